@@ -1,0 +1,44 @@
+"""The front of every stage: ``cli.main(run)`` turns its command line into its product.
+
+stdout carries the path of the product and nothing else. Exit codes: 0 made, or already made; 2 the
+caller's mistake, told in one line; 1 a bug, with its traceback; 130 and 143 stopped by a signal.
+"""
+
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from shared import arguments, product, signals
+from shared.errors import StageError
+
+
+def main(run: Callable[..., None], argv: Sequence[str] | None = None) -> None:
+    """Run a stage as its command line says.
+
+    Args:
+        run: keyword-only function with plain, annotated parameters, one of them ``dst``.
+        argv: arguments; those of the process when None.
+
+    Raises:
+        SystemExit: 2 the caller's mistake, one line; 1 a bug; 130 or 143 stopped by a signal.
+    """
+    values: dict[str, Any] = {}
+    try:
+        with signals.heeded():
+            values = arguments.collect(run, argv)
+            print(product.produce(run, values), flush=True)
+    except StageError as error:
+        _fail(f"error: {error}", 2)
+    except KeyboardInterrupt as stop:
+        _fail("stopped; the same command goes on from here", stop.args[0] if stop.args else 130)
+    except Exception as error:
+        if reason := product.refusal(error):
+            _fail(f"error: {values.get('dst', '')}: {reason}", 2)
+        traceback.print_exc()
+        raise SystemExit(1) from None
+
+
+def _fail(line: str, code: int) -> None:
+    print(" ".join(line.split()), file=sys.stderr, flush=True)
+    raise SystemExit(code)

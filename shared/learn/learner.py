@@ -1,0 +1,178 @@
+"""A network under Lightning: what happens in a step, after an epoch, in a checkpoint."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from shared.errors import StageError
+from shared.learn.split import Batch
+from shared.learn.view import View
+from shared.progress import bar
+
+Loss = Callable[[Tensor, Batch], Tensor]
+Measure = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    Attributes:
+        epochs: passes over the split.
+        batch: rows a step.
+        lr: learning rate.
+        seed: of weights, order, views, dropout.
+        optimiser: "sgd" or "adamw".
+        momentum: of SGD.
+        weight_decay: L2 (SGD) or decoupled (AdamW).
+        cosine: whether the rate falls to zero along a cosine.
+        clip: largest gradient norm, 0 for no limit.
+        augment: whether training sees random views.
+        device: "auto", "cpu" or "cuda".
+        precision: Lightning's name: "32-true", "bf16-mixed", "16-mixed".
+        keep_best: keep the epoch with the best validation accuracy instead of the last one.
+    """
+
+    epochs: int
+    batch: int
+    lr: float
+    seed: int
+    optimiser: str = "sgd"
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    cosine: bool = False
+    clip: float = 0.0
+    augment: bool = True
+    device: str = "auto"
+    precision: str = "32-true"
+    keep_best: bool = False
+
+
+@dataclass
+class History:
+    """Values per epoch, by quantity: "train loss", "train accuracy", "validation accuracy"."""
+
+    series: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, quantity: str, value: float) -> None:
+        """Append one epoch's value."""
+        self.series.setdefault(quantity, []).append(value)
+
+
+class Learner(lightning.LightningModule):
+    """A network, its view of the data and its loss, as Lightning wants them."""
+
+    def __init__(
+        self, network: nn.Module, view: View, loss: Loss, recipe: Recipe, measure: Measure | None
+    ) -> None:
+        super().__init__()
+        self.network, self.view, self.loss, self.recipe = network, view, loss, recipe
+        self.measure = measure
+        self.history = History()
+        self.best: tuple[float, dict[str, Tensor]] = (-1.0, {})
+        self.totals = torch.zeros(3, dtype=torch.float64)
+
+    def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Tensor:
+        """(N, K) logits of a stored batch."""
+        return apply(self.network, self.view, batch, generator)
+
+    def on_train_epoch_start(self) -> None:
+        """Fix what dropout draws in this epoch; start counting."""
+        torch.manual_seed(hash((self.recipe.seed, self.current_epoch)))
+        self.totals.zero_()
+
+    def training_step(self, batch: Batch, step: int) -> Tensor:
+        """Mean loss of one batch."""
+        generator = None
+        if self.recipe.augment:
+            seed = hash((self.recipe.seed, self.current_epoch, step)) % 2**63
+            generator = torch.Generator().manual_seed(seed)
+        logits = self(batch, generator)
+        loss = self.loss(logits, batch)
+        hits, count = (logits.argmax(1) == batch["label"]).sum().item(), len(logits)
+        self.totals += torch.tensor([loss.item() * count, hits, count])
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Note loss and accuracy of the epoch; keep the weights if they are the best so far."""
+        loss, hits, count = self.totals.tolist()
+        if not np.isfinite(loss):
+            raise StageError(f"training diverged in epoch {self.current_epoch + 1}; lower --lr")
+        self.history.add("train loss", loss / count)
+        self.history.add("train accuracy", hits / count)
+        if self.measure is not None:
+            accuracy = self.measure()
+            self.history.add("validation accuracy", accuracy)
+            if self.recipe.keep_best and accuracy > self.best[0]:
+                weights = self.network.state_dict()
+                self.best = (accuracy, {k: v.detach().cpu().clone() for k, v in weights.items()})
+
+    def configure_optimizers(self) -> Any:
+        """SGD or AdamW, with a cosine over the whole run when asked for."""
+        recipe, weights = self.recipe, self.network.parameters()
+        optimiser: torch.optim.Optimizer
+        if recipe.optimiser == "adamw":
+            optimiser = torch.optim.AdamW(weights, recipe.lr, weight_decay=recipe.weight_decay)
+        else:
+            optimiser = torch.optim.SGD(
+                weights, recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay
+            )
+        if not recipe.cosine:
+            return optimiser
+        return [optimiser], [torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.epochs)]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """History and best weights travel with the checkpoint."""
+        checkpoint["history"], checkpoint["best"] = self.history.series, self.best
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take them up again."""
+        self.history, self.best = History(checkpoint["history"]), checkpoint["best"]
+
+
+class Keeper(lightning.Callback):
+    """Writes the checkpoint after every epoch in one step, and shows the progress."""
+
+    def __init__(self, path: Path, what: str, rows: int, epochs: int) -> None:
+        self.path, self.what, self.rows, self.epochs = path, what, rows, epochs
+        self.bar: Any = None
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, module: Any) -> None:
+        """Open the bar where this run begins."""
+        if self.bar is None:
+            done = trainer.current_epoch * self.rows
+            self.bar = bar(self.epochs * self.rows, self.what, done=done)
+
+    def on_train_batch_end(
+        self, trainer: Any, module: Any, outputs: Any, batch: Any, step: int
+    ) -> None:
+        """Advance by the rows of this batch."""
+        loss, hits, count = module.totals.tolist()
+        text = f"epoch {trainer.current_epoch + 1} loss {loss / count:.3f} acc {hits / count:.3f}"
+        self.bar.set_postfix_str(text, refresh=False)
+        self.bar.update(len(batch["label"]))
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
+        """Save beside and rename, so that a kill never leaves half a checkpoint."""
+        draft = self.path.with_suffix(".draft")
+        trainer.save_checkpoint(draft)
+        draft.replace(self.path)
+
+    def on_train_end(self, trainer: lightning.Trainer, module: Any) -> None:
+        """Close the bar."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+def apply(
+    network: nn.Module, view: View, batch: Batch, generator: torch.Generator | None = None
+) -> Tensor:
+    """Logits of a stored batch; networks with a topological branch take it as second input."""
+    images = view(batch, generator)
+    return network(images, batch["tda"].float()) if "tda" in batch else network(images)

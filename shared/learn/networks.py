@@ -1,0 +1,112 @@
+"""Classifiers by name from timm or torchvision, with weights from a local file, as ONNX."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import timm
+import torch
+import torchvision
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from shared.errors import StageError
+
+
+def build(name: str, channels: int, classes: int, weights: Path | None = None) -> nn.Module:
+    """A network with a fresh linear head.
+
+    Args:
+        name: any timm name, else any torchvision classifier.
+        channels: input channels.
+        classes: outputs; 0 gives pooled features instead of logits (timm only).
+        weights: state dict (.safetensors or .pth) of the same architecture; its head is not used.
+
+    Raises:
+        StageError: unknown name, or weights that do not fit.
+    """
+    if timm.is_model(name):
+        network = timm.create_model(name, pretrained=False, in_chans=channels, num_classes=classes)
+    elif name in torchvision.models.list_models(torchvision.models) and channels == 3 and classes:
+        network = torchvision.models.get_model(name, num_classes=classes)
+    else:
+        near = [known for known in timm.list_models() if name[:6] in known][:5]
+        hint = f"; near: {', '.join(near)}" if near else ""
+        raise StageError(
+            f"--architecture: expected a timm or torchvision name, found {name!r}{hint}"
+        )
+    if weights:
+        load(network, weights)
+    return network
+
+
+def load(network: nn.Module, path: Path) -> None:
+    """Load all but the classification head; StageError lists keys that are missing or extra."""
+    found = state(path)
+    own = network.state_dict()
+    head = {
+        key for key in own if key.startswith(("fc.", "classifier.", "head.classifier", "head.fc"))
+    }
+    found = {
+        key: value
+        for key, value in found.items()
+        if not key.startswith(("fc.", "classifier.", "head."))
+    }
+    wrong = [
+        key for key in own.keys() - head if key not in found or found[key].shape != own[key].shape
+    ]
+    extra = sorted(found.keys() - own.keys())
+    if wrong or extra:
+        raise StageError(
+            f"{path}: does not fit: missing or other shape {sorted(wrong)[:4]}, extra {extra[:4]}"
+        )
+    network.load_state_dict(found | {key: own[key] for key in head})
+
+
+def state(path: Path) -> dict[str, Tensor]:
+    """A state dict from safetensors or a .pth read with ``weights_only=True``."""
+    try:
+        if path.suffix == ".safetensors":
+            import safetensors.torch
+
+            return dict(safetensors.torch.load_file(path))
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise StageError(f"{path}: not a weights file ({str(error).splitlines()[0]})") from None
+    return dict(found.get("state_dict", found))
+
+
+def to_onnx(network: nn.Module, inputs: dict[str, Tensor], path: Path) -> float:
+    """Write opset 17, one self-contained file, free batch size; the largest logit difference.
+
+    Args:
+        network: in any mode; exported in eval mode, on the CPU.
+        inputs: example batch by input name, at least two rows.
+        path: ONNX file to write.
+
+    Returns:
+        max |onnxruntime - torch| over the example batch.
+    """
+    network = network.cpu().eval()
+    axes = {name: {0: "batch"} for name in [*inputs, "logits"]}
+    with torch.no_grad():
+        torch.onnx.export(
+            network,
+            tuple(inputs.values()),
+            str(path),
+            input_names=list(inputs),
+            output_names=["logits"],
+            dynamic_axes=axes,
+            opset_version=17,
+            dynamo=False,  # the default exporter writes opset 18 or more and external data
+        )
+        expected = network(*inputs.values()).numpy()
+    return float(np.abs(run_onnx(path, inputs) - expected).max())
+
+
+def run_onnx(path: Path, inputs: dict[str, Tensor]) -> NDArray[np.float32]:
+    """(N, K) logits of an ONNX file on the CPU."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    feed = {name: tensor.numpy() for name, tensor in inputs.items()}
+    logits: NDArray[np.float32] = session.run(["logits"], feed)[0]
+    return logits

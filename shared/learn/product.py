@@ -1,0 +1,60 @@
+"""What a trained ensemble leaves on the volume: scores, logits, metrics, curves, pictures."""
+
+import csv
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shared import figures, model, scores
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a finished member leaves: its card, logits on both splits, curves, ONNX difference."""
+
+    card: model.Card
+    train_logits: NDArray[np.float32]
+    test_logits: NDArray[np.float32]
+    series: dict[str, list[float]]
+    difference: float
+
+
+def write(dst: Path, results: list[Result], labels: tuple[Tensor, Tensor]) -> None:
+    """Scores are the mean of the members' probabilities (sum rule); logits the mean of theirs."""
+    classes = results[0].card.classes
+    for split, truth in (("train", labels[0]), ("test", labels[1])):
+        mean = np.mean([getattr(result, f"{split}_logits") for result in results], 0)
+        np.save(dst / f"{split}_logits.npy", mean.astype(np.float32))
+        np.save(dst / f"{split}_labels.npy", truth.numpy())
+    truth = labels[1].numpy()
+    each = [scores.softmax(result.test_logits) for result in results]
+    alone = {
+        result.card.file: float((score.argmax(1) == truth).mean())
+        for result, score in zip(results, each, strict=True)
+    }
+    scores.write(dst, truth, np.mean(each, 0), classes, member_accuracy=alone)
+    figures.confusion(dst / "confusion.png", scores.confusion(truth, np.mean(each, 0)), classes)
+    names = [Path(result.card.file).stem for result in results]
+    curves(dst, {name: result.series for name, result in zip(names, results, strict=True)})
+    differences = {result.card.file: result.difference for result in results}
+    model.save(dst, [result.card for result in results], onnx_difference=differences)
+
+
+def curves(dst: Path, series: dict[str, dict[str, list[float]]]) -> None:
+    """curves.csv and curves.png from network name to quantity to values per epoch."""
+    quantities = list(dict.fromkeys(name for lines in series.values() for name in lines))
+    with (dst / "curves.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["network", "epoch", *quantities])
+        for name, lines in series.items():
+            columns = [lines.get(quantity, []) for quantity in quantities]
+            for epoch in range(max(map(len, columns))):
+                row = [column[epoch] if epoch < len(column) else "" for column in columns]
+                table.writerow([name, epoch + 1, *row])
+    by_quantity = {
+        q: {n: lines[q] for n, lines in series.items() if q in lines} for q in quantities
+    }
+    figures.curves(dst / "curves.png", by_quantity)

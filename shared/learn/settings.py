@@ -1,0 +1,71 @@
+"""What the caller asked for: bands of a member, members of a shard, settings that make sense."""
+
+import numpy as np
+
+from shared import shard as shards
+from shared.errors import StageError
+from shared.learn.engine import accelerator
+from shared.learn.learner import Recipe
+
+
+def draw_bands(
+    mode: str, optical: tuple[str, ...], radar: tuple[str, ...], seed: int
+) -> tuple[str, ...]:
+    """Bands of one member.
+
+    Args:
+        mode: "rand" three distinct optical bands; "randrgb" two bands outside true colour and one
+            of B4, B3, B2, in file order; "sar" two optical bands and one SAR channel.
+        optical: band names of the optical dataset.
+        radar: channel names of sen1, empty when there is none.
+        seed: of this member.
+
+    Raises:
+        StageError: unknown mode, or too few bands for it.
+    """
+    rng = np.random.default_rng(seed)
+    colour = [band for band in optical if band in ("B4", "B3", "B2")]
+    other = [band for band in optical if band not in colour]
+    pools = {
+        "rand": [(list(optical), 3)],
+        "randrgb": [(other, 2), (colour, 1)],
+        "sar": [(list(optical), 2), (list(radar), 1)],
+    }
+    if mode not in pools:
+        raise StageError(f"--mode: expected {', '.join(pools)}, found {mode!r}")
+    for pool, count in pools[mode]:
+        if len(pool) < count:
+            raise StageError(f"--mode={mode}: needs {count} of the bands {pool or 'none'}")
+    drawn = [str(band) for pool, n in pools[mode] for band in rng.choice(pool, n, replace=False)]
+    order = [*optical, *radar]
+    return tuple(sorted(drawn, key=order.index))
+
+
+def numbers(members: int, shard: str) -> range:
+    """Zero-based numbers of the members of one shard; StageError when there are none."""
+    if members < 1:
+        raise StageError(f"--members: expected at least 1, found {members}")
+    found = shards.span(members, shard)
+    if not found:
+        raise StageError(f"--shard={shard}: no member of {members} falls into it")
+    return found
+
+
+def check(recipe: Recipe, size: int, interpolation: str) -> None:
+    """Refuse settings no network can be trained with, before any data is read.
+
+    Raises:
+        StageError: names the flag.
+    """
+    least = {"epochs": 1, "batch": 2, "lr": 0.0, "momentum": 0.0, "weight_decay": 0.0}
+    for name, low in least.items():
+        if (value := getattr(recipe, name)) < low:
+            raise StageError(f"--{name}: expected at least {low}, found {value}")
+    if not 16 <= size <= 1024:
+        raise StageError(f"--size: expected 16 to 1024 pixels, found {size}")
+    if interpolation not in ("bilinear", "nearest"):
+        raise StageError(f"--interpolation: expected bilinear or nearest, found {interpolation!r}")
+    accelerator(recipe.device)
+    if recipe.precision not in ("32-true", "bf16-mixed", "16-mixed"):
+        known = "32-true, bf16-mixed, 16-mixed"
+        raise StageError(f"--precision: expected {known}, found {recipe.precision!r}")

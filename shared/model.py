@@ -1,0 +1,147 @@
+"""Models as they cross stage boundaries: ONNX files beside one JSON that says what each one eats.
+
+    FOLDER/model.json        {"members": [{"file": "member-01.onnx", "bands": […], …}, …]}
+
+A single network is an ensemble of one. Nobody who reads a model needs the code that trained it.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.errors import StageError
+from shared.source import Source
+
+NAME = "model.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """One network: input `image` (N, C, size, size) float32, output `logits` (N, K).
+
+    Attributes:
+        file: ONNX file in the same folder.
+        architecture: name of the network, such as "resnet18".
+        bands: one name per channel, in order, of any image dataset of a patch file.
+        mean: (C,) subtracted from values / 255, values being scaled to 0 … 255.
+        std: (C,) divided by after that.
+        size: pixels per side at the input.
+        interpolation: "bilinear" or "nearest" from patch size to input size.
+        classes: (K,) names.
+        features: numbers of the second input `tda` (N, F), 0 when there is none.
+    """
+
+    file: str
+    architecture: str
+    bands: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    size: int
+    interpolation: str
+    classes: tuple[str, ...]
+    features: int = 0
+
+
+def save(folder: Path, cards: list[Card], **more: Any) -> None:
+    """Write the JSON of a folder of models; ``more`` is kept beside "members" as it is."""
+    content = {"members": [dataclasses.asdict(card) for card in cards], **more}
+    (folder / NAME).write_text(json.dumps(content, indent=1) + "\n")
+
+
+def load(folder: Path) -> list[Card]:
+    """Cards of a model folder.
+
+    Raises:
+        StageError: no or broken JSON, a key is missing, an ONNX file is not there.
+    """
+    path = folder / NAME
+    try:
+        members = json.loads(path.read_text())["members"]
+        cards = [Card(**{k: _tuple(v) for k, v in member.items()}) for member in members]
+    except OSError:
+        raise StageError(f"{path}: expected a model folder with {NAME}, found none") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise StageError(f"{path}: not a model description ({error})") from None
+    for card in cards:
+        if not (folder / card.file).is_file():
+            raise StageError(f"{folder / card.file}: named in {NAME}, but not there")
+    return cards
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def locate(source: Source, bands: tuple[str, ...]) -> list[tuple[str, int]]:
+    """Dataset name and channel index of each band in a patch file.
+
+    Raises:
+        StageError: a band is in no dataset of the file.
+    """
+    places = {}
+    for name in ("sen1", "sen2", "rgb"):
+        if name in source and (layout := source[name].layout):
+            places |= {band: (name, index) for index, band in enumerate(layout.bands)}
+    for band in bands:
+        if band not in places:
+            raise StageError(f"{source.path}: no band {band!r}, found {list(places)}")
+    return [places[band] for band in bands]
+
+
+def scaled(source: Source, bands: tuple[str, ...], rows: slice) -> NDArray[np.float32]:
+    """(rows, H, W, C) values of the named bands scaled to 0 … 255."""
+    places = locate(source, bands)
+    read = {name: _scale(source, name, rows) for name in {name for name, _ in places}}
+    return np.stack([read[name][..., index] for name, index in places], -1)
+
+
+def _scale(source: Source, name: str, rows: slice) -> NDArray[np.float32]:
+    layout = source[name].layout
+    assert layout is not None
+    return layout.scale(source[name][rows]).astype(np.float32)
+
+
+def statistics(
+    source: Source, bands: tuple[str, ...]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per band on the 0 … 1 scale of `Card`, at most 3 decimals.
+
+    Three decimals because Voyager's streaming pipeline prints them so: what is trained is what runs.
+    """
+    mean, std = [], []
+    for name, index in locate(source, bands):
+        means, stds = source.statistics(name)
+        mean.append(round(float(means[index]) / 255, 3))
+        std.append(max(round(float(stds[index]) / 255, 3), 0.001))
+    return tuple(mean), tuple(std)
+
+
+def prepare(values: NDArray[np.float32], card: Card) -> NDArray[np.float32]:
+    """(N, H, W, C) values 0 … 255 to the network's (N, C, size, size) float32 input."""
+    normal = (values / np.float32(255) - np.float32(card.mean)) / np.float32(card.std)
+    images = np.moveaxis(normal, -1, 1)
+    rows = weights(images.shape[2], card.size, card.interpolation)
+    columns = weights(images.shape[3], card.size, card.interpolation)
+    return np.ascontiguousarray(rows @ images @ columns.T, np.float32)
+
+
+def weights(source: int, target: int, interpolation: str) -> NDArray[np.float32]:
+    """(target, source) resampling matrix, half-pixel centres, no antialias.
+
+    Equals ``torch.nn.functional.interpolate(align_corners=False)`` and OpenCV to rounding.
+    """
+    centres = (np.arange(target) + 0.5) * source / target
+    matrix = np.zeros((target, source), np.float32)
+    if interpolation == "nearest":
+        matrix[np.arange(target), (np.arange(target) * source // target)] = 1
+        return matrix
+    place = np.clip(centres - 0.5, 0, source - 1)
+    left = np.minimum(place.astype(int), source - 1)
+    part = (place - left).astype(np.float32)
+    np.add.at(matrix, (np.arange(target), left), 1 - part)
+    np.add.at(matrix, (np.arange(target), np.minimum(left + 1, source - 1)), part)
+    return matrix

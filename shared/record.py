@@ -1,0 +1,172 @@
+"""`PRODUCT.run.json`: what was run on what, with what result. The plan in it is the identity."""
+
+import contextlib
+import functools
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+Plan = dict[str, Any]
+LARGE = 2**30  # bytes from which hashing shows its progress
+
+
+def beside(product: Path) -> Path:
+    """Where the record of a product lies."""
+    return product.with_name(product.name + ".run.json")
+
+
+def load(product: Path) -> dict[str, Any] | None:
+    """The record of a product, or None when there is none or it is not readable JSON."""
+    try:
+        record: dict[str, Any] = json.loads(beside(product).read_text())
+    except (OSError, ValueError):
+        return None
+    return record
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of an input; its record lends it while size and time say it is still that product."""
+    record = load(path)
+    if record and fresh(path, record):
+        return str(record["output"]["sha256"])
+    return measure(path)["sha256"]
+
+
+def fresh(path: Path, record: dict[str, Any]) -> bool:
+    """Whether size and time of a product say that it still is what its record describes."""
+    files, size = _files(path), record["output"]["bytes"]
+    newest = max((file.stat().st_mtime_ns for file in files), default=0)
+    recorded = beside(path).stat().st_mtime_ns
+    return sum(file.stat().st_size for file in files) == size and newest <= recorded
+
+
+def measure(path: Path) -> dict[str, Any]:
+    """``{"sha256": …, "bytes": …}`` of a file, or of a folder by the names and digests in it."""
+    if path.is_file():
+        return {"sha256": _hash(path), "bytes": path.stat().st_size}
+    whole, size = hashlib.sha256(), 0
+    for file in _files(path):
+        whole.update(f"{file.relative_to(path).as_posix()}\0{_hash(file)}\n".encode())
+        size += file.stat().st_size
+    return {"sha256": whole.hexdigest(), "bytes": size}
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    return sorted(file for file in path.rglob("*") if file.is_file())
+
+
+def _hash(path: Path) -> str:
+    size, sha = path.stat().st_size, hashlib.sha256()
+    with path.open("rb") as file, _bar(size, path.name) as update:
+        while block := file.read(2**22):
+            sha.update(block)
+            update(len(block))
+    return sha.hexdigest()
+
+
+@contextlib.contextmanager
+def _bar(size: int, name: str) -> Iterator[Callable[[int], object]]:
+    """A progress bar for large files; loaded only then, so that all else needs no package."""
+    if size < LARGE:
+        yield lambda _: None
+        return
+    from shared.progress import bar
+
+    with bar(size, f"hash {name}", unit="B") as progress:
+        yield progress.update
+
+
+def plan(stage: str, parameters: dict[str, Any], inputs: dict[str, Any]) -> Plan:
+    """The identity of a product: stage, plain parameters, and the digest of every input.
+
+    Args:
+        stage: hyphenated stage name.
+        parameters: everything but paths.
+        inputs: parameter name to Path, tuple of Path, or None when an optional one is not given.
+    """
+    hashes = {
+        name: [digest(path) for path in value]
+        if isinstance(value, tuple)
+        else value and digest(value)
+        for name, value in inputs.items()
+    }
+    return {"stage": stage, "parameters": json.loads(json.dumps(parameters)), "inputs": hashes}
+
+
+def differences(old: Plan, new: Plan) -> str:
+    """One clause per parameter or input that differs: ``scale 2, now 4``."""
+    clauses = []
+    for part in ("parameters", "inputs"):
+        before, after = old.get(part, {}), new.get(part, {})
+        for name in sorted(before.keys() | after.keys()):
+            if before.get(name) != after.get(name):
+                values = f" {before.get(name)!r}, now {after.get(name)!r}"
+                clauses.append(name + (values if part == "parameters" else ": other content"))
+    if old.get("stage") != new["stage"]:
+        clauses.insert(0, f"made by stage {old.get('stage')}")
+    return "; ".join(clauses)
+
+
+def circumstances(seconds: float, device: str) -> dict[str, Any]:
+    """Where and with what a product was made; recorded, never compared."""
+    return {
+        "seconds": round(seconds, 3),
+        "device": device,
+        "revision": _revision(),
+        "image": os.environ.get("STAGE_IMAGE", ""),
+        "python": platform.python_version(),
+        "packages": {
+            d.name: d.version for d in sorted(importlib.metadata.distributions(), key=_name)
+        },
+        "host": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+
+
+def device() -> str:
+    """ "cuda: <name>" when this process computed on a GPU, else "cpu"; never imports torch itself."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        return f"cuda: {torch.cuda.get_device_name()}"
+    return "cpu"
+
+
+def _name(distribution: importlib.metadata.Distribution) -> str:
+    return distribution.name.lower()
+
+
+@functools.cache
+def _revision() -> str:
+    if "STAGE_REVISION" in os.environ:
+        return os.environ["STAGE_REVISION"]
+    git = [
+        "git",
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=40",
+    ]
+    try:
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def save(product: Path, content: dict[str, Any]) -> None:
+    """Write the record of a product in one step."""
+    target = beside(product)
+    draft = target.with_name(target.name + ".partial")
+    draft.write_text(json.dumps(content, indent=1) + "\n")
+    draft.replace(target)

@@ -1,0 +1,103 @@
+"""Scores of a classifier against labels, and the files every stage with scores writes."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.errors import StageError
+
+
+def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(N, K) logits to (N, K) probabilities, in double precision."""
+    shifted = np.exp(logits - logits.max(1, keepdims=True), dtype=np.float64)
+    return shifted / shifted.sum(1, keepdims=True)
+
+
+def confusion(labels: NDArray[np.integer], scores: NDArray[np.floating]) -> NDArray[np.int64]:
+    """(K, K) counts: row = true class, column = class of the highest score."""
+    classes = scores.shape[1]
+    pairs = labels * classes + scores.argmax(1)
+    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+
+
+def metrics(matrix: NDArray[np.int64], classes: tuple[str, ...]) -> dict[str, Any]:
+    """Overall and average accuracy, kappa, F1 and the per-class values of a confusion matrix.
+
+    Classes without a row in the test split do not enter the averages; undefined ratios count as 0,
+    as in scikit-learn. Kappa: Cohen 1960.
+    """
+    total, hits = matrix.sum(), np.diag(matrix).astype(float)
+    truth, said = matrix.sum(1), matrix.sum(0)
+    recall, precision = _ratio(hits, truth), _ratio(hits, said)
+    f1 = _ratio(2 * hits, truth + said)
+    present, share = truth > 0, truth / total
+    chance = float((truth / total * said / total).sum())
+    accuracy = float(hits.sum() / total)
+    return {
+        "rows": int(total),
+        "overall_accuracy": accuracy,
+        "average_accuracy": float(recall[present].mean()),
+        "kappa": (accuracy - chance) / (1 - chance) if chance < 1 else 0.0,
+        "macro_f1": float(f1[present].mean()),
+        "weighted_f1": float((f1 * share).sum()),
+        "weighted_precision": float((precision * share).sum()),
+        "per_class": {
+            name: {"rows": int(n), "precision": float(p), "recall": float(r), "f1": float(f)}
+            for name, n, p, r, f in zip(classes, truth, precision, recall, f1, strict=True)
+        },
+    }
+
+
+def _ratio(part: NDArray[np.floating], whole: NDArray[np.number]) -> NDArray[np.float64]:
+    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+
+
+def write(
+    folder: Path,
+    labels: NDArray[np.integer],
+    scores: NDArray[np.floating],
+    classes: tuple[str, ...],
+    **more: Any,
+) -> dict[str, Any]:
+    """Write test_scores.npy, test_labels.npy, metrics.json, confusion.csv; the metrics.
+
+    Args:
+        folder: product folder.
+        labels: (N,) zero-based true classes.
+        scores: (N, K) probabilities.
+        classes: (K,) names.
+        more: further entries of metrics.json.
+    """
+    matrix = confusion(labels, scores)
+    found = metrics(matrix, classes) | more
+    np.save(folder / "test_scores.npy", scores.astype(np.float32))
+    np.save(folder / "test_labels.npy", labels.astype(np.int64))
+    (folder / "metrics.json").write_text(json.dumps({"classes": classes, **found}, indent=1) + "\n")
+    with (folder / "confusion.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["true \\ predicted", *classes])
+        table.writerows([name, *row] for name, row in zip(classes, matrix.tolist(), strict=True))
+    return found
+
+
+def array(path: Path, dimensions: int) -> NDArray[Any]:
+    """An NPY file of another stage, checked.
+
+    Raises:
+        StageError: missing, not NPY, wrong number of dimensions, NaN.
+    """
+    try:
+        found: NDArray[Any] = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise StageError(f"{path}: no such file") from None
+    except (ValueError, EOFError, OSError) as error:
+        raise StageError(f"{path}: not a complete NPY file ({error})") from None
+    if found.ndim != dimensions:
+        raise StageError(f"{path}: expected {dimensions} axes, found shape {found.shape}")
+    if np.issubdtype(found.dtype, np.floating) and not np.isfinite(found).all():
+        raise StageError(f"{path}: NaN or infinite values")
+    return found

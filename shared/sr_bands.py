@@ -1,0 +1,39 @@
+"""What super-resolution networks eat: single bands, each stretched to 0 … 1 by its own range."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+
+def planes(images: Array) -> Array:
+    """(N, H, W, C) images to (N * C, 1, H, W) single bands, the C bands of a patch in a row."""
+    count, height, width, bands = images.shape
+    return np.ascontiguousarray(np.moveaxis(images, -1, 1)).reshape(count * bands, 1, height, width)
+
+
+def images(planes: Array, bands: int) -> Array:
+    """(N * C, 1, H, W) single bands back to (N, H, W, C); the inverse of `planes`."""
+    _, _, height, width = planes.shape
+    return np.moveaxis(planes.reshape(-1, bands, height, width), 1, -1)
+
+
+def ranges(planes: Array) -> tuple[Array, Array]:
+    """(M, 1, 1, 1) minimum and (M, 1, 1, 1) range of each band; a constant band has range 0."""
+    low = planes.min((1, 2, 3), keepdims=True)
+    return low, planes.max((1, 2, 3), keepdims=True) - low
+
+
+def stretch(planes: Array, low: Array, span: Array) -> Array:
+    """Values to the network's unit, in which low is 0 and low + span is 1.
+
+    Networks trained on photographs expect their contrast, and reflectance has a tenth of it. A
+    constant band becomes 0.5, so that `restore` gives it back exactly, whatever the network says.
+    """
+    flat = span == 0
+    return np.where(flat, np.float32(0.5), (planes - low) / np.where(flat, 1, span))
+
+
+def restore(planes: Array, low: Array, span: Array) -> Array:
+    """Network units back to the values' own; planes may have another height and width."""
+    return planes * span + low

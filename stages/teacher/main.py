@@ -1,0 +1,81 @@
+"""Teacher ensembles: several networks, each on its own three bands, averaged by the sum rule."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shared import cli
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def run(
+    *,
+    train: Path,
+    test: Path,
+    dst: Path,
+    architecture: str = "resnet18",
+    mode: str = "rand",
+    members: int = 10,
+    epochs: int = 12,
+    batch: int = 1024,
+    lr: float = 1e-3,
+    momentum: float = 0.9,
+    weight_decay: float = 1e-4,
+    size: int = 224,
+    interpolation: str = "bilinear",
+    augment: bool = True,
+    weights: Path | None = None,
+    seed: int = 42,
+    device: str = "auto",
+    precision: str = "32-true",
+    shard: str = "1/1",
+) -> None:
+    """Train an ensemble on random band triples and score it on the test split.
+
+    Args:
+        train: patch file with label and sen2 (N, H, W, 10) or rgb (N, H, W, 3), and sen1 for sar.
+        test: patch file of the test split, same classes and bands.
+        dst: folder with one ONNX file a member, model.json, scores, logits, metrics and pictures.
+        architecture: timm or torchvision name.
+        mode: rand (3 optical bands), randrgb (2 others and one of B4, B3, B2), sar (2 optical
+            bands and one SAR channel).
+        members: networks in the ensemble.
+        epochs: passes over the training split.
+        batch: rows a step; the published setting is 1024 for ResNet18, 512 for DenseNet201.
+        lr: learning rate of SGD.
+        momentum: of SGD.
+        weight_decay: L2 penalty.
+        size: pixels per side at the network's input.
+        interpolation: bilinear (as Voyager resizes) or nearest (as the thesis did).
+        augment: whether training sees flips, ±8° rotations, ±2 px shifts and cutouts.
+        weights: state dict of the same architecture (.safetensors or .pth), for instance ImageNet.
+        seed: member i draws its bands, weights, order and views from seed + i - 1.
+        device: auto, cpu or cuda.
+        precision: 32-true, bf16-mixed or 16-mixed.
+        shard: "i/n" trains the i-th of n runs of members.
+    """
+    from torch.nn.functional import cross_entropy
+
+    from shared.learn import ensemble, settings, split
+    from shared.learn.learner import Recipe
+    from stages.teacher.members import Settings, cards
+    from stages.teacher.members import members as each
+
+    recipe = Recipe(
+        epochs, batch, lr, seed, momentum=momentum, weight_decay=weight_decay, augment=augment,
+        device=device, precision=precision,
+    )  # fmt: skip
+    settings.check(recipe, size, interpolation)
+    plan = Settings(architecture, mode, size, interpolation, weights, seed)
+    found = cards(train, plan, settings.numbers(members, shard))
+    labels = split.label_pair(train, test, found[0].classes)
+
+    def loss(logits: "Tensor", rows: "split.Batch") -> "Tensor":
+        return cross_entropy(logits, rows["label"])
+
+    ensemble.train_all(dst, each(train, test, plan, found), loss, recipe, labels)
+
+
+if __name__ == "__main__":
+    cli.main(run)
