@@ -1,1 +1,1 @@
-"""The contract every stage is built on: command line, record, patch files, shards, classes and bands."""
+"""The contract every stage is built on: command line, record, patch files, shards, classes."""

@@ -9,8 +9,8 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from shared import arguments, product, signals
-from shared.errors import StageError
+from shared import arguments, making, signals
+from shared.errors import StageError, refusal
 
 
 def main(run: Callable[..., None], argv: Sequence[str] | None = None) -> None:
@@ -27,13 +27,13 @@ def main(run: Callable[..., None], argv: Sequence[str] | None = None) -> None:
     try:
         with signals.heeded():
             values = arguments.collect(run, argv)
-            print(product.produce(run, values), flush=True)
+            print(making.produce(run, values), flush=True)
     except StageError as error:
         _fail(f"error: {error}", 2)
     except KeyboardInterrupt as stop:
         _fail("stopped; the same command goes on from here", stop.args[0] if stop.args else 130)
     except Exception as error:
-        if reason := product.refusal(error):
+        if reason := refusal(error):
             _fail(f"error: {values.get('dst', '')}: {reason}", 2)
         traceback.print_exc()
         raise SystemExit(1) from None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 def confusion(path: Path, matrix: NDArray[np.int64], classes: tuple[str, ...]) -> None:
-    """Draw a (K, K) confusion matrix, rows true, as row percentages with counts where there is room."""
+    """Draw a (K, K) confusion matrix, rows true: colours are row percentages, numbers counts."""
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     side = 2.5 + 0.38 * len(classes)
     figure, axes = plt.subplots(figsize=(side + 0.8, side), layout="constrained")

@@ -5,6 +5,7 @@ Climate Zones for Urban Temperature Studies" (classes); the WUDAPT colour key fo
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,12 +63,11 @@ class Layout:
             values /= np.float32(self.per_unit)
         return values
 
-    def encode(
-        self, values: NDArray[np.floating], dtype: np.dtype[np.generic]
-    ) -> NDArray[np.generic]:
-        """Physical values to stored numbers of ``dtype``; integers are rounded, overflow refused."""
-        stored = np.rint(values * self.per_unit) if np.issubdtype(dtype, np.integer) else values
-        limit = np.iinfo(dtype) if np.issubdtype(dtype, np.integer) else np.finfo(dtype)
+    def encode(self, values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[np.generic]:
+        """Physical values to stored numbers of ``dtype``; integers are rounded."""
+        whole = dtype.kind in "iu"
+        stored = np.rint(values * self.per_unit) if whole else values
+        limit: Any = np.iinfo(dtype.name) if whole else np.finfo(dtype.name)
         if stored.size and not limit.min <= stored.min() <= stored.max() <= limit.max:
             raise ValueError(f"{stored.min():g} … {stored.max():g} does not fit {dtype}")
         return stored.astype(dtype)

@@ -82,7 +82,7 @@ def locate(source: Source, bands: tuple[str, ...]) -> list[tuple[str, int]]:
     Raises:
         StageError: a band is in no dataset of the file.
     """
-    places = {}
+    places: dict[str, tuple[str, int]] = {}
     for name in ("sen1", "sen2", "rgb"):
         if name in source and (layout := source[name].layout):
             places |= {band: (name, index) for index, band in enumerate(layout.bands)}
@@ -110,7 +110,7 @@ def statistics(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per band on the 0 … 1 scale of `Card`, at most 3 decimals.
 
-    Three decimals because Voyager's streaming pipeline prints them so: what is trained is what runs.
+    Three decimals because Voyager's streaming pipeline prints them so: what is trained also runs.
     """
     mean, std = [], []
     for name, index in locate(source, bands):
@@ -122,7 +122,8 @@ def statistics(
 
 def prepare(values: NDArray[np.float32], card: Card) -> NDArray[np.float32]:
     """(N, H, W, C) values 0 … 255 to the network's (N, C, size, size) float32 input."""
-    normal = (values / np.float32(255) - np.float32(card.mean)) / np.float32(card.std)
+    mean, std = np.asarray(card.mean, np.float32), np.asarray(card.std, np.float32)
+    normal = (values / np.float32(255) - mean) / std
     images = np.moveaxis(normal, -1, 1)
     rows = weights(images.shape[2], card.size, card.interpolation)
     columns = weights(images.shape[3], card.size, card.interpolation)

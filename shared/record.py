@@ -24,12 +24,13 @@ def beside(product: Path) -> Path:
 
 
 def load(product: Path) -> dict[str, Any] | None:
-    """The record of a product, or None when there is none or it is not readable JSON."""
+    """The record of a product, or None when there is none or it is not a readable one."""
     try:
         record: dict[str, Any] = json.loads(beside(product).read_text())
-    except (OSError, ValueError):
+        whole = isinstance(record["plan"], dict) and record["output"].keys() >= {"sha256", "bytes"}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return record
+    return record if whole else None
 
 
 def digest(path: Path) -> str:
@@ -42,21 +43,32 @@ def digest(path: Path) -> str:
 
 def fresh(path: Path, record: dict[str, Any]) -> bool:
     """Whether size and time of a product say that it still is what its record describes."""
-    files, size = _files(path), record["output"]["bytes"]
-    newest = max((file.stat().st_mtime_ns for file in files), default=0)
-    recorded = beside(path).stat().st_mtime_ns
-    return sum(file.stat().st_size for file in files) == size and newest <= recorded
+    size, newest = _extent(_files(path))
+    output = record["output"]
+    return size == output["bytes"] and newest == output.get("modified_ns")
 
 
 def measure(path: Path) -> dict[str, Any]:
-    """``{"sha256": …, "bytes": …}`` of a file, or of a folder by the names and digests in it."""
+    """Content and extent of a file, or of a folder by the names and digests in it.
+
+    Returns:
+        ``{"sha256": …, "bytes": …, "modified_ns": …}``, the last being the newest file's time:
+        another file of the same size that is moved to this place has another.
+    """
+    files = _files(path)
+    size, newest = _extent(files)
     if path.is_file():
-        return {"sha256": _hash(path), "bytes": path.stat().st_size}
-    whole, size = hashlib.sha256(), 0
-    for file in _files(path):
+        return {"sha256": _hash(path), "bytes": size, "modified_ns": newest}
+    whole = hashlib.sha256()
+    for file in files:
         whole.update(f"{file.relative_to(path).as_posix()}\0{_hash(file)}\n".encode())
-        size += file.stat().st_size
-    return {"sha256": whole.hexdigest(), "bytes": size}
+    return {"sha256": whole.hexdigest(), "bytes": size, "modified_ns": newest}
+
+
+def _extent(files: list[Path]) -> tuple[int, int]:
+    stats = [file.stat() for file in files]
+    newest = max((stat.st_mtime_ns for stat in stats), default=0)
+    return sum(stat.st_size for stat in stats), newest
 
 
 def _files(path: Path) -> list[Path]:
@@ -94,12 +106,10 @@ def plan(stage: str, parameters: dict[str, Any], inputs: dict[str, Any]) -> Plan
         parameters: everything but paths.
         inputs: parameter name to Path, tuple of Path, or None when an optional one is not given.
     """
-    hashes = {
-        name: [digest(path) for path in value]
-        if isinstance(value, tuple)
-        else value and digest(value)
-        for name, value in inputs.items()
-    }
+    hashes: dict[str, Any] = {}
+    for name, value in inputs.items():
+        several = isinstance(value, tuple)
+        hashes[name] = [digest(path) for path in value] if several else value and digest(value)
     return {"stage": stage, "parameters": json.loads(json.dumps(parameters)), "inputs": hashes}
 
 
@@ -125,41 +135,38 @@ def circumstances(seconds: float, device: str) -> dict[str, Any]:
         "revision": _revision(),
         "image": os.environ.get("STAGE_IMAGE", ""),
         "python": platform.python_version(),
-        "packages": {
-            d.name: d.version for d in sorted(importlib.metadata.distributions(), key=_name)
-        },
+        "packages": _packages(),
         "host": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
 
 
 def device() -> str:
-    """ "cuda: <name>" when this process computed on a GPU, else "cpu"; never imports torch itself."""
+    """ "cuda: NAME" when this process computed on a GPU, else "cpu"; never imports torch itself."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         return f"cuda: {torch.cuda.get_device_name()}"
     return "cpu"
 
 
-def _name(distribution: importlib.metadata.Distribution) -> str:
-    return distribution.name.lower()
+def _packages() -> dict[str, str]:
+    """Every installed package and its version, by name; the first on the path is the one in use."""
+    found: dict[str, str] = {}
+    for distribution in importlib.metadata.distributions():
+        if name := distribution.metadata["Name"]:
+            found.setdefault(name, distribution.version)
+    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
 
 
 @functools.cache
 def _revision() -> str:
     if "STAGE_REVISION" in os.environ:
         return os.environ["STAGE_REVISION"]
-    git = [
-        "git",
-        "-C",
-        str(Path(__file__).parent),
-        "describe",
-        "--always",
-        "--dirty",
-        "--abbrev=40",
-    ]
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     try:
-        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            [*git, "--abbrev=40"], capture_output=True, text=True, check=True
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
@@ -168,5 +175,8 @@ def save(product: Path, content: dict[str, Any]) -> None:
     """Write the record of a product in one step."""
     target = beside(product)
     draft = target.with_name(target.name + ".partial")
-    draft.write_text(json.dumps(content, indent=1) + "\n")
-    draft.replace(target)
+    try:
+        draft.write_text(json.dumps(content, indent=1) + "\n")
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -96,10 +96,16 @@ class Source:
             sizes = {name: len(rows) for name, rows in self.rows.items()}
             if len(set(sizes.values())) > 1:
                 raise StageError(f"{path}: row counts differ: {sizes}")
+            self.total = next(iter(sizes.values()), 0)
+            self._check_complete()
         except StageError:
             self.file.close()
             raise
-        self.total = next(iter(sizes.values()), 0)
+
+    def _check_complete(self) -> None:
+        row = self.file.get("row")
+        if isinstance(row, h5py.Dataset) and (left := int(np.count_nonzero(row[:] < 0))):
+            raise StageError(f"{self.path}: unfinished: {left} of {len(row)} rows are not written")
 
     def _rows(self, name: str) -> Rows:
         found = sorted(key for key in self.file if isinstance(self.file[key], h5py.Dataset))
@@ -109,6 +115,8 @@ class Source:
         layout = self._layout(name, stored) if name in lcz.PRESETS else None
         if not stored.shape or not stored.shape[0]:
             raise StageError(f"{self.path}: {name}: no rows")
+        if (layout or name == "label") and stored.dtype.kind not in "fiub":
+            raise StageError(f"{self.path}: {name}: expected numbers, found {stored.dtype}")
         return Rows(self.path, stored, layout)
 
     def _layout(self, name: str, stored: h5py.Dataset) -> lcz.Layout:
@@ -137,7 +145,11 @@ class Source:
 
     def __getitem__(self, name: str) -> Rows:
         if name not in self.rows:
-            self.rows[name] = self._rows(name)
+            rows = self._rows(name)
+            if self.total and len(rows) != self.total:
+                sizes = {**dict.fromkeys(self.rows, self.total), name: len(rows)}
+                raise StageError(f"{self.path}: row counts differ: {sizes}")
+            self.rows[name] = rows
         return self.rows[name]
 
     def __contains__(self, name: str) -> bool:
@@ -159,10 +171,13 @@ class Source:
         """StageError unless the file has just these classes, in this order."""
         if self.classes != classes:
             found = f"{len(self.classes)} classes {', '.join(self.classes[:3])} …"
-            raise StageError(f"{self.path}: expected {len(classes)} classes {', '.join(classes[:3])} …, found {found}")
+            raise StageError(
+                f"{self.path}: expected {len(classes)} classes {', '.join(classes[:3])} …, "
+                f"found {found}"
+            )
 
     def statistics(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(C,) mean and (C,) standard deviation after scaling to 0 … 255, as `prepare` stored them."""
+        """(C,) mean and (C,) standard deviation on the scale 0 … 255, as `prepare` stored."""
         mean, std = self[name].attribute("mean"), self[name].attribute("std")
         if mean is None or std is None:
             raise StageError(

@@ -2,27 +2,33 @@
 
     python3 -m shared.status data/demo
 
+there    as recorded, and so are its inputs
+stale    an input is not found any more: changed, moved or gone; or it is stale itself
+changed  not what was recorded
+partial  unfinished
+lost     the record is there, the product is not
+
 Standard library only: it runs with the machine's own Python, before any environment is made.
 """
 
 import argparse
+import contextlib
 import fcntl
+import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from shared import record
+from shared import products, record
+from shared.products import Record
 
-Record = dict[str, Any]
-RECORD, TICKET = ".run.json", ".partial.json"
-ORDER = {".h5": 0, ".npy": 1, ".safetensors": 2}  # what is an input most often is hashed first
+HEAD = ("state", "product", "stage", "seconds", "MB", "revision", "why")
 
 
 @dataclass(frozen=True)
 class State:
-    """One product: its path, "there", "stale", "changed", "partial" or "lost", why, by which record."""
+    """One product: its path, one of the words above, why, and the record it is said by."""
 
     path: Path
     word: str
@@ -30,151 +36,103 @@ class State:
     made: Record
 
 
-def products(root: Path) -> dict[Path, Record]:
-    """Every product below a folder that has a readable record, by path; reruns left aside."""
-    paths = (path.with_name(path.name[: -len(RECORD)]) for path in sorted(root.rglob("*" + RECORD)))
-    found = {path: record.load(path) for path in paths if path.suffix != ".rerun"}
-    return {path: made for path, made in found.items() if made}
+@dataclass
+class Survey:
+    """What is known of one folder.
 
-
-def inputs(made: Record) -> Iterator[tuple[str, str]]:
-    """Parameter name and SHA-256 of every input in a record."""
-    for name, value in made["plan"]["inputs"].items():
-        for digest in value if isinstance(value, list) else [value]:
-            if digest:
-                yield name, digest
-
-
-def find(
-    root: Path, wanted: set[str], known: dict[Path, Record], limit: float = record.LARGE
-) -> dict[str, Path]:
-    """Where content with these SHA-256 lies below a folder: by record, else by hashing files.
-
-    Args:
-        root: folder to look in.
-        wanted: digests.
-        known: its products.
-        limit: bytes from which a file or folder is not hashed.
+    Attributes:
+        known: record of each product.
+        found: path by digest.
+        large: newest change of the files too large to be hashed here, 0 when there are none.
+        done: states found so far, inputs before what is made of them.
     """
-    found = {
-        made["output"]["sha256"]: path
-        for path, made in reversed(known.items())
-        if path.exists() and record.fresh(path, made)
-    }
-    for path in candidates(root, known):
-        if wanted <= found.keys():
-            break
-        if size(path) < limit:
-            found.setdefault(record.measure(path)["sha256"], path)
-    return {digest: found[digest] for digest in wanted if digest in found}
 
+    known: dict[Path, Record]
+    found: dict[str, Path]
+    large: int
+    done: dict[Path, State] = field(default_factory=dict)
 
-def candidates(root: Path, known: dict[Path, Record]) -> list[Path]:
-    """Files without a record of their own, and folders in which no record lies."""
-    taken = {parent for path in known for parent in (*path.parents, path)}
-    entries = [path for path in sorted(root.rglob("*")) if not path.name.startswith(".")]
-    loose = [
-        path
-        for path in entries
-        if path not in taken and not path.name.endswith((RECORD, TICKET, ".partial", ".rerun"))
-    ]
-    return sorted(loose, key=lambda path: (path.is_dir(), ORDER.get(path.suffix, 9)))
+    def visit(self, path: Path) -> State:
+        """The state of one product, after those of its inputs."""
+        if path not in self.done:
+            made = self.known[path]
+            word, reason = "there", ""
+            if not path.exists():
+                word, reason = "lost", "the record is there, the product is not"
+            elif not products.intact(path, made):
+                word, reason = "changed", "not what was recorded"
+            elif reasons := dict.fromkeys(self._complaints(path, made)):
+                word, reason = "stale", "; ".join(reasons)
+            self.done[path] = State(path, word, reason, made)
+        return self.done[path]
 
+    def _complaints(self, path: Path, made: Record) -> Iterator[str]:
+        for name, digest in products.inputs(made):
+            source = self.found.get(digest)
+            product = source and products.holder(source, self.known)
+            if source is None and not self._perhaps_large(path):
+                yield f"input --{name} changed, moved or gone"
+            elif product and product != path and self.visit(product).word != "there":
+                yield f"{product.name} is {self.visit(product).word}"
 
-def size(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())
+    def _perhaps_large(self, path: Path) -> bool:
+        return 0 < self.large <= record.beside(path).stat().st_mtime_ns
 
 
 def states(root: Path) -> list[State]:
-    """Every product and unfinished product below a folder, inputs before what is made of them."""
-    known = products(root)
-    wanted = {digest for made in known.values() for _, digest in inputs(made)}
-    found, done = find(root, wanted, known), dict[Path, State]()
+    """Every product and unfinished product below a folder, inputs first."""
+    known = products.products(root)
+    wanted = {digest for made in known.values() for _, digest in products.inputs(made)}
+    loose = [path for path in products.loose(root, known) if path.is_file()]
+    large = [path for path in loose if products.size(path) >= record.LARGE]
+    newest = max((path.stat().st_mtime_ns for path in large), default=0)
+    survey = Survey(known, products.find(root, wanted, known), newest)
     for path in known:
-        _visit(path, known, found, done)
-    return [*done.values(), *_partials(root)]
-
-
-def _visit(
-    path: Path, known: dict[Path, Record], found: dict[str, Path], done: dict[Path, State]
-) -> State:
-    """The state of one product, after those of its inputs."""
-    if path not in done:
-        made = known[path]
-        reasons = []
-        for name, digest in inputs(made):
-            source = found.get(digest)
-            if source is None:
-                reasons.append(f"input --{name} changed, moved or gone")
-            elif (product := _product(source, known)) and product != path:
-                before = _visit(product, known, found, done)
-                if before.word != "there":
-                    reasons.append(f"{product.name} is {before.word}")
-        word = "stale" if reasons else "there"
-        if not path.exists():
-            word, reasons = "lost", ["the record is there, the product is not"]
-        elif not record.fresh(path, made):
-            word, reasons = "changed", ["touched after it was recorded"]
-        done[path] = State(path, word, "; ".join(dict.fromkeys(reasons)), made)
-    return done[path]
-
-
-def _product(path: Path, known: dict[Path, Record]) -> Path | None:
-    """The product that a path is, or lies in."""
-    return next((place for place in (path, *path.parents) if place in known), None)
+        survey.visit(path)
+    return [*survey.done.values(), *_partials(root)]
 
 
 def _partials(root: Path) -> Iterator[State]:
-    for ticket in sorted(root.rglob("*" + TICKET)):
+    for ticket in sorted(root.rglob("*" + products.TICKET)):
         partial = ticket.with_name(ticket.name[: -len(".json")])
         if partial.exists():
             reason = "being made now" if _held(ticket) else "stopped; the same command goes on"
-            plan = record.read(ticket) or {"stage": "?"}
-            yield State(partial.with_suffix(""), "partial", reason, {"plan": plan})
+            made: Record = {"plan": {"stage": "?"}}
+            with contextlib.suppress(ValueError):
+                made = {"plan": json.loads(ticket.read_text())}
+            yield State(partial.with_suffix(""), "partial", reason, made)
 
 
 def _held(ticket: Path) -> bool:
     with ticket.open() as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
             return True
+        except OSError:
+            return False  # a network volume without locks
     return False
 
 
 def table(root: Path, found: list[State]) -> str:
     """The states as aligned text, one line each."""
-    lines = [["state", "product", "stage", "seconds", "MB", "revision", "why"]]
-    for state in found:
-        made = state.made
-        revision = str(made.get("revision", ""))
-        dirty = "+" if revision.endswith("-dirty") else ""
-        lines.append(
-            [
-                state.word,
-                state.path.relative_to(root).as_posix(),
-                made["plan"]["stage"],
-                f"{made['seconds']:.1f}" if "seconds" in made else "",
-                f"{made['output']['bytes'] / 1e6:.1f}" if "output" in made else "",
-                revision.removesuffix("-dirty")[:10] + dirty,
-                state.reason,
-            ]
-        )
-    widths = [max(len(line[column]) for line in lines) for column in range(7)]
-    right = (3, 4)
-    return "\n".join(
-        "  ".join(
-            cell.rjust(widths[i]) if i in right else cell.ljust(widths[i])
-            for i, cell in enumerate(line)
-        ).rstrip()
-        for line in lines
-    )
+    lines = [HEAD, *(_line(root, state) for state in found)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
+    form = "  ".join(f"{{:{side}{width}}}" for side, width in zip("<<<>><<", widths, strict=True))
+    return "\n".join(form.format(*line).rstrip() for line in lines)
+
+
+def _line(root: Path, state: State) -> tuple[str, ...]:
+    made, path = state.made, state.path.relative_to(root).as_posix()
+    revision, _, dirty = str(made.get("revision", "")).partition("-")
+    seconds = f"{made['seconds']:.1f}" if "seconds" in made else ""
+    size = f"{made['output']['bytes'] / 1e6:.1f}" if "output" in made else ""
+    shown = revision[:10] + "+" * bool(dirty)
+    return state.word, path, made["plan"]["stage"], seconds, size, shown, state.reason
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the table; 0 when everything is there and fresh, 1 when not, 2 for a wrong folder."""
+    """Print the table; 0, or 2 when there is no such folder."""
     parser = argparse.ArgumentParser(prog="shared.status", description=__doc__.splitlines()[0])
     parser.add_argument("root", type=Path, help="data folder, such as data or data/demo")
     root = parser.parse_args(argv).root
@@ -183,7 +141,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     found = states(root)
     print(table(root, found) if found else f"{root}: no products yet")
-    return int(any(state.word != "there" for state in found))
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,55 +1,23 @@
 """Writing patch files row by row, so that a killed run goes on where it stopped.
 
-All space is allocated and all metadata written before the first row. From then on only raw blocks
-change, at fixed places, and `row[i]` turns from -1 to the source row once the block is on disk. So a
-file that opens is never wrong about what it holds, whenever the process was killed.
+All places are fixed and all metadata written before the first row. From then on only raw blocks
+change, and `row[i]` turns from -1 to the source row once the block is written. So a file that opens
+is never wrong about what it holds, whenever the process was killed.
 """
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from dataclasses import field as default
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from shared import lcz, progress
+from shared import progress
 from shared import shard as shards
-from shared.errors import StageError
+from shared.errors import StageError, refusal
 from shared.source import Source
-
-CHUNK_BYTES = 2**20  # one HDF5 chunk: whole rows, about this much
-
-
-@dataclass(frozen=True)
-class Field:
-    """One row-wise dataset to write.
-
-    Attributes:
-        shape: of one row, such as (H, W, C).
-        dtype: storage type.
-        layout: bands and range; given for sen1, sen2 and rgb, which get mean and std as well.
-    """
-
-    shape: tuple[int, ...]
-    dtype: str
-    layout: lcz.Layout | None = None
-
-
-@dataclass(frozen=True)
-class Constant:
-    """One dataset that holds for every row, such as a grid; marked by the attribute `constant`.
-
-    Attributes:
-        values: what is stored.
-        attributes: its meaning, stored beside it.
-    """
-
-    values: NDArray[Any]
-    attributes: Mapping[str, Any] = default(default_factory=dict)
+from shared.storage import Constant, Field, allocate, like_field, moments
 
 
 class Writer:
@@ -83,7 +51,9 @@ class Writer:
         self.like, self.fields, self.constants = like, dict(fields), dict(constants or {})
         self.classes = tuple(classes or (like.classes if like else ()))
         if like:
-            self.fields |= {name: _field(like, name) for name in ("label", "city") if name in like}
+            self.fields |= {
+                name: like_field(like, name) for name in ("label", "city") if name in like
+            }
         self.fields |= {
             f"{name}_moments": Field((2, field.shape[-1]), "float64")
             for name, field in fields.items()
@@ -94,16 +64,20 @@ class Writer:
     def _resume(self) -> h5py.File | None:
         if not self.dst.exists():
             return None
+        file, reason = None, "has another layout"
         try:
             file = h5py.File(self.dst, "r+")
-        except OSError:
-            progress.say(f"{self.dst}: does not open, discarded; starting anew")
-            self.dst.unlink()
-            return None
-        if file.attrs.get("complete_header") and self._same(file):
-            return file
-        file.close()
-        progress.say(f"{self.dst}: has another layout, discarded; starting anew")
+            if file.attrs.get("complete_header") and self._same(file):
+                return file
+        except (OSError, KeyError, RuntimeError, AttributeError) as error:
+            if "unable to lock" in str(error):
+                raise StageError(f"{self.dst}: open in another program; close it there") from None
+            if refusal(error):
+                raise
+            reason = "does not open"
+        if file is not None:
+            file.close()
+        progress.say(f"{self.dst}: {reason}, discarded; starting anew")
         self.dst.unlink()
         return None
 
@@ -127,7 +101,7 @@ class Writer:
             raise StageError(f"{self.dst.parent}: no space left: {self.dst.name} {need}")
         file = h5py.File(self.dst, "w")
         for name, field in self.fields.items():
-            _allocate(file, name, field, count)
+            allocate(file, name, field, count)
         for name, constant in self.constants.items():
             file[name] = constant.values
             file[name].attrs.update({**constant.attributes, "constant": True})
@@ -170,6 +144,10 @@ class Writer:
         here = slice(rows.start - self.span.start, rows.stop - self.span.start)
         if self.like:
             values |= {n: self.like[n].raw(rows) for n in ("label", "city") if n in self.like}
+            if "label" in self.like:
+                self.like.labels(rows)  # refuses what is not one-hot
+        if missing := {n for n in self.fields if not n.endswith("_moments")} - values.keys():
+            raise ValueError(f"no values for {sorted(missing)} in rows {rows}")
         for name, block in values.items():
             field = self.fields[name]
             if block.shape != (rows.stop - rows.start, *field.shape):
@@ -179,7 +157,7 @@ class Writer:
             if not np.isfinite(block).all():
                 raise ValueError(f"{name}: not finite in rows {rows}")
             if field.layout:
-                self.file[f"{name}_moments"][here] = _moments(block, field.layout)
+                self.file[f"{name}_moments"][here] = moments(block, field.layout)
                 block = field.layout.encode(block, np.dtype(field.dtype))
             self.file[name][here] = block
         self.file.flush()
@@ -192,47 +170,15 @@ class Writer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None and len(self.span):
-            if (self.file["row"][:] < 0).any():
-                raise ValueError(f"{self.dst}: rows left unwritten")
-            for name, field in self.fields.items():
-                if field.layout:
-                    self._finish(name, int(np.prod(field.shape[:-1])))
-        self.file.close()
+        with self.file:
+            if kind is None and len(self.span):
+                if (self.file["row"][:] < 0).any():
+                    raise ValueError(f"{self.dst}: rows left unwritten")
+                for name, field in self.fields.items():
+                    if field.layout:
+                        self._finish(name, int(np.prod(field.shape[:-1])))
 
     def _finish(self, name: str, pixels: int) -> None:
         first, second = self.file[f"{name}_moments"][:].mean(0) / pixels
         self.file[name].attrs.modify("mean", first)
         self.file[name].attrs.modify("std", np.sqrt(np.maximum(second - first**2, 0)))
-
-
-def _field(like: Source, name: str) -> Field:
-    stored = like[name].stored
-    return Field(stored.shape[1:], "uint8" if name == "label" else str(stored.dtype))
-
-
-def _moments(values: NDArray[np.generic], layout: lcz.Layout) -> NDArray[np.float64]:
-    """(N, H, W, C) physical values to (N, 2, C): sums of x and of x**2 over pixels, x in 0 … 255."""
-    scaled = layout.scale(values.astype(np.float64))
-    return np.stack([scaled.sum((1, 2)), np.einsum("nhwc,nhwc->nc", scaled, scaled)], 1)
-
-
-def _allocate(file: h5py.File, name: str, field: Field, count: int) -> None:
-    """A chunked dataset whose space is taken now; attributes get their final size now."""
-    dtype, shape = np.dtype(field.dtype), (count, *field.shape)
-    row_bytes = max(1, dtype.itemsize * int(np.prod(field.shape)))
-    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    if count:
-        creation.set_chunk((min(count, max(1, CHUNK_BYTES // row_bytes)), *field.shape))
-    creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-    kind, space = h5py.h5t.py_create(dtype, logical=True), h5py.h5s.create_simple(shape)
-    dataset = h5py.Dataset(h5py.h5d.create(file.id, name.encode(), kind, space, creation))
-    if field.layout:
-        layout = field.layout
-        per_unit = layout.per_unit if np.issubdtype(dtype, np.integer) else 1.0
-        dataset.attrs["bands"] = list(layout.bands)
-        dataset.attrs["low"], dataset.attrs["high"] = layout.low, layout.high
-        dataset.attrs["per_unit"], dataset.attrs["clip"] = per_unit, layout.clip
-        dataset.attrs["mean"] = np.full(len(layout.bands), np.nan)
-        dataset.attrs["std"] = np.full(len(layout.bands), np.nan)

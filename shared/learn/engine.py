@@ -42,7 +42,7 @@ def fit(
     recipe: Recipe,
     checkpoint: Path,
     what: str,
-    validation: Split | None = None,
+    held_out: NDArray[np.intp] | None = None,
 ) -> History:
     """Train in place, going on from the checkpoint if it is there.
 
@@ -54,7 +54,7 @@ def fit(
         recipe: how.
         checkpoint: file written after every epoch; the caller removes it.
         what: a word for the progress bar.
-        validation: rows to measure accuracy on after each epoch.
+        held_out: (M,) rows that are not trained on but measured after each epoch.
 
     Returns:
         Loss and accuracy per epoch.
@@ -64,13 +64,13 @@ def fit(
     """
 
     def measure() -> float:
-        assert validation is not None
-        said = logits(network, view, validation, recipe).argmax(1)
-        return float((said == validation.extra["label"].numpy()).mean())
+        said = logits(network, view, split, recipe, held_out).argmax(1)
+        return float((said == split.extra["label"].numpy()[held_out]).mean())
 
-    learner = Learner(network, view, loss, recipe, measure if validation else None)
+    learner = Learner(network, view, loss, recipe, None if held_out is None else measure)
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    keeper = Keeper(checkpoint, what, len(split), recipe.epochs)
+    rows = np.setdiff1d(np.arange(len(split)), [] if held_out is None else held_out)
+    keeper = Keeper(checkpoint, what, len(rows), recipe.epochs)
     _quiet()
     trainer = lightning.Trainer(
         max_epochs=recipe.epochs, accelerator=accelerator(recipe.device), devices=1,
@@ -79,15 +79,19 @@ def fit(
         enable_model_summary=False, use_distributed_sampler=False, barebones=False,
         default_root_dir=checkpoint.parent,
     )  # fmt: skip
-    trainer.fit(learner, _loader(split, recipe.batch, recipe.seed), ckpt_path=_usable(checkpoint))
+    trainer.fit(
+        learner, _loader(split, rows, recipe.batch, recipe.seed), ckpt_path=_usable(checkpoint)
+    )
     if recipe.keep_best and learner.best[1]:
         network.load_state_dict(learner.best[1])
     network.cpu().eval()
     return learner.history
 
 
-def _loader(split: Split, batch: int, seed: int | None) -> "DataLoader[Batch]":
-    return DataLoader(split, sampler=Batches(len(split), batch, seed), batch_size=None)
+def _loader(
+    split: Split, rows: NDArray[np.intp], batch: int, seed: int | None
+) -> "DataLoader[Batch]":
+    return DataLoader(split, sampler=Batches(rows, batch, seed), batch_size=None)
 
 
 def _usable(checkpoint: Path) -> str | None:
@@ -110,17 +114,24 @@ def _quiet() -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic cuBLAS
 
 
-def logits(network: nn.Module, view: View, split: Split, recipe: Recipe) -> NDArray[np.float32]:
-    """(N, K) logits of every row in order, plain view, evaluation mode."""
+def logits(
+    network: nn.Module,
+    view: View,
+    split: Split,
+    recipe: Recipe,
+    rows: NDArray[np.intp] | None = None,
+) -> NDArray[np.float32]:
+    """(N, K) logits of these rows, or of all, in order: plain view, evaluation mode."""
     device = torch.device(accelerator(recipe.device))
     network, view = network.to(device), view.to(device)
     training = network.training
     network.eval()
-    rows = []
+    order = np.arange(len(split)) if rows is None else rows
+    said = []
     with torch.inference_mode():
-        for batch in _loader(split, max(recipe.batch, 256), None):
-            rows.append(apply(network, view, move_data_to_device(batch, device)).float().cpu())
+        for batch in _loader(split, order, max(recipe.batch, 256), None):
+            said.append(apply(network, view, move_data_to_device(batch, device)).float().cpu())
     network.train(training)
     with contextlib.suppress(RuntimeError):
         torch.cuda.empty_cache()
-    return torch.cat(rows).numpy()
+    return torch.cat(said).numpy()

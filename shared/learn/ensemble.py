@@ -32,6 +32,7 @@ class Member:
         train: training rows.
         test: test rows, of the same parts.
         side: patch side in Sentinel pixels.
+        held_out: (M,) row numbers of `train` kept back to measure each epoch, if any.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Member:
     train: Split
     test: Split
     side: int
+    held_out: NDArray[np.intp] | None = None
 
 
 def train(dst: Path, member: Member, loss: Loss, recipe: Recipe) -> Result:
@@ -51,7 +53,9 @@ def train(dst: Path, member: Member, loss: Loss, recipe: Recipe) -> Result:
     network = member.network()
     view = view_of(member)
     checkpoint = dst / WORK / f"{member.name}.ckpt"
-    history = engine.fit(network, view, member.train, loss, recipe, checkpoint, member.name)
+    history = engine.fit(
+        network, view, member.train, loss, recipe, checkpoint, member.name, member.held_out
+    )
     for name, split in (("train", member.train), ("test", member.test)):
         _save(dst / WORK / f"{member.name}-{name}.npy", engine.logits(network, view, split, recipe))
     difference = networks.to_onnx(network, example(member, view), dst / member.card.file)

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +23,20 @@ class Result:
     difference: float
 
 
-def write(dst: Path, results: list[Result], labels: tuple[Tensor, Tensor]) -> None:
-    """Scores are the mean of the members' probabilities (sum rule); logits the mean of theirs."""
+def write(
+    dst: Path, results: list[Result], labels: tuple[Tensor, Tensor], **more: Any
+) -> dict[str, Any]:
+    """Scores are the mean of the members' probabilities (sum rule); logits the mean of theirs.
+
+    Args:
+        dst: product folder, which exists.
+        results: one a member.
+        labels: class numbers of the training and the test split.
+        more: further entries of metrics.json.
+
+    Returns:
+        What stands in metrics.json.
+    """
     classes = results[0].card.classes
     for split, truth in (("train", labels[0]), ("test", labels[1])):
         mean = np.mean([getattr(result, f"{split}_logits") for result in results], 0)
@@ -35,12 +48,13 @@ def write(dst: Path, results: list[Result], labels: tuple[Tensor, Tensor]) -> No
         result.card.file: float((score.argmax(1) == truth).mean())
         for result, score in zip(results, each, strict=True)
     }
-    scores.write(dst, truth, np.mean(each, 0), classes, member_accuracy=alone)
+    found = scores.write(dst, truth, np.mean(each, 0), classes, member_accuracy=alone, **more)
     figures.confusion(dst / "confusion.png", scores.confusion(truth, np.mean(each, 0)), classes)
     names = [Path(result.card.file).stem for result in results]
     curves(dst, {name: result.series for name, result in zip(names, results, strict=True)})
     differences = {result.card.file: result.difference for result in results}
     model.save(dst, [result.card for result in results], onnx_difference=differences)
+    return found
 
 
 def curves(dst: Path, series: dict[str, dict[str, list[float]]]) -> None:

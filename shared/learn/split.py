@@ -50,50 +50,50 @@ class Split(Dataset[Batch]):
         images = {f"image{i}": part.stored[index] for i, part in enumerate(self.parts)}
         return images | {name: tensor[index] for name, tensor in self.extra.items()}
 
-    def subset(self, rows: NDArray[np.integer]) -> "Split":
-        """The given rows, in the given order."""
-        index = torch.from_numpy(rows)
-        parts = [Part(part.stored[index], part.layout, part.channels) for part in self.parts]
-        return Split(parts, {name: tensor[index] for name, tensor in self.extra.items()})
-
 
 class Batches(Sampler[list[int]]):
     """Shuffled whole batches; the order depends on the seed and the epoch alone.
 
     Args:
-        total: number of rows.
+        rows: (N,) row numbers to go through.
         batch: rows in a batch. A last batch of one row is dropped: batch norm cannot use it.
         seed: of the shuffle; None keeps the order.
     """
 
-    def __init__(self, total: int, batch: int, seed: int | None) -> None:
-        self.total, self.batch, self.seed, self.epoch = total, batch, seed, 0
+    def __init__(self, rows: NDArray[np.intp], batch: int, seed: int | None) -> None:
+        self.rows, self.batch, self.seed, self.epoch = rows, batch, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before every epoch, and after resuming."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        whole, rest = divmod(self.total, self.batch)
+        whole, rest = divmod(len(self.rows), self.batch)
         return whole + (rest > 0 if self.seed is None else rest > 1)
 
     def __iter__(self) -> Iterator[list[int]]:
-        order = np.arange(self.total)
+        order = self.rows.copy()
         if self.seed is not None:
             np.random.default_rng((self.seed, self.epoch)).shuffle(order)
         for step in range(len(self)):
             yield order[step * self.batch : (step + 1) * self.batch].tolist()
 
 
-def load(path: Path, bands: tuple[str, ...]) -> list[Part]:
+def load(path: Path, bands: tuple[str, ...], first: int = 0) -> list[Part]:
     """The named bands of a patch file, read block by block, checked for NaN.
+
+    Args:
+        path: patch file.
+        bands: one name per channel.
+        first: place of the first of them in the network's input.
 
     Raises:
         StageError: a band is missing, a value is not finite.
     """
     with patches.read(path) as source:
         places = model.locate(source, bands)
-        return [_part(source, name, places) for name in dict(places)]
+        parts = [_part(source, name, places) for name in dict(places)]
+    return [Part(p.stored, p.layout, tuple(c + first for c in p.channels)) for p in parts]
 
 
 def _part(source: patches.Source, name: str, places: list[tuple[str, int]]) -> Part:

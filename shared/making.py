@@ -1,16 +1,11 @@
-"""The life of one product: ``dst.partial``, then the record, then ``dst``.
+"""The making of one product: ``dst.partial``, then the record, then ``dst``.
 
 `produce` checks the inputs, takes up what an earlier run left, calls ``run`` with ``dst`` standing
-for ``dst.partial``, writes the record and renames. Beside the unfinished product lies its plan,
-``dst.partial.json``: it says whose work that is, and it is the lock that only one run holds.
+for ``dst.partial``, writes the record and renames.
 """
 
 import contextlib
-import errno
-import fcntl
-import json
 import os
-import re
 import shutil
 import sys
 import time
@@ -19,37 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from shared import arguments, record, signals
-from shared.errors import StageError
+from shared import arguments, claim, record, signals
+from shared.errors import StageError, refusal
 from shared.progress import say
-
-# What the operating system says when the caller's volume, paths or rights are at fault.
-VOLUME = {
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EFBIG,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.ENAMETOOLONG,
-}
-# numpy and the C library under it say no number when a file cannot grow.
-SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
-
-
-def refusal(error: BaseException) -> str | None:
-    """Why the volume refused, or None for another error; HDF5 hides the number in its text."""
-    text = str(error)
-    if isinstance(error, OSError) and SHORT_WRITE.search(text):
-        return f"{os.strerror(errno.ENOSPC)} ({text})"
-    number = error.errno if isinstance(error, OSError) else None
-    found = next((n for n in VOLUME if n == number or f"errno = {n}," in text), None)
-    if found is None:
-        return None
-    where = getattr(error, "filename", None)
-    return os.strerror(found) + (f" ({where})" if where else "")
 
 
 def produce(run: Callable[..., None], values: dict[str, Any]) -> Path:
@@ -65,7 +32,7 @@ def produce(run: Callable[..., None], values: dict[str, Any]) -> Path:
     plan = record.plan(arguments.stage_name(run), parameters, inputs)
     if _made(dst, plan):
         return dst
-    with _folders(dst), _claim(dst, plan) as earlier:
+    with claim.folders(dst), claim.held(dst, plan) as earlier:
         if not _made(dst, plan):  # by a run that ended while this one hashed
             _make(run, values, plan, earlier)
     return dst
@@ -74,7 +41,7 @@ def produce(run: Callable[..., None], values: dict[str, Any]) -> Path:
 def _make(
     run: Callable[..., None], values: dict[str, Any], plan: record.Plan, earlier: bool
 ) -> None:
-    dst, partial, start = values["dst"], unfinished(values["dst"]), time.monotonic()
+    dst, partial, start = values["dst"], claim.unfinished(values["dst"]), time.monotonic()
     try:
         with _stdout_to_stderr(), signals.heeded():
             run(**{**values, "dst": partial})
@@ -83,15 +50,6 @@ def _make(
         if not earlier and (isinstance(error, StageError) or refusal(error)):
             _remove(partial)
         raise
-
-
-def unfinished(dst: Path) -> Path:
-    """Where a product lies until it is complete."""
-    return dst.with_name(dst.name + ".partial")
-
-
-def _ticket(dst: Path) -> Path:
-    return dst.with_name(dst.name + ".partial.json")
 
 
 def _split(
@@ -151,68 +109,8 @@ def _made(dst: Path, plan: record.Plan) -> bool:
 
 
 @contextlib.contextmanager
-def _folders(dst: Path) -> Iterator[None]:
-    """Make the folders of the product; they go again if nothing came of it."""
-    missing = [folder for folder in dst.parents if not folder.exists()]
-    try:
-        dst.parent.mkdir(parents=True, exist_ok=True)
-        yield
-    except BaseException:
-        for folder in missing:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-        raise
-
-
-@contextlib.contextmanager
-def _claim(dst: Path, plan: record.Plan) -> Iterator[bool]:
-    """Hold the unfinished product for this plan; whether an earlier run left some of it."""
-    partial = unfinished(dst)
-    ticket = _lock(_ticket(dst), partial)
-    try:
-        if earlier := partial.exists():
-            _same_work(partial, _ticket(dst), plan)
-            say(f"{partial}: going on")
-        else:
-            os.ftruncate(ticket, 0)
-            os.write(ticket, json.dumps(plan).encode())
-        yield earlier
-    finally:
-        if not partial.exists():
-            _ticket(dst).unlink(missing_ok=True)
-        os.close(ticket)
-
-
-def _lock(ticket: Path, partial: Path) -> int:
-    """Descriptor of the ticket, locked; a run that just ended may have unlinked it meanwhile."""
-    while True:
-        file = os.open(ticket, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(file)
-            raise StageError(f"{partial}: another run is working on it") from None
-        except OSError:
-            return file  # a network volume without locks
-        if ticket.exists() and ticket.stat().st_ino == os.fstat(file).st_ino:
-            return file
-        os.close(file)
-
-
-def _same_work(partial: Path, ticket: Path, plan: record.Plan) -> None:
-    """StageError when the unfinished product is not this plan's, or nobody knows whose."""
-    try:
-        earlier = json.loads(ticket.read_text())
-    except ValueError:
-        raise StageError(f"{partial}: unfinished work of an unknown plan; remove it first") from None
-    if earlier != plan:
-        what = record.differences(earlier, plan)
-        raise StageError(f"{partial}: unfinished work of another plan ({what}); remove it first")
-
-
-@contextlib.contextmanager
 def _stdout_to_stderr() -> Iterator[None]:
-    """Whatever a stage or a library under it prints goes to stderr, also from C and subprocesses."""
+    """What a stage, a library under it or a subprocess prints goes to stderr."""
     sys.stdout.flush()
     stdout = os.dup(1)
     try:

@@ -1,0 +1,90 @@
+"""Whose unfinished work ``dst.partial`` is: one run, one plan at a time.
+
+Beside the unfinished product lies its plan, ``dst.partial.json``. It is written before the first
+byte of the product, so that nobody goes on with the work of another plan, and it carries the lock.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from shared import record
+from shared.errors import StageError
+from shared.progress import say
+
+
+def unfinished(dst: Path) -> Path:
+    """Where a product lies until it is complete."""
+    return dst.with_name(dst.name + ".partial")
+
+
+@contextlib.contextmanager
+def folders(dst: Path) -> Iterator[None]:
+    """Make the folders of the product; they go again if nothing came of it."""
+    missing = [folder for folder in dst.parents if not folder.exists()]
+    try:
+        dst.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for folder in missing:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+@contextlib.contextmanager
+def held(dst: Path, plan: record.Plan) -> Iterator[bool]:
+    """Hold the unfinished product for this plan; whether an earlier run left some of it.
+
+    Raises:
+        StageError: another run holds it, or it is the work of another plan.
+    """
+    partial, ticket = unfinished(dst), dst.with_name(dst.name + ".partial.json")
+    file = _lock(ticket, partial)
+    try:
+        if earlier := partial.exists():
+            _same_work(partial, os.pread(file, 2**30, 0), plan)
+            say(f"{partial}: going on")
+        else:
+            os.ftruncate(file, 0)
+            os.write(file, json.dumps(plan).encode())
+        yield earlier
+    finally:
+        if not partial.exists():
+            ticket.unlink(missing_ok=True)
+        os.close(file)
+
+
+def _lock(ticket: Path, partial: Path) -> int:
+    """Descriptor of the ticket, locked; a run that just ended may have unlinked it meanwhile.
+
+    The lock is this process's alone: workers that outlive a killed run do not inherit it.
+    """
+    while True:
+        file = os.open(ticket, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            os.close(file)
+            raise StageError(f"{partial}: another run is working on it") from None
+        except OSError:
+            return file  # a network volume without locks
+        if ticket.exists() and ticket.stat().st_ino == os.fstat(file).st_ino:
+            return file
+        os.close(file)
+
+
+def _same_work(partial: Path, ticket: bytes, plan: record.Plan) -> None:
+    """StageError when the unfinished product is not this plan's, or nobody knows whose."""
+    try:
+        earlier = json.loads(ticket)
+    except ValueError:
+        raise StageError(
+            f"{partial}: unfinished work of an unknown plan; remove it first"
+        ) from None
+    if earlier != plan:
+        what = record.differences(earlier, plan)
+        raise StageError(f"{partial}: unfinished work of another plan ({what}); remove it first")

@@ -1,0 +1,31 @@
+"""The distillation loss of Hinton, Vinyals and Dean 2015, with alpha on the hard term."""
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy, kl_div, log_softmax
+
+from shared.learn.learner import Loss
+from shared.learn.split import Batch
+
+
+def soft(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """T² · KL(teacher_T ‖ student_T) of (N, K) logits, mean over rows."""
+    ours = log_softmax(student / temperature, 1)
+    theirs = log_softmax(teacher / temperature, 1)
+    return temperature**2 * kl_div(ours, theirs, reduction="batchmean", log_target=True)
+
+
+def hard_and_soft(alpha: float, temperature: float) -> Loss:
+    """alpha · CE(student, label) + (1 - alpha) · T² · KL of a batch with "label" and "teacher".
+
+    Args:
+        alpha: weight of the *hard* term; beware, other systems put it on the soft one.
+        temperature: T of both sides of the soft term.
+    """
+
+    def loss(logits: Tensor, rows: Batch) -> Tensor:
+        hard = cross_entropy(logits, rows["label"])
+        if alpha == 1:
+            return hard
+        return alpha * hard + (1 - alpha) * soft(logits, rows["teacher"], temperature)
+
+    return loss

@@ -1,0 +1,63 @@
+"""The fusion network: CNN features and an MLP on topological features, joined by a small head."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from shared.learn import networks
+
+WIDTHS = (1024, 512, 256, 128)  # of the topological branch
+
+
+def _layer(inputs: int, outputs: int, dropout: float) -> list[nn.Module]:
+    return [nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.ReLU(), nn.Dropout(dropout)]
+
+
+class Fusion(nn.Module):
+    """Image (N, C, S, S) and raw topological features (N, F) to logits (N, K).
+
+    Features are z-scored inside the network, with the training split's statistics.
+
+    Args:
+        architecture: timm name of the image branch.
+        channels: C.
+        classes: K.
+        statistics: (2, F) mean and standard deviation per feature, None without the TDA branch.
+        weights: state dict of the image branch, if any.
+    """
+
+    def __init__(
+        self,
+        architecture: str,
+        channels: int,
+        classes: int,
+        statistics: Tensor | None,
+        weights: Path | None = None,
+    ) -> None:
+        super().__init__()
+        self.backbone = networks.build(architecture, channels, 0, weights)
+        width = int(self.backbone.num_features)
+        self.image_dropout = nn.Dropout(0.25)
+        self.topology: nn.Module | None = None
+        if statistics is not None:
+            self.register_buffer("mean", statistics[0])
+            self.register_buffer("std", statistics[1])
+            sizes = (statistics.shape[1], *WIDTHS)
+            steps = zip(sizes, sizes[1:], (0.25, 0.5, 0.5, 0.5), strict=False)
+            self.topology = nn.Sequential(*[part for step in steps for part in _layer(*step)])
+        joined = width + (WIDTHS[-1] if self.topology else 0)
+        hidden = 128 if width <= 512 else 256
+        self.head = nn.Sequential(
+            nn.LayerNorm(joined), nn.Dropout(0.5), *_layer(joined, hidden, 0.5),
+            nn.Linear(hidden, classes),
+        )  # fmt: skip
+
+    def forward(self, image: Tensor, tda: Tensor | None = None) -> Tensor:
+        """(N, K) logits."""
+        features = self.image_dropout(self.backbone(image))
+        if self.topology is not None:
+            assert tda is not None
+            topology = self.topology((tda - self.mean) / self.std)
+            features = torch.cat([features, topology], 1)
+        return self.head(features)
