@@ -1,0 +1,38 @@
+# Locks and virtual environments, from images/NAME/requirements.in and .txt. Included by the Makefile.
+#
+#   make lock                   every requirements.txt from its requirements.in; versions stay where they still fit
+#   make lock UPGRADE=--upgrade the same, with the newest versions that fit
+#   make .venvs/tda             the environment of one stage: the very packages of its image
+#   make .venvs/dev             linting, types and the tests that belong to no stage
+#   make .venvs/pytest          pytest alone, which tests/under.py puts behind a stage's own packages
+
+# uv from the PATH, or fetched by pip at the version and with the hashes of images/uv.txt.
+UV := $(or $(shell command -v uv),.venvs/uv/bin/uv)
+.venvs/uv/bin/uv: images/uv.txt
+	python3 -m venv .venvs/uv
+	.venvs/uv/bin/python -m pip install --quiet --require-hashes --requirement $<
+	touch $@
+
+# torch.txt before the stages that it constrains, pytest.txt beside dev. One version of each package for all Pythons.
+LOCKS := images/uv images/torch tests/pytest tests/requirements $(basename $(wildcard images/*/requirements.in))
+COMPILE = $(UV) pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --custom-compile-command 'make lock' $(UPGRADE)
+.PHONY: lock
+lock: | $(UV)
+	set -e; for lock in $(LOCKS); do $(COMPILE) --output-file $$lock.txt $$lock.in >/dev/null; done
+
+ENVIRONMENTS := dev $(patsubst images/%/requirements.txt,%,$(wildcard images/*/requirements.txt))
+.PHONY: $(ENVIRONMENTS:%=.venvs/%) .venvs/pytest
+$(ENVIRONMENTS:%=.venvs/%) .venvs/pytest: .venvs/%: .venvs/%/made
+
+# `made` is written last: an environment cut off halfway is completed by the next make.
+SYNC = .venvs/$*/bin/python -c '' 2>/dev/null || $(UV) venv --quiet --clear --python 3.11 .venvs/$*; \
+	$(UV) pip sync --quiet --python .venvs/$*/bin/python --require-hashes $< && touch $@
+.venvs/dev/made: .venvs/%/made: tests/requirements.txt | $(UV)
+	$(SYNC)
+$(patsubst %,.venvs/%/made,$(filter-out dev,$(ENVIRONMENTS))): .venvs/%/made: images/%/requirements.txt | $(UV)
+	$(SYNC)
+.venvs/pytest/made: tests/pytest.txt | $(UV)
+	rm -rf .venvs/pytest
+	$(UV) pip install --quiet --python 3.11 --target .venvs/pytest --require-hashes --requirement $<
+	touch $@

@@ -1,0 +1,34 @@
+# Images, one per folder in images/. Included by the Makefile.
+#
+#   make base        a base image from Debian packages, for sites where no registry can be reached; builds then use it
+#   make build       every image; make build/tda one of them
+#   make .env        what `docker compose` needs to know of this machine
+
+BASE_IMAGE := lcz42-edge/base
+IMAGES := $(subst _,-,$(patsubst images/%/Dockerfile,%,$(wildcard images/*/Dockerfile)))
+
+# Python and the certificates that this machine trusts, no more. The same in every build once it is there.
+.PHONY: base
+base:
+	@docker image inspect $(BASE_IMAGE) >/dev/null 2>&1 || { folder=$$(mktemp -d) && trap 'rm -rf $$folder' EXIT && \
+	mmdebstrap --quiet --variant=minbase --include=python3,python3-venv,ca-certificates \
+		--customize-hook='copy-in /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs' bookworm $$folder/base.tar && \
+	docker import --change 'ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt' $$folder/base.tar $(BASE_IMAGE); }
+
+# Compose reads .env by itself, so that `docker compose run` as typed writes as the caller, too.
+.PHONY: .env
+.env:
+	@base=$$(docker image inspect $(BASE_IMAGE) >/dev/null 2>&1 && echo $(BASE_IMAGE) || echo pinned); \
+	printf '%s\n' UID=$$(id -u) GID=$$(id -g) BASE=$$base >.env.partial; \
+	cmp -s .env.partial .env && rm .env.partial || mv .env.partial .env
+	@mkdir -p data
+
+# For every build, also the one that `docker compose run --build` does.
+export REVISION := $(shell git describe --always --dirty --abbrev=40 2>/dev/null || echo unknown)
+
+# One after the other: the torch layer is built once, by the first that needs it, and found by the rest.
+.PHONY: build $(IMAGES:%=build/%)
+build: .env
+	COMPOSE_PARALLEL_LIMIT=1 docker compose build
+$(IMAGES:%=build/%): build/%: .env
+	docker compose build $*

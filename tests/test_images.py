@@ -1,0 +1,203 @@
+"""Built images: what is in them, and that they run sealed off, as anyone, on the volume alone.
+
+Skipped where no engine answers or an image is not built; with IMAGES=required that is a failure.
+"""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = sorted(path.parent.name for path in ROOT.glob("images/*/Dockerfile"))
+STAGES = [folder.replace("_", "-") for folder in FOLDERS]
+STRANGER = 4242  # no account in any image, and not who built them
+LISTING = (
+    "import importlib.metadata as m; print(*(f'{d.name}=={d.version}' for d in m.distributions()))"
+)
+SEALED = """
+import os, socket
+for path in ("/app/x", "/opt/venv/x", "/x"):
+    try:
+        open(path, "w")
+    except OSError as error:
+        print(path, error.strerror)
+open("/tmp/x", "w").write("x")
+try:
+    socket.create_connection(("192.0.2.1", 80), 1)
+except OSError as error:
+    print("network", error.strerror)
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print("uid", os.getuid(), "capabilities", int(status["CapEff"], 16))
+print("new privileges", "no" if int(status["NoNewPrivs"]) else "yes")
+"""
+
+
+def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | variables
+    return subprocess.run(
+        ["docker", *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def run(stage: str, *arguments: str, volume: Path, entrypoint: str = "") -> list[str]:
+    """What a stage's container prints, started as people start it, for someone without account."""
+    override = [f"--entrypoint={entrypoint}"] if entrypoint else []
+    variables = {"UID": str(STRANGER), "GID": str(STRANGER), "DATA": str(volume)}
+    done = command("compose", "run", "--rm", "-T", *override, stage, *arguments, **variables)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def absent(reason: str) -> None:
+    if os.environ.get("IMAGES") == "required":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def engine() -> None:
+    try:
+        answers = command("info").returncode == 0
+    except FileNotFoundError:
+        answers = False
+    if not answers:
+        absent("no container engine answers: .ci/engine starts one")
+
+
+def inspect(stage: str) -> dict[str, Any]:
+    done = command("image", "inspect", f"lcz42-edge/{stage}")
+    if done.returncode:
+        absent(f"lcz42-edge/{stage} is not built: make build/{stage}")
+    return json.loads(done.stdout)[0]
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Path:
+    """A data folder of the stranger's own, or one that anyone may write where we cannot give it."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    if os.getuid() == 0:
+        os.chown(folder, STRANGER, STRANGER)
+    else:
+        folder.chmod(0o777)
+    return folder
+
+
+def locked(stage: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Name to version of a lock: those for every platform, and those for some only."""
+    text = (ROOT / "images" / stage.replace("-", "_") / "requirements.txt").read_text()
+    pins = re.findall(r"^([\w.-]+)==(\S+)( ;)?", text, re.MULTILINE)
+    return {n: v for n, v, some in pins if not some}, {n: v for n, v, some in pins if some}
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("stage", STAGES)
+def test_facts(stage: str) -> None:
+    config = inspect(stage)["Config"]
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", config["User"])
+    assert not config["Cmd"]
+    assert config["Entrypoint"] == ["python", "-m", f"stages.{stage.replace('-', '_')}.main"]
+    labels = {key.rpartition(".")[2]: value for key, value in config["Labels"].items()}
+    assert labels["title"] == stage
+    assert labels["licenses"] == ("MIT AND AGPL-3.0-only" if stage == "tda" else "MIT")
+    assert f"STAGE_REVISION={labels['revision']}" in config["Env"]
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("stage", STAGES)
+def test_help(stage: str, volume: Path) -> None:
+    inspect(stage)
+    assert "--dst" in "\n".join(run(stage, "--help", volume=volume))
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("stage", STAGES)
+def test_holds_the_lock_and_nothing_else(stage: str, volume: Path) -> None:
+    inspect(stage)
+    (line,) = run(stage, "-c", LISTING, volume=volume, entrypoint="python")
+    found = {re.sub(r"[-_.]+", "-", pin.lower()) for pin in line.split()}
+    everywhere, some = (
+        {f"{n}=={v}".replace(".", "-") for n, v in p.items()} for p in locked(stage)
+    )
+    assert everywhere <= found <= everywhere | some
+    assert any(pin.startswith("giotto-tda==") for pin in found) == (stage == "tda")
+
+
+@pytest.mark.usefixtures("engine")
+def test_torch_is_on_disk_once() -> None:
+    """All torch images begin with the same layers: the base, the torch lock, torch itself."""
+    torch = [
+        folder.replace("_", "-")
+        for folder in FOLDERS
+        if "\nFROM torch\n" in (ROOT / "images" / folder / "Dockerfile").read_text()
+    ]
+    layers = [inspect(stage)["RootFS"]["Layers"] for stage in torch]
+    base = common([layers[0], inspect("merge")["RootFS"]["Layers"]])
+    assert common(layers) >= base + 2
+
+
+def common(lists: list[list[str]]) -> int:
+    """How many items all lists begin with."""
+    level = [len(set(items)) == 1 for items in zip(*lists, strict=False)]
+    return [*level, False].index(False)
+
+
+@pytest.mark.usefixtures("engine")
+def test_sealed(volume: Path) -> None:
+    inspect("merge")
+    assert run("merge", "-c", SEALED, volume=volume, entrypoint="python") == [
+        "/app/x Read-only file system",
+        "/opt/venv/x Read-only file system",
+        "/x Read-only file system",
+        "network Network is unreachable",
+        f"uid {STRANGER} capabilities 0",
+        "new privileges no",
+    ]
+
+
+@pytest.mark.usefixtures("engine")
+def test_data_in_product_out(volume: Path) -> None:
+    """The start of the pipeline through containers: each says one path, makes that and a record."""
+    for stage in ("demo", "prepare", "merge"):
+        inspect(stage)
+    raw, small = "data/so2sat", ["--train_per_class=2", "--test_per_class=1"]
+    assert run("demo", f"--dst={raw}", *small, volume=volume) == [raw]
+    parts = [f"data/parts/{i}.h5" for i in (1, 2)]
+    for i, part in enumerate(parts, start=1):
+        flags = [f"--src={raw}/training.h5", f"--dst={part}", f"--shard={i}/2"]
+        assert run("prepare", *flags, volume=volume) == [part]
+    whole = "data/training.h5"
+    assert run("merge", f"--src={','.join(parts)}", f"--dst={whole}", volume=volume) == [whole]
+    with h5py.File(volume / "training.h5") as file:
+        assert file["sen2"].shape == (34, 32, 32, 10)
+        assert np.array_equal(np.sum(file["label"], axis=0), [2] * 17)
+    made = ["so2sat", "parts/1.h5", "parts/2.h5", "training.h5"]
+    files = {path.relative_to(volume).as_posix() for path in volume.rglob("*") if path.is_file()}
+    data = {"so2sat/training.h5", "so2sat/testing.h5", *made[1:]}
+    assert files == data | {f"{path}.run.json" for path in made}
+    assert {path.stat().st_uid for path in volume.rglob("*")} == {STRANGER}
+
+
+@pytest.mark.usefixtures("engine")
+def test_says_in_one_line_that_it_may_not_write(volume: Path) -> None:
+    inspect("demo")
+    volume.chmod(0o555)
+    variables = {"UID": str(STRANGER), "GID": str(STRANGER), "DATA": str(volume)}
+    done = command("compose", "run", "--rm", "-T", "demo", "--dst=data/so2sat", **variables)
+    volume.chmod(0o755)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == "error: data/so2sat: Permission denied (data/so2sat.partial.json)\n"
+    assert list(volume.iterdir()) == []
