@@ -1,0 +1,127 @@
+"""One patch of land, on a grid of 2.5 m: what covers each cell, how high it is, how bright."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from stages.demo.materials import CODE, City
+from stages.demo.texture import CELL, CELLS, Grid, choose, mosaic, noise, weights
+from stages.demo.zones import ZONES, Range, Zone
+
+TABLE = 128  # random numbers per parcel repeat after so many parcels: further than a patch reaches
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Cover of a patch, all (CELLS, CELLS).
+
+    Attributes:
+        material: code of materials.NAMES.
+        height: metres above the ground.
+        bright: factor on reflectance.
+        wall: whether the cell belongs to a building.
+    """
+
+    material: NDArray[np.intp]
+    height: Grid
+    bright: Grid
+    wall: NDArray[np.bool_]
+
+
+def land(number: int, city: City, rng: np.random.Generator) -> Ground:
+    """A patch of zone `number` (0 to 16), into half of which a neighbouring zone reaches."""
+    main = cover(ZONES[number], city, rng)
+    if rng.random() < 0.5:
+        return main
+    other = cover(ZONES[rng.choice(ZONES[number].nearby) - 1], city, rng)
+    x = np.arange(CELLS) / CELLS - 0.5
+    direction = rng.uniform(0, 2 * np.pi)
+    distance = np.cos(direction) * x + np.sin(direction) * x[:, None] + 0.06 * noise(rng, 80)
+    inside = distance < rng.uniform(0.05, 0.45)
+    return Ground(
+        np.where(inside, main.material, other.material),
+        np.where(inside, main.height, other.height),
+        np.where(inside, main.bright, other.bright),
+        np.where(inside, main.wall, other.wall),
+    )
+
+
+def cover(zone: Zone, city: City, rng: np.random.Generator) -> Ground:
+    """A patch all of one zone: ground, then streets and buildings, then crowns."""
+    lot = _Lots(zone, city, rng)
+    share = weights(zone.ground, city, rng, 12)
+    grain = _in(zone.grain, rng)
+    material = choose(lot.random[..., 5], share) if zone.fields else mosaic(share, grain, rng)
+    bright = np.exp(0.08 * noise(rng, 12) + 0.07 * noise(rng, 60))
+    if zone.fields:
+        bright *= np.exp(0.12 * (lot.random[..., 6] - 0.5))
+    paved = "soil" if "soil" in zone.ground and "asphalt" not in zone.ground else "asphalt"
+    material = np.where(lot.street, CODE[paved], material)
+    crowns = noise(rng, _in(zone.crown, rng)) * 0.8 + noise(rng, 70) * 0.6
+    tree = (ndtr(crowns) < _in(zone.trees, rng)) & (~lot.street | (lot.random[..., 5] < 0.3))
+    kind = CODE["conifer" if rng.random() < 0.25 else "tree"]
+    material = np.where(tree, kind, material)
+    height = np.where(tree, np.mean(zone.crown) * np.exp(0.3 * noise(rng, 8)), 0.0)
+    roof = choose(lot.random[..., 4], weights(zone.roofs, city, rng, 6))
+    return Ground(
+        np.where(lot.building, roof, material),
+        np.where(lot.building, lot.height, height),
+        np.where(lot.building, 0.75 + 0.5 * lot.random[..., 6], bright),
+        lot.building,
+    )
+
+
+def _in(span: Range, rng: np.random.Generator) -> float:
+    return float(rng.uniform(*span))
+
+
+class _Lots:
+    """Streets, parcels and buildings in rotated, gently bent street coordinates."""
+
+    def __init__(self, zone: Zone, city: City, rng: np.random.Generator) -> None:
+        width = _in(zone.parcel, rng) * city.size
+        depth, street = width * _in(zone.depth, rng), _in(zone.street, rng)
+        along, across = self._axes(city, rng)
+        u, lot_u, edge_u, road_u = _axis(along, width, zone.block[0], street)
+        v, lot_v, edge_v, road_v = _axis(across, depth, zone.block[1], street)
+        self.random = rng.random((TABLE, TABLE, 7))[lot_u % TABLE, lot_v % TABLE]
+        self.street = road_u | road_v
+        chance = self.random
+        side, slab = _in(zone.cover, rng), _in(zone.slab, rng)
+        long = np.clip(side * (0.85 + 0.3 * chance[..., 0]), 0, 1) / 2
+        short = long * (slab + (1 - slab) * chance[..., 1] ** 2)
+        turned = chance[..., 2] < 0.4
+        free = 0.5 - long
+        du = np.abs(u - 0.5 - free * (chance[..., 0] - 0.5))
+        dv = np.abs(v - 0.5 - free * (chance[..., 1] - 0.5))
+        square = (du < np.where(turned, short, long)) & (dv < np.where(turned, long, short))
+        tank = chance[..., 5] < zone.tanks
+        shape = np.where(tank, du**2 + dv**2 < (0.8 * long) ** 2, square)
+        taken = chance[..., 3] < _in(zone.built, rng)
+        if zone.courtyard:
+            taken &= edge_u | edge_v
+        self.building = shape & taken & ~self.street
+        self.height = _in(zone.height, rng) * city.height * (0.6 + 0.8 * chance[..., 6])
+
+    @staticmethod
+    def _axes(city: City, rng: np.random.Generator) -> tuple[Grid, Grid]:
+        angle = city.angle + rng.normal(0, 0.25)
+        x = (np.arange(CELLS) - CELLS / 2) * CELL
+        cos, sin = np.cos(angle), np.sin(angle)
+        bend = rng.uniform(0, 15)
+        start = rng.uniform(1000, 2000, 2)
+        along = start[0] + cos * x + sin * x[:, None] + bend * noise(rng, 200)
+        across = start[1] - sin * x + cos * x[:, None] + bend * noise(rng, 200)
+        return along, across
+
+
+def _axis(
+    at: Grid, size: float, count: int, street: float
+) -> tuple[Grid, NDArray[np.intp], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Place in the parcel 0 … 1, parcel number, at the edge of its block?, on the street?"""
+    block, inside = np.divmod(at, size * count + street)
+    lot, place = np.divmod(inside / size, 1.0)
+    edge = (lot == 0) | (lot == count - 1)
+    return place, (block * count + lot).astype(np.intp), edge, inside >= size * count

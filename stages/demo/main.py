@@ -1,0 +1,81 @@
+"""Procedural scenes of the 17 Local Climate Zones, in the layout So2Sat LCZ42 is distributed in."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from shared import cli, lcz, progress
+from shared.errors import StageError
+
+BATCH = 64
+CITIES = {"training": 24, "testing": 8}
+SHAPES = {"sen1": (32, 32, 8), "sen2": (32, 32, 10), "label": (17,)}
+
+
+def zones(per_class: int, seed: int, split: int) -> NDArray[np.intp]:
+    """(17 * per_class,) zone numbers 0 to 16 in row order: every zone as often, shuffled."""
+    order = np.repeat(np.arange(len(lcz.CLASSES)), per_class)
+    return np.random.default_rng((seed, split, 0, 0x50F)).permutation(order)
+
+
+def patch(zone: int, row: int, seed: int, split: int) -> dict[str, NDArray[np.float64]]:
+    """One patch; it depends on these four numbers only, not on the rows made before.
+
+    Returns:
+        sen1 (32, 32, 8), sen2 (32, 32, 10) reflectance, label (17,) one-hot.
+    """
+    from stages.demo import ground, materials, optics, radar
+
+    rng = np.random.default_rng((seed, split, row))
+    home = int(rng.integers(tuple(CITIES.values())[split]))
+    city = materials.city(np.random.default_rng((seed, split, home, 0xC17)))
+    land = ground.land(zone, city, rng)
+    return {
+        "sen1": radar.sen1(land, city, rng),
+        "sen2": optics.sen2(land, city, rng),
+        "label": np.eye(len(lcz.CLASSES))[zone],
+    }
+
+
+def write(path: Path, per_class: int, seed: int, split: int) -> None:
+    """A whole file, under another name until it is complete: contiguous float64, no attributes."""
+    order = zones(per_class, seed, split)
+    draft = path.with_name(path.name + ".new")
+    with h5py.File(draft, "w") as file, progress.bar(len(order), path.stem) as bar:
+        for name, shape in SHAPES.items():
+            file.create_dataset(name, (len(order), *shape), "f8")
+        for start in range(0, len(order), BATCH):
+            block = order[start : start + BATCH]
+            made = [patch(int(z), start + i, seed, split) for i, z in enumerate(block)]
+            for name in SHAPES:
+                file[name][start : start + len(made)] = np.stack([one[name] for one in made])
+            bar.update(len(made))
+    draft.replace(path)
+
+
+def run(*, dst: Path, train_per_class: int = 60, test_per_class: int = 30, seed: int = 42) -> None:
+    """Make a small stand-in for So2Sat LCZ42: training.h5 and testing.h5 of other cities.
+
+    Args:
+        dst: folder to make; each file has sen1 (N, 32, 32, 8), sen2 (N, 32, 32, 10) reflectance
+            0 to 2.8 and label (N, 17) one-hot, all float64 and contiguous.
+        train_per_class: rows of each of the 17 zones in training.h5, 1 or more.
+        test_per_class: the same for testing.h5.
+        seed: 0 or more; another seed gives other cities and other patches.
+    """
+    for name, value in (("train_per_class", train_per_class), ("test_per_class", test_per_class)):
+        if value < 1:
+            raise StageError(f"--{name}: expected 1 or more, found {value}")
+    if seed < 0:
+        raise StageError(f"--seed: expected 0 or more, found {seed}")
+    dst.mkdir(exist_ok=True)
+    for split, count in enumerate((train_per_class, test_per_class)):
+        path = dst / f"{tuple(CITIES)[split]}.h5"
+        if not path.exists():
+            write(path, count, seed, split)
+
+
+if __name__ == "__main__":
+    cli.main(run)

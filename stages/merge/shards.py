@@ -1,0 +1,140 @@
+"""The shard files: opened in row order, and refused unless they are one whole."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from shared import record
+from shared.errors import StageError
+from shared.source import open_hdf5
+
+# Attributes that the Writer derives from the rows: they differ between shards.
+OWN = {"mean", "std"}
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One open file and the rows of the whole that it holds.
+
+    Attributes:
+        path, file: where it is, open for reading.
+        start, stop, total: rows start to stop of total.
+    """
+
+    path: Path
+    file: h5py.File
+    start: int
+    stop: int
+    total: int
+
+    def rows(self) -> dict[str, h5py.Dataset]:
+        """Datasets with one entry a row, but `row` itself."""
+        return {
+            name: data
+            for name, data in self.file.items()
+            if name != "row" and not data.attrs.get("constant", False)
+        }
+
+    def block(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """Stored values of rows start to stop of the whole; StageError when they cannot be read."""
+        try:
+            return np.asarray(self.file[name][start - self.start : stop - self.start])
+        except OSError as error:
+            raise StageError(f"{self.path}: {name}: cannot read ({error})") from None
+
+    def constants(self) -> dict[str, h5py.Dataset]:
+        """Datasets that hold for every row."""
+        return {n: data for n, data in self.file.items() if data.attrs.get("constant", False)}
+
+
+def opened(path: Path) -> Shard:
+    """Open one shard; StageError when it is not a complete file of the Writer's."""
+    file = open_hdf5(path)
+    span = np.asarray(file.attrs.get("span", ()))
+    if span.shape != (3,) or "row" not in file or "complete_header" not in file.attrs:
+        raise StageError(f"{path}: expected one shard of a row-wise stage, found no rows' numbers")
+    start, stop, total = (int(number) for number in span)
+    shard = Shard(path, file, start, stop, total)
+    for name, data in {**shard.rows(), "row": file["row"]}.items():
+        if not data.shape or data.shape[0] != stop - start:
+            expected = f"{stop - start} rows"
+            raise StageError(f"{path}: {name}: expected {expected}, found shape {data.shape}")
+    left = int(np.count_nonzero(file["row"][:] < 0))
+    if left:
+        raise StageError(f"{path}: unfinished: {left} of {stop - start} rows are not written")
+    return shard
+
+
+def in_order(paths: Sequence[Path]) -> list[Shard]:
+    """Open all shards and check that they make one whole.
+
+    Raises:
+        StageError: a gap, an overlap, a missing end; another layout; another plan.
+    """
+    if not paths:
+        raise StageError("--src: expected the shards, comma-separated, found none")
+    shards = sorted((opened(path) for path in paths), key=lambda s: (s.start, s.stop))
+    reached, first = 0, shards[0]
+    for shard in shards:
+        if shard.total != first.total:
+            raise _differs(first, shard, "rows of the whole", first.total, shard.total)
+        if shard.start != reached:
+            what = "rows missing" if shard.start > reached else "rows twice"
+            low, high = sorted((reached, shard.start))
+            raise StageError(f"{shard.path}: {what}: {low} to {high - 1} of {shard.total}")
+        reached = shard.stop
+    if reached != first.total:
+        found = f"rows {reached} to {first.total - 1} of {first.total} are in none of them"
+        raise StageError(f"--src: expected all shards, found {len(shards)}: {found}")
+    for shard in shards[1:]:
+        _same_layout(first, shard)
+        _same_plan(first, shard)
+    return shards
+
+
+def _same_layout(first: Shard, other: Shard) -> None:
+    one, two = first.rows(), other.rows()
+    if sorted(first.file) != sorted(other.file):
+        raise _differs(first, other, "datasets", sorted(first.file), sorted(other.file))
+    for name, data in one.items():
+        pair = [(data.shape[1:], str(data.dtype)), (two[name].shape[1:], str(two[name].dtype))]
+        if pair[0] != pair[1]:
+            raise _differs(first, other, name, *pair)
+    for name, data in first.constants().items():
+        if not np.array_equal(data[()], other.file[name][()]):
+            raise StageError(f"{other.path}: {name}: not the same as in {first.path}")
+    for name in ("/", *first.file):
+        _same_attributes(first, other, name)
+
+
+def _same_attributes(first: Shard, other: Shard, name: str) -> None:
+    one, two = dict(first.file[name].attrs), dict(other.file[name].attrs)
+    for key in sorted((one.keys() | two.keys()) - OWN - ({"span"} if name == "/" else set())):
+        if key not in one or key not in two or not np.array_equal(one[key], two[key]):
+            what = f"attribute {key!r} of {name}"
+            raise _differs(first, other, what, one.get(key), two.get(key))
+
+
+def _same_plan(first: Shard, other: Shard) -> None:
+    plans = [_plan(first.path), _plan(other.path)]
+    if plans[0] and plans[1] and plans[0] != plans[1]:
+        what = record.differences(plans[0], plans[1])
+        raise StageError(f"{other.path}: was made otherwise than {first.path} ({what})")
+
+
+def _plan(path: Path) -> dict[str, Any]:
+    """The plan of a shard but for its --shard; empty without a record."""
+    plan: dict[str, Any] = (record.load(path) or {}).get("plan", {})
+    given = plan.get("parameters", {})
+    return plan | {"parameters": {k: v for k, v in given.items() if k != "shard"}} if plan else {}
+
+
+def _differs(first: Shard, other: Shard, what: str, expected: Any, found: Any) -> StageError:
+    return StageError(
+        f"{other.path}: {what}: expected {expected} as in {first.path}, found {found}"
+    )

@@ -1,0 +1,75 @@
+"""What is wrong with a block of rows, and whether sixteen bits hold all of it."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared import lcz
+from shared.source import some
+
+REFLECTANCE = (0.0, 2.8)  # of sen2; sen1 has no bounds but float16's
+HALF = float(np.finfo(np.float16).max)
+
+
+@dataclass
+class Faults:
+    """Row numbers by what is wrong with them, gathered over blocks."""
+
+    rows: dict[str, list[int]] = field(default_factory=dict)
+
+    def add(self, what: str, wrong: NDArray[np.bool_], rows: NDArray[np.integer]) -> None:
+        """Note the rows where wrong (rows,) is true."""
+        if wrong.any():
+            self.rows.setdefault(what, []).extend(rows[wrong].tolist())
+
+    def __str__(self) -> str:
+        return "; ".join(f"{what} in {some(np.unique(rows))}" for what, rows in self.rows.items())
+
+
+def look(
+    values: NDArray[np.floating], name: str, dtype: str, rows: NDArray[np.integer], faults: Faults
+) -> None:
+    """Gather the rows of an image block that cannot be stored as they should.
+
+    Args:
+        values: (N, H, W, C) physical values.
+        name: "sen1" or "sen2".
+        dtype: how they will be stored.
+        rows: (N,) their numbers in the source.
+        faults: where they are noted.
+    """
+    low, high = values.min((1, 2, 3)), values.max((1, 2, 3))
+    finite = np.isfinite(low) & np.isfinite(high)
+    faults.add(f"{name}: NaN or infinite values", ~finite, rows)
+    if name == "sen2":
+        least, most = REFLECTANCE
+        outside = finite & ((low < least) | (high > most))
+        faults.add(f"{name}: values outside {least:g} … {most:g}", outside, rows)
+        finite &= ~outside
+    if dtype == "float16":
+        large = finite & (np.maximum(-low, high) > HALF)
+        faults.add(f"{name}: too large for float16 (use --dtype float32)", large, rows)
+    if dtype == "uint16":
+        lossy = np.zeros(len(values), bool)
+        lossy[finite] = ~lossless(values[finite])
+        faults.add(f"{name}: not whole multiples of 1e-4 (use --dtype float32)", lossy, rows)
+
+
+def lossless(values: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """(N,) whether each patch reads back from uint16 as exactly the float32 it is in the source.
+
+    Args:
+        values: (N, H, W, C) reflectance, finite, 0 to 2.8.
+    """
+    stored = lcz.SEN2.encode(values, np.dtype("uint16"))
+    same = lcz.SEN2.decode(stored) == values.astype(np.float32)
+    whole: NDArray[np.bool_] = same.reshape(len(values), -1).all(1)
+    return whole
+
+
+def onehot(labels: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """(N,) whether each row of (N, K) holds one 1 and otherwise 0."""
+    numbers = labels.astype(np.float64)
+    good: NDArray[np.bool_] = (numbers.max(1) == 1) & (np.count_nonzero(numbers, axis=1) == 1)
+    return good
