@@ -1,0 +1,145 @@
+"""A trainer's ONNX as Metis compiles it: opset 17, static batch 1, one file, no image operators."""
+
+import collections
+from pathlib import Path
+from typing import Any
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import TensorProto, shape_inference, version_converter
+
+from shared.errors import StageError
+from shared.model import Card
+
+OPSET, OLDEST = 17, 14  # Voyager 1.2.5 takes 14 to 17
+IR = 10  # the newest that the SDK's onnx 1.17 and onnxruntime 1.21 open
+HOST = {"Resize", "Upsample"}  # the SDK wants these in its YAML, not in the graph
+NORMALISING = {"Sub", "Div", "Mul", "Add", "Cast", "Transpose"}  # when they eat the input
+
+
+def load(path: Path) -> onnx.ModelProto:
+    """Read an ONNX file, with its external data if it has some.
+
+    Raises:
+        StageError: not ONNX, not a valid graph, or external data missing.
+    """
+    try:
+        model = onnx.load(path)
+        onnx.checker.check_model(model)
+    except (DecodeError, onnx.checker.ValidationError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise StageError(f"{path}: not a usable ONNX file ({reason[0]})") from None
+    return model
+
+
+def fit(model: onnx.ModelProto, card: Card, path: Path) -> onnx.ModelProto:
+    """`input` (1, C, size, size) float32 to `logits` (1, K), opset 17, all shapes known.
+
+    Args:
+        model: a graph with one image input and one output, batch dynamic or 1.
+        card: what the image input and the classes are.
+        path: where the graph came from, for messages.
+
+    Raises:
+        StageError: another number of inputs or outputs, newer opset, shapes that do not fit.
+    """
+    model = _opset(model, path)
+    model.ir_version = min(model.ir_version, IR)
+    graph, known = model.graph, {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in graph.input if value.name not in known]
+    if len(inputs) != 1 or len(graph.output) != 1:
+        found = f"{[v.name for v in inputs]} to {[v.name for v in graph.output]}"
+        raise StageError(f"{path}: expected one input and one output, found {found}")
+    _rename(graph, inputs[0].name, "input")
+    _rename(graph, graph.output[0].name, "logits")
+    shape = (1, len(card.bands), card.size, card.size)
+    _set_shape(inputs[0], shape, path)
+    _set_shape(graph.output[0], (1, len(card.classes)), path)
+    _drop_identities(graph)
+    del graph.value_info[:]
+    try:
+        fitted = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+        onnx.checker.check_model(fitted)
+    except (shape_inference.InferenceError, onnx.checker.ValidationError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise StageError(f"{path}: does not work as {shape} to (1, K): {reason}") from None
+    return fitted
+
+
+def version(model: onnx.ModelProto) -> int:
+    """Opset of the default domain; 0 when there is none."""
+    return next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), 0)
+
+
+def _opset(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
+    found = version(model)
+    if not OLDEST <= found <= OPSET:
+        raise StageError(
+            f"{path}: expected opset {OLDEST} to {OPSET}, found {found}; "
+            f"export with dynamo=False, opset_version={OPSET}"
+        )
+    return model if found == OPSET else version_converter.convert_version(model, OPSET)
+
+
+def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
+    for value in (*graph.input, *graph.output):
+        if value.name == old:
+            value.name = new
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [new if name == old else name for name in names]
+
+
+def _drop_identities(graph: onnx.GraphProto) -> None:
+    """torch's exporter shares equal weights through Identity nodes, which Metis does not list."""
+    kept = []
+    for node in graph.node:
+        if node.op_type == "Identity" and node.output[0] != graph.output[0].name:
+            for user in graph.node:
+                user.input[:] = [node.input[0] if n == node.output[0] else n for n in user.input]
+        else:
+            kept.append(node)
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
+def _set_shape(value: onnx.ValueInfoProto, shape: tuple[int, ...], path: Path) -> None:
+    found = [dim.dim_value or dim.dim_param for dim in value.type.tensor_type.shape.dim]
+    fits = len(found) == len(shape) and all(
+        not isinstance(have, int) or have == want for have, want in zip(found, shape, strict=True)
+    )
+    if not fits:
+        raise StageError(f"{path}: {value.name}: expected shape {shape}, found {found}")
+    for dim, want in zip(value.type.tensor_type.shape.dim, shape, strict=True):
+        dim.dim_value = want
+
+
+def violations(model: onnx.ModelProto) -> list[str]:
+    """What Voyager 1.2.5 would not take in a fitted graph; empty when nothing."""
+    graph, found = model.graph, []
+    if version(model) != OPSET or model.ir_version > IR:
+        found.append(f"opset {version(model)}, IR {model.ir_version}")
+    for value in (*graph.input, *graph.output):
+        if value.type.tensor_type.elem_type != TensorProto.FLOAT:
+            found.append(f"{value.name} is not float32")
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        if any(not dim.dim_value for dim in value.type.tensor_type.shape.dim):
+            found.append(f"{value.name} has no static shape")
+    for tensor in graph.initializer:
+        if tensor.data_location == TensorProto.EXTERNAL:
+            found.append(f"{tensor.name} lies in another file")
+    for node in graph.node:
+        first = "input" in node.input and node.op_type in NORMALISING
+        if node.domain not in ("", "ai.onnx") or node.op_type in HOST or first:
+            found.append(f"node {node.name or node.op_type} ({node.op_type}) belongs outside")
+    return found
+
+
+def describe(model: onnx.ModelProto) -> dict[str, Any]:
+    """Opset, IR version and how often each operator occurs."""
+    counts = collections.Counter(node.op_type for node in model.graph.node)
+    return {
+        "opset": version(model),
+        "ir_version": model.ir_version,
+        "operators": dict(sorted(counts.items())),
+    }

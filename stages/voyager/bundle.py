@@ -1,0 +1,74 @@
+"""A bundle as it lies on disk, with the SDK's paths resolved into it."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from shared.errors import StageError
+from stages.voyager.describe import home
+
+
+@dataclasses.dataclass(frozen=True)
+class Bundle:
+    """One folder and its YAML.
+
+    Attributes:
+        folder: the bundle.
+        yaml: the whole model YAML.
+    """
+
+    folder: Path
+    yaml: dict[str, Any]
+
+    @property
+    def task(self) -> dict[str, Any]:
+        """The one task of the pipeline."""
+        ((task,),) = [list(entry.values()) for entry in self.yaml["pipeline"]]
+        return dict(task)
+
+    @property
+    def steps(self) -> dict[str, dict[str, Any]]:
+        """Arguments of the preprocessing operators by name, in order."""
+        return {name: dict(v or {}) for step in self.task["preprocess"] for name, v in step.items()}
+
+    @property
+    def model(self) -> dict[str, Any]:
+        """The entry under models that the task names."""
+        return dict(self.yaml["models"][self.task["model_name"]])
+
+    @property
+    def dataset(self) -> dict[str, Any]:
+        """The entry under datasets that the model names."""
+        return dict(self.yaml["datasets"][self.model["dataset"]])
+
+    def path(self, text: str) -> Path:
+        """A path of the YAML as it will be once the bundle is copied into the SDK."""
+        place = home(self.yaml["name"]) + "/"
+        if not text.startswith(place):
+            raise ValueError(f"{text} does not lie in {place}")
+        return self.folder / text.removeprefix(place)
+
+    @property
+    def validation(self) -> Path:
+        """The folder of class folders."""
+        return self.folder / str(self.dataset["val_data"])
+
+
+def open_bundle(folder: Path) -> Bundle:
+    """Read the one YAML of a bundle.
+
+    Raises:
+        StageError: none, several, or not readable.
+    """
+    found = sorted(folder.glob("*.yaml"))
+    if len(found) != 1:
+        raise StageError(f"{folder}: expected one YAML, found {[path.name for path in found]}")
+    try:
+        content = yaml.safe_load(found[0].read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise StageError(f"{found[0]}: not YAML ({error})") from None
+    if not isinstance(content, dict) or "name" not in content:
+        raise StageError(f"{found[0]}: expected a mapping with a name")
+    return Bundle(folder, content)

@@ -1,0 +1,127 @@
+"""The rules of the Voyager SDK, each one a function, read off a finished bundle.
+
+Rules from the public SDK repository, release 1.2.5 (loader, network parser, data adapter); what
+that release accepts, the 1.6 series is documented to accept as well.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from shared.errors import StageError
+from stages.voyager import check_files
+from stages.voyager.bundle import Bundle, open_bundle
+
+TOP = {"axelera-model-format", "name", "description", "pipeline", "models", "datasets"}
+TASK = {"model_name", "input", "preprocess", "postprocess"}
+MODEL = {
+    "class", "class_path", "weight_path", "task_category", "input_tensor_shape",
+    "input_color_format", "input_tensor_layout", "dataset", "num_classes",
+}  # fmt: skip
+RESERVED = {"data_dir_path", "target_split", "imreader_backend", "pipeline_input_color_format"}
+TAKEN = {"MNIST", "ImageNet", "ImageFolder", "CIFAR10", "config"}  # names in the SDK's module
+
+
+def keys(bundle: Bundle) -> Iterator[str]:
+    """The YAML has the keys the SDK demands and none that it refuses."""
+    if bundle.yaml["axelera-model-format"] != "1.0.0":
+        yield f"axelera-model-format is {bundle.yaml['axelera-model-format']!r}, not '1.0.0'"
+    found = {"top level": (set(bundle.yaml), TOP), "model": (set(bundle.model), MODEL)}
+    found["pipeline"] = (set(bundle.task), TASK)
+    for place, (have, want) in found.items():
+        if have != want:
+            yield f"{place}: missing {sorted(want - have)}, unknown {sorted(have - want)}"
+    if bundle.model["task_category"].lower() != "classification":
+        yield f"task_category is {bundle.model['task_category']!r}"
+
+
+def names(bundle: Bundle) -> Iterator[str]:
+    """Network, file, model and data set refer to one another; the folder name is not taken."""
+    name, data = bundle.yaml["name"], bundle.dataset
+    if not (bundle.folder / f"{name}.yaml").is_file():
+        yield f"the YAML of {name!r} is not called {name}.yaml"
+    if bundle.task["model_name"] not in bundle.yaml["models"]:
+        yield f"model_name {bundle.task['model_name']!r} is not under models"
+    if data["data_dir_name"] != name or name in TAKEN:
+        yield f"data_dir_name {data['data_dir_name']!r} is not the bundle's name, or is taken"
+    if any(path.is_symlink() for path in bundle.folder.rglob("*")):
+        yield "holds links, which the SDK does not follow"
+
+
+def adapter(bundle: Bundle) -> Iterator[str]:
+    """The data set uses the torchvision adapter, each source of files once, no reserved key."""
+    data = bundle.dataset
+    if bad := RESERVED & set(data):
+        yield f"dataset: reserved keys {sorted(bad)}"
+    if data["class"] != "TorchvisionDataAdapter" or "class_path" not in data:
+        yield "dataset: expected class TorchvisionDataAdapter with its class_path"
+    for one, other in (("labels", "labels_path"), ("repr_imgs_dir_name", "repr_imgs_dir_path")):
+        if (one in data) == (other in data):
+            yield f"dataset: expected either {one} or {other}"
+    if "is_one_indexed" in data:
+        yield "dataset: is_one_indexed shifts the classes of a folder layout"
+
+
+def colour(bundle: Bundle) -> Iterator[str]:
+    """One colour order from file to network, else building the pipeline fails."""
+    found = {
+        bundle.task["input"]["color_format"],
+        bundle.model["input_color_format"],
+        bundle.dataset["repr_imgs_dataloader_color_format"],
+    }
+    if found != {"RGB"}:
+        yield f"colour orders {sorted(found)}, expected RGB throughout"
+
+
+def preprocessing(bundle: Bundle) -> Iterator[str]:
+    """Resize bilinear to the network's size, scale, normalise with what the SDK does not round."""
+    steps = bundle.steps
+    if list(steps) != ["resize", "torch-totensor", "normalize"]:
+        yield f"preprocess is {list(steps)}, expected resize, torch-totensor, normalize"
+        return
+    resize, shape = steps["resize"], bundle.model["input_tensor_shape"]
+    if resize["interpolation"] != "bilinear":
+        yield f"interpolation {resize['interpolation']!r}: the SDK streams bilinear only"
+    if [resize["height"], resize["width"]] != shape[2:] or "size" in resize:
+        yield f"resize to {resize}, but input_tensor_shape is {shape}"
+    for key in ("mean", "std"):
+        parts = [part.strip() for part in str(steps["normalize"][key]).split(",")]
+        if len(parts) != shape[1]:
+            yield f"normalize: {len(parts)} values of {key} for {shape[1]} channels"
+        if any(round(float(part), 3) != float(part) for part in parts):
+            yield f"normalize: {key} has more than 3 decimals, which the SDK cuts off"
+        if key == "std" and any(float(part) <= 0 for part in parts):
+            yield "normalize: std is not above 0"
+
+
+Rule = Callable[[Bundle], Iterator[str]]
+RULES: tuple[Rule, ...] = (
+    keys, names, adapter, colour, preprocessing,
+    check_files.paths, check_files.network, check_files.labels, check_files.folders,
+    check_files.pictures, check_files.calibration,
+)  # fmt: skip
+
+
+def problems(folder: Path) -> list[str]:
+    """What the SDK would refuse or silently get wrong in a bundle; empty when nothing.
+
+    Raises:
+        StageError: no YAML, or one that cannot be read.
+    """
+    bundle, found = open_bundle(folder), []
+    for rule in RULES:
+        try:
+            found += [f"{rule.__name__}: {text}" for text in rule(bundle)]
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OSError) as error:
+            found.append(f"{rule.__name__}: {type(error).__name__} {error}")
+    return found
+
+
+def check(folder: Path) -> None:
+    """Refuse a bundle that breaks a rule.
+
+    Raises:
+        StageError: with the first problems.
+    """
+    if found := problems(folder):
+        more = f" … ({len(found)} problems)" if len(found) > 3 else ""
+        raise StageError(f"{folder}: not a bundle for the SDK: {'; '.join(found[:3])}{more}")

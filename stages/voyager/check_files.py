@@ -1,0 +1,126 @@
+"""The rules about what the YAML points to: network, labels, class folders, pictures."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import TensorProto
+from PIL import Image
+
+from stages.voyager import tiles
+from stages.voyager.bundle import Bundle
+from stages.voyager.names import identifier
+
+OPSETS, IR = range(14, 18), 10  # of SDK 1.2.5, whose onnx is 1.17 and onnxruntime 1.21
+
+
+def paths(bundle: Bundle) -> Iterator[str]:
+    """Every file and folder that the YAML names is in the bundle."""
+    data = bundle.dataset
+    for text in (bundle.model["weight_path"], data["labels_path"], data["repr_imgs_dir_path"]):
+        if not bundle.path(text).exists():
+            yield f"{text} is not there"
+    if not bundle.validation.is_dir():
+        yield f"{data['val_data']} is not there"
+
+
+def network(bundle: Bundle) -> Iterator[str]:
+    """Opset, IR, one file, float32, the YAML's static shape in, (1, K) out."""
+    path = bundle.path(bundle.model["weight_path"])
+    try:
+        model = onnx.load(path, load_external_data=False)
+        if any(t.data_location == TensorProto.EXTERNAL for t in model.graph.initializer):
+            yield "weights lie in another file"
+            return
+        onnx.checker.check_model(model)
+    except (DecodeError, onnx.checker.ValidationError) as error:
+        reason = str(error).strip().splitlines() or ["unreadable"]
+        yield f"{path.name} is not a usable ONNX file ({reason[0]})"
+        return
+    opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+    if opset not in OPSETS or model.ir_version > IR:
+        yield f"opset {opset}, IR {model.ir_version}; the SDK takes opset 14 to 17, IR to {IR}"
+    constants = {tensor.name for tensor in model.graph.initializer}
+    found = [_shape(v) for v in model.graph.input if v.name not in constants]
+    if found != [list(bundle.model["input_tensor_shape"])]:
+        yield f"input {found}, expected {bundle.model['input_tensor_shape']} float32"
+    if [_shape(v) for v in model.graph.output] != [[1, bundle.model["num_classes"]]]:
+        yield f"output {[_shape(v) for v in model.graph.output]}, expected one (1, num_classes)"
+
+
+def _shape(value: onnx.ValueInfoProto) -> list[int | str]:
+    """Sizes, with the names of dynamic axes; the type in front when it is not float32."""
+    kind = value.type.tensor_type.elem_type
+    sizes = [dim.dim_value or dim.dim_param or "?" for dim in value.type.tensor_type.shape.dim]
+    return sizes if kind == TensorProto.FLOAT else [TensorProto.DataType.Name(kind), *sizes]
+
+
+def _lines(bundle: Bundle) -> list[str]:
+    text = bundle.path(bundle.dataset["labels_path"]).read_text()
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def labels(bundle: Bundle) -> Iterator[str]:
+    """One label per class, still different identifiers after the SDK's rewriting."""
+    lines = _lines(bundle)
+    if len(lines) != bundle.model["num_classes"] or len(lines) < 2:
+        yield f"{len(lines)} labels for num_classes {bundle.model['num_classes']}"
+    if aliases := [line for line in lines if ", " in line]:
+        yield f"{aliases[0]!r} would be split into a name and aliases"
+    found = [identifier(line) for line in lines]
+    if twice := sorted({name for name in found if found.count(name) > 1}):
+        yield f"labels become the same identifier {twice[0]!r}"
+    if bad := [name for name in found if not name.isidentifier()]:
+        yield f"{bad[0]!r} is no identifier"
+
+
+def folders(bundle: Bundle) -> Iterator[str]:
+    """Folders in plain string order are the labels in order, none missing, none empty."""
+    found = sorted(path for path in bundle.validation.iterdir() if path.is_dir())
+    lines = _lines(bundle)
+    if len(found) != len(lines):
+        yield f"{len(found)} class folders for {len(lines)} labels: later classes would shift"
+        return
+    for number, (path, line) in enumerate(zip(found, lines, strict=True)):
+        if not identifier(path.name).endswith(identifier(line).removeprefix("class_")):
+            yield f"class {number} is folder {path.name!r} but label {line!r}"
+    if empty := [path.name for path in found if not any(path.iterdir())]:
+        yield f"class folder {empty[0]!r} is empty, which is an error of the loader"
+
+
+def pictures(bundle: Bundle) -> Iterator[str]:
+    """All pictures are 8-bit RGB PNG of one size."""
+    sizes = set()
+    for path in _pictures(bundle.validation) + _pictures(_repr(bundle)):
+        with Image.open(path) as picture:
+            sizes.add(picture.size)
+            if path.suffix != ".png" or picture.format != "PNG" or picture.mode != "RGB":
+                yield f"{path.name} is {picture.format} {picture.mode}, expected 8-bit RGB PNG"
+    if len(sizes) != 1:
+        yield f"pictures of {len(sizes)} sizes: {sorted(sizes)[:3]}"
+
+
+def calibration(bundle: Bundle) -> Iterator[str]:
+    """A flat folder of 200 to 2000 different pictures, none of them constant."""
+    folder = _repr(bundle)
+    if any(path.is_dir() for path in folder.iterdir()):
+        yield "the calibration folder is not flat"
+    found = [tiles.load(path) for path in _pictures(folder)]
+    if not tiles.LEAST <= len(found) <= tiles.MOST:
+        yield (
+            f"{len(found)} calibration pictures: deploy.py asks for --num-cal-images "
+            f"{tiles.LEAST} by default, takes at most {tiles.MOST}, and stops when there are fewer"
+        )
+    if len({tile.tobytes() for tile in found}) != len(found):
+        yield "equal calibration pictures: deploy.py stops when its first two batches are equal"
+    if any(tiles.constant(tile) for tile in found):
+        yield "a calibration picture is constant"
+
+
+def _repr(bundle: Bundle) -> Path:
+    return bundle.path(bundle.dataset["repr_imgs_dir_path"])
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,106 @@
+"""The text files of the bundle: model YAML, labels, how to deploy it."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from shared.model import Card
+
+SDK = "$AXELERA_FRAMEWORK"
+
+
+def home(name: str) -> str:
+    """Where the bundle lies in the SDK tree; the same path in every SDK version."""
+    return f"{SDK}/customers/{name}"
+
+
+def description(name: str, card: Card) -> dict[str, Any]:
+    """The model YAML as nested dicts, for SDK 1.2.5 and later.
+
+    Args:
+        name: of the network; the SDK calls it c-NAME.
+        card: three bands, mean and std with at most 3 decimals, bilinear.
+    """
+    numbers = {
+        key: ", ".join(f"{value:.3f}" for value in getattr(card, key)) for key in ("mean", "std")
+    }
+    task = {
+        "model_name": name,
+        "input": {"type": "image", "color_format": "RGB", "imreader_backend": "PIL"},
+        "preprocess": [
+            {
+                "resize": {
+                    "width": card.size,
+                    "height": card.size,
+                    "half_pixel_centers": True,
+                    "interpolation": "bilinear",
+                }
+            },
+            {"torch-totensor": {"scale": True}},
+            {"normalize": numbers},
+        ],
+        "postprocess": [{"topk": {"k": min(5, len(card.classes))}}],
+    }
+    return {
+        "axelera-model-format": "1.0.0",
+        "name": name,
+        "description": f"{card.architecture}, {len(card.classes)} classes, "
+        f"bands {' '.join(card.bands)} as R G B",
+        "pipeline": [{"classification": task}],
+        "models": {name: _model(name, card)},
+        "datasets": {f"{name}-patches": _dataset(name)},
+    }
+
+
+def _model(name: str, card: Card) -> dict[str, Any]:
+    return {
+        "class": "AxONNXModel",
+        "class_path": f"{SDK}/ax_models/base_onnx.py",
+        "weight_path": f"{home(name)}/model.onnx",
+        "task_category": "Classification",
+        "input_tensor_layout": "NCHW",
+        "input_tensor_shape": [1, 3, card.size, card.size],
+        "input_color_format": "RGB",
+        "num_classes": len(card.classes),
+        "dataset": f"{name}-patches",
+    }
+
+
+def _dataset(name: str) -> dict[str, Any]:
+    return {
+        "class": "TorchvisionDataAdapter",
+        "class_path": f"{SDK}/ax_datasets/torchvision.py",
+        "data_dir_name": name,
+        "labels_path": f"{home(name)}/labels.txt",
+        "repr_imgs_dir_path": f"{home(name)}/repr",
+        "repr_imgs_dataloader_color_format": "RGB",
+        "val_data": "val",
+    }
+
+
+DEPLOY = Path(__file__).with_name("deploy.md")
+
+
+def commands(name: str, calibration: int) -> list[str]:
+    """The SDK's commands, in order, for a bundle with so many calibration pictures."""
+    infer = f"./inference.py c-{name} dataset --data-root customers --no-display"
+    return [
+        f"mkdir -p customers/{name}",
+        f"cp -r BUNDLE/. customers/{name}/",
+        f"./deploy.py customers/{name}/{name}.yaml --data-root customers "
+        f"--num-cal-images {calibration} --mode QUANTCOMPILE",
+        f"{infer} --pipe=torch",
+        f"{infer} --pipe=torch-aipu --aipu-cores=1",
+        infer,
+    ]
+
+
+def write(folder: Path, name: str, card: Card, labels: tuple[str, ...], calibration: int) -> None:
+    """NAME.yaml, labels.txt and DEPLOY.md of a bundle."""
+    text = yaml.safe_dump(description(name, card), sort_keys=False, width=1000)
+    (folder / f"{name}.yaml").write_text(text)
+    (folder / "labels.txt").write_text("".join(f"{label}\n" for label in labels))
+    lines = "\n".join(commands(name, calibration))
+    words = {"name": name, "bands": ", ".join(card.bands), "commands": lines}
+    (folder / "DEPLOY.md").write_text(DEPLOY.read_text().format(**words))

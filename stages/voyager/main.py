@@ -1,0 +1,117 @@
+"""The bundle that Axelera's Voyager SDK deploys: YAML, network, calibration and test pictures."""
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from shared import cli, model, patches
+from shared.errors import StageError
+from shared.model import Card
+from shared.progress import say
+from shared.source import Source
+
+
+def run(
+    *,
+    src: Path,
+    train: Path,
+    test: Path,
+    dst: Path,
+    name: str = "lcz42-resnet18",
+    calibration: int = 510,
+    per_class_val: int = 200,
+    seed: int = 42,
+    threads: int = 0,
+) -> None:
+    """Write the bundle, check it against the SDK's rules, and measure its accuracy from its PNGs.
+
+    Args:
+        src: folder of export: model.onnx (1, 3, size, size) to (1, K) and model.json.
+        train: patch file for the calibration pictures.
+        test: patch file for the test pictures.
+        dst: folder to write: the bundle, with readback.json.
+        name: of the network in the SDK and of its folder there: a to z, 0 to 9, hyphens.
+        calibration: pictures for quantisation, all classes in turn, 200 to 2000.
+        per_class_val: test pictures of each class, 0 for all rows.
+        seed: of the choice of both.
+        threads: processors for the read-back, 0 for all; changes time, not results.
+    """
+    _refuse(name, calibration, per_class_val, threads)
+    card = _card(src)
+    with patches.read(train, "label") as known, patches.read(test, "label") as source:
+        _same_classes(src, card, known, source)
+        from stages.voyager import check, describe, names, readback, tiles
+
+        shutil.rmtree(dst, ignore_errors=True)  # pictures take seconds: a stopped run starts anew
+        dst.mkdir()
+        shutil.copyfile(src / card.file, dst / "model.onnx")
+        calibrated = tiles.write_calibration(dst / "repr", known, card, calibration, seed)
+        kept = tiles.write_validation(dst / "val", source, card, per_class_val, seed)
+        describe.write(dst, name, card, names.labels(card.classes), calibrated)
+        check.check(dst)
+        accuracy = readback.readback(dst, source, card, threads or len(os.sched_getaffinity(0)))
+    content = {"calibration_pictures": calibrated} | kept | accuracy
+    (dst / "readback.json").write_text(json.dumps(content, indent=1) + "\n")
+    _tell(content, describe.commands(name, calibrated))
+
+
+def _refuse(name: str, calibration: int, per_class_val: int, threads: int) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
+        raise StageError(f"--name: expected a to z, 0 to 9 and hyphens, found {name!r}")
+    if not 200 <= calibration <= 2000:
+        raise StageError(
+            f"--calibration: expected 200 to 2000, found {calibration}: the SDK's deploy.py asks "
+            "for --num-cal-images 200 by default, takes at most 2000, and stops with fewer pictures"
+        )
+    for flag, value in (("per_class_val", per_class_val), ("threads", threads)):
+        if value < 0:
+            raise StageError(f"--{flag}: expected 0 or more, found {value}")
+
+
+def _card(src: Path) -> Card:
+    """The one network of a folder, if pictures can feed it the way the SDK does."""
+    cards = model.load(src)
+    if len(cards) != 1 or cards[0].features:
+        raise StageError(f"{src}: expected one network with an image input, found {len(cards)}")
+    card = cards[0]
+    if len(card.bands) != 3:
+        raise StageError(
+            f"{src}: expected a network of three bands, which an RGB picture can hold, "
+            f"found {len(card.bands)}: {', '.join(card.bands)}"
+        )
+    if card.interpolation != "bilinear":
+        raise StageError(
+            f"{src}: expected interpolation bilinear, found {card.interpolation}: the SDK's "
+            "streaming pipeline always resizes bilinearly; train with it"
+        )
+    if any(round(value, 3) != value for value in (*card.mean, *card.std)):
+        raise StageError(
+            f"{src}: expected mean and std of at most 3 decimals, found {card.mean}, {card.std}: "
+            "the SDK's streaming pipeline cuts the rest off; train with rounded ones"
+        )
+    return card
+
+
+def _same_classes(src: Path, card: Card, *sources: Source) -> None:
+    for source in sources:
+        if source.classes != card.classes:
+            expected = f"the {len(card.classes)} classes of {src}, {card.classes[:3]} …"
+            raise StageError(f"{source.path}: expected {expected}, found {source.classes[:3]} …")
+
+
+def _tell(content: dict[str, Any], commands: list[str]) -> None:
+    """The accuracies and the SDK's commands, as log."""
+    found = content["accuracy"]
+    png, hdf5 = (100 * found[key]["overall_accuracy"] for key in ("png", "hdf5"))
+    say(f"accuracy from the bundle's pictures {png:.2f} %, from the patch file {hdf5:.2f} %")
+    if content["why"]:
+        say(str(content["why"]))
+    for line in commands:
+        say(f"  {line}")
+
+
+if __name__ == "__main__":
+    cli.main(run)

@@ -1,0 +1,131 @@
+"""Which patches go into the bundle, and how a patch becomes an 8-bit RGB picture."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from shared import model
+from shared.errors import StageError
+from shared.model import Card
+from shared.progress import bar, say
+from shared.source import Source
+from stages.voyager import names
+
+LEAST, MOST = 200, 2000  # what deploy.py asks for by default, and the most it takes
+
+
+def eight_bit(values: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Values scaled to 0 … 255, any shape, clipped and rounded to whole numbers."""
+    return model.levels(values).astype(np.uint8)
+
+
+def constant(tile: NDArray[np.uint8]) -> bool:
+    """Whether every channel of a (H, W, C) tile holds one value only."""
+    return bool((tile == tile[:1, :1]).all())
+
+
+def shuffled(labels: NDArray[np.integer], classes: int, seed: int) -> list[list[int]]:
+    """Row numbers of each class in random order, which does not depend on the other classes."""
+    return [
+        np.random.default_rng((seed, k)).permutation(np.flatnonzero(labels == k)).tolist()
+        for k in range(classes)
+    ]
+
+
+def calibration(
+    source: Source, bands: tuple[str, ...], queues: list[list[int]], wanted: int
+) -> tuple[dict[int, NDArray[np.uint8]], dict[str, int]]:
+    """Different, not constant tiles, taken from the classes in turn.
+
+    deploy.py stops when its first two batches are equal, and constant tiles teach no range.
+
+    Args:
+        source: open patch file.
+        bands: three band names, for R, G, B.
+        queues: row numbers of each class, in the order they are tried.
+        wanted: number of tiles.
+
+    Returns:
+        (H, W, 3) tiles by row number, fewer than wanted when the rows run out; counts of the
+        rows passed over, under "duplicate" and "constant".
+    """
+    found: dict[int, NDArray[np.uint8]] = {}
+    seen: set[bytes] = set()
+    passed = {"duplicate": 0, "constant": 0}
+    waiting = [list(queue) for queue in queues]
+    while len(found) < wanted and any(waiting):
+        for queue in waiting:
+            if len(found) < wanted and queue:
+                row = queue.pop(0)
+                tile = eight_bit(model.scaled(source, bands, slice(row, row + 1))[0])
+                if constant(tile):
+                    passed["constant"] += 1
+                elif tile.tobytes() in seen:
+                    passed["duplicate"] += 1
+                else:
+                    seen.add(tile.tobytes())
+                    found[row] = tile
+    return found, passed
+
+
+def save(path: Path, tile: NDArray[np.uint8]) -> None:
+    """Write a (H, W, 3) tile as 8-bit RGB PNG, without metadata."""
+    Image.fromarray(tile).save(path, "PNG", compress_level=6)
+
+
+def load(path: Path) -> NDArray[np.uint8]:
+    """(H, W, 3) of a picture as torchvision's loader sees it: 8-bit RGB whatever it was."""
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def write_calibration(folder: Path, source: Source, card: Card, wanted: int, seed: int) -> int:
+    """Write so many calibration pictures flat into a new folder, named by row; how many it were.
+
+    Raises:
+        StageError: fewer than the SDK asks for.
+    """
+    queues = shuffled(source.labels(), len(card.classes), seed)
+    found, passed = calibration(source, card.bands, queues, wanted)
+    if len(found) < LEAST:
+        raise StageError(
+            f"{source.path}: {len(found)} usable calibration pictures of {source.total} rows "
+            f"({passed['duplicate']} duplicates, {passed['constant']} constant), expected "
+            f"{LEAST} or more: the SDK's deploy.py stops when there are fewer"
+        )
+    if len(found) < wanted:
+        say(f"{source.path}: {len(found)} calibration pictures, {wanted} were asked for")
+    folder.mkdir()
+    for row, tile in sorted(found.items()):
+        save(folder / f"{row:06d}.png", tile)
+    return len(found)
+
+
+def write_validation(
+    folder: Path, source: Source, card: Card, per_class: int, seed: int
+) -> dict[str, int]:
+    """Write test pictures, named by row, into class folders; counts of them and of constant ones.
+
+    Nothing is left out here, so that the accuracy is that of the test split.
+
+    Raises:
+        StageError: a class without a row.
+    """
+    queues = [q[: per_class or None] for q in shuffled(source.labels(), len(card.classes), seed)]
+    if empty := [name for name, queue in zip(card.classes, queues, strict=True) if not queue]:
+        raise StageError(
+            f"{source.path}: no row of class {empty[0]}: the SDK numbers classes by folder, so one "
+            "without pictures would shift all later ones"
+        )
+    total, flat = sum(map(len, queues)), 0
+    with bar(total, "test pictures") as progress:
+        for place, queue in zip(names.folders(card.classes), queues, strict=True):
+            (folder / place).mkdir(parents=True)
+            for row in sorted(queue):
+                tile = eight_bit(model.scaled(source, card.bands, slice(row, row + 1))[0])
+                flat += constant(tile)
+                save(folder / place / f"{row:06d}.png", tile)
+                progress.update()
+    return {"test_pictures": total, "constant_test_pictures": flat}

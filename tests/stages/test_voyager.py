@@ -1,0 +1,407 @@
+"""voyager: pictures and names by hand, the product, every rule broken on purpose, the refusals."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import yaml
+from onnx import TensorProto
+from PIL import Image
+
+from shared import cli, model
+from stages.voyager import check, main, names, readback, tiles
+from stages.voyager.bundle import Bundle, open_bundle
+from tests import networks
+from tests.conftest import pixels, write_patches
+
+NAME = "lcz42-resnet18"
+ROWS = 17 * 13  # 221: above the SDK's 200
+
+
+def wide(rows: int, seed: int) -> dict[str, np.ndarray]:
+    """Patches that use a good part of the 8 bits."""
+    arrays = pixels(rows, seed)
+    return arrays | {"sen2": arrays["sen2"] * 8}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Inputs and one product; to be read only."""
+    folder = tmp_path_factory.mktemp("voyager")
+    (folder / "prepare").mkdir()
+    train = write_patches(folder / "prepare" / "training.h5", wide(ROWS, 0))
+    test = write_patches(folder / "prepare" / "testing.h5", wide(68, 1))
+    networks.student(folder / "export", train, test, batch=1)
+    command(folder, folder / "out")
+    return folder
+
+
+def command(inputs: Path, dst: Path, *flags: str, src: str = "export") -> Path:
+    """Run the stage as its container does; its product."""
+    files = [f"--{n}={inputs / 'prepare' / n}ing.h5" for n in ("train", "test")]
+    given = {flag.partition("=")[0] for flag in flags}
+    usual = ("--calibration=210", "--per_class_val=3")
+    flags = (*flags, *(flag for flag in usual if flag.partition("=")[0] not in given))
+    cli.main(main.run, [f"--src={inputs / src}", *files, f"--dst={dst}", *flags])
+    return dst
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+# Pictures and names, by hand.
+
+
+def test_eight_bit_clips_and_rounds() -> None:
+    values = np.array([-3.0, 0.4, 0.6, 254.6, 300.0])
+    assert tiles.eight_bit(values).tolist() == [0, 0, 1, 255, 255]
+
+
+def test_png_keeps_every_value_and_its_bytes(tmp_path: Path) -> None:
+    tile = np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)
+    tiles.save(tmp_path / "a.png", tile)
+    tiles.save(tmp_path / "b.png", tile)
+    np.testing.assert_array_equal(tiles.load(tmp_path / "a.png"), tile)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [
+        (("01_A", "02_B"), ("01_A", "02_B")),
+        (("AnnualCrop", "Forest"), ("AnnualCrop", "Forest")),
+        (("Water", "Bush, scrub"), ("01_Water", "02_Bush_scrub")),
+        (("1", "2", "10"), ("01_1", "02_2", "03_10")),
+        (("A b", "A/b"), ("01_A_b", "02_A_b")),
+    ],
+)
+def test_folders_sort_as_the_classes(classes: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    assert names.folders(classes) == expected
+    assert sorted(expected) == list(expected)
+
+
+def test_labels_stay_different_identifiers() -> None:
+    found = names.labels(("01_Bush, scrub", "Bush scrub", "10 m", "Low-plants", "Low plants"))
+    assert found == ("Bush scrub", "Bush scrub 2", "m", "Low-plants", "Low plants 5")
+    assert names.labels(("1", "2")) == ("class 1", "class 2")
+
+
+def test_calibration_takes_classes_in_turn_and_skips_bad_tiles(made: Path) -> None:
+    from shared import patches
+
+    with patches.read(made / "prepare" / "training.h5", "label") as source:
+        queues = [[0, 17, 34], [1, 1, 18]]  # row 1 twice: a duplicate
+        found, passed = tiles.calibration(source, ("B4", "B3", "B2"), queues, 5)
+    assert list(found) == [0, 1, 17, 34, 18]
+    assert passed == {"duplicate": 1, "constant": 0}
+    assert tiles.constant(np.full((4, 4, 3), 7, np.uint8))
+    assert not tiles.constant(found[0])
+
+
+def test_preprocessing_equals_the_network_s_own_and_pillow_s(made: Path) -> None:
+    """Enlarging, both resizes are the same to one grey level; the card's path to half a level."""
+    bundle = open_bundle(made / "out")
+    (card,) = model.load(made / "export")
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
+    ours = readback.preprocess(pictures, bundle)
+    level = 1 / 255 / np.array(card.std)[:, None, None]
+    exact = model.prepare(pictures.astype(np.float32), card)
+    assert (np.abs(ours - exact) <= 0.501 * level).all()
+    content = json.loads(json.dumps(bundle.yaml))
+    resize = content["pipeline"][0]["classification"]["preprocess"][0]["resize"]
+    resize["half_pixel_centers"] = False
+    pillow = readback.preprocess(pictures, Bundle(bundle.folder, content))
+    assert (np.abs(ours - pillow) <= 1.01 * level).all()
+
+
+def test_reason_of_a_loss_is_told_from_a_notable_one_on() -> None:
+    labels, right = np.array([0, 1, 1, 0]), np.eye(2)[[0, 1, 1, 0]]
+    wrong = np.eye(2)[[0, 0, 1, 0]]
+    same = readback.compare(labels, dict.fromkeys(("hdf5", "rounded", "png"), right), ("a", "b"))
+    assert (same["points_lost"], same["why"], same["agreement"]) == (0.0, None, 1.0)
+    logits = {"hdf5": right, "rounded": right, "png": wrong}
+    lost = readback.compare(labels, logits, ("a", "b"))
+    assert lost["points_lost"] == 25.0
+    assert lost["why"].endswith("takes 0.00 points, resizing in 8 bits 25.00")
+
+
+# The product.
+
+
+def test_product(made: Path) -> None:
+    out = made / "out"
+    assert check.problems(out) == []
+    assert len(list((out / "repr").iterdir())) == 210
+    assert [len(list(place.iterdir())) for place in sorted((out / "val").iterdir())] == [3] * 17
+    found = json.loads((out / "readback.json").read_text())
+    assert found["rows"] == found["test_pictures"] == 51
+    assert found["accuracy"]["hdf5"]["overall_accuracy"] > 0.9
+    assert abs(found["points_lost"]) <= 2 or found["why"]
+    text = (out / "DEPLOY.md").read_text()
+    assert f"./deploy.py customers/{NAME}/{NAME}.yaml --data-root customers" in text
+    assert "--num-cal-images 210 --mode QUANTCOMPILE" in text
+    assert (out / "labels.txt").read_text().splitlines()[::16] == ["CompactHighRise", "Water"]
+
+
+def test_pictures_hold_their_rows_in_the_card_s_band_order(made: Path) -> None:
+    sen2 = wide(68, 1)["sen2"]
+    for path in (made / "out" / "val").rglob("*.png"):
+        row = sen2[int(path.stem)][..., [2, 1, 0]] * 255 / 2.8
+        assert np.abs(tiles.load(path) - row).max() <= 0.51
+        assert int(path.parent.name[:2]) - 1 == int(path.stem) % 17
+
+
+def test_all_rows_and_the_same_again(made: Path, tmp_path: Path) -> None:
+    assert content(command(made, tmp_path / "same", "--threads=1")) == content(made / "out")
+    every = command(made, tmp_path / "all", "--per_class_val=0")
+    assert len(list((every / "val").rglob("*.png"))) == 68
+    other = command(made, tmp_path / "other", "--seed=1")
+    assert set(content(other)) != set(content(made / "out"))
+
+
+def test_killed_run_ends_with_the_same(made: Path, tmp_path: Path) -> None:
+    flags = [f"--{n}={made / 'prepare' / n}ing.h5" for n in ("train", "test")]
+    flags += [f"--src={made / 'export'}", "--calibration=210", "--per_class_val=3"]
+    line = [sys.executable, "-m", "stages.voyager.main", *flags, f"--dst={tmp_path / 'out'}"]
+    root = Path(__file__).resolve().parents[2]
+    process = subprocess.Popen(line, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "out.partial" / "repr").exists() and process.poll() is None:
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "out").exists()
+    assert content(command(made, tmp_path / "out")) == content(made / "out")
+
+
+# Every rule broken on purpose.
+
+
+def edit(change: Callable[[dict], None]) -> Callable[[Path], None]:
+    """Change the YAML of a bundle."""
+
+    def apply(folder: Path) -> None:
+        path = folder / f"{NAME}.yaml"
+        found = yaml.safe_load(path.read_text())
+        change(found)
+        path.write_text(yaml.safe_dump(found, sort_keys=False))
+
+    return apply
+
+
+def steps(found: dict) -> list:
+    return found["pipeline"][0]["classification"]["preprocess"]
+
+
+def dataset(found: dict) -> dict:
+    return found["datasets"][f"{NAME}-patches"]
+
+
+def network(change: Callable[[onnx.ModelProto], None]) -> Callable[[Path], None]:
+    """Change the ONNX of a bundle."""
+
+    def apply(folder: Path) -> None:
+        found = onnx.load(folder / "model.onnx")
+        change(found)
+        (folder / "model.onnx").write_bytes(found.SerializeToString())
+
+    return apply
+
+
+def first(folder: Path, place: str) -> Path:
+    return min((folder / place).rglob("*.png"))
+
+
+def dynamic(found: onnx.ModelProto) -> None:
+    found.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "N"
+
+
+def external(found: onnx.ModelProto) -> None:
+    tensor = found.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="labels.txt")
+
+
+def repaint(place: str, mode: str) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        with Image.open(first(folder, place)) as picture:
+            found = picture.convert(mode)
+        found.save(first(folder, place))
+
+    return apply
+
+
+def constant(folder: Path) -> None:
+    tiles.save(first(folder, "repr"), np.full((32, 32, 3), 9, np.uint8))
+
+
+def few(folder: Path) -> None:
+    for path in sorted((folder / "repr").iterdir())[11:]:
+        path.unlink()
+
+
+def relabel(old: str, new: str) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        path = folder / "labels.txt"
+        path.write_text(path.read_text().replace(old, new))
+
+    return apply
+
+
+def swap_labels(folder: Path) -> None:
+    lines = (folder / "labels.txt").read_text().splitlines()
+    (folder / "labels.txt").write_text("\n".join([lines[1], lines[0], *lines[2:]]))
+
+
+def unpad(folder: Path) -> None:
+    for place in (folder / "val").iterdir():
+        place.rename(place.with_name(place.name.lstrip("0")))
+
+
+BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "format": (edit(lambda y: y.update({"axelera-model-format": "2"})), "keys: axelera-model"),
+    "no datasets": (edit(lambda y: y.pop("datasets")), "keys: "),
+    "unknown model key": (edit(lambda y: y["models"][NAME].update(md5="x")), "unknown ['md5']"),
+    "task": (edit(lambda y: y["models"][NAME].update(task_category="Detection")), "task_category"),
+    "file name": (lambda f: (f / f"{NAME}.yaml").rename(f / "x.yaml"), "is not called"),
+    "data folder": (edit(lambda y: dataset(y).update(data_dir_name="MNIST")), "data_dir_name"),
+    "link": (lambda f: (f / "link").symlink_to(f / "val"), "links"),
+    "reserved": (edit(lambda y: dataset(y).update(target_split="val")), "reserved keys"),
+    "labels twice": (edit(lambda y: dataset(y).update(labels="l")), "either labels or"),
+    "one-indexed": (edit(lambda y: dataset(y).update(is_one_indexed=True)), "is_one_indexed"),
+    "colour": (edit(lambda y: y["models"][NAME].update(input_color_format="BGR")), "colour: "),
+    "bicubic": (edit(lambda y: steps(y)[0]["resize"].update(interpolation="bicubic")), "bicubic"),
+    "size": (edit(lambda y: steps(y)[0]["resize"].update(width=224)), "input_tensor_shape"),
+    "order": (edit(lambda y: steps(y).reverse()), "expected resize, torch-totensor, normalize"),
+    "decimals": (edit(lambda y: steps(y)[2]["normalize"].update(std="0.1, 0.1, 0.0123")), "3 deci"),
+    "two means": (edit(lambda y: steps(y)[2]["normalize"].update(mean="0.1, 0.1")), "2 values"),
+    "zero std": (edit(lambda y: steps(y)[2]["normalize"].update(std="0, 1, 1")), "not above 0"),
+    "no weights": (lambda f: (f / "model.onnx").unlink(), "model.onnx is not there"),
+    "no val": (lambda f: shutil.rmtree(f / "val"), "val is not there"),
+    "not onnx": (lambda f: (f / "model.onnx").write_text("?"), "not a usable ONNX file"),
+    "opset": (network(lambda m: m.opset_import[0].__setattr__("version", 18)), "opset 18"),
+    "ir": (network(lambda m: m.__setattr__("ir_version", 11)), "IR 11"),
+    "dynamic": (network(dynamic), "input [['N', 3, 48, 48]]"),
+    "external": (network(external), "weights lie in another file"),
+    "classes": (edit(lambda y: y["models"][NAME].update(num_classes=16)), "num_classes"),
+    "alias": (relabel("BushScrub", "Bush, scrub"), "name and aliases"),
+    "same label": (relabel("LowPlants", "BushScrub"), "same identifier 'bushscrub'"),
+    "digit label": (relabel("Water", "17Water"), "no identifier"),
+    "label order": (swap_labels, "class 0 is folder"),
+    "missing class": (lambda f: shutil.rmtree(min((f / "val").iterdir())), "16 class folders"),
+    "empty class": (lambda f: [p.unlink() for p in min((f / "val").iterdir()).iterdir()], "empty"),
+    "unpadded": (unpad, "class 0 is folder '10_HeavyIndustry'"),
+    "grey": (repaint("val", "L"), "expected 8-bit RGB PNG"),
+    "alpha": (repaint("repr", "RGBA"), "expected 8-bit RGB PNG"),
+    "16 bit": (repaint("val", "I;16"), "expected 8-bit RGB PNG"),
+    "few": (few, "11 calibration pictures: deploy.py asks for --num-cal-images 200"),
+    "twice": (lambda f: shutil.copy(first(f, "repr"), f / "repr" / "z.png"), "equal calibration"),
+    "constant": (constant, "a calibration picture is constant"),
+    "nested": (lambda f: (f / "repr" / "sub").mkdir(), "not flat"),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_broken_rule_is_caught(made: Path, tmp_path: Path, how: str) -> None:
+    shutil.copytree(made / "out", tmp_path / "out")
+    change, message = BROKEN[how]
+    change(tmp_path / "out")
+    assert message in "; ".join(check.problems(tmp_path / "out"))
+
+
+def test_swapped_colours_are_caught_by_the_read_back(made: Path, tmp_path: Path) -> None:
+    from shared import patches
+    from shared.errors import StageError
+
+    shutil.copytree(made / "out", tmp_path / "out")
+    path = first(tmp_path / "out", "val")
+    tiles.save(path, tiles.load(path)[..., ::-1])
+    (card,) = model.load(made / "export")
+    with (
+        patches.read(made / "prepare" / "testing.h5", "label") as source,
+        pytest.raises(StageError, match="other bands, order or scale"),
+    ):
+        readback.readback(tmp_path / "out", source, card, 1)
+
+
+# Refusals.
+
+
+def four_bands(card: dict) -> None:
+    card.update(bands=["B2", "B3", "B4", "B8"], mean=[0.1] * 4, std=[0.1] * 4)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "flag", "message"),
+    [
+        (four_bands, "", "expected a network of three bands"),
+        (lambda c: c.update(interpolation="nearest"), "", "expected interpolation bilinear"),
+        (lambda c: c.update(mean=[0.1234, 0.1, 0.1]), "", "at most 3 decimals"),
+        (lambda c: c.update(classes=["a", "b"]), "", "expected the 2 classes"),
+        (lambda c: c.update(file="none.onnx"), "", "none.onnx: named in model.json, but not there"),
+        (lambda c: c.update(file="model.json"), "", "not a usable ONNX file"),
+        (lambda c: c.update(size=64), "", "input [[1, 3, 48, 48]], expected [1, 3, 64, 64]"),
+        (None, "--calibration=199", "--calibration: expected 200 to 2000, found 199"),
+        (None, "--name=My_Net", "--name: expected a to z"),
+        (None, "--per_class_val=-1", "--per_class_val: expected 0 or more"),
+        (None, "--calibrate=200", "no such flag; did you mean --calibration?"),
+    ],
+)
+def test_refuses(
+    made: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    spoil: Callable[[dict], None] | None,
+    flag: str,
+    message: str,
+) -> None:
+    shutil.copytree(made / "export", tmp_path / "export")
+    (tmp_path / "prepare").symlink_to(made / "prepare")
+    if spoil:
+        path = tmp_path / "export" / "model.json"
+        found = json.loads(path.read_text())
+        spoil(found["members"][0])
+        path.write_text(json.dumps(found))
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(SystemExit, match="2"):
+        command(tmp_path, tmp_path / "made" / "out", *filter(None, [flag]))
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ")
+    assert message in error
+    assert sorted(tmp_path.rglob("*")) == before  # nothing left behind
+
+
+@pytest.mark.parametrize(
+    ("which", "rows", "message"),
+    [
+        ("training", 34, "34 usable calibration pictures of 34 rows"),
+        ("testing", 16, "no row of class 17_Water"),
+    ],
+)
+def test_refuses_too_few_rows(
+    made: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    which: str,
+    rows: int,
+    message: str,
+) -> None:
+    for part in ("export", "prepare"):
+        shutil.copytree(made / part, tmp_path / part)
+    write_patches(tmp_path / "prepare" / f"{which}.h5", wide(rows, 2))
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(SystemExit, match="2"):
+        command(tmp_path, tmp_path / "out")
+    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert sorted(tmp_path.rglob("*")) == before
