@@ -46,7 +46,7 @@ def held(dst: Path, plan: record.Plan) -> Iterator[bool]:
     file = _lock(ticket, partial)
     try:
         if earlier := partial.exists():
-            _same_work(partial, os.pread(file, 2**30, 0), plan)
+            _same_work(partial, os.pread(file, os.fstat(file).st_size, 0), plan)
             say(f"{partial}: going on")
         else:
             os.ftruncate(file, 0)
@@ -80,8 +80,8 @@ def _lock(ticket: Path, partial: Path) -> int:
 def _same_work(partial: Path, ticket: bytes, plan: record.Plan) -> None:
     """StageError when the unfinished product is not this plan's, or nobody knows whose."""
     try:
-        earlier = json.loads(ticket)
-    except ValueError:
+        earlier = dict(json.loads(ticket))
+    except (ValueError, TypeError):
         raise StageError(
             f"{partial}: unfinished work of an unknown plan; remove it first"
         ) from None

@@ -12,7 +12,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-MEASURED = ("latency.json",)  # holds times, which no two runs share
+from shared import record
+
 BLOCK = 2**24  # values of an HDF5 dataset compared at once
 
 
@@ -45,7 +46,7 @@ def _folders(one: Path, other: Path) -> Iterator[Difference]:
     for name in sorted(names[0] ^ names[1]):
         yield Difference(name, "only in one of the two", np.inf)
     for name in sorted(names[0] & names[1]):
-        if not name.endswith(MEASURED):
+        if not name.endswith(record.MEASURED):
             yield from _files(name, one / name, other / name)
 
 

@@ -7,6 +7,7 @@ A single network is an ensemble of one. Nobody who reads a model needs the code 
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ class Card:
         interpolation: "bilinear" or "nearest" from patch size to input size.
         classes: (K,) names.
         features: numbers of the second input `tda` (N, F), 0 when there is none.
+        eight_bit: whether values are rounded to whole levels first, as an 8-bit picture holds them.
     """
 
     file: str
@@ -44,6 +46,7 @@ class Card:
     interpolation: str
     classes: tuple[str, ...]
     features: int = 0
+    eight_bit: bool = False
 
 
 def save(folder: Path, cards: list[Card], **more: Any) -> None:
@@ -62,14 +65,32 @@ def load(folder: Path) -> list[Card]:
     try:
         members = json.loads(path.read_text())["members"]
         cards = [Card(**{k: _tuple(v) for k, v in member.items()}) for member in members]
+        faults = [_fault(card) for card in cards] or ["no members"]
     except OSError:
         raise StageError(f"{path}: expected a model folder with {NAME}, found none") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StageError(f"{path}: not a model description ({error})") from None
+    if any(faults):
+        raise StageError(f"{path}: not a model description ({', '.join(filter(None, faults))})")
     for card in cards:
         if not (folder / card.file).is_file():
             raise StageError(f"{folder / card.file}: named in {NAME}, but not there")
     return cards
+
+
+def _fault(card: Card) -> str:
+    """Name of the first entry that cannot be, or nothing."""
+    numbers = [isinstance(v, (int, float)) and math.isfinite(v) for v in (*card.mean, *card.std)]
+    possible = {
+        "bands": isinstance(card.bands, tuple) and bool(card.bands),
+        "classes": isinstance(card.classes, tuple) and bool(card.classes),
+        "mean": len(card.mean) == len(card.bands) and all(numbers),
+        "std": len(card.std) == len(card.bands) and all(value > 0 for value in card.std),
+        "size": isinstance(card.size, int) and card.size > 0,
+        "interpolation": card.interpolation in ("bilinear", "nearest"),
+        "features": isinstance(card.features, int) and card.features >= 0,
+    }
+    return next((name for name, fine in possible.items() if not fine), "")
 
 
 def _tuple(value: Any) -> Any:
@@ -123,11 +144,21 @@ def statistics(
 def prepare(values: NDArray[np.float32], card: Card) -> NDArray[np.float32]:
     """(N, H, W, C) values 0 … 255 to the network's (N, C, size, size) float32 input."""
     mean, std = np.asarray(card.mean, np.float32), np.asarray(card.std, np.float32)
+    values = levels(values) if card.eight_bit else values
     normal = (values / np.float32(255) - mean) / std
     images = np.moveaxis(normal, -1, 1)
     rows = weights(images.shape[2], card.size, card.interpolation)
     columns = weights(images.shape[3], card.size, card.interpolation)
     return np.ascontiguousarray(rows @ images @ columns.T, np.float32)
+
+
+def levels(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Values 0 … 255 to the whole levels of an 8-bit picture.
+
+    A thousandth above one half, so that DN 2800, which is level 25.5 but for rounding errors, goes
+    the same way in every place that does this.
+    """
+    return np.clip(np.floor(values + np.float32(0.501)), 0, 255)
 
 
 def weights(source: int, target: int, interpolation: str) -> NDArray[np.float32]:

@@ -88,7 +88,7 @@ def array(path: Path, dimensions: int) -> NDArray[Any]:
     """An NPY file of another stage, checked.
 
     Raises:
-        StageError: missing, not NPY, wrong number of dimensions, NaN.
+        StageError: missing, not NPY, wrong number of dimensions, no numbers, NaN.
     """
     try:
         found: NDArray[Any] = np.load(path, allow_pickle=False)
@@ -96,6 +96,10 @@ def array(path: Path, dimensions: int) -> NDArray[Any]:
         raise StageError(f"{path}: no such file") from None
     except (ValueError, EOFError, OSError) as error:
         raise StageError(f"{path}: not a complete NPY file ({error})") from None
+    if not isinstance(found, np.ndarray):
+        raise StageError(f"{path}: not a complete NPY file (several arrays)")
+    if found.dtype.kind not in "fiub":
+        raise StageError(f"{path}: expected numbers, found {found.dtype}")
     if found.ndim != dimensions:
         raise StageError(f"{path}: expected {dimensions} axes, found shape {found.shape}")
     if np.issubdtype(found.dtype, np.floating) and not np.isfinite(found).all():

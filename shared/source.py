@@ -1,8 +1,6 @@
 """Reading patch files: opens, checks, decodes; every refusal names the file and the rows."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -10,8 +8,9 @@ from numpy.typing import NDArray
 
 from shared import lcz
 from shared.errors import StageError
+from shared.rows import Rows, some
 
-READ_BYTES = 64 * 2**20  # what one block of Rows.blocks holds in memory, as stored
+__all__ = ["Rows", "Source", "open_hdf5", "read", "some"]
 
 
 def open_hdf5(path: Path) -> h5py.File:
@@ -23,62 +22,6 @@ def open_hdf5(path: Path) -> h5py.File:
     except OSError as error:
         reason = str(error).partition("(")[2].rstrip(")") or str(error)
         raise StageError(f"{path}: not a complete HDF5 file ({reason})") from None
-
-
-def some(rows: NDArray[np.integer]) -> str:
-    """Row numbers for a message: the first eight and how many there are."""
-    listed = ", ".join(str(row) for row in rows[:8])
-    return f"rows {listed}, … ({len(rows)} rows)" if len(rows) > 8 else f"rows {listed}"
-
-
-class Rows:
-    """One dataset of a patch file: ``rows[start:stop]`` gives checked, decoded values.
-
-    Attributes:
-        stored: the HDF5 dataset as it lies on disk.
-        shape: (N, …).
-        layout: bands and value range of an image dataset, None for others.
-    """
-
-    def __init__(self, path: Path, stored: h5py.Dataset, layout: lcz.Layout | None) -> None:
-        self.path, self.stored, self.layout = path, stored, layout
-        self.shape: tuple[int, ...] = stored.shape
-        self.name: str = stored.name.lstrip("/")
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, rows: slice) -> NDArray[np.float32]:
-        """(rows, …) float32 in physical units; StageError names rows with NaN or infinity."""
-        values = self.raw(rows)
-        decoded = self.layout.decode(values) if self.layout else values.astype(np.float32)
-        self.refuse_nonfinite(decoded, rows)
-        return decoded
-
-    def refuse_nonfinite(self, values: NDArray[Any], rows: slice) -> None:
-        """StageError that names the rows of this slice whose values are not finite."""
-        finite = np.isfinite(values).reshape(len(values), -1).all(1)
-        if not finite.all():
-            bad = np.flatnonzero(~finite) + (rows.start or 0)
-            raise StageError(f"{self.path}: {self.name}: NaN or infinite values in {some(bad)}")
-
-    def raw(self, rows: slice) -> NDArray[Any]:
-        """(rows, …) as stored, undecoded and unchecked."""
-        try:
-            return np.asarray(self.stored[rows])
-        except OSError as error:
-            raise StageError(f"{self.path}: {self.name}: cannot read ({error})") from None
-
-    def blocks(self) -> Iterator[slice]:
-        """Slices that cover all rows, each about READ_BYTES as stored."""
-        row_bytes = max(1, self.stored.dtype.itemsize * int(np.prod(self.shape[1:])))
-        step = max(1, READ_BYTES // row_bytes)
-        for start in range(0, len(self), step):
-            yield slice(start, min(start + step, len(self)))
-
-    def attribute(self, name: str) -> Any:
-        """One HDF5 attribute, or None."""
-        return self.stored.attrs.get(name)
 
 
 class Source:

@@ -70,7 +70,7 @@ class Writer:
             if file.attrs.get("complete_header") and self._same(file):
                 return file
         except (OSError, KeyError, RuntimeError, AttributeError) as error:
-            if "unable to lock" in str(error):
+            if "unable to lock" in str(error) or "already open" in str(error):
                 raise StageError(f"{self.dst}: open in another program; close it there") from None
             if refusal(error):
                 raise

@@ -19,7 +19,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from shared.errors import StageError
-from shared.learn.learner import History, Keeper, Learner, Loss, Recipe, apply
+from shared.learn.keeper import Keeper
+from shared.learn.learner import History, Learner, Loss, Recipe, apply
 from shared.learn.split import Batch, Batches, Split
 from shared.learn.view import View
 from shared.progress import say
@@ -75,7 +76,7 @@ def fit(
     trainer = lightning.Trainer(
         max_epochs=recipe.epochs, accelerator=accelerator(recipe.device), devices=1,
         precision=recipe.precision, gradient_clip_val=recipe.clip or None, callbacks=[keeper],
-        deterministic=True, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        deterministic=True, logger=False, enable_progress_bar=False,
         enable_model_summary=False, use_distributed_sampler=False, barebones=False,
         default_root_dir=checkpoint.parent,
     )  # fmt: skip

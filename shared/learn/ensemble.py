@@ -33,6 +33,7 @@ class Member:
         test: test rows, of the same parts.
         side: patch side in Sentinel pixels.
         held_out: (M,) row numbers of `train` kept back to measure each epoch, if any.
+        image: name of the ONNX input that takes the image.
     """
 
     name: str
@@ -42,6 +43,12 @@ class Member:
     test: Split
     side: int
     held_out: NDArray[np.intp] | None = None
+    image: str = "image"
+
+    @property
+    def number(self) -> int:
+        """Zero-based number of "member-NN"."""
+        return int(self.name.rpartition("-")[2]) - 1
 
 
 def train(dst: Path, member: Member, loss: Loss, recipe: Recipe) -> Result:
@@ -69,14 +76,22 @@ def train(dst: Path, member: Member, loss: Loss, recipe: Recipe) -> Result:
 def view_of(member: Member) -> View:
     """The view that a member's card describes."""
     card = member.card
-    return View(member.train.parts, card.mean, card.std, card.size, card.interpolation, member.side)
+    return View(
+        member.train.parts,
+        card.mean,
+        card.std,
+        card.size,
+        card.interpolation,
+        member.side,
+        card.eight_bit,
+    )
 
 
 def example(member: Member, view: View) -> dict[str, Tensor]:
-    """Input of the first test rows by ONNX input name: `input`, or `image` and `tda`."""
+    """The first test rows by ONNX input name: the image's, and `tda` where there are features."""
     batch = member.test[range(min(8, len(member.test)))]
-    images = view.cpu()(batch)
-    return {"image": images, "tda": batch["tda"].float()} if "tda" in batch else {"input": images}
+    inputs = {member.image: view.cpu()(batch)}
+    return inputs | ({"tda": batch["tda"].float()} if "tda" in batch else {})
 
 
 def _finished(dst: Path, member: Member, done: Path) -> Result:
@@ -112,7 +127,8 @@ def train_all(
     (dst / WORK).mkdir(parents=True, exist_ok=True)
     results = []
     for member in members:
-        seed = recipe.seed + int(member.name[-2:]) - 1
-        results.append(train(dst, member, loss, dataclasses.replace(recipe, seed=seed)))
+        seeded = dataclasses.replace(recipe, seed=recipe.seed + member.number)
+        results.append(train(dst, member, loss, seeded))
+        del member  # its rows go before the next one's come
     write(dst, results, labels)
     shutil.rmtree(dst / WORK)

@@ -1,8 +1,7 @@
-"""A network under Lightning: what happens in a step, after an epoch, in a checkpoint."""
+"""A network under Lightning: what happens in a step and after an epoch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import lightning
@@ -13,7 +12,6 @@ from torch import Tensor, nn
 from shared.errors import StageError
 from shared.learn.split import Batch
 from shared.learn.view import View
-from shared.progress import bar
 
 Loss = Callable[[Tensor, Batch], Tensor]
 Measure = Callable[[], float]
@@ -134,40 +132,6 @@ class Learner(lightning.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take them up again."""
         self.history, self.best = History(checkpoint["history"]), checkpoint["best"]
-
-
-class Keeper(lightning.Callback):
-    """Writes the checkpoint after every epoch in one step, and shows the progress."""
-
-    def __init__(self, path: Path, what: str, rows: int, epochs: int) -> None:
-        self.path, self.what, self.rows, self.epochs = path, what, rows, epochs
-        self.bar: Any = None
-
-    def on_train_epoch_start(self, trainer: lightning.Trainer, module: Any) -> None:
-        """Open the bar where this run begins."""
-        if self.bar is None:
-            done = trainer.current_epoch * self.rows
-            self.bar = bar(self.epochs * self.rows, self.what, done=done)
-
-    def on_train_batch_end(
-        self, trainer: Any, module: Any, outputs: Any, batch: Any, step: int
-    ) -> None:
-        """Advance by the rows of this batch."""
-        loss, hits, count = module.totals.tolist()
-        text = f"epoch {trainer.current_epoch + 1} loss {loss / count:.3f} acc {hits / count:.3f}"
-        self.bar.set_postfix_str(text, refresh=False)
-        self.bar.update(len(batch["label"]))
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
-        """Save beside and rename, so that a kill never leaves half a checkpoint."""
-        draft = self.path.with_suffix(".draft")
-        trainer.save_checkpoint(draft)
-        draft.replace(self.path)
-
-    def on_train_end(self, trainer: lightning.Trainer, module: Any) -> None:
-        """Close the bar."""
-        if self.bar is not None:
-            self.bar.close()
 
 
 def apply(

@@ -1,5 +1,7 @@
 """Classifiers by name from timm or torchvision, with weights from a local file, as ONNX."""
 
+import difflib
+import re
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +32,7 @@ def build(name: str, channels: int, classes: int, weights: Path | None = None) -
     elif name in torchvision.models.list_models(torchvision.models) and channels == 3 and classes:
         network = torchvision.models.get_model(name, num_classes=classes)
     else:
-        near = [known for known in timm.list_models() if name[:6] in known][:5]
+        near = difflib.get_close_matches(name, timm.list_models(), 5)
         hint = f"; near: {', '.join(near)}" if near else ""
         raise StageError(
             f"--architecture: expected a timm or torchvision name, found {name!r}{hint}"
@@ -42,25 +44,27 @@ def build(name: str, channels: int, classes: int, weights: Path | None = None) -
 
 def load(network: nn.Module, path: Path) -> None:
     """Load all but the classification head; StageError lists keys that are missing or extra."""
-    found = state(path)
-    own = network.state_dict()
-    head = {
-        key for key in own if key.startswith(("fc.", "classifier.", "head.classifier", "head.fc"))
-    }
-    found = {
-        key: value
-        for key, value in found.items()
-        if not key.startswith(("fc.", "classifier.", "head."))
-    }
+    heads, own = _heads(network), network.state_dict()
+    # Counters of batch norm are younger than some published files; training does not use them.
+    kept = {key for key in own if key.startswith(heads) or key.endswith("num_batches_tracked")}
+    found = {key: value for key, value in state(path).items() if not key.startswith(heads)}
     wrong = [
-        key for key in own.keys() - head if key not in found or found[key].shape != own[key].shape
-    ]
+        key for key, value in own.items()
+        if (key in found or key not in kept) and getattr(found.get(key), "shape", 0) != value.shape
+    ]  # fmt: skip
     extra = sorted(found.keys() - own.keys())
     if wrong or extra:
         raise StageError(
             f"{path}: does not fit: missing or other shape {sorted(wrong)[:4]}, extra {extra[:4]}"
         )
-    network.load_state_dict(found | {key: own[key] for key in head})
+    network.load_state_dict({key: own[key] for key in kept} | found)
+
+
+def _heads(network: nn.Module) -> tuple[str, ...]:
+    """Beginnings of the names of the classification head, as timm says, or torchvision's names."""
+    names = getattr(network, "pretrained_cfg", {}).get("classifier")
+    names = (names,) if isinstance(names, str) else names
+    return tuple(f"{name}." for name in names or ("fc", "classifier", "head", "heads"))
 
 
 def state(path: Path) -> dict[str, Tensor]:
@@ -73,7 +77,11 @@ def state(path: Path) -> dict[str, Tensor]:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise StageError(f"{path}: not a weights file ({str(error).splitlines()[0]})") from None
-    return dict(found.get("state_dict", found))
+    found = found.get("state_dict", found) if isinstance(found, dict) else {}
+    # torchvision's DenseNet files spell norm.1 what every release since 2017 calls norm1.
+    return {
+        re.sub(r"(denselayer\d+\.(?:norm|conv))\.(?=\d)", r"\1", key): found[key] for key in found
+    }
 
 
 def to_onnx(network: nn.Module, inputs: dict[str, Tensor], path: Path) -> float:

@@ -27,16 +27,17 @@ def draw_bands(
     colour = [band for band in optical if band in ("B4", "B3", "B2")]
     other = [band for band in optical if band not in colour]
     pools = {
-        "rand": [(list(optical), 3)],
-        "randrgb": [(other, 2), (colour, 1)],
-        "sar": [(list(optical), 2), (list(radar), 1)],
+        "rand": [("optical bands", list(optical), 3)],
+        "randrgb": [("bands besides B4, B3, B2", other, 2), ("of B4, B3, B2", colour, 1)],
+        "sar": [("optical bands", list(optical), 2), ("channels of sen1", list(radar), 1)],
     }
     if mode not in pools:
         raise StageError(f"--mode: expected {', '.join(pools)}, found {mode!r}")
-    for pool, count in pools[mode]:
+    for what, pool, count in pools[mode]:
         if len(pool) < count:
-            raise StageError(f"--mode={mode}: needs {count} of the bands {pool or 'none'}")
-    drawn = [str(band) for pool, n in pools[mode] for band in rng.choice(pool, n, replace=False)]
+            found = ", ".join(pool) or "none"
+            raise StageError(f"--mode={mode}: expected {count} or more {what}, found {found}")
+    drawn = [str(band) for _, pool, n in pools[mode] for band in rng.choice(pool, n, replace=False)]
     order = [*optical, *radar]
     return tuple(sorted(drawn, key=order.index))
 
@@ -57,9 +58,9 @@ def check(recipe: Recipe, size: int, interpolation: str) -> None:
     Raises:
         StageError: names the flag.
     """
-    least = {"epochs": 1, "batch": 2, "lr": 0.0, "momentum": 0.0, "weight_decay": 0.0}
+    least = {"epochs": 1, "batch": 2, "lr": 0.0, "momentum": 0.0, "weight_decay": 0.0, "clip": 0.0}
     for name, low in least.items():
-        if (value := getattr(recipe, name)) < low:
+        if not (value := getattr(recipe, name)) >= low:
             raise StageError(f"--{name}: expected at least {low}, found {value}")
     if not 16 <= size <= 1024:
         raise StageError(f"--size: expected 16 to 1024 pixels, found {size}")

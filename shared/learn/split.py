@@ -113,7 +113,7 @@ def _compact(rows: patches.Rows, block: slice, columns: list[int]) -> Tensor:
     if stored.dtype == np.uint16:
         stored = stored.astype(np.int16 if stored.max() < 2**15 else np.int32)
     elif np.issubdtype(stored.dtype, np.floating):
-        stored = rows[block][..., columns] if stored.dtype != np.float16 else stored
+        stored = stored.astype(np.float16 if stored.dtype == np.float16 else np.float32)
         rows.refuse_nonfinite(stored, block)
     return torch.from_numpy(np.ascontiguousarray(stored))
 

@@ -76,6 +76,7 @@ class View(nn.Module):
         size: pixels per side at the output.
         interpolation: "bilinear" or "nearest".
         side: patch side in Sentinel pixels, for the size of shifts and cutouts.
+        eight_bit: whether to round values to whole levels of 0 … 255 first.
     """
 
     def __init__(
@@ -86,8 +87,10 @@ class View(nn.Module):
         size: int,
         interpolation: str,
         side: int,
+        eight_bit: bool = False,
     ) -> None:
         super().__init__()
+        self.eight_bit = eight_bit
         self.layouts = [part.layout for part in parts]
         self.channels = [list(part.channels) for part in parts]
         self.size, self.interpolation, self.side = size, interpolation, side
@@ -96,14 +99,14 @@ class View(nn.Module):
 
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Tensor:
         """With a generator, a random view of every sample; without, the plain one."""
-        count = len(batch["image0"])
+        count, device = len(batch["image0"]), batch["image0"].device
         geometry = draw(count, self.side, generator) if generator else None
-        shape = (count, len(self.mean), self.size, self.size)
-        out = torch.empty(shape, device=batch["image0"].device)
-        for number, channels in enumerate(self.channels):
-            images = self._normal(batch[f"image{number}"], number)
-            images = warp(images, geometry) if geometry else images
-            out[:, channels] = self._resize(images)
+        out = torch.empty((count, len(self.mean), self.size, self.size), device=device)
+        with torch.autocast(device.type, enabled=False):  # half precision would move the grid
+            for number, channels in enumerate(self.channels):
+                images = self._normal(batch[f"image{number}"], number)
+                images = warp(images, geometry) if geometry else images
+                out[:, channels] = self._resize(images)
         return out
 
     def _normal(self, stored: Tensor, number: int) -> Tensor:
@@ -111,6 +114,8 @@ class View(nn.Module):
         values = stored.permute(0, 3, 1, 2).float() / layout.per_unit
         values = values.clamp(layout.low, layout.high) if layout.clip else values
         scaled = (values - layout.low) / (layout.high - layout.low)
+        if self.eight_bit:  # as shared.model.levels does
+            scaled = (scaled * 255 + 0.501).floor().clamp(0, 255) / 255
         return (scaled - self.mean[channels]) / self.std[channels]
 
     def _resize(self, images: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ def run(
     size: int = 224,
     interpolation: str = "bilinear",
     augment: bool = True,
+    eight_bit: bool = True,
     validation: float = 0.1,
     baseline: bool = True,
     weights: Path | None = None,
@@ -47,6 +48,8 @@ def run(
         size: pixels per side at the network's input.
         interpolation: bilinear (as Voyager resizes) or nearest.
         augment: whether training sees flips, ±8° rotations, ±2 px shifts and cutouts.
+        eight_bit: whether values are rounded to whole levels of 0 … 255 before the z-score: the
+            pictures that Metis gets hold no more.
         validation: share of each class held out to choose the epoch, 0 to 0.5; 0 keeps the last.
         baseline: whether to train the same student without a teacher as well.
         weights: state dict of the same architecture (.safetensors or .pth), for instance ImageNet.
@@ -62,7 +65,15 @@ def run(
         augment=augment, device=device, precision=precision, keep_best=True,
     )  # fmt: skip
     plan = student.Settings(
-        architecture, alpha, temperature, size, interpolation, validation, baseline, weights
+        architecture,
+        alpha,
+        temperature,
+        size,
+        interpolation,
+        eight_bit,
+        validation,
+        baseline,
+        weights,
     )
     student.make(train, test, teacher, dst, plan, recipe)
 

@@ -6,15 +6,15 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shared import lcz, model, patches, scores
+from shared import lcz, model, patches
 from shared.errors import StageError
 from shared.learn import ensemble, networks, product, settings
 from shared.learn.learner import Recipe
 from shared.learn.split import Split, label_pair, load
+from stages.distill import cached
 from stages.distill.loss import hard_and_soft
 
 
@@ -27,6 +27,7 @@ class Settings:
     temperature: float
     size: int
     interpolation: str
+    eight_bit: bool
     validation: float
     baseline: bool
     weights: Path | None
@@ -39,7 +40,7 @@ class Settings:
         """
         if not 0 <= self.alpha <= 1:
             raise StageError(f"--alpha: expected 0 to 1, found {self.alpha}")
-        if self.temperature <= 0:
+        if not self.temperature > 0:
             raise StageError(f"--temperature: expected above 0, found {self.temperature}")
         if not 0 <= self.validation <= 0.5:
             raise StageError(f"--validation: expected 0 to 0.5, found {self.validation}")
@@ -54,8 +55,8 @@ def make(train: Path, test: Path, teacher: Path, dst: Path, plan: Settings, reci
         return
     card = _card(train, plan)
     labels = label_pair(train, test, card.classes)
-    cached, accuracy = _cached(teacher, labels, len(card.classes))
-    member = _member(train, test, plan, card, labels, cached)
+    said, accuracy = cached.read(teacher, labels, card.classes)
+    member = _member(train, test, plan, card, labels, said)
     more = {"alpha": plan.alpha, "temperature": plan.temperature, "seed": recipe.seed}
     if plan.baseline:
         twin = _train(dst / "baseline", member, 1.0, plan, recipe)
@@ -89,33 +90,8 @@ def _card(train: Path, plan: Settings) -> model.Card:
     networks.build(plan.architecture, 3, len(classes), plan.weights)
     return model.Card(
         "student.onnx", plan.architecture, lcz.TRUE_COLOUR, mean, std, plan.size,
-        plan.interpolation, classes,
+        plan.interpolation, classes, eight_bit=plan.eight_bit,
     )  # fmt: skip
-
-
-def _cached(folder: Path, labels: tuple[Tensor, Tensor], classes: int) -> tuple[Tensor, float]:
-    """(N, K) teacher logits of the training rows, and the teacher's accuracy on the test rows."""
-    cached = scores.array(folder / "train_logits.npy", 2)
-    truth = scores.array(folder / "train_labels.npy", 1)
-    if cached.shape != (len(labels[0]), classes):
-        expected = (len(labels[0]), classes)
-        raise StageError(f"{folder}: train_logits: expected {expected}, found {cached.shape}")
-    if not np.array_equal(truth, labels[0].numpy()):
-        raise StageError(f"{folder}: made from other training rows: the labels differ")
-    said = scores.array(folder / "test_scores.npy", 2).argmax(1)
-    if len(said) != len(labels[1]):
-        raise StageError(
-            f"{folder}: test_scores: expected {len(labels[1])} rows, found {len(said)}"
-        )
-    accuracy = float((said == labels[1].numpy()).mean())
-    return torch.from_numpy(_as_logits(cached)), accuracy
-
-
-def _as_logits(rows: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Rows that are probabilities (non-negative, sum 1) become log-probabilities."""
-    if rows.min() >= 0 and np.allclose(rows.sum(1), 1, atol=1e-3):
-        rows = np.log(np.maximum(rows, 1e-7))
-    return rows.astype(np.float32)
 
 
 def held_out(labels: NDArray[np.integer], share: float) -> NDArray[np.intp]:
@@ -130,15 +106,22 @@ def held_out(labels: NDArray[np.integer], share: float) -> NDArray[np.intp]:
 
 def _member(
     train: Path, test: Path, plan: Settings, card: model.Card,
-    labels: tuple[Tensor, Tensor], cached: Tensor,
+    labels: tuple[Tensor, Tensor], said: Tensor,
 ) -> ensemble.Member:  # fmt: skip
     splits = [
         Split(load(path, card.bands), {"label": truth} | extra)
-        for path, truth, extra in ((train, labels[0], {"teacher": cached}), (test, labels[1], {}))
+        for path, truth, extra in ((train, labels[0], {"teacher": said}), (test, labels[1], {}))
     ]
     network = partial(networks.build, plan.architecture, 3, len(card.classes), plan.weights)
     kept_back = held_out(labels[0].numpy(), plan.validation)
     side = splits[0].parts[0].stored.shape[1]
     return ensemble.Member(
-        "student", card, network, splits[0], splits[1], side, kept_back if len(kept_back) else None
+        "student",
+        card,
+        network,
+        splits[0],
+        splits[1],
+        side,
+        kept_back if len(kept_back) else None,
+        image="input",
     )

@@ -74,7 +74,7 @@ def run(
 
     from shared.learn import ensemble, settings, split
     from shared.learn.learner import Recipe
-    from stages.fusion.members import Settings, Variants, cards
+    from stages.fusion.members import Settings, Variants, agree, cards
     from stages.fusion.members import members as each
 
     recipe = Recipe(
@@ -87,10 +87,14 @@ def run(
     counts = {len(train), len(test)} | ({len(tda_train), len(tda_test)} if tda_train else set())
     if len(counts) != 1 or not train or bool(tda_train) != bool(tda_test):
         raise StageError("--train, --test, --tda_train, --tda_test: expected as many of each")
+    if mode == "sar" and not (sar_train and sar_test):
+        raise StageError("--mode=sar: needs --sar_train and --sar_test, patch files with sen1")
     splits = Variants(train, tda_train, sar_train), Variants(test, tda_test, sar_test)
     plan = Settings(architecture, mode, size, interpolation, weights, seed)
     found = cards(splits[0], plan, settings.numbers(members, shard))
     labels = split.label_pair(train[0], test[0], found[0].classes)
+    for files, truth in zip(splits, labels, strict=True):
+        agree(files, found[0].classes, found[0].features, truth)
 
     def loss(logits: "Tensor", rows: "Batch") -> "Tensor":
         return cross_entropy(logits, rows["label"], label_smoothing=label_smoothing)

@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from shared import model, patches
 from shared.errors import StageError
+from shared.learn import networks
 from shared.learn.ensemble import Member
 from shared.learn.settings import draw_bands
 from shared.learn.split import Part, Split, labels, load
+from stages.fusion import features
 from stages.fusion.network import Fusion
 
 
@@ -50,7 +51,7 @@ def cards(train: Variants, plan: Settings, numbers: range) -> list[model.Card]:
     Raises:
         StageError: unknown mode or architecture, missing statistics, bands or radar file.
     """
-    found = []
+    found: list[model.Card] = []
     for number in numbers:
         path = train.images[number % len(train.images)]
         radar = _bands(train.radar, "sen1") if train.radar else ()
@@ -58,13 +59,15 @@ def cards(train: Variants, plan: Settings, numbers: range) -> list[model.Card]:
         mean, std = _statistics(path, train.radar, bands, radar)
         with patches.read(path, "label") as source:
             classes = source.classes
-        size = _count(train.features[number % len(train.features)]) if train.features else 0
+            source.expect_classes(found[0].classes if found else classes)
+        size = features.count(train.features[0]) if train.features else 0
         found.append(
             model.Card(
                 f"member-{number + 1:02}.onnx", plan.architecture, bands, mean, std, plan.size,
                 plan.interpolation, classes, size,
             )
         )  # fmt: skip
+    networks.build(plan.architecture, 3, 0, plan.weights)
     return found
 
 
@@ -97,11 +100,6 @@ def _files(
     return split
 
 
-def _count(path: Path) -> int:
-    with patches.read(path, "features") as source:
-        return int(source["features"].shape[1])
-
-
 def members(
     train: Variants,
     test: Variants,
@@ -113,14 +111,36 @@ def members(
     with patches.read(train.images[0]) as source:
         side = next(source[name].shape[1] for name in ("sen2", "rgb") if name in source)
     for card in cards:
-        number = int(Path(card.file).stem[-2:]) - 1
-        ours = _split(train, number, card, truth[0])
-        theirs = _split(test, number, card, truth[1])
-        known = statistics(ours.extra["tda"]) if "tda" in ours.extra else None
-        network = partial(
-            Fusion, plan.architecture, len(card.bands), len(card.classes), known, plan.weights
-        )
-        yield Member(Path(card.file).stem, card, network, ours, theirs, side)
+        # Nothing here holds the splits, so that they go with the member.
+        yield _member(train, test, plan, card, truth, side)
+
+
+def _member(
+    train: Variants, test: Variants, plan: Settings, card: model.Card,
+    truth: tuple[Tensor, Tensor], side: int,
+) -> Member:  # fmt: skip
+    number = int(Path(card.file).stem.rpartition("-")[2]) - 1
+    ours = _split(train, number, card, truth[0])
+    theirs = _split(test, number, card, truth[1])
+    known = features.statistics(ours.extra["tda"]) if "tda" in ours.extra else None
+    network = partial(
+        Fusion, plan.architecture, len(card.bands), len(card.classes), known, plan.weights
+    )
+    return Member(Path(card.file).stem, card, network, ours, theirs, side)
+
+
+def agree(files: Variants, classes: tuple[str, ...], count: int, truth: Tensor) -> None:
+    """Read all labels of a split and the width of its features, before any training.
+
+    Raises:
+        StageError: a file whose rows are not those of the first image file, or other features.
+    """
+    for path in (*files.images, *files.features, *((files.radar,) if files.radar else ())):
+        if not torch.equal(labels(path, classes), truth):
+            raise StageError(f"{path}: labels differ from those of {files.images[0]}, row by row")
+    for path in files.features:
+        if (found := features.count(path)) != count:
+            raise StageError(f"{path}: expected {count} features, found {found}")
 
 
 def _split(files: Variants, number: int, card: model.Card, label: Tensor) -> Split:
@@ -129,38 +149,7 @@ def _split(files: Variants, number: int, card: model.Card, label: Tensor) -> Spl
     parts: list[Part] = []
     for file, bands in _files(path, files.radar, card.bands, radar):
         parts += load(file, bands, first=sum(len(part.channels) for part in parts))
-    for file in (path, files.radar) if files.radar else (path,):
-        if not torch.equal(labels(file, card.classes), label):
-            raise StageError(f"{file}: labels differ from those of {files.images[0]}, row by row")
     extra = {"label": label}
     if files.features:
-        extra["tda"] = _features(files.features[number % len(files.features)], label, card)
+        extra["tda"] = features.read(files.features[number % len(files.features)])
     return Split(parts, extra)
-
-
-def _features(path: Path, label: Tensor, card: model.Card) -> Tensor:
-    """(N, F) as stored; StageError when rows or columns are not those of the images."""
-    with patches.read(path, "features", "label") as source:
-        if not np.array_equal(source.labels(), label.numpy()):
-            raise StageError(f"{path}: labels differ from those of the images, row by row")
-        rows = source["features"]
-        if rows.shape[1] != card.features:
-            raise StageError(f"{path}: expected {card.features} features, found {rows.shape[1]}")
-        blocks = []
-        for block in rows.blocks():
-            blocks.append(rows.raw(block))
-            rows.refuse_nonfinite(blocks[-1], block)
-    return torch.from_numpy(np.concatenate(blocks))
-
-
-def statistics(features: Tensor) -> Tensor:
-    """(2, F) mean and standard deviation per column; deviations below 1e-6 become 1."""
-    total, squares = torch.zeros(2, features.shape[1], dtype=torch.float64)
-    for block in features.split(4096):
-        values = block.double()
-        total += values.sum(0)
-        squares += (values**2).sum(0)
-    mean = total / len(features)
-    std = (squares / len(features) - mean**2).clamp_min(0).sqrt()
-    std[std < 1e-6] = 1
-    return torch.stack([mean, std]).float()

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from torch import Tensor
+
 from shared import model, patches
 from shared.errors import StageError
 from shared.learn import networks
@@ -67,11 +69,16 @@ def members(
     classes = cards[0].classes
     truth = {path: labels(path, classes) for path in (train, test)}
     for card in cards:
-        split = {
-            path: Split(load(path, card.bands), {"label": label}) for path, label in truth.items()
-        }
-        network = partial(
-            networks.build, card.architecture, len(card.bands), len(classes), settings.weights
-        )
-        side = split[train].parts[0].stored.shape[1]
-        yield Member(Path(card.file).stem, card, network, split[train], split[test], side)
+        # Nothing here holds the splits, so that they go with the member.
+        yield _member(card, settings.weights, *(_split(path, card, truth[path]) for path in truth))
+
+
+def _split(path: Path, card: model.Card, label: Tensor) -> Split:
+    return Split(load(path, card.bands), {"label": label})
+
+
+def _member(card: model.Card, weights: Path | None, train: Split, test: Split) -> Member:
+    channels, classes = len(card.bands), len(card.classes)
+    network = partial(networks.build, card.architecture, channels, classes, weights)
+    side = train.parts[0].stored.shape[1]
+    return Member(Path(card.file).stem, card, network, train, test, side)

@@ -1,0 +1,58 @@
+"""What the teacher said: cached logits of the training rows, scores of the test rows."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shared import scores
+from shared.errors import StageError
+
+
+def read(
+    folder: Path, labels: tuple[Tensor, Tensor], classes: tuple[str, ...]
+) -> tuple[Tensor, float]:
+    """(N, K) teacher logits of the training rows, and the teacher's accuracy on the test rows.
+
+    Args:
+        folder: score folder of teacher, fusion or sumrule.
+        labels: class numbers of the student's training and test rows.
+        classes: (K,) names.
+
+    Raises:
+        StageError: the folder was made from other rows or classes.
+    """
+    _same_classes(folder / "metrics.json", classes)
+    found = []
+    for split, name, truth in (("train", "logits", labels[0]), ("test", "scores", labels[1])):
+        found.append(scores.array(folder / f"{split}_{name}.npy", 2))
+        expected = (len(truth), len(classes))
+        if found[-1].shape != expected:
+            shape = found[-1].shape
+            raise StageError(f"{folder}: {split}_{name}: expected {expected}, found {shape}")
+        if not np.array_equal(scores.array(folder / f"{split}_labels.npy", 1), truth.numpy()):
+            raise StageError(f"{folder}: made from other {split} rows: the labels differ")
+    accuracy = float((found[1].argmax(1) == labels[1].numpy()).mean())
+    return torch.from_numpy(as_logits(found[0])), accuracy
+
+
+def _same_classes(path: Path, classes: tuple[str, ...]) -> None:
+    try:
+        found = json.loads(path.read_text())["classes"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StageError(f"{path}: expected the class names of a teacher ({error})") from None
+    if tuple(found) != classes:
+        what = f"{len(found)} classes {', '.join(map(str, found[:3]))} …"
+        raise StageError(
+            f"{path}: expected {len(classes)} classes {', '.join(classes[:3])} …, found {what}"
+        )
+
+
+def as_logits(rows: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Rows that are probabilities (non-negative, sum 1) become log-probabilities."""
+    if rows.min() >= 0 and np.allclose(rows.sum(1), 1, atol=1e-3):
+        rows = np.log(np.maximum(rows, 1e-7))
+    return rows.astype(np.float32)

@@ -1,0 +1,39 @@
+"""Topological features of a split: in memory as stored, and their statistics."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shared import patches
+
+
+def count(path: Path) -> int:
+    """Numbers per row of a features file."""
+    with patches.read(path, "features") as source:
+        return int(source["features"].shape[1])
+
+
+def read(path: Path) -> Tensor:
+    """(N, F) as stored; StageError names rows that are not finite."""
+    with patches.read(path, "features") as source:
+        rows = source["features"]
+        stored = np.empty(rows.shape, rows.stored.dtype)
+        for block in rows.blocks():
+            stored[block] = rows.raw(block)
+            rows.refuse_nonfinite(stored[block], block)
+    return torch.from_numpy(stored)
+
+
+def statistics(features: Tensor) -> Tensor:
+    """(2, F) mean and standard deviation per column; deviations below 1e-6 become 1."""
+    total, squares = torch.zeros(2, features.shape[1], dtype=torch.float64)
+    for block in features.split(4096):
+        values = block.double()
+        total += values.sum(0)
+        squares += (values**2).sum(0)
+    mean = total / len(features)
+    std = (squares / len(features) - mean**2).clamp_min(0).sqrt()
+    std[std < 1e-6] = 1
+    return torch.stack([mean, std]).float()
