@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,20 @@ from shared.progress import say
 def unfinished(dst: Path) -> Path:
     """Where a product lies until it is complete."""
     return dst.with_name(dst.name + ".partial")
+
+
+def _ticket(dst: Path) -> Path:
+    return dst.with_name(dst.name + ".partial.json")
+
+
+def discard(dst: Path) -> None:
+    """Remove the unfinished product and drafts beside it; its plan goes when the claim ends."""
+    partial = unfinished(dst)
+    for path in list(partial.parent.iterdir()):
+        if path.is_dir() and path == partial:
+            shutil.rmtree(path, ignore_errors=True)
+        elif path == partial or (path.name.startswith(partial.name + ".") and path != _ticket(dst)):
+            path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -42,7 +57,7 @@ def held(dst: Path, plan: record.Plan) -> Iterator[bool]:
     Raises:
         StageError: another run holds it, or it is the work of another plan.
     """
-    partial, ticket = unfinished(dst), dst.with_name(dst.name + ".partial.json")
+    partial, ticket = unfinished(dst), _ticket(dst)
     file = _lock(ticket, partial)
     try:
         if earlier := partial.exists():

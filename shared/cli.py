@@ -4,6 +4,7 @@ stdout carries the path of the product and nothing else. Exit codes: 0 made, or 
 caller's mistake, told in one line; 1 a bug, with its traceback; 130 and 143 stopped by a signal.
 """
 
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -23,6 +24,8 @@ def main(run: Callable[..., None], argv: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: 2 the caller's mistake, one line; 1 a bug; 130 or 143 stopped by a signal.
     """
+    # Torch reads it when loaded: threads that spin while waiting slow a shared machine down.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     values: dict[str, Any] = {}
     try:
         with signals.heeded():

@@ -125,9 +125,12 @@ def _json(name: str, one: Path, other: Path) -> Iterator[Difference]:
 
 def _values(where: str, one: Any, other: Any) -> Iterator[Difference]:
     numbers = all(isinstance(x, int | float) and not isinstance(x, bool) for x in (one, other))
-    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
-        for key in one:
-            yield from _values(f"{where}: {key}", one[key], other[key])
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in one | other:
+            if key in one and key in other:
+                yield from _values(f"{where}: {key}", one[key], other[key])
+            else:
+                yield Difference(f"{where}: {key}", "only in one of the two", np.inf)
     elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         for index, (a, b) in enumerate(zip(one, other, strict=True)):
             yield from _values(f"{where}[{index}]", a, b)

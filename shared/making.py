@@ -6,7 +6,6 @@ for ``dst.partial``, writes the record and renames.
 
 import contextlib
 import os
-import shutil
 import sys
 import time
 import typing
@@ -48,7 +47,7 @@ def _make(
         _publish(dst, partial, plan, time.monotonic() - start)
     except Exception as error:
         if not earlier and (isinstance(error, StageError) or refusal(error)):
-            _remove(partial)
+            claim.discard(dst)
         raise
 
 
@@ -105,6 +104,8 @@ def _made(dst: Path, plan: record.Plan) -> bool:
     if record.digest(dst) != found["output"]["sha256"]:
         raise StageError(f"{dst}: was changed since it was made; move it away to make it anew")
     say(f"{dst}: up to date")
+    with contextlib.suppress(OSError):  # so that make, which compares times, does not ask again
+        os.utime(record.beside(dst))
     return True
 
 
@@ -133,10 +134,3 @@ def _publish(dst: Path, partial: Path, plan: record.Plan, seconds: float) -> Non
     except OSError:
         record.beside(dst).unlink(missing_ok=True)
         raise
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

@@ -29,11 +29,9 @@ def inputs(made: Record) -> Iterator[tuple[str, str]]:
 
 def intact(path: Path, made: Record) -> bool:
     """Whether a product is what its record says: by size and time, else (a copy) by its digest."""
-    if record.fresh(path, made):
-        return True
-    output = made["output"]
-    alike = size(path) == output["bytes"] < record.LARGE
-    return alike and record.measure(path)["sha256"] == output["sha256"]
+    if record.fresh(path, made) or size(path) >= record.LARGE:
+        return record.fresh(path, made)
+    return bool(record.measure(path)["sha256"] == made["output"]["sha256"])
 
 
 def holder(path: Path, known: dict[Path, Record]) -> Path | None:

@@ -67,7 +67,8 @@ def again(product: Path, root: Path, command: str) -> Path:
     except StageError as error:
         raise StageError(f"{product}: {error}; looked below {root}") from None
     stage = made["plan"]["stage"]
-    prefix = shlex.split(command.format(stage=stage, stage_=stage.replace("-", "_")))
+    module = stage.replace("-", "_")
+    prefix = shlex.split(command.replace("{stage}", stage).replace("{stage_}", module))
     print(shlex.join([*prefix, *arguments]), file=sys.stderr)
     if code := subprocess.run([*prefix, *arguments], stdout=2, check=False).returncode:
         raise StageError(f"{product}: the stage {stage} ended with exit code {code}")

@@ -6,6 +6,7 @@ pytest is in no stage's lock: it comes from .venvs/pytest (`make .venvs/pytest`)
 the own packages of the stage, so that nothing that the stage imports comes from there.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -18,6 +19,8 @@ def main(arguments: list[str]) -> int:
     if not PYTEST.is_dir():
         print(f"error: {PYTEST}: no such folder; make .venvs/pytest", file=sys.stderr)
         return 2
+    # Tiny networks on two threads that wait for each other beside other work take seconds a step.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     sys.path[0] = str(ROOT)  # was tests/, whose folders would hide packages of the same name
     sys.path.append(str(PYTEST))
     import pytest

@@ -1,6 +1,7 @@
 """Training the members of an ensemble one after the other, and writing what they make together."""
 
 import dataclasses
+import gc
 import json
 import shutil
 from collections.abc import Callable, Iterable
@@ -129,6 +130,7 @@ def train_all(
     for member in members:
         seeded = dataclasses.replace(recipe, seed=recipe.seed + member.number)
         results.append(train(dst, member, loss, seeded))
-        del member  # its rows go before the next one's come
+        del member
+        gc.collect()  # its rows, which Lightning holds in cycles, go before the next one's come
     write(dst, results, labels)
     shutil.rmtree(dst / WORK)

@@ -45,3 +45,7 @@ class Keeper(Checkpoint):
         """Close the bar."""
         if self.bar is not None:
             self.bar.close()
+
+    def on_exception(self, trainer: Any, module: Any, exception: BaseException) -> None:
+        """Close it before the reason is told."""
+        self.on_train_end(trainer, module)

@@ -81,16 +81,14 @@ class Learner(lightning.LightningModule):
         return apply(self.network, self.view, batch, generator)
 
     def on_train_epoch_start(self) -> None:
-        """Fix what dropout draws in this epoch; start counting."""
-        torch.manual_seed(hash((self.recipe.seed, self.current_epoch)))
+        """Start counting."""
         self.totals.zero_()
 
     def training_step(self, batch: Batch, step: int) -> Tensor:
-        """Mean loss of one batch."""
-        generator = None
-        if self.recipe.augment:
-            seed = hash((self.recipe.seed, self.current_epoch, step)) % 2**63
-            generator = torch.Generator().manual_seed(seed)
+        """Mean loss of one batch; what it draws depends on seed, epoch and step alone."""
+        seed = hash((self.recipe.seed, self.current_epoch, step)) % 2**63
+        torch.manual_seed(seed)  # of dropout; a loader made anew draws from the same generator
+        generator = torch.Generator().manual_seed(seed) if self.recipe.augment else None
         logits = self(batch, generator)
         loss = self.loss(logits, batch)
         hits, count = (logits.argmax(1) == batch["label"]).sum().item(), len(logits)

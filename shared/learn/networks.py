@@ -76,7 +76,8 @@ def state(path: Path) -> dict[str, Tensor]:
             return dict(safetensors.torch.load_file(path))
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise StageError(f"{path}: not a weights file ({str(error).splitlines()[0]})") from None
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise StageError(f"{path}: not a weights file ({reason})") from None
     found = found.get("state_dict", found) if isinstance(found, dict) else {}
     # torchvision's DenseNet files spell norm.1 what every release since 2017 calls norm1.
     return {

@@ -1,0 +1,176 @@
+"""fusion: parameters, z-score inside, variants in turn, radar, the ablation, the refusals."""
+
+import itertools
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from shared import cli, lcz, model, patches, scores
+from shared.learn import networks
+from stages.fusion import features
+from stages.fusion import main as stage
+from stages.fusion.network import Fusion
+from tests.conftest import pixels, write_patches
+
+QUICK = {
+    "architecture": "test_resnet", "size": "32", "epochs": "1", "batch": "16", "device": "cpu",
+    "members": "2",
+}  # fmt: skip
+Variants = dict[str, list[Path]]
+
+
+def tda(path: Path, images: Path, width: int = 5, seed: int = 0) -> Path:
+    """A features file beside its images."""
+    with patches.read(images, "label") as source:
+        values = np.random.default_rng(seed).random((source.total, width)) * 100
+        fields = {"features": patches.Field((width,), "float16")}
+        with patches.Writer(path, source.total, like=source, **fields) as sink:
+            for rows in sink.todo(99):
+                sink.put(rows, features=values[rows])
+    return path
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Variants:
+    """Patches as observed and a variant twice as large, each with its features."""
+    found: Variants = {"train": [], "test": [], "tda_train": [], "tda_test": []}
+    for split, rows in (("train", 34), ("test", 17)):
+        for scale in (1, 2):
+            arrays = pixels(rows, seed=scale)
+            arrays["sen2"] = arrays["sen2"].repeat(scale, 1).repeat(scale, 2)
+            path = write_patches(tmp_path / f"{split}-x{scale}.h5", arrays)
+            found[split].append(path)
+            name = tmp_path / f"tda-{split}-x{scale}.h5"
+            found[f"tda_{split}"].append(tda(name, path, seed=scale))
+    return found
+
+
+def command(files: Variants, dst: Path, *flags: str) -> Path:
+    """Run the stage as its container does."""
+    given = {flag[2:].partition("=")[0] for flag in flags}
+    lists = [f"--{name}={','.join(map(str, paths))}" for name, paths in files.items() if paths]
+    quick = [f"--{name}={value}" for name, value in QUICK.items() if name not in given]
+    cli.main(stage.run, [*lists, f"--dst={dst}", *quick, *flags])
+    return dst
+
+
+def test_parameters_are_those_of_the_architecture() -> None:
+    known = torch.stack([torch.zeros(18_000), torch.ones(18_000)])
+    network = Fusion("resnet18", 3, 17, known)
+    sizes = (18_000, 1024, 512, 256, 128)
+    branch = sum(a * b + b + 2 * b for a, b in itertools.pairwise(sizes))
+    head = 2 * 640 + (640 * 128 + 128) + 2 * 128 + (128 * 17 + 17)
+    image = 11_185_233 - (512 * 17 + 17)  # ResNet18 without its matrix
+    assert sum(weight.numel() for weight in network.parameters()) == image + branch + head
+    rates = [m.p for m in network.modules() if isinstance(m, torch.nn.Dropout)]
+    assert rates == [0.25, 0.25, 0.5, 0.5, 0.5, 0.5, 0.5]
+
+
+def test_densenet_gets_the_wider_head() -> None:
+    with torch.device("meta"):
+        network = Fusion("densenet201", 3, 17, None)
+    assert [m.out_features for m in network.head if hasattr(m, "out_features")] == [256, 17]
+
+
+def test_statistics_by_hand_and_zscore_inside() -> None:
+    values = torch.tensor([[1.0, 5.0], [3.0, 5.0]], dtype=torch.float16)
+    known = features.statistics(values)
+    assert known.tolist() == [[2.0, 5.0], [1.0, 1.0]]  # a constant column keeps its unit
+    torch.manual_seed(0)
+    network = Fusion("test_resnet", 3, 4, known).eval()
+    images = torch.rand(2, 3, 32, 32)
+    plain = Fusion("test_resnet", 3, 4, torch.tensor([[0.0, 0.0], [1.0, 1.0]])).eval()
+    own = {key: value for key, value in network.state_dict().items() if key not in ("mean", "std")}
+    plain.load_state_dict(plain.state_dict() | own)
+    with torch.no_grad():
+        expected = plain(images, torch.tensor([[-1.0, 0.0], [1.0, 0.0]]))
+        torch.testing.assert_close(network(images, values.float()), expected)
+
+
+def test_members_take_the_variants_in_turn(two: Variants, tmp_path: Path) -> None:
+    dst = command(two, tmp_path / "fusion", "--members=3")
+    each = []
+    for number, card in enumerate(model.load(dst)):
+        assert card.features == 5
+        images, topology = two["test"][number % 2], two["tda_test"][number % 2]
+        with patches.read(images) as source, h5py.File(topology) as file:
+            pictures = model.prepare(model.scaled(source, card.bands, slice(0, 17)), card)
+            feed = {"image": pictures, "tda": file["features"][:].astype(np.float32)}
+        session = networks.onnxruntime.InferenceSession(dst / card.file)
+        assert [put.name for put in session.get_inputs()] == ["image", "tda"]
+        each.append(session.run(["logits"], feed)[0])
+    np.testing.assert_allclose(np.mean(each, 0), np.load(dst / "test_logits.npy"), atol=1e-4)
+    mean = np.mean([scores.softmax(said) for said in each], 0)
+    np.testing.assert_allclose(np.load(dst / "test_scores.npy"), mean, atol=1e-5)
+    assert len(json.loads((dst / "metrics.json").read_text())["member_accuracy"]) == 3
+
+
+def test_without_topology_and_with_radar_of_another_file(two: Variants, tmp_path: Path) -> None:
+    images = {name: two[name][1:] for name in ("train", "test")}  # the large variant alone
+    radar = [f"--sar_{split}={two[split][0]}" for split in ("train", "test")]
+    dst = command(images, tmp_path / "fusion", "--mode=sar", "--members=1", *radar)
+    (card,) = model.load(dst)
+    assert card.features == 0
+    assert [band in lcz.SEN1.bands for band in card.bands] == [False, False, True]
+    session = networks.onnxruntime.InferenceSession(dst / card.file)
+    assert [put.name for put in session.get_inputs()] == ["image"]
+    with patches.read(two["test"][0]) as small, patches.read(two["test"][1]) as large:
+        optical = model.Card(
+            "", "", card.bands[:2], card.mean[:2], card.std[:2], 32, "bilinear", ()
+        )
+        sar = model.Card("", "", card.bands[2:], card.mean[2:], card.std[2:], 32, "bilinear", ())
+        rows = slice(0, 17)
+        parts = [
+            model.prepare(model.scaled(source, one.bands, rows), one)
+            for source, one in ((large, optical), (small, sar))
+        ]
+    said = session.run(["logits"], {"image": np.concatenate(parts, 1)})[0]
+    np.testing.assert_allclose(said, np.load(dst / "test_logits.npy"), atol=1e-4)
+
+
+def test_shard_makes_the_same_member(two: Variants, tmp_path: Path) -> None:
+    whole = command(two, tmp_path / "whole")
+    second = command(two, tmp_path / "second", "--shard=2/2")
+    assert (second / "member-02.onnx").read_bytes() == (whole / "member-02.onnx").read_bytes()
+
+
+def refused(files: Variants, tmp_path: Path, capfd, *flags: str) -> str:  # type: ignore[no-untyped-def]
+    before = sorted(tmp_path.rglob("*"))
+    capfd.readouterr()
+    with pytest.raises(SystemExit, match="2"):
+        command(files, tmp_path / "out" / "fusion", *flags)
+    assert sorted(tmp_path.rglob("*")) == before  # nothing left behind
+    heard = capfd.readouterr().err
+    assert heard.count("\n") == 1
+    return heard
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--label_smoothing=1.0", "--label_smoothing: expected 0 to below 1, found 1.0"),
+        ("--clip=-1.0", "--clip: expected at least 0.0, found -1.0"),
+        ("--mode=sar", "--mode=sar: needs --sar_train and --sar_test, patch files with sen1"),
+        ("--architecture=resnet", "expected a timm or torchvision name, found 'resnet'"),
+        ("--members=0", "--members: expected at least 1, found 0"),
+    ],
+)
+def test_refuses(two: Variants, tmp_path: Path, capfd, flag: str, message: str) -> None:  # type: ignore[no-untyped-def]
+    assert message in refused(two, tmp_path, capfd, flag)
+
+
+def test_refuses_files_that_do_not_belong_together(two, tmp_path, capfd) -> None:  # type: ignore[no-untyped-def]
+    counts = "--train, --test, --tda_train, --tda_test: expected as many of each"
+    assert counts in refused(two | {"tda_test": two["tda_test"][:1]}, tmp_path, capfd)
+    narrow = tda(tmp_path / "narrow.h5", two["test"][1], width=4)
+    files = two | {"tda_test": [two["tda_test"][0], narrow]}
+    assert "narrow.h5: expected 5 features, found 4" in refused(files, tmp_path, capfd)
+    files = two | {"tda_train": two["tda_train"][:1] + two["tda_test"][:1]}
+    assert "labels differ from those of" in refused(files, tmp_path, capfd)
+    with h5py.File(two["train"][1], "a") as file:
+        file["label"][:] = file["label"][:][::-1]
+    assert "train-x2.h5: labels differ from those of" in refused(two, tmp_path, capfd)
