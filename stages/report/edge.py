@@ -1,0 +1,55 @@
+"""What goes to the accelerator: sizes, parity, speed, and the bundle read back."""
+
+from typing import Any
+
+from stages.report.found import Product, read_json
+
+WAYS = {
+    "hdf5": "the patch file",
+    "rounded": "its values rounded to 8 bits",
+    "png": "the PNG files, as the YAML says",
+}
+
+
+def export(product: Product) -> dict[str, Any]:
+    """report.json and latency.json of one export."""
+    report = read_json(product.path / "report.json")
+    there = (product.path / "latency.json").is_file()
+    latency = read_json(product.path / "latency.json") if there else {}
+    models = [
+        {"name": name, **entry, "latency": latency.get(name, {})}
+        for name, entry in report.get("models", {}).items()
+    ]
+    rest = {key: value for key, value in report.items() if key not in ("models", "recall_change")}
+    return {
+        "name": product.name,
+        "models": models,
+        "facts": flat(rest),
+        "threads": latency.get("threads"),
+    }
+
+
+def bundle(product: Product) -> dict[str, Any]:
+    """readback.json of one bundle, and what lies in its folder."""
+    back = read_json(product.path / "readback.json")
+    ways = back.pop("accuracy", {})
+    files = [path for path in product.path.rglob("*") if path.is_file()]
+    pngs = [path.relative_to(product.path).parts[0] for path in files if path.suffix == ".png"]
+    return {
+        "name": product.name,
+        "ways": [{"way": WAYS.get(name, name), **found} for name, found in ways.items()],
+        "facts": flat(back),
+        "files": sorted(path.name for path in product.path.iterdir()),
+        "bytes": sum(path.stat().st_size for path in files),
+        "pictures": {folder: pngs.count(folder) for folder in sorted(set(pngs))},
+    }
+
+
+def flat(content: Any, name: str = "") -> list[tuple[str, Any]]:
+    """Nested JSON to pairs of a dotted name and a plain value."""
+    if isinstance(content, dict):
+        parts = [(f"{name}.{key}" if name else str(key), value) for key, value in content.items()]
+        return [pair for key, value in parts for pair in flat(value, key)]
+    if isinstance(content, list):
+        return [(name, ", ".join(map(str, content[:20])) + (" …" if len(content) > 20 else ""))]
+    return [(name, content)]

@@ -1,0 +1,140 @@
+"""The products handed to the report: what kind each one is, and by which record it was made."""
+
+import functools
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shared import patches, record
+from shared.errors import StageError
+
+IMAGES = ("sen2", "rgb", "sen1")
+FOLDERS = {"readback.json": "bundle", "report.json": "export", "metrics.json": "classifier"}
+
+
+@dataclass(frozen=True)
+class Product:
+    """One product.
+
+    Attributes:
+        path: file or folder.
+        name: path below what all products have in common.
+        kind: patches, features, weights, classifier, export or bundle.
+        made: its record; empty when it has none.
+    """
+
+    path: Path
+    name: str
+    kind: str
+    made: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def stage(self) -> str:
+        """Stage by the record, else "" ."""
+        return str(self.made.get("plan", {}).get("stage", ""))
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Parameters by the record."""
+        return dict(self.made.get("plan", {}).get("parameters", {}))
+
+    @property
+    def inputs(self) -> dict[str, list[str]]:
+        """Digests of the inputs, by parameter name."""
+        plan = self.made.get("plan", {}).get("inputs", {})
+        lists = {
+            name: value if isinstance(value, list) else [value] for name, value in plan.items()
+        }
+        return {name: [digest for digest in found if digest] for name, found in lists.items()}
+
+
+def collect(paths: tuple[Path, ...]) -> list[Product]:
+    """Every product, and every patch file of a folder of them, in natural order of their names.
+
+    Raises:
+        StageError: a file or folder that no stage makes.
+    """
+    parents = {path.resolve().parent for path in paths}
+    if len(parents) == 1:  # then that folder's own name says more than nothing
+        parents = {parent.parent for parent in parents}
+    common = Path(os.path.commonpath(parents))
+    found = []
+    for path in paths:
+        made = record.load(path) or {}
+        for part, kind in _kinds(path):
+            name = part.resolve().relative_to(common).as_posix()
+            found.append(Product(part, name, kind, made))
+    return sorted(found, key=lambda product: natural(product.name))
+
+
+def natural(text: str) -> list[Any]:
+    """Sorts x2 before x10."""
+    return [(not part.isdigit(), int(part) if part.isdigit() else part)
+            for part in re.split(r"(\d+)", text) if part]  # fmt: skip
+
+
+def _kinds(path: Path) -> Iterator[tuple[Path, str]]:
+    if path.is_file():
+        yield path, _kind(path)
+        return
+    kind = next((kind for name, kind in FOLDERS.items() if (path / name).is_file()), None)
+    files = sorted(path.glob("*.h5"))
+    if kind is None and not files:
+        raise StageError(f"{path}: expected a product with one of {list(FOLDERS)} or *.h5 in it")
+    yield from [(path, kind)] if kind else [(file, _kind(file)) for file in files]
+
+
+def _kind(path: Path) -> str:
+    if path.suffix == ".safetensors":
+        return "weights"
+    with patches.read(path) as source:
+        if "features" in source and "grid" in source:
+            return "features"
+        if any(name in source for name in IMAGES):
+            return "patches"
+        names = sorted(source.file)
+    raise StageError(f"{path}: expected one of {list(IMAGES)}, or features and grid, found {names}")
+
+
+def source_of(product: Product, products: list[Product], parameter: str = "src") -> Product | None:
+    """The patch file that a product was made from, if it is among the products."""
+    wanted = set(product.inputs.get(parameter, []))
+    others = [other for other in products if other.kind == "patches" and other != product]
+    return next((other for other in others if wanted and digest(other.path) in wanted), None)
+
+
+@functools.cache
+def digest(path: Path) -> str:
+    """SHA-256 of a product as its record says, or of a file without one unless it is large."""
+    if record.load(path) is None and path.stat().st_size >= record.LARGE:
+        return ""
+    return record.digest(path)
+
+
+def seeds(product: Product, products: list[Product]) -> list[int]:
+    """The seed of a product's record, else those of what it was made from."""
+    if "seed" in product.parameters:
+        return [int(product.parameters["seed"])]
+    wanted = {digest for found in product.inputs.values() for digest in found}
+    others = [other for other in products if other.made and other.made != product.made]
+    parts = [other for other in others if other.made["output"]["sha256"] in wanted]
+    return sorted({seed for part in parts for seed in seeds(part, products)})
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """One JSON object.
+
+    Raises:
+        StageError: missing, or not a JSON object.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise StageError(f"{path}: expected JSON ({error})") from None
+    if not isinstance(content, dict):
+        raise StageError(f"{path}: expected a JSON object, found {type(content).__name__}")
+    return content

@@ -1,0 +1,31 @@
+"""One page on everything that was made: tables and pictures of the products, and their records."""
+
+from pathlib import Path
+
+from shared import cli
+from shared.errors import StageError
+
+
+def run(
+    *, src: tuple[Path, ...], dst: Path, title: str = "LCZ42 to the edge", each: int = 6
+) -> None:
+    """Write one self-contained HTML page about the products given.
+
+    Args:
+        src: products of any stage, joined by commas: patch and features files (HDF5), folders of
+            scores, exports, bundles, folders of patch files, weights. Records beside them are read.
+        dst: HTML file to write; pictures lie in it, nothing is loaded from elsewhere.
+        title: heading of the page.
+        each: patches shown of each class, 1 to 20.
+    """
+    if not src:
+        raise StageError("--src: expected at least one product, found none")
+    if not 1 <= each <= 20:
+        raise StageError(f"--each: expected 1 to 20, found {each}")
+    from stages.report import page
+
+    dst.write_text(page.make(src, title, each), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    cli.main(run)

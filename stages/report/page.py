@@ -1,0 +1,128 @@
+"""The page as a whole: what each section gets, and the template that says how it looks."""
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from shared import record
+from shared.progress import bar
+from stages.report import classifiers, confusions, datasets, edge, restored, topology
+from stages.report.found import Product, collect, source_of
+
+HERE = Path(__file__).parent
+
+
+def make(src: tuple[Path, ...], title: str, each: int) -> str:
+    """HTML about the products."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {"percent": percent, "number": number, "megabytes": megabytes}
+    products = collect(src)
+    style = (HERE / "page.css").read_text(encoding="utf-8")
+    content = {"title": title, "style": style, "sections": sections(products, each)}
+    return environment.get_template("page.html").render(content) + "\n"
+
+
+def sections(products: list[Product], each: int) -> dict[str, Any]:
+    """Content of every section by name; an empty one is not shown."""
+    sr = restored.pairs(products)
+    enlarged = [after for _, after in sr]
+    kinds = {kind: [p for p in products if p.kind == kind] for kind in {p.kind for p in products}}
+    plain = unrepeated(kinds.get("patches", []))
+    found = classifiers.find(products)
+    lines = [classifiers.overview(classifier, products) for classifier in found]
+    graphs = [classifier for classifier in found if classifier.folder]
+    variants = topology.variants(products)
+    exports, bundles = kinds.get("export", []), kinds.get("bundle", [])
+    work = len(plain) + len(enlarged) + len(variants) + len(graphs)
+    with bar(work, "report", unit="products") as progress:
+
+        def told(value: Any) -> Any:
+            progress.update()
+            return value
+
+        return {
+            "overview": lines,
+            "data": [told(datasets.describe(product, each)) for product in plain],
+            "sr": [told(restored.describe(*pair)) for pair in sr],
+            "weights": [restored.weights(product) for product in kinds.get("weights", [])],
+            "tda": [told(topology.describe(product, products)) for product in variants],
+            "recalls": confusions.recalls(found),
+            "classifiers": [told(confusions.detail(classifier)) for classifier in graphs],
+            "exports": [edge.export(product) for product in exports],
+            "bundles": [edge.bundle(product) for product in bundles],
+            "records": records(products),
+        }
+
+
+def unrepeated(files: list[Product]) -> list[Product]:
+    """Patch files at Sentinel resolution, training splits first; none that was only prepared."""
+    raw = [source_of(product, files) for product in files if product.stage == "prepare"]
+    plain = [product for product in files if not product.stage.startswith("sr-")]
+    plain = [product for product in plain if product not in raw]
+    return sorted(plain, key=lambda product: "test" in product.path.stem)
+
+
+def records(products: list[Product]) -> list[dict[str, Any]]:
+    """What the records say, in the order in which the products can have been made."""
+    unique = {str(p.made["output"]["sha256"]): p for p in reversed(products) if p.made}
+    done, seen = dict[str, Product](), set[str]()  # a merge of one shard is its own input
+
+    def visit(digest: str) -> None:
+        if digest in unique and digest not in seen:
+            seen.add(digest)
+            for before in (d for found in unique[digest].inputs.values() for d in found):
+                visit(before)
+            done[digest] = unique[digest]
+
+    for digest in reversed(unique):
+        visit(digest)
+    return [_record(product) for product in done.values()]
+
+
+def _record(product: Product) -> dict[str, Any]:
+    made = product.made
+    revision, _, dirty = str(made.get("revision", "")).partition("-")
+    own = record.beside(product.path).exists()  # else it is one file of a folder product
+    name = product.name if own else Path(product.name).parent.as_posix()
+    return {
+        "name": name,
+        "stage": product.stage,
+        "seconds": float(made.get("seconds", 0)),
+        "device": made.get("device", ""),
+        "memory": made.get("peak_memory_bytes", 0),
+        "bytes": made["output"]["bytes"],
+        "revision": revision[:10] + "+" * bool(dirty),
+        "sha256": made["output"]["sha256"][:12],
+        "image": str(made.get("image", "")).removeprefix("sha256:")[:12],
+        "host": made.get("host", ""),
+        "python": made.get("python", ""),
+        "parameters": product.parameters,
+    }
+
+
+def percent(share: float, digits: int = 2) -> str:
+    """0.71234 to "71.23"."""
+    return f"{100 * share:.{digits}f}"
+
+
+def megabytes(count: float) -> str:
+    """Bytes to MB with three figures."""
+    return f"{count / 1e6:.3g}" if count < 1e9 else f"{count / 1e6:.0f}"
+
+
+def number(value: Any) -> str:
+    """A plain value for people: whole numbers as they are, others with four figures."""
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", "\u2009") if abs(value) >= 10_000 else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,116 @@
+"""Score folders as teacher and fusion write them: read, checked alone and against each other."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared import scores
+from shared.errors import StageError
+
+SUM_TOLERANCE = 1e-3  # how far a row of float32 or float16 probabilities may sum from 1
+
+Array = NDArray[Any]
+
+
+class Ensemble(NamedTuple):
+    """One score folder.
+
+    Attributes:
+        name: stage folder and own folder, such as "teacher/resnet18-rand".
+        classes: (K,) names.
+        labels: (N,) zero-based true classes of the test split.
+        scores: (N, K) probabilities.
+        logits: "test", "train" to (N, K) logits, where they are there.
+        train_labels: (M,) zero-based true classes beside the train logits, or None.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    labels: Array
+    scores: Array
+    logits: dict[str, Array]
+    train_labels: Array | None
+
+
+def read(folder: Path) -> Ensemble:
+    """Read and check one score folder.
+
+    Raises:
+        StageError: a file is missing, broken or of another shape; rows that are no probabilities.
+    """
+    classes = _classes(folder / "metrics.json")
+    labels = _labels(folder / "test_labels.npy", len(classes))
+    found = _rows(folder / "test_scores.npy", (len(labels), len(classes)))
+    _check_sums(folder / "test_scores.npy", found)
+    logits, train_labels = {}, None
+    if (folder / "test_logits.npy").is_file():
+        logits["test"] = _rows(folder / "test_logits.npy", found.shape)
+    if (folder / "train_logits.npy").is_file():
+        train_labels = _labels(folder / "train_labels.npy", len(classes))
+        logits["train"] = _rows(folder / "train_logits.npy", (len(train_labels), len(classes)))
+    name = "/".join(folder.resolve().parts[-2:])
+    return Ensemble(name, classes, labels, found, logits, train_labels)
+
+
+def _classes(path: Path) -> tuple[str, ...]:
+    try:
+        return tuple(str(name) for name in json.loads(path.read_text())["classes"])
+    except OSError:
+        raise StageError(f"{path}: expected a score folder with metrics.json, found none") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise StageError(f"{path}: expected JSON with class names ({error})") from None
+
+
+def _labels(path: Path, classes: int) -> Array:
+    labels = scores.array(path, 1)
+    whole = np.issubdtype(labels.dtype, np.integer) and labels.size > 0
+    if not whole or not 0 <= labels.min() <= labels.max() < classes:
+        raise StageError(f"{path}: expected class numbers 0 to {classes - 1}")
+    return labels
+
+
+def _rows(path: Path, shape: tuple[int, ...]) -> Array:
+    found = scores.array(path, 2)
+    if found.shape != shape:
+        raise StageError(f"{path}: expected {shape} for its labels, found {found.shape}")
+    return found
+
+
+def _check_sums(path: Path, found: Array) -> None:
+    off = np.abs(found.sum(1, dtype=np.float64) - 1)
+    bad = np.flatnonzero((off > SUM_TOLERANCE) | (found < 0).any(1))
+    if len(bad):
+        what = f"row {bad[0]} is no probability distribution ({len(bad)} such rows)"
+        raise StageError(f"{path}: {what}; each row must be 0 or more and sum to 1")
+
+
+def agree(ensembles: Sequence[Ensemble]) -> None:
+    """Refuse ensembles that do not have the same classes and the same rows in the same order.
+
+    Raises:
+        StageError: classes, number of rows, or labels of two ensembles differ.
+    """
+    first = ensembles[0]
+    for other in ensembles[1:]:
+        if other.classes != first.classes:
+            raise StageError(
+                f"{other.name}: expected the {len(first.classes)} classes of {first.name}, "
+                f"found {len(other.classes)} others: {', '.join(other.classes[:3])}, …"
+            )
+        _same_rows(f"{other.name}: test", other.labels, first.name, first.labels)
+        if other.train_labels is not None and first.train_labels is not None:
+            _same_rows(f"{other.name}: train", other.train_labels, first.name, first.train_labels)
+
+
+def _same_rows(where: str, labels: Array, reference: str, expected: Array) -> None:
+    if len(labels) != len(expected):
+        raise StageError(
+            f"{where}: expected {len(expected)} rows as in {reference}, found {len(labels)}"
+        )
+    other = np.flatnonzero(labels != expected)
+    if len(other):
+        raise StageError(f"{where}: row {other[0]} has another label than in {reference}")

@@ -1,0 +1,139 @@
+"""status: every word it says, which records it looks at, and that it needs no package."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shared import claim, making, record, status
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def grow(*, src: Path, dst: Path, by: int = 1) -> None:
+    """Append.
+
+    Args:
+        src: text.
+        dst: text.
+        by: letters.
+    """
+    dst.write_text(src.read_text() + "x" * by)
+
+
+def make(src: Path, dst: Path, by: int = 1) -> Path:
+    return making.produce(grow, {"src": src, "dst": dst, "by": by})
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> Path:
+    """raw.txt -> a/one.txt -> b/two.txt below one root."""
+    (tmp_path / "raw.txt").write_text("raw")
+    make(make(tmp_path / "raw.txt", tmp_path / "a" / "one.txt"), tmp_path / "b" / "two.txt", 2)
+    return tmp_path
+
+
+def words(root: Path) -> dict[str, str]:
+    return {state.path.relative_to(root).as_posix(): state.word for state in status.states(root)}
+
+
+def reasons(root: Path) -> str:
+    return "; ".join(state.reason for state in status.states(root))
+
+
+def touch(path: Path, text: str) -> None:
+    """Rewrite a file so that its time says so, too."""
+    path.write_text(text)
+    later = record.beside(path).stat().st_mtime_ns if record.beside(path).exists() else 0
+    os.utime(path, ns=(max(later, path.stat().st_mtime_ns) + 10**6,) * 2)
+
+
+def test_all_there_and_inputs_first(chain: Path) -> None:
+    assert list(words(chain).items()) == [("a/one.txt", "there"), ("b/two.txt", "there")]
+
+
+def test_changed_input_makes_all_below_it_stale(chain: Path) -> None:
+    touch(chain / "raw.txt", "new")
+    assert words(chain) == {"a/one.txt": "stale", "b/two.txt": "stale"}
+    assert reasons(chain) == "input --src changed, moved or gone; one.txt is stale"
+
+
+def test_product_made_anew_from_another_input(chain: Path) -> None:
+    record.beside(chain / "a" / "one.txt").unlink()
+    (chain / "a" / "one.txt").unlink()
+    make(chain / "raw.txt", chain / "a" / "one.txt", by=5)
+    assert words(chain) == {"a/one.txt": "there", "b/two.txt": "stale"}
+
+
+def test_touched_and_lost(chain: Path) -> None:
+    touch(chain / "a" / "one.txt", "other")
+    (chain / "b" / "two.txt").unlink()
+    assert words(chain) == {"a/one.txt": "changed", "b/two.txt": "lost"}
+
+
+def test_input_inside_a_folder_product(tmp_path: Path) -> None:
+    def folder(*, dst: Path) -> None:
+        dst.mkdir()
+        (dst / "part.txt").write_text("part")
+
+    making.produce(folder, {"dst": tmp_path / "folder"})
+    make(tmp_path / "folder" / "part.txt", tmp_path / "out.txt")
+    assert words(tmp_path) == {"folder": "there", "out.txt": "there"}
+
+
+def test_partial_stopped_and_running(chain: Path) -> None:
+    partial = claim.unfinished(chain / "three.txt")
+    script = (
+        "import sys; from pathlib import Path; from shared import claim\n"
+        f"with claim.held(Path({str(chain / 'three.txt')!r}), {{'stage': 'grow'}}):\n"
+        f"    Path({str(partial)!r}).touch(); print('held', flush=True); sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == b"held\n"
+        assert reasons(chain) == "; ; being made now"
+    assert words(chain)["three.txt"] == "partial"
+    assert reasons(chain) == "; ; stopped; the same command goes on"
+
+
+def test_copied_folder_is_still_there(
+    chain: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    copy = tmp_path_factory.mktemp("copy") / "data"
+    shutil.copytree(chain, copy, copy_function=shutil.copyfile)
+    assert words(copy) == {"a/one.txt": "there", "b/two.txt": "there"}
+
+
+def test_large_raw_files_go_by_time(chain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "LARGE", 1)
+    monkeypatch.setattr(status.products.find, "__defaults__", (1,))
+    assert words(chain)["a/one.txt"] == "there"
+    later = record.beside(chain / "a" / "one.txt").stat().st_mtime_ns + 10**6
+    os.utime(chain / "raw.txt", ns=(later, later))
+    assert words(chain)["a/one.txt"] == "stale"
+
+
+def test_command_needs_no_package(chain: Path) -> None:
+    line = [sys.executable, "-S", "-m", "shared.status", str(chain)]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
+    head, *rows = done.stdout.splitlines()
+    assert head.split() == ["state", "product", "stage", "seconds", "MB", "revision", "why"]
+    assert [row.split()[:3] for row in rows] == [
+        ["there", "a/one.txt", "shared"],
+        ["there", "b/two.txt", "shared"],
+    ]
+
+
+def test_empty_missing_and_broken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status.main([str(tmp_path)]) == 0
+    assert "no products yet" in capsys.readouterr().out
+    (tmp_path / "x.run.json").write_text(json.dumps({"plan": 1})[:5])
+    assert words(tmp_path) == {}
+    assert status.main([str(tmp_path / "nowhere")]) == 2
+    assert "error:" in capsys.readouterr().err

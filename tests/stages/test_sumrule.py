@@ -1,0 +1,168 @@
+"""sumrule: the average, its independence of order, going on after a stop, the refusals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shared import cli, scores
+from stages.sumrule import main as stage
+
+CLASSES = ("road", "roof", "tree")
+
+
+def ensemble(folder: Path, seed: int, rows: int = 30, logits: bool = True) -> Path:
+    """A score folder whose scores are right more often than not."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True)
+    for split in ("train", "test"):
+        labels = np.arange(rows) % 3
+        values = rng.standard_normal((rows, 3)) + 1.5 * np.eye(3)[labels]
+        if logits:
+            np.save(folder / f"{split}_logits.npy", values.astype(np.float32))
+            np.save(folder / f"{split}_labels.npy", labels)
+    scores.write(folder, labels, scores.softmax(values), CLASSES)
+    return folder
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> tuple[Path, Path]:
+    return ensemble(tmp_path / "teacher" / "a", 1), ensemble(tmp_path / "teacher" / "b", 2)
+
+
+def command(dst: Path, *src: Path) -> Path:
+    cli.main(stage.run, [f"--src={','.join(map(str, src))}", f"--dst={dst}"])
+    return dst
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_mean_by_hand_whatever_the_order() -> None:
+    a, b, c = (np.array([[x, 1 - x]], np.float32) for x in (0.2, 0.4, 0.9))
+    np.testing.assert_allclose(stage.mean([a, b, c]), [[0.5, 0.5]], atol=1e-7)
+    np.testing.assert_array_equal(stage.mean([a, b, c]), stage.mean([c, a, b]))
+
+
+def test_product_is_the_mean_and_measures_itself(two: tuple[Path, Path], tmp_path: Path) -> None:
+    dst = command(tmp_path / "sumrule", *two)
+    for name in ("test_scores", "test_logits", "train_logits"):
+        expected = np.mean([np.load(path / f"{name}.npy") for path in two], 0)
+        np.testing.assert_allclose(np.load(dst / f"{name}.npy"), expected, atol=1e-6)
+    labels = np.load(dst / "test_labels.npy")
+    found = json.loads((dst / "metrics.json").read_text())
+    hits = (np.load(dst / "test_scores.npy").argmax(1) == labels).mean()
+    assert found["overall_accuracy"] == hits > 1 / 3
+    assert [member["name"] for member in found["members"]] == ["teacher/a", "teacher/b"]
+    assert (dst / "confusion.png").read_bytes().startswith(b"\x89PNG")
+    np.testing.assert_array_equal(np.load(dst / "train_labels.npy"), np.arange(30) % 3)
+
+
+def test_order_of_folders_changes_no_number(two: tuple[Path, Path], tmp_path: Path) -> None:
+    one, other = command(tmp_path / "1", *two), command(tmp_path / "2", *two[::-1])
+    for name in ("test_scores.npy", "test_logits.npy", "confusion.csv"):
+        assert (one / name).read_bytes() == (other / name).read_bytes()
+
+
+def test_logits_only_when_all_have_them(two: tuple[Path, Path], tmp_path: Path) -> None:
+    bare = ensemble(tmp_path / "teacher" / "bare", 3, logits=False)
+    dst = command(tmp_path / "sumrule", *two, bare)
+    assert not list(dst.glob("*logits.npy")) + list(dst.glob("train*"))
+
+
+def test_goes_on_after_kill(two: tuple[Path, Path], tmp_path: Path) -> None:
+    whole = command(tmp_path / "whole", *two)
+    line = [sys.executable, "-m", "stages.sumrule.main"]
+    line += [f"--src={two[0]},{two[1]}", f"--dst={tmp_path / 'killed'}"]
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    partial = tmp_path / "killed.partial"
+    deadline = time.monotonic() + 30
+    while not partial.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert content(command(tmp_path / "killed", *two)) == content(whole)
+    assert not partial.exists()
+
+
+def spoil_shape(folder: Path) -> str:
+    np.save(folder / "test_scores.npy", np.full((30, 4), 0.25))
+    return "test_scores.npy: expected (30, 3) for its labels, found (30, 4)"
+
+
+def spoil_sum(folder: Path) -> str:
+    found = np.load(folder / "test_scores.npy")
+    found[7] *= 1.1
+    np.save(folder / "test_scores.npy", found)
+    return "row 7 is no probability distribution (1 such rows)"
+
+
+def spoil_nan(folder: Path) -> str:
+    np.save(folder / "test_scores.npy", np.full((30, 3), np.nan))
+    return "test_scores.npy: NaN or infinite values"
+
+
+def spoil_labels(folder: Path) -> str:
+    labels = np.load(folder / "test_labels.npy")
+    labels[4] = 0
+    np.save(folder / "test_labels.npy", labels)
+    return "teacher/b: test: row 4 has another label than in teacher/a"
+
+
+def spoil_train(folder: Path) -> str:
+    np.save(folder / "train_labels.npy", np.zeros(29, int))
+    np.save(folder / "train_logits.npy", np.zeros((29, 3)))
+    return "teacher/b: train: expected 30 rows as in teacher/a, found 29"
+
+
+def spoil_classes(folder: Path) -> str:
+    (folder / "metrics.json").write_text('{"classes": ["sea", "sky", "sun"]}')
+    return "teacher/b: expected the 3 classes of teacher/a, found 3 others: sea, sky, sun"
+
+
+def spoil_metrics(folder: Path) -> str:
+    (folder / "metrics.json").unlink()
+    return "metrics.json: expected a score folder with metrics.json, found none"
+
+
+def spoil_file(folder: Path) -> str:
+    whole = (folder / "test_logits.npy").read_bytes()
+    (folder / "test_logits.npy").write_bytes(whole[: len(whole) // 2])
+    return "test_logits.npy: not a complete NPY file"
+
+
+SPOILS = [
+    spoil_shape, spoil_sum, spoil_nan, spoil_labels, spoil_train, spoil_classes, spoil_metrics,
+    spoil_file,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("spoil", SPOILS, ids=lambda spoil: spoil.__name__)
+def test_refuses(two, tmp_path, capsys, spoil) -> None:  # type: ignore[no-untyped-def]
+    message = spoil(two[1])
+    with pytest.raises(SystemExit, match="2"):
+        command(tmp_path / "out" / "sumrule", *two)
+    heard = capsys.readouterr().err
+    assert message in heard
+    assert heard.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["teacher"]  # nothing left behind
+
+
+def test_one_folder_is_itself(two: tuple[Path, Path], tmp_path: Path) -> None:
+    dst = command(tmp_path / "sumrule", two[0])
+    for name in ("test_scores.npy", "train_logits.npy", "confusion.csv"):
+        assert (dst / name).read_bytes() == (two[0] / name).read_bytes()
+
+
+def test_refuses_none_and_one_twice(two, tmp_path, capsys) -> None:  # type: ignore[no-untyped-def]
+    for src in ((), (two[0], two[0])):
+        with pytest.raises(SystemExit, match="2"):
+            command(tmp_path / "sumrule", *src)
+        assert capsys.readouterr().err.startswith("error: --src: ")
