@@ -1,0 +1,211 @@
+# lcz42-edge: every stage by name, the pipeline as one rule per product. `make help` lists the verbs.
+#
+# A product is a file or folder under $(D) with its record beside it, PRODUCT.run.json. Make looks at
+# the records, so that it works alike for files and folders; the stage itself decides by content.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+SHELL := /bin/bash -euo pipefail
+
+# What the pipeline reads: so2sat (data/so2sat, once its files are there), demo (procedural scenes,
+# made here), tiny (a few of them, for tests), eurosat (real RGB images from EUROSAT=folder).
+SOURCE ?= $(if $(wildcard data/so2sat/training.h5),so2sat,demo)
+D ?= $(if $(filter so2sat,$(SOURCE)),data,data/$(SOURCE))
+
+# Where a stage runs: docker (compose) or local (.venvs). Chosen by whether an engine answers.
+RUNNER ?= $(if $(shell docker info >/dev/null 2>&1 && docker compose version 2>/dev/null),docker,local)
+
+STAGES := $(subst _,-,$(patsubst stages/%/main.py,%,$(wildcard stages/*/main.py)))
+module = $(subst -,_,$(1))
+export UID := $(shell id -u)
+export GID := $(shell id -g)
+
+include images/environments.mk
+include images/images.mk
+
+# --- how one stage is run ------------------------------------------------------------------------
+ifeq ($(RUNNER),docker)
+command = STAGE_IMAGE=$$$$(docker image inspect -f '{{.Id}}' lcz42-edge/$(1)) docker compose run --rm -T $(1)
+ready = .images/$(1)
+else ifeq ($(RUNNER),local)
+command = .venvs/$(call module,$(1))/bin/python -m stages.$(call module,$(1)).main
+ready = .venvs/$(call module,$(1))/made
+else
+$(error RUNNER: expected docker or local, found $(RUNNER))
+endif
+
+# $(call product,STAGE,PATH,INPUT PRODUCTS,FLAGS): a rule, its place in `make STAGE`, a forced run
+# when the product itself was taken away.
+define product
+PRODUCTS += $(2)
+PRODUCTS-$(1) += $(2)
+$(if $(wildcard $(2)),,.PHONY: $(2).run.json)
+$(2).run.json: $(addsuffix .run.json,$(3)) | $(call ready,$(1)) $(D)
+	@echo "== $(1) -> $(2)" >&2
+	@$(call command,$(1)) --dst $(2) $(4) $(FLAGS-$(1))
+endef
+rule = $(eval $(call product,$(1),$(2),$(3),$(4)))
+comma := ,
+list = $(subst $() ,$(comma),$(strip $(1)))
+
+$(D):
+	@mkdir -p $@
+
+# --- settings: published ones are the stages' defaults; these make a small set learn in minutes -----
+MODES := rand randrgb sar
+FUSION_MODES = $(MODES)
+STUDENT_TEACHER := teacher/resnet18-rand
+ifneq ($(filter demo tiny,$(SOURCE)),)
+SMALL := --batch 64 --lr 0.02 --size 64
+FLAGS-teacher := $(SMALL) --members 3 --epochs 8
+FLAGS-fusion := $(SMALL) --members 2 --epochs 8
+FUSION_MODES := rand
+FLAGS-distill := --batch 64 --lr 0.002 --size 64 --epochs 15
+FLAGS-sr-train := --width 24 --depth 2 --heads 2 --steps 200 --batch 64 --lr 3e-3
+endif
+ifeq ($(SOURCE),tiny)
+FLAGS-demo := --train_per_class 24 --test_per_class 6
+SMALL := --batch 64 --lr 0.02 --size 32
+FLAGS-teacher := $(SMALL) --members 2 --epochs 1
+FLAGS-fusion := $(SMALL) --members 2 --epochs 1
+FLAGS-distill := --batch 64 --lr 0.002 --size 32 --epochs 1
+FLAGS-sr-train := --width 12 --depth 1,1 --heads 2 --batch 16 --steps 4
+FLAGS-export := --calibration_per_class 12
+FLAGS-voyager := --calibration 204
+endif
+ifeq ($(SOURCE),eurosat)
+MODES := rand
+FLAGS-teacher := --batch 64 --lr 0.02 --size 64 --members 3 --epochs 6
+FLAGS-distill := --batch 64 --lr 0.002 --size 64 --epochs 10
+FLAGS-tda := --modality rgb
+FLAGS-voyager := --name eurosat-resnet18 --per_class_val 0
+endif
+
+# --- the pipeline --------------------------------------------------------------------------------
+SPLITS := training testing
+both = $(foreach split,$(SPLITS),$(D)/$(1)/$(split).h5)
+P := $(D)/prepare
+T := $(D)/tda
+
+ifeq ($(SOURCE),eurosat)
+EUROSAT ?= data/eurosat-rgb
+$(call rule,eurosat,$(P),,--src $(EUROSAT))
+PREPARED := $(P)
+else
+ifneq ($(SOURCE),so2sat)
+$(call rule,demo,$(D)/so2sat,,)
+RAW := $(D)/so2sat
+endif
+$(foreach split,$(SPLITS),$(call rule,prepare,$(P)/$(split).h5,$(RAW),--src $(D)/so2sat/$(split).h5))
+PREPARED := $(call both,prepare)
+
+$(call rule,sr-train,$(D)/sr-train/swinir-x2.safetensors,$(P)/training.h5,--src $(P)/training.h5)
+WEIGHTS ?= $(D)/sr-train/swinir-x2.safetensors
+S := $(D)/sr-swinir/x2
+$(foreach split,$(SPLITS),$(call rule,sr-swinir,$(S)/$(split).h5,$(P)/$(split).h5 \
+	$(filter $(D)/%,$(WEIGHTS)),--src $(P)/$(split).h5 --weights $(WEIGHTS)))
+endif
+
+# Topological features; the grid is fitted once, on the training split as it was observed.
+$(call rule,tda,$(T)/prepare/training.h5,$(PREPARED),--src $(P)/training.h5)
+$(call rule,tda,$(T)/prepare/testing.h5,$(PREPARED) $(T)/prepare/training.h5,\
+	--src $(P)/testing.h5 --grid $(T)/prepare/training.h5)
+ifdef S
+$(foreach split,$(SPLITS),$(call rule,tda,$(T)/sr-swinir-x2/$(split).h5,$(S)/$(split).h5 \
+	$(T)/prepare/training.h5,--src $(S)/$(split).h5 --grid $(T)/prepare/training.h5))
+endif
+
+$(foreach mode,$(MODES),$(call rule,teacher,$(D)/teacher/resnet18-$(mode),$(PREPARED),\
+	--train $(P)/training.h5 --test $(P)/testing.h5 --mode $(mode)))
+
+# Members in turn: the patches as observed, then super-resolved ones, each with its own topology.
+images = $(call list,$(P)/$(1).h5 $(and $(S),$(S)/$(1).h5))
+topology = $(call list,$(T)/prepare/$(1).h5 $(and $(S),$(T)/sr-swinir-x2/$(1).h5))
+FUSED := $(PREPARED) $(call both,tda/prepare) $(and $(S),$(call both,sr-swinir/x2) $(call both,tda/sr-swinir-x2))
+$(foreach mode,$(FUSION_MODES),$(call rule,fusion,$(D)/fusion/resnet18-$(mode),$(FUSED),\
+	--train $(call images,training) --test $(call images,testing) --mode $(mode) \
+	--tda_train $(call topology,training) --tda_test $(call topology,testing) \
+	$(if $(filter sar,$(mode)),--sar_train $(P)/training.h5 --sar_test $(P)/testing.h5)))
+
+ifneq ($(SOURCE),eurosat)
+TEACHERS := $(MODES:%=$(D)/teacher/resnet18-%)
+FUSIONS := $(FUSION_MODES:%=$(D)/fusion/resnet18-%)
+$(call rule,sumrule,$(D)/sumrule/teacher-resnet18,$(TEACHERS),--src $(call list,$(TEACHERS)))
+$(call rule,sumrule,$(D)/sumrule/fusion-resnet18,$(FUSIONS),--src $(call list,$(FUSIONS)))
+endif
+
+$(call rule,distill,$(D)/distill/resnet18,$(PREPARED) $(D)/$(STUDENT_TEACHER),\
+	--train $(P)/training.h5 --test $(P)/testing.h5 --teacher $(D)/$(STUDENT_TEACHER))
+$(call rule,export,$(D)/export/resnet18,$(PREPARED) $(D)/distill/resnet18,\
+	--src $(D)/distill/resnet18 --train $(P)/training.h5 --test $(P)/testing.h5)
+$(call rule,voyager,$(D)/voyager/resnet18,$(PREPARED) $(D)/export/resnet18,\
+	--src $(D)/export/resnet18 --train $(P)/training.h5 --test $(P)/testing.h5)
+
+SHOWN := $(PRODUCTS)
+$(call rule,report,$(D)/report.html,$(SHOWN),--src $(call list,$(SHOWN)))
+
+# --- verbs ---------------------------------------------------------------------------------------
+.PHONY: help all demo eurosat status test lint environments $(filter-out demo eurosat merge,$(STAGES))
+
+help: ## these lines, and where things would run and go now
+	@grep -hE '^[a-zA-Z%_.$$()-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
+	@echo; echo "stages: $(STAGES)"
+	@echo "now: SOURCE=$(SOURCE) D=$(D) RUNNER=$(RUNNER)"
+
+all: $(PRODUCTS:%=%.run.json) ## the whole pipeline for SOURCE, ending in the bundle and the report
+	@echo "bundle: $(D)/voyager/resnet18"; echo "report: $(D)/report.html"
+
+demo: ## the whole pipeline on procedural scenes made on the spot, in minutes
+	@$(MAKE) --no-print-directory SOURCE=demo all
+
+eurosat: ## the chain on real RGB images: EUROSAT=folder of class folders
+	@$(MAKE) --no-print-directory SOURCE=eurosat all
+
+define stage_verb
+$(1): $(PRODUCTS-$(1):%=%.run.json)
+	@$(if $(PRODUCTS-$(1)),for made in $(PRODUCTS-$(1)); do echo $$$$made; done,\
+		echo "$(1): no product of SOURCE=$(SOURCE)" >&2; exit 2)
+endef
+$(foreach stage,$(filter-out demo eurosat merge,$(STAGES)),$(eval $(call stage_verb,$(stage))))
+
+.PHONY: merge
+merge: ## SRC=a.h5,b.h5 DST=c.h5: join shards
+	@$(subst $$$$,$$,$(call command,merge)) --src $(SRC) --dst $(DST)
+
+status: ## each product of SOURCE: there, stale or missing, by which record
+	@python3 -m shared.status $(D)
+
+clean-%: ## take the products of one stage away: make clean-teacher
+	rm -rf $(foreach product,$(PRODUCTS-$*),$(product) $(product).run.json $(product).partial*)
+
+rerun-%: .venvs/merge/made ## make the products of one stage again and compare them with the recorded ones
+	@failed=0; for made in $(PRODUCTS-$*); do .venvs/merge/bin/python -m shared.rerun --product $$made \
+		--root $(D) --command "$(subst $$$$,$$,$(call command,$*))" || failed=1; done; exit $$failed
+
+# --- checks --------------------------------------------------------------------------------------
+PYTHON := .venvs/dev/bin/python
+MODULES := $(call module,$(STAGES))
+
+environments: .venvs/dev/made .venvs/pytest/made $(MODULES:%=.venvs/%/made) ## all virtual environments
+
+lint: .venvs/dev/made ## ruff and mypy
+	.venvs/dev/bin/ruff format --check --quiet .
+	.venvs/dev/bin/ruff check --quiet .
+	.venvs/dev/bin/mypy shared stages
+
+.PHONY: test-contract test-learn test-e2e $(MODULES:%=test-%)
+test-contract: .venvs/dev/made $(MODULES:%=.venvs/%/made)
+	$(PYTHON) -m pytest -q tests/shared tests/test_stages.py
+
+$(MODULES:%=test-%): test-%: .venvs/%/made .venvs/pytest/made
+	.venvs/$*/bin/python tests/under.py -q tests/stages/test_$*.py
+
+test-learn: .venvs/distill/made .venvs/pytest/made
+	.venvs/distill/bin/python tests/under.py -q tests/learn
+
+test-e2e: .venvs/dev/made $(MODULES:%=.venvs/%/made)
+	$(PYTHON) -m pytest -q tests/e2e tests/test_images.py
+
+test: lint test-contract test-learn $(MODULES:%=test-%) ## everything: lint, types, contract, each stage under its own pins, the whole chain
+	@$(MAKE) --no-print-directory test-e2e
