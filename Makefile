@@ -76,9 +76,8 @@ FLAGS-voyager := --calibration 204
 endif
 ifeq ($(SOURCE),eurosat)
 MODES := rand
-FLAGS-teacher := --batch 64 --lr 0.02 --size 64 --members 3 --epochs 6
-FLAGS-distill := --batch 64 --lr 0.002 --size 64 --epochs 10
-FLAGS-tda := --modality rgb
+FLAGS-teacher := --batch 64 --lr 0.02 --size 64 --members 2 --epochs 6
+FLAGS-distill := --batch 64 --lr 0.002 --size 64 --epochs 8
 FLAGS-voyager := --name eurosat-resnet18 --per_class_val 0
 endif
 
@@ -93,7 +92,9 @@ EUROSAT ?= data/eurosat-rgb
 $(call rule,eurosat,$(P),,--src $(EUROSAT))
 PREPARED := $(P)
 else
-ifneq ($(SOURCE),so2sat)
+ifeq ($(SOURCE),so2sat)
+$(foreach split,$(SPLITS),$(eval $(P)/$(split).h5.run.json: $(D)/so2sat/$(split).h5))
+else
 $(call rule,demo,$(D)/so2sat,,)
 RAW := $(D)/so2sat
 endif
@@ -107,28 +108,26 @@ $(foreach split,$(SPLITS),$(call rule,sr-swinir,$(S)/$(split).h5,$(P)/$(split).h
 	$(filter $(D)/%,$(WEIGHTS)),--src $(P)/$(split).h5 --weights $(WEIGHTS)))
 endif
 
+$(foreach mode,$(MODES),$(call rule,teacher,$(D)/teacher/resnet18-$(mode),$(PREPARED),\
+	--train $(P)/training.h5 --test $(P)/testing.h5 --mode $(mode)))
+
+ifneq ($(SOURCE),eurosat)
 # Topological features; the grid is fitted once, on the training split as it was observed.
 $(call rule,tda,$(T)/prepare/training.h5,$(PREPARED),--src $(P)/training.h5)
 $(call rule,tda,$(T)/prepare/testing.h5,$(PREPARED) $(T)/prepare/training.h5,\
 	--src $(P)/testing.h5 --grid $(T)/prepare/training.h5)
-ifdef S
 $(foreach split,$(SPLITS),$(call rule,tda,$(T)/sr-swinir-x2/$(split).h5,$(S)/$(split).h5 \
 	$(T)/prepare/training.h5,--src $(S)/$(split).h5 --grid $(T)/prepare/training.h5))
-endif
-
-$(foreach mode,$(MODES),$(call rule,teacher,$(D)/teacher/resnet18-$(mode),$(PREPARED),\
-	--train $(P)/training.h5 --test $(P)/testing.h5 --mode $(mode)))
 
 # Members in turn: the patches as observed, then super-resolved ones, each with its own topology.
-images = $(call list,$(P)/$(1).h5 $(and $(S),$(S)/$(1).h5))
-topology = $(call list,$(T)/prepare/$(1).h5 $(and $(S),$(T)/sr-swinir-x2/$(1).h5))
-FUSED := $(PREPARED) $(call both,tda/prepare) $(and $(S),$(call both,sr-swinir/x2) $(call both,tda/sr-swinir-x2))
+images = $(call list,$(P)/$(1).h5 $(S)/$(1).h5)
+topology = $(call list,$(T)/prepare/$(1).h5 $(T)/sr-swinir-x2/$(1).h5)
+FUSED := $(PREPARED) $(call both,tda/prepare) $(call both,sr-swinir/x2) $(call both,tda/sr-swinir-x2)
 $(foreach mode,$(FUSION_MODES),$(call rule,fusion,$(D)/fusion/resnet18-$(mode),$(FUSED),\
 	--train $(call images,training) --test $(call images,testing) --mode $(mode) \
 	--tda_train $(call topology,training) --tda_test $(call topology,testing) \
 	$(if $(filter sar,$(mode)),--sar_train $(P)/training.h5 --sar_test $(P)/testing.h5)))
 
-ifneq ($(SOURCE),eurosat)
 TEACHERS := $(MODES:%=$(D)/teacher/resnet18-%)
 FUSIONS := $(FUSION_MODES:%=$(D)/fusion/resnet18-%)
 $(call rule,sumrule,$(D)/sumrule/teacher-resnet18,$(TEACHERS),--src $(call list,$(TEACHERS)))

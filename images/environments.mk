@@ -9,16 +9,16 @@
 # uv from the PATH, or fetched by pip at the version and with the hashes of images/uv.txt.
 UV := $(or $(shell command -v uv),.venvs/uv/bin/uv)
 .venvs/uv/bin/uv: images/uv.txt
-	python3 -m venv .venvs/uv
-	.venvs/uv/bin/python -m pip install --quiet --require-hashes --requirement $<
-	touch $@
+	@echo "environment uv" >&2; python3 -m venv .venvs/uv
+	@.venvs/uv/bin/python -m pip install --quiet --require-hashes --requirement $<
+	@touch $@
 
 # torch.txt before the stages that it constrains, pytest.txt beside dev. One version of each package for all Pythons.
 LOCKS := images/uv images/torch tests/pytest tests/requirements $(basename $(wildcard images/*/requirements.in))
 COMPILE = $(UV) pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command 'make lock' $(UPGRADE)
 .PHONY: lock
-lock: | $(UV)
+lock: | $(UV) ## every requirements.txt anew from its requirements.in
 	set -e; for lock in $(LOCKS); do $(COMPILE) --output-file $$lock.txt $$lock.in >/dev/null; done
 
 ENVIRONMENTS := dev $(patsubst images/%/requirements.txt,%,$(wildcard images/*/requirements.txt))
@@ -26,13 +26,13 @@ ENVIRONMENTS := dev $(patsubst images/%/requirements.txt,%,$(wildcard images/*/r
 $(ENVIRONMENTS:%=.venvs/%) .venvs/pytest: .venvs/%: .venvs/%/made
 
 # `made` is written last: an environment cut off halfway is completed by the next make.
-SYNC = .venvs/$*/bin/python -c '' 2>/dev/null || $(UV) venv --quiet --clear --python 3.11 .venvs/$*; \
+SYNC = @echo "environment $*" >&2; .venvs/$*/bin/python -c '' 2>/dev/null || $(UV) venv --quiet --clear --python 3.11 .venvs/$*; \
 	$(UV) pip sync --quiet --python .venvs/$*/bin/python --require-hashes $< && touch $@
 .venvs/dev/made: .venvs/%/made: tests/requirements.txt | $(UV)
 	$(SYNC)
 $(patsubst %,.venvs/%/made,$(filter-out dev,$(ENVIRONMENTS))): .venvs/%/made: images/%/requirements.txt | $(UV)
 	$(SYNC)
 .venvs/pytest/made: tests/pytest.txt | $(UV)
-	rm -rf .venvs/pytest
-	$(UV) pip install --quiet --python 3.11 --target .venvs/pytest --require-hashes --requirement $<
-	touch $@
+	@rm -rf .venvs/pytest
+	@$(UV) pip install --quiet --python 3.11 --target .venvs/pytest --require-hashes --requirement $<
+	@touch $@

@@ -9,7 +9,7 @@ IMAGES := $(subst _,-,$(patsubst images/%/Dockerfile,%,$(wildcard images/*/Docke
 
 # Python and the certificates that this machine trusts, no more. The same in every build once it is there.
 .PHONY: base
-base:
+base: ## a base image from Debian packages, where no registry can be reached
 	@docker image inspect $(BASE_IMAGE) >/dev/null 2>&1 || { folder=$$(mktemp -d) && trap 'rm -rf $$folder' EXIT && \
 	mmdebstrap --quiet --variant=minbase --include=python3,python3-venv,ca-certificates \
 		--customize-hook='copy-in /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs' bookworm $$folder/base.tar && \
@@ -28,7 +28,7 @@ export REVISION := $(shell git describe --always --dirty --abbrev=40 2>/dev/null
 
 # One after the other: the torch layer is built once, by the first that needs it, and found by the rest.
 .PHONY: build $(IMAGES:%=build/%)
-build: .env
+build: .env ## every image; make build/tda one of them
 	COMPOSE_PARALLEL_LIMIT=1 docker compose build
 $(IMAGES:%=build/%): build/%: .env
 	docker compose build $*

@@ -108,7 +108,7 @@ def _values(
     rows = [int(path.stem) for path in paths]
     values = np.concatenate([model.scaled(source, card.bands, slice(i, i + 1)) for i in rows])
     apart = np.abs(np.clip(values, 0, 255) - pictures).reshape(len(rows), -1).max(1)
-    if (worst := int(apart.argmax())) >= 0 and apart[worst] > 0.501:
+    if (worst := int(apart.argmax())) >= 0 and apart[worst] > 0.51:
         what = f"differs by {apart[worst]:.3g} of 255 from row {rows[worst]} of {source.path}"
         raise StageError(f"{paths[worst]}: {what}: other bands, order or scale")
     return values
