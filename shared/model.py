@@ -22,7 +22,9 @@ NAME = "model.json"
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """One network: input `image` (N, C, size, size) float32, output `logits` (N, K).
+    """One network: input `input` (N, C, size, size) float32, output `logits` (N, K).
+
+    A network that sees features as well has the inputs `image` and `tda` instead.
 
     Attributes:
         file: ONNX file in the same folder.
@@ -33,7 +35,7 @@ class Card:
         size: pixels per side at the input.
         interpolation: "bilinear" or "nearest" from patch size to input size.
         classes: (K,) names.
-        features: numbers of the second input `tda` (N, F), 0 when there is none.
+        features: F of the second input `tda` (N, F), 0 when there is none.
         eight_bit: whether values are rounded to whole levels first, as an 8-bit picture holds them.
     """
 

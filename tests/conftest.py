@@ -1,4 +1,4 @@
-"""Small patch files for every test, made from a seed; the folder of real sample data, if it is there."""
+"""Small patch files for every test, made from a seed; the folder of real sample data."""
 
 import os
 from pathlib import Path
@@ -30,14 +30,14 @@ def write_raw(path: Path, arrays: dict[str, np.ndarray]) -> Path:
     return path
 
 
-def write_patches(path: Path, arrays: dict[str, np.ndarray]) -> Path:
+def write_patches(path: Path, arrays: dict[str, np.ndarray], shard: str = "1/1") -> Path:
     """A patch file as `prepare` makes it: uint16 sen2, float16 sen1, statistics inside."""
     rows = len(arrays["label"])
     sen2 = patches.Field(arrays["sen2"].shape[1:], "uint16", lcz.SEN2)
     sen1 = patches.Field(arrays["sen1"].shape[1:], "float16", lcz.SEN1)
     label = patches.Field((17,), "uint8")
     fields = {"sen1": sen1, "sen2": sen2, "label": label}
-    with patches.Writer(path, rows, classes=lcz.CLASSES, **fields) as sink:
+    with patches.Writer(path, rows, shard, classes=lcz.CLASSES, **fields) as sink:
         for block in sink.todo(rows):
             sink.put(block, **{name: arrays[name][block] for name in fields})
     return path
@@ -69,7 +69,7 @@ def prepared_test(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def real() -> Path:
-    """Folder of real sample data: $LCZ42_SAMPLES, or shared/data beside the checkout; skips without."""
+    """Folder of real samples: $LCZ42_SAMPLES, or shared/data beside the checkout; else skips."""
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
     folder = Path(os.environ.get("LCZ42_SAMPLES", beside))
     if not (folder / "README.md").is_file():

@@ -1,0 +1,133 @@
+"""Good inputs for every stage, small, and the ways in which they are broken."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from shared import lcz, scores
+from tests.conftest import pixels, write_patches, write_raw
+
+ROOT = Path(__file__).resolve().parents[2]
+BROKEN = 3  # the first row that is wrong
+CODE = {
+    "models": """
+import sys; from pathlib import Path; from tests import networks
+here = Path(sys.argv[1])
+for name, batch in (("student", "N"), ("exported", 1)):
+    networks.student(here / name, here / "train.h5", here / "test.h5", batch=batch)
+""",
+    "pictures": """
+import sys; import numpy; from pathlib import Path; from PIL import Image
+for name in ("Forest", "River"):
+    folder = Path(sys.argv[1]) / "pictures" / name
+    folder.mkdir(parents=True)
+    for i in range(5):
+        pixels = numpy.random.default_rng(i).integers(0, 255, (64, 64, 3), numpy.uint8)
+        Image.fromarray(pixels).save(folder / f"{name}_{i}.jpg")
+""",
+    "weights": """
+import sys; from pathlib import Path; from stages.sr_train.main import run
+run(src=Path(sys.argv[1]) / "train.h5", dst=Path(sys.argv[1]) / "weights.safetensors",
+    steps=1, width=12, depth=(1,), heads=2, batch=4, rows=0, device="cpu")
+""",
+}
+
+
+def under(stage: str, code: str, folder: Path) -> None:
+    """Run a few lines in a stage's own environment."""
+    python = ROOT / ".venvs" / stage / "bin" / "python"
+    done = subprocess.run([python, "-c", code, folder], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def make(folder: Path) -> None:
+    """Patch files, shards, score folders; networks and pictures where their stage's tools are."""
+    write_raw(folder / "raw.h5", pixels(34))
+    write_patches(folder / "train.h5", pixels(221))
+    write_patches(folder / "test.h5", pixels(34, seed=1))
+    for i in (1, 2):
+        write_patches(folder / f"part-{i}.h5", pixels(34), shard=f"{i}/2")
+        score_folder(folder / f"scores-{i}")
+    tools = (("export", "models"), ("eurosat", "pictures"), ("sr_train", "weights"))
+    for stage, code in tools:
+        if (ROOT / ".venvs" / stage / "bin" / "python").exists():
+            under(stage, CODE[code], folder)
+
+
+def score_folder(folder: Path) -> None:
+    """Scores as teacher leaves them, for the rows of train.h5 and test.h5."""
+    folder.mkdir()
+    train, test = np.arange(221) % 17, np.arange(34) % 17
+    scores.write(folder, test, scores.softmax(3 * np.eye(17)[test]), lcz.CLASSES)
+    np.save(folder / "test_logits.npy", 3 * np.eye(17, dtype=np.float32)[test])
+    np.save(folder / "train_logits.npy", 3 * np.eye(17, dtype=np.float32)[train])
+    np.save(folder / "train_labels.npy", train)
+
+
+# --- broken patch files: (file to break, where to write) ------------------------------------------
+def cut(good: Path, bad: Path) -> None:
+    """The first half of any file."""
+    bad.write_bytes(good.read_bytes()[: good.stat().st_size // 2])
+
+
+def edited(
+    change: Callable[[dict[str, np.ndarray]], object], as_stored: bool = False
+) -> Callable[[Path, Path], None]:
+    """A patch file with a change; its images in floating point, as they may come from anywhere."""
+
+    def write(good: Path, bad: Path) -> None:
+        with h5py.File(good) as source, h5py.File(bad, "w") as file:
+            arrays = {name: np.asarray(data) for name, data in source.items()}
+            kept = {name: dict(data.attrs) for name, data in source.items()}
+            for name in arrays.keys() & {"sen1", "sen2"} if not as_stored else ():
+                unit = kept[name].get("per_unit", 1.0)
+                arrays[name] = (arrays[name] / unit).astype(np.float32)
+                kept[name] |= {"per_unit": 1.0} if kept[name] else {}
+            change(arrays)
+            for name, array in arrays.items():
+                file[name] = array
+                file[name].attrs.update(kept.get(name, {}))
+            file.attrs.update(source.attrs)
+
+    return write
+
+
+def rename(arrays: dict[str, np.ndarray]) -> None:
+    """Datasets by the names of another project."""
+    arrays |= {"images": arrays.pop("sen2"), "labels": arrays.pop("label")}
+    del arrays["sen1"]
+
+
+def drop_channel(arrays: dict[str, np.ndarray]) -> None:
+    for name in ("sen1", "sen2"):
+        arrays[name] = arrays[name][..., :-1]
+
+
+def add_nan(arrays: dict[str, np.ndarray]) -> None:
+    for name in ("sen1", "sen2"):
+        if np.issubdtype(arrays[name].dtype, np.floating):
+            arrays[name][BROKEN:, 4, 5] = np.nan
+
+
+def two_classes(arrays: dict[str, np.ndarray]) -> None:
+    arrays["label"][BROKEN] = 1
+
+
+# --- other broken files ---------------------------------------------------------------------------
+def text(good: Path, bad: Path) -> None:
+    """No model, no picture, no weights, no table."""
+    bad.write_text(f"this is not {good.name}\n")
+
+
+def nan_npy(good: Path, bad: Path) -> None:
+    array = np.load(good)
+    array[BROKEN] = np.nan
+    np.save(bad, array)
+
+
+def no_json(good: Path, bad: Path) -> None:
+    bad.write_text(json.dumps(json.loads(good.read_text()))[:-5])

@@ -1,0 +1,99 @@
+"""Stages killed at random moments, ten times over, end with the product of an undisturbed run."""
+
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared import claim, record
+from tests.conftest import pixels, write_patches, write_raw
+from tests.e2e.stage import Stage, warm
+
+KILLS = 10
+
+
+@pytest.fixture
+def prepare() -> Iterator[Stage]:
+    """The row-wise stage, writing eight rows at a time."""
+    with warm("prepare", BATCH=8) as stage:
+        yield stage
+
+
+@pytest.fixture
+def teacher() -> Iterator[Stage]:
+    """The trainer, its libraries imported."""
+    with warm("teacher") as stage:
+        yield stage
+
+
+def begun(stage: Stage, dst: Path) -> bool:
+    """Wait until a run has something to lose; False when it ended before."""
+    while not claim.unfinished(dst).exists():
+        if stage.ended(0.001):
+            return False
+    return True
+
+
+def undisturbed(stage: Stage, arguments: list[str], dst: Path) -> float:
+    """Run to the end; the seconds between the first byte and the last."""
+    stage.start([*arguments, f"--dst={dst}"])
+    assert begun(stage, dst)
+    start = time.monotonic()
+    assert stage.status() == 0, stage.text("stderr")
+    return time.monotonic() - start
+
+
+def clear(dst: Path) -> None:
+    for path in list(dst.parent.glob(f"{dst.name}*")):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def contents(product: Path) -> dict[str, bytes]:
+    files = [product] if product.is_file() else sorted(product.rglob("*"))
+    return {str(file.relative_to(product)): file.read_bytes() for file in files if file.is_file()}
+
+
+def plan(product: Path) -> Any:
+    found = record.load(product)
+    assert found is not None
+    return found["plan"]
+
+
+def check(stage: Stage, arguments: list[str], tmp_path: Path) -> None:
+    """Kill ten runs at moments spread over the whole work, then let one end; compare."""
+    whole, dst = tmp_path / "whole" / "product", tmp_path / "killed" / "product"
+    seconds = undisturbed(stage, arguments, whole)
+    moments, killed = random.Random(42), 0
+    while killed < KILLS:
+        pid = stage.start([*arguments, f"--dst={dst}"])
+        if begun(stage, dst) and not stage.ended(moments.uniform(0, seconds)):
+            os.kill(pid, signal.SIGKILL)
+        status = stage.status()
+        assert status in (0, -signal.SIGKILL), stage.text("stderr")
+        killed += status != 0
+        if dst.exists():  # done: begin again, so that the kills meet work
+            assert contents(dst) == contents(whole)
+            clear(dst)
+    stage.start([*arguments, f"--dst={dst}"])
+    assert stage.status() == 0, stage.text("stderr")
+    assert contents(dst) == contents(whole)
+    assert plan(dst) == plan(whole)
+    assert {path.name for path in dst.parent.iterdir()} == {"product", "product.run.json"}
+
+
+def test_row_wise_stage(prepare: Stage, tmp_path: Path) -> None:
+    raw = write_raw(tmp_path / "raw.h5", pixels(340))
+    check(prepare, [f"--src={raw}"], tmp_path)
+
+
+def test_trainer(teacher: Stage, tmp_path: Path) -> None:
+    train = write_patches(tmp_path / "train.h5", pixels(68))
+    test = write_patches(tmp_path / "test.h5", pixels(34, seed=1))
+    small = ["--architecture=test_resnet", "--members=2", "--epochs=2", "--batch=34", "--size=32"]
+    check(teacher, [f"--train={train}", f"--test={test}", "--device=cpu", *small], tmp_path)

@@ -1,0 +1,238 @@
+"""Every stage refuses what is wrong in one line, with exit code 2, and leaves all as it was."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.e2e import inputs
+from tests.e2e.stage import Stage, warm
+from tests.e2e.warm import UNABLE
+
+SMALL = {
+    "device": "cpu", "architecture": "test_resnet", "epochs": "1", "members": "1", "size": "32",
+    "batch": "34",
+}  # fmt: skip
+PAIR = {"train": "train.h5", "test": "test.h5"}
+STUDENT = {name: value for name, value in SMALL.items() if name != "members"}
+# What runs: parameters, paths being names in the folder of inputs.
+GOOD = {
+    "demo": {"train_per_class": "1", "test_per_class": "1"},
+    "eurosat": {"src": "pictures"},
+    "prepare": {"src": "raw.h5"},
+    "merge": {"src": "part-1.h5,part-2.h5"},
+    "sr_train": {"src": "train.h5", "steps": "1", "width": "12", "depth": "1", "heads": "2",
+                 "batch": "4", "device": "cpu"},
+    "sr_swinir": {"src": "train.h5", "weights": "weights.safetensors", "device": "cpu"},
+    "tda": {"src": "train.h5", "jobs": "1"},
+    "teacher": PAIR | SMALL,
+    "fusion": PAIR | SMALL,
+    "sumrule": {"src": "scores-1,scores-2"},
+    "distill": {**PAIR, "teacher": "scores-1", "baseline": "false", **STUDENT},
+    "export": {"src": "student", **PAIR, "calibration_per_class": "1", "latency_runs": "1"},
+    "voyager": {"src": "exported", **PAIR, "calibration": "200", "per_class_val": "1"},
+    "report": {"src": "train.h5"},
+}  # fmt: skip
+# Inputs that a stage can do without, as a broken one is made of them.
+OPTIONAL = {"grid": "train.h5", "table": "table.csv", "weights": "weights.safetensors"}
+PATHS = {"src", "train", "test", "teacher", *OPTIONAL}
+# Patch files: prepare reads float64 as distributed, merge any row-wise product.
+PATCHES = {
+    "prepare": ("src",), "merge": ("src",), "sr_train": ("src",), "sr_swinir": ("src",),
+    "tda": ("src",), "teacher": ("train", "test"), "fusion": ("train", "test"),
+    "distill": ("train", "test"), "export": ("train", "test"), "voyager": ("train", "test"),
+}  # fmt: skip
+UNLABELLED = {"sr_train"}  # learns from pixels alone
+
+
+class Case(NamedTuple):
+    """One broken input of a stage.
+
+    Attributes:
+        stage: folder name.
+        what: what is wrong, in a word.
+        parameter: the one that is wrong.
+        file: inside the parameter's folder; "" for a file.
+        breaks: (good file, place for the broken one).
+        message: pattern of the reason.
+    """
+
+    stage: str
+    what: str
+    parameter: str
+    file: str
+    breaks: Callable[[Path, Path], None]
+    message: str
+
+
+def cases() -> Iterator[Case]:
+    """Broken patch files for every stage that reads them, then each stage's other inputs."""
+    for stage, parameters in PATCHES.items():
+        edit = partial(inputs.edited, as_stored=stage == "merge")
+        for name in parameters:
+            yield Case(stage, "cut", name, "", inputs.cut, "not a complete HDF5 file")
+            yield Case(stage, "names", name, "", edit(inputs.rename), "found|differ")
+            yield Case(stage, "channels", name, "", edit(inputs.drop_channel), r"10\)|8\)|differ")
+            yield Case(stage, "nan", name, "", edit(inputs.add_nan), r"NaN|differ")
+            if stage not in UNLABELLED:
+                yield Case(
+                    stage, "onehot", name, "", edit(inputs.two_classes), "not one-hot|differ"
+                )
+    for stage, folder in (("export", "student.onnx"), ("voyager", "student.onnx")):
+        yield Case(stage, "no onnx", "src", folder, inputs.text, "ONNX")
+        yield Case(stage, "cut onnx", "src", folder, inputs.cut, "ONNX")
+        yield Case(stage, "json", "src", "model.json", inputs.no_json, "not a model description")
+    for name in ("test_scores.npy", "test_labels.npy"):
+        yield Case("sumrule", f"cut {name}", "src", name, inputs.cut, "not a complete NPY file")
+    for stage, parameter, name in (
+        ("sumrule", "src", "test_scores.npy"),
+        ("distill", "teacher", "train_logits.npy"),
+        ("export", "src", "test_logits.npy"),
+    ):
+        yield Case(stage, f"nan {name}", parameter, name, inputs.nan_npy, "NaN")
+    yield Case(
+        "distill", "cut npy", "teacher", "train_logits.npy", inputs.cut, "not a complete NPY"
+    )
+    yield Case("sumrule", "json", "src", "metrics.json", inputs.no_json, "metrics.json")
+    yield Case("sr_swinir", "no weights", "weights", "", inputs.text, "weights")
+    for stage in ("teacher", "fusion", "distill"):
+        yield Case(stage, "no weights", "weights", "", inputs.text, "weights")
+    yield Case("tda", "cut", "grid", "", inputs.cut, "not a complete HDF5 file")
+    yield Case("tda", "no grid", "grid", "", inputs.edited(inputs.rename), "expected .*found")
+    yield Case("prepare", "no table", "table", "", inputs.text, "table")
+    yield Case("eurosat", "picture", "src", "River/River_3.jpg", inputs.cut, "River_3.jpg")
+    yield Case("eurosat", "no picture", "src", "River/River_3.jpg", inputs.text, "River_3.jpg")
+    yield Case("report", "cut", "src", "", inputs.cut, "not a complete HDF5 file")
+
+
+@pytest.fixture(scope="session")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of inputs; never written to by a test."""
+    folder = tmp_path_factory.mktemp("inputs")
+    inputs.make(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def warmed() -> Iterator[Callable[[str], Stage]]:
+    """Stage by name; one is kept warm until another is asked for."""
+    with ExitStack() as stack:
+        last: list[Stage] = []
+
+        def stage(name: str) -> Stage:
+            if not last or last[0].name != name:
+                stack.close()
+                last[:] = [stack.enter_context(warm(name))]
+            return last[0]
+
+        yield stage
+
+
+def arguments(stage: str, good: Path, **other: str) -> list[str]:
+    """The command line of a stage, with other values for some parameters."""
+    flags = []
+    for name, value in (GOOD[stage] | other).items():
+        if name in PATHS and name not in other:
+            value = ",".join(str(good / part) for part in value.split(","))
+        flags.append(f"--{name}={value}")
+    return flags
+
+
+def listing(folder: Path) -> dict[str, tuple[int, int]]:
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in paths}
+
+
+def refused(stage: Stage, flags: list[str], dst: Path, volume: str = "", at: str = "") -> str:
+    """The one line of a refused run; everything but progress and that line is a failure."""
+    stage.start([*flags, f"--dst={dst}"], volume, at)
+    status, stderr = stage.status(), stage.text("stderr")
+    if volume and status == UNABLE:
+        pytest.skip("this user may not mount a volume")
+    lines = [line for line in re.split(r"[\r\n]+", stderr) if line.strip()]
+    said = [line for line in lines if not re.search(r"\d+%\|", line)]
+    assert status == 2, stderr
+    assert lines[-1].startswith("error: "), stderr
+    if volume:  # found late: what was logged until then does not count
+        assert not re.search("Traceback|Warning|Exception ignored", stderr), stderr
+        said = [line for line in said if line.startswith("error: ")]
+    assert said == [lines[-1]], stderr
+    assert stage.text("stdout") == ""
+    return said[0]
+
+
+def check(stage: Stage, flags: list[str], good: Path, tmp_path: Path, message: str) -> str:
+    """Refused with this message, nothing left behind, nothing changed."""
+    before = listing(good) | listing(tmp_path)
+    line = refused(stage, flags, tmp_path / "new" / "product")
+    assert re.search(message, line), line
+    assert not (tmp_path / "new").exists()
+    assert listing(good) | listing(tmp_path) == before
+    return line
+
+
+def misspelt(stage: Stage, _: str, good: Path, tmp_path: Path) -> None:
+    flags = [*arguments(stage.name, good), "--sed=3"]
+    check(stage, flags, good, tmp_path, "^error: --sed: no such flag")
+
+
+def missing(stage: Stage, parameter: str, good: Path, tmp_path: Path) -> None:
+    flags = arguments(stage.name, good, **{parameter: "no/such.h5"})
+    message = f"^error: --{parameter}: no such file or folder: no/such.h5"
+    check(stage, flags, good, tmp_path, message)
+
+
+def broken(stage: Stage, case: Case, good: Path, tmp_path: Path) -> None:
+    first, *others = (OPTIONAL | GOOD[case.stage])[case.parameter].split(",")
+    bad = tmp_path / first
+    if case.file:  # the rest of the folder is as it was
+        shutil.copytree(good / first, bad)
+    case.breaks(good / first / case.file, bad / case.file)
+    value = ",".join([str(bad), *(str(good / other) for other in others)])
+    flags = arguments(case.stage, good, **{case.parameter: value})
+    line = check(stage, flags, good, tmp_path, case.message)
+    assert str(bad) in line, line
+
+
+def volume(stage: Stage, kind: str, good: Path, tmp_path: Path) -> None:
+    before = listing(good)
+    dst = tmp_path / "new" / "product"
+    line = refused(stage, arguments(stage.name, good), dst, kind, str(tmp_path))
+    assert stage.text("left") == ""
+    assert str(tmp_path) in line
+    reason = "[Nn]o space left|File too large" if kind == "full" else "Read-only file system"
+    assert re.search(reason, line), line
+    assert listing(good) == before
+
+
+def trials() -> Iterator[tuple[str, str, Callable[..., None], object]]:
+    """Stage, name, trial and its detail: all of one stage together."""
+    for stage in GOOD:
+        yield stage, "misspelt", misspelt, ""
+        for name in sorted(GOOD[stage].keys() & PATHS):
+            yield stage, f"missing-{name}", missing, name
+        for case in cases():
+            if case.stage == stage:
+                yield stage, f"{case.what}-{case.parameter}", broken, case
+        for kind in ("full", "read-only"):
+            yield stage, kind, volume, kind
+
+
+@pytest.mark.parametrize(
+    ("name", "trial", "detail"),
+    [pytest.param(n, trial, detail, id=f"{n}-{what}") for n, what, trial, detail in trials()],
+)
+def test_refuses(
+    name: str,
+    trial: Callable[..., None],
+    detail: object,
+    good: Path,
+    tmp_path: Path,
+    warmed: Callable[[str], Stage],
+) -> None:
+    trial(warmed(name), detail, good, tmp_path)

@@ -1,0 +1,128 @@
+"""Command lines: what is taken, as which type, and what is refused before anything runs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared import arguments
+from shared.errors import StageError
+from tests.shared import toy
+
+NEEDED = ("--src=in.txt", "--dst=out.txt")
+
+
+def collect(*flags: str) -> dict[str, Any]:
+    return arguments.collect(toy.run, [*NEEDED, *flags])
+
+
+def test_defaults_are_those_of_the_signature() -> None:
+    assert collect() == {
+        "src": Path("in.txt"),
+        "dst": Path("out.txt"),
+        "extra": None,
+        "more": (),
+        "scale": 2,
+        "ratio": 0.5,
+        "names": ("a", "b"),
+        "fast": False,
+        "mode": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("flags", "name", "value"),
+    [
+        (("--scale=3",), "scale", 3),
+        (("--scale", "3"), "scale", 3),
+        (("--scale=-3",), "scale", -3),
+        (("--scale", "-3"), "scale", -3),
+        (("--ratio=1e-3",), "ratio", 0.001),
+        (("--ratio=2",), "ratio", 2.0),
+        (("--fast",), "fast", True),
+        (("--nofast",), "fast", False),
+        (("--fast=0",), "fast", False),
+        (("--fast", "true"), "fast", True),
+        (("--mode=1e3",), "mode", "1e3"),
+        (("--mode=None",), "mode", "None"),
+        (("--mode=",), "mode", ""),
+        (("--mode=[1, 2]",), "mode", "[1, 2]"),
+        (("--mode=a=b",), "mode", "a=b"),
+        (("--mode='x'",), "mode", "'x'"),
+        (("--extra=1e3",), "extra", Path("1e3")),
+        (("--extra=None",), "extra", None),
+        (("--names=x",), "names", ("x",)),
+        (("--names=x,1e3,None",), "names", ("x", "1e3", "None")),
+        (("--names=('x', 'y')",), "names", ("x", "y")),
+        (("--names=()",), "names", ()),
+        (("--more=a.h5,b (1).h5",), "more", (Path("a.h5"), Path("b (1).h5"))),
+    ],
+)
+def test_values_are_of_the_annotated_type(flags: tuple[str, ...], name: str, value: Any) -> None:
+    found = collect(*flags)[name]
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_dst_that_looks_like_a_number_stays_text() -> None:
+    assert arguments.collect(toy.run, ["--src=a", "--dst", "1e3"])["dst"] == Path("1e3")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--scal=3",), "--scal: no such flag; did you mean --scale?"),
+        (("--zzz",), "--zzz: no such flag; flags are --src, --dst"),
+        (("positional",), "positional: no such flag"),
+        (("--scale", "2", "3"), "3: no such flag"),
+        (("-s", "3"), "-s: no such flag"),
+        (("--nosrc",), "--nosrc: no such flag"),
+        (("--scale=x",), "--scale: expected a whole number, found 'x'"),
+        (("--scale=1e3",), "--scale: expected a whole number, found '1e3'"),
+        (("--scale=2.0",), "--scale: expected a whole number, found '2.0'"),
+        (("--scale=",), "--scale: expected a whole number, found ''"),
+        (("--scale=None",), "--scale: expected a whole number, found 'None'"),
+        (("--ratio=nan",), "--ratio: expected a number, found 'nan'"),
+        (("--fast=maybe",), "--fast: expected true or false, found 'maybe'"),
+        (("--extra=",), "--extra: expected a path, found ''"),
+        (("--more=",), "--more: expected a path or several, with commas, found ''"),
+        (("--scale",), "--scale: expected a whole number, found nothing"),
+        (("--mode", "--fast"), "--mode: expected a text, found nothing"),
+        (("--scale=2", "--scale=2"), "--scale: given twice"),
+        (("--fast", "--nofast"), "--fast: given twice"),
+        (("--", "--trace"), "--: no such flag"),
+        (("--", "--interactive"), "--: no such flag"),
+        (("-",), "-: no such flag"),
+    ],
+)
+def test_refuses(flags: tuple[str, ...], message: str) -> None:
+    with pytest.raises(StageError) as refused:
+        collect(*flags)
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("missing", ["src", "dst"])
+def test_names_a_required_flag_that_is_missing(missing: str) -> None:
+    flags = [flag for flag in NEEDED if not flag.startswith(f"--{missing}")]
+    with pytest.raises(StageError, match=f"^--{missing}: required, not given$"):
+        arguments.collect(toy.run, flags)
+
+
+@pytest.mark.parametrize("flags", [["--help"], ["-h"], ["--src=x", "--help"], ["--", "--help"]])
+def test_help_is_on_stdout_and_names_every_parameter(
+    flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        arguments.collect(toy.run, flags)
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    for word in ("Repeat a text", "--src", "--dst", "--names", "how many times"):
+        assert word in shown.out
+
+
+def test_stage_name_is_the_folder_with_hyphens(tmp_path: Path) -> None:
+    (tmp_path / "sr_toy").mkdir()
+    code = (tmp_path / "sr_toy" / "main.py").as_posix()
+    names: dict[str, Any] = {}
+    exec(compile("def run(*, dst): ...", code, "exec"), names)
+    assert arguments.stage_name(names["run"]) == "sr-toy"

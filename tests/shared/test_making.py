@@ -1,0 +1,200 @@
+"""The life of a product inside one process: up to date, otherwise made, unfinished, published."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared import claim, making, record
+from shared.errors import StageError, refusal
+from tests.shared import toy
+
+
+@pytest.fixture
+def values(tmp_path: Path) -> dict[str, Any]:
+    """Arguments of the toy stage, its input alone in its folder."""
+    (tmp_path / "in").mkdir()
+    src = tmp_path / "in" / "text.txt"
+    src.write_text("abc")
+    return {**(toy.run.__kwdefaults__ or {}), "src": src, "dst": tmp_path / "a" / "b" / "out.txt"}
+
+
+def make(values: dict[str, Any], **other: Any) -> Path:
+    return making.produce(toy.run, {**values, **other})
+
+
+def test_product_and_record_and_nothing_else(values: dict[str, Any]) -> None:
+    dst = make(values)
+    assert dst.read_text() == "abcabc"
+    assert {path.name for path in dst.parent.iterdir()} == {"out.txt", "out.txt.run.json"}
+    found = record.load(dst)
+    assert found is not None
+    assert found["plan"]["inputs"] == {
+        "src": record.measure(values["src"])["sha256"],
+        "extra": None,
+        "more": [],
+    }
+    assert found["plan"]["parameters"]["names"] == ["a", "b"]
+    assert "dst" not in found["plan"]["parameters"]
+
+
+def test_plan_does_not_depend_on_how_paths_are_written(
+    values: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dst = make(values)
+    monkeypatch.chdir(dst.parent)
+    make(values, src=Path("../../in/text.txt"), dst=Path("out.txt"))
+    assert capsys.readouterr().err == "out.txt: up to date\n"
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"scale": 3}, r"was made otherwise \(scale 2, now 3\); move it away"),
+        ({"extra": "src"}, r"was made otherwise \(extra: other content\)"),
+    ],
+)
+def test_another_plan_never_overwrites(
+    values: dict[str, Any], other: dict[str, Any], message: str
+) -> None:
+    dst = make(values)
+    other = {name: values.get(str(value), value) for name, value in other.items()}
+    with pytest.raises(StageError, match=message):
+        make(values, **other)
+    assert dst.read_text() == "abcabc"
+
+
+def test_other_input_content_is_another_plan(values: dict[str, Any]) -> None:
+    make(values)
+    values["src"].write_text("abd")
+    with pytest.raises(StageError, match="src: other content"):
+        make(values)
+
+
+def test_product_that_was_changed_is_not_up_to_date(values: dict[str, Any]) -> None:
+    make(values).write_text("mine now")
+    with pytest.raises(StageError, match="was changed since it was made"):
+        make(values)
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[]", "{}", '{"plan": {}, "output": 3}'])
+def test_product_without_a_readable_record_is_left_alone(
+    values: dict[str, Any], text: str | None
+) -> None:
+    dst = make(values)
+    record.beside(dst).unlink()
+    if text is not None:
+        record.beside(dst).write_text(text)
+    with pytest.raises(StageError, match="is there without a record"):
+        make(values)
+    assert dst.read_text() == "abcabc"
+
+
+def test_killed_between_record_and_rename(
+    values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise SystemError("as if killed here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", killed)
+        with pytest.raises(SystemError):
+            make(values)
+    assert not values["dst"].exists()
+    assert make(values).read_text() == "abcabc"
+    assert len(list(values["dst"].parent.iterdir())) == 2
+
+
+@pytest.mark.parametrize("ticket", ["", "{", "null"])
+def test_unfinished_work_of_nobody_is_not_taken_up(values: dict[str, Any], ticket: str) -> None:
+    partial = claim.unfinished(values["dst"])
+    partial.parent.mkdir(parents=True)
+    partial.write_text("whose?")
+    partial.with_name(partial.name + ".json").write_text(ticket)
+    with pytest.raises(StageError, match="unfinished work of an unknown plan; remove it first"):
+        make(values)
+    assert partial.read_text() == "whose?"
+
+
+def test_ticket_without_work_is_no_hindrance(values: dict[str, Any]) -> None:
+    values["dst"].parent.mkdir(parents=True)
+    ticket = values["dst"].with_name("out.txt.partial.json")
+    ticket.write_text(json.dumps({"stage": "another"}))
+    assert make(values).read_text() == "abcabc"
+    assert not ticket.exists()
+
+
+def test_refusal_after_a_stop_keeps_the_earlier_work(values: dict[str, Any]) -> None:
+    with pytest.raises(ZeroDivisionError):
+        make(values, mode="bug")
+    partial = claim.unfinished(values["dst"])
+    ticket = partial.with_name(partial.name + ".json")
+    plan = json.loads(ticket.read_text())
+    plan["parameters"]["mode"] = "refuse"
+    ticket.write_text(json.dumps(plan))
+    with pytest.raises(StageError, match="expected more"):
+        make(values, mode="refuse")
+    assert partial.read_text() == "abc"
+    assert ticket.exists()
+
+
+def test_refusal_removes_the_folders_made_for_it(values: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(StageError):
+        make(values, mode="refuse")
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_stage_that_writes_nothing_is_a_bug(values: dict[str, Any]) -> None:
+    with pytest.raises(RuntimeError, match="returned without writing it"):
+        making.produce(lambda **_: None, {"dst": values["dst"]})
+
+
+@pytest.mark.parametrize(
+    ("dst", "message"),
+    [
+        (".", "--dst: expected the name of a file or folder"),
+        ("/", "--dst: expected the name of a file or folder"),
+        ("in/text.txt/out", "expected a folder to write"),
+        ("in/text.txt/deep/out", "expected a folder to write"),
+    ],
+)
+def test_refuses_places(values: dict[str, Any], tmp_path: Path, dst: str, message: str) -> None:
+    place = Path(dst) if dst in "./" else tmp_path / dst
+    with pytest.raises(StageError, match=message):
+        make(values, dst=place)
+
+
+def test_refuses_a_product_inside_its_input(values: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="lies inside the input --extra"):
+        make(values, extra=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(28, "x"), "No space left on device"),
+        (PermissionError(13, "x", "f.h5"), "Permission denied (f.h5)"),
+        (RuntimeError("write failed: errno = 27, error message"), "File too large"),
+        (OSError("8000 requested and 512 written"), "No space left on device (8000 requested"),
+        (RuntimeError("errno = 2, error"), None),
+        (OSError(2, "No such file"), None),
+        (ValueError("28"), None),
+    ],
+)
+def test_what_a_volume_refuses(error: Exception, reason: str | None) -> None:
+    found = refusal(error)
+    assert (found is None) if reason is None else str(found).startswith(reason)
+
+
+def test_refusal_removes_drafts_beside_the_unfinished_product(tmp_path: Path) -> None:
+    def run(*, dst: Path) -> None:
+        dst.mkdir()
+        (dst / "file").write_text("")
+        dst.with_name(dst.name + ".draft").write_text("")
+        raise StageError("no")
+
+    (tmp_path / "out.partially").write_text("not ours")
+    with pytest.raises(StageError, match="no"):
+        making.produce(run, {"dst": tmp_path / "out"})
+    assert [path.name for path in tmp_path.iterdir()] == ["out.partially"]

@@ -1,0 +1,112 @@
+"""Model cards: written and read back, what networks are fed, refusals."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shared import lcz, model, patches
+from shared.errors import StageError
+from tests.conftest import pixels
+
+CARD = model.Card(
+    file="a.onnx",
+    architecture="resnet18",
+    bands=("B4", "B3", "B2"),
+    mean=(0.1, 0.2, 0.3),
+    std=(0.5, 0.25, 0.125),
+    size=64,
+    interpolation="bilinear",
+    classes=lcz.CLASSES,
+)
+
+
+def test_cards_come_back_as_they_were_written(tmp_path: Path) -> None:
+    (tmp_path / "a.onnx").write_bytes(b"")
+    model.save(tmp_path, [CARD, dataclasses.replace(CARD, features=5)], mode="rand")
+    assert model.load(tmp_path) == [CARD, dataclasses.replace(CARD, features=5)]
+    assert json.loads((tmp_path / "model.json").read_text())["mode"] == "rand"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"members": 3}', '{"members": [{"file": "a"}]}'])
+def test_refuses_broken_descriptions(tmp_path: Path, text: str) -> None:
+    (tmp_path / "model.json").write_text(text)
+    with pytest.raises(StageError, match=r"model.json: not a model description"):
+        model.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"mean": (0.1,)},
+        {"std": (0.5, 0.25, 0.0)},
+        {"size": "64"},
+        {"interpolation": "cubic"},
+        {"bands": ()},
+        {"classes": "abc"},
+    ],
+)
+def test_refuses_descriptions_that_cannot_be(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    (tmp_path / "a.onnx").write_bytes(b"")
+    model.save(tmp_path, [dataclasses.replace(CARD, **wrong)])
+    with pytest.raises(StageError, match=f"not a model description .*{next(iter(wrong))}"):
+        model.load(tmp_path)
+
+
+def test_refuses_folders_without_model_or_network(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match=r"expected a model folder with model\.json, found none"):
+        model.load(tmp_path)
+    model.save(tmp_path, [CARD])
+    with pytest.raises(StageError, match=r"a\.onnx: named in model\.json, but not there"):
+        model.load(tmp_path)
+    model.save(tmp_path, [])
+    with pytest.raises(StageError, match="not a model description"):
+        model.load(tmp_path)
+
+
+def test_bands_are_found_in_any_dataset(prepared: Path) -> None:
+    arrays = pixels(34)
+    with patches.read(prepared) as source:
+        found = model.scaled(source, ("VV", "B12", "B2"), slice(5, 8))
+        with pytest.raises(StageError, match=r"training.h5: no band 'B99', found \['VH_real'"):
+            model.scaled(source, ("B99",), slice(0, 1))
+    sen1 = (arrays["sen1"][5:8, ..., 5].astype("f2").astype("f8").clip(-0.5, 0.5) + 0.5) * 255
+    np.testing.assert_allclose(found[..., 0], sen1, rtol=1e-5)
+    np.testing.assert_allclose(found[..., 1], arrays["sen2"][5:8, ..., 9] / 2.8 * 255, rtol=1e-5)
+    np.testing.assert_allclose(found[..., 2], arrays["sen2"][5:8, ..., 0] / 2.8 * 255, rtol=1e-5)
+
+
+def test_statistics_have_three_decimals(prepared: Path) -> None:
+    with patches.read(prepared) as source:
+        mean, std = model.statistics(source, ("B4", "B3", "B2"))
+    values = pixels(34)["sen2"][..., [2, 1, 0]] / 2.8
+    np.testing.assert_allclose(mean, values.mean((0, 1, 2)), atol=5e-4)
+    np.testing.assert_allclose(std, values.std((0, 1, 2)), atol=5e-4)
+    assert all(round(value, 3) == value > 0 for value in mean + std)
+
+
+def test_networks_eat_normalised_nchw() -> None:
+    values = np.full((2, 32, 32, 3), 127.5, np.float32)
+    image = model.prepare(values, CARD)
+    assert (image.shape, image.dtype) == ((2, 3, 64, 64), np.float32)
+    np.testing.assert_allclose(image[0, :, 0, 0], [0.4 / 0.5, 0.3 / 0.25, 0.2 / 0.125], rtol=1e-5)
+
+
+def test_bilinear_resize_by_hand() -> None:
+    expected = [[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]]
+    np.testing.assert_allclose(model.weights(2, 4, "bilinear"), expected)
+    np.testing.assert_allclose(
+        model.weights(4, 2, "bilinear"), [[0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]]
+    )
+    np.testing.assert_allclose(model.weights(2, 4, "nearest") @ [1, 2], [1, 1, 2, 2])
+
+
+@pytest.mark.parametrize("target", [1, 31, 32, 64, 224])
+def test_resize_keeps_constants_and_ramps(target: int) -> None:
+    matrix = model.weights(32, target, "bilinear")
+    np.testing.assert_allclose(matrix.sum(1), 1, rtol=1e-6)
+    centres = (np.arange(target) + 0.5) * 32 / target - 0.5
+    np.testing.assert_allclose(matrix @ np.arange(32.0), centres.clip(0, 31), atol=1e-5)

@@ -1,0 +1,125 @@
+"""Records: content digests, who lends them when, what differs between two plans."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from shared import record
+
+
+def recorded(path: Path) -> Path:
+    record.save(path, {"plan": {}, "output": record.measure(path)})
+    return path
+
+
+@pytest.fixture
+def product(tmp_path: Path) -> Path:
+    """A recorded file of 7 bytes."""
+    path = tmp_path / "product.h5"
+    path.write_bytes(b"content")
+    return recorded(path)
+
+
+def test_digest_of_a_file_is_its_sha256(product: Path) -> None:
+    found = record.measure(product)
+    assert found["sha256"] == hashlib.sha256(b"content").hexdigest()
+    assert found["bytes"] == 7
+
+
+def test_digest_of_a_folder_is_that_of_names_and_contents(tmp_path: Path) -> None:
+    for folder, order in (("one", "ab"), ("two", "ba")):
+        for name in order:
+            (tmp_path / folder / name).mkdir(parents=True)
+            (tmp_path / folder / name / "f").write_text(name)
+    one, two = record.measure(tmp_path / "one"), record.measure(tmp_path / "two")
+    assert one["sha256"] == two["sha256"]
+    (tmp_path / "two" / "a" / "f").rename(tmp_path / "two" / "a" / "g")
+    assert record.measure(tmp_path / "two")["sha256"] != one["sha256"]
+
+
+def test_record_lends_its_digest(product: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = record.measure(product)["sha256"]
+    monkeypatch.setattr(record, "_hash", lambda _: pytest.fail("read the file"))
+    assert record.digest(product) == expected
+
+
+def test_changed_input_is_noticed(product: Path) -> None:
+    before = record.digest(product)
+    product.write_bytes(b"CONTENT")  # as many bytes
+    assert record.digest(product) == hashlib.sha256(b"CONTENT").hexdigest() != before
+
+
+def test_another_older_file_moved_to_the_place_is_noticed(product: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.h5"
+    other.write_bytes(b"CONTENT")
+    os.utime(other, ns=(10**18, 10**18))
+    other.replace(product)
+    assert record.digest(product) == hashlib.sha256(b"CONTENT").hexdigest()
+
+
+def test_changed_file_in_a_folder_is_noticed(tmp_path: Path) -> None:
+    folder = tmp_path / "product"
+    folder.mkdir()
+    (folder / "a").write_text("a")
+    before = record.digest(recorded(folder))
+    assert record.digest(folder) == before
+    (folder / "a").write_text("b")
+    assert record.digest(folder) != before
+
+
+def test_copied_product_without_times_is_read_again(product: Path) -> None:
+    os.utime(product)
+    assert record.digest(product) == hashlib.sha256(b"content").hexdigest()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"plan": 3, "output": {}}'])
+def test_broken_record_is_none(product: Path, text: str) -> None:
+    record.beside(product).write_text(text)
+    assert record.load(product) is None
+    assert record.digest(product) == hashlib.sha256(b"content").hexdigest()
+
+
+def test_plan_is_plain_json(product: Path) -> None:
+    plan = record.plan("toy", {"names": ("a", "b"), "scale": 2}, {"src": (product,), "extra": None})
+    assert json.loads(json.dumps(plan)) == plan
+    assert plan["inputs"] == {"src": [record.digest(product)], "extra": None}
+
+
+def test_differences_name_parameters_inputs_and_stage() -> None:
+    old = {"stage": "a", "parameters": {"scale": 2, "gone": 1}, "inputs": {"src": "0", "x": "1"}}
+    new = {"stage": "b", "parameters": {"scale": 3}, "inputs": {"src": "1", "x": "1"}}
+    assert record.differences(old, new) == (
+        "made by stage a; gone 1, now None; scale 2, now 3; src: other content"
+    )
+    assert record.differences(new, new) == ""
+
+
+def test_circumstances_name_versions_and_machine() -> None:
+    found = record.circumstances(1.23456, "cpu")
+    assert found["seconds"] == 1.235
+    assert found["packages"].keys() >= {"numpy", "h5py", "fire", "tqdm"}
+    assert found["peak_memory_bytes"] > 10**6
+    assert found["revision"]
+
+
+def test_revision_of_the_image_comes_from_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAGE_REVISION", "abc")
+    record._revision.cache_clear()
+    assert record.circumstances(0, "cpu")["revision"] == "abc"
+    record._revision.cache_clear()
+
+
+def test_failed_save_leaves_the_old_record(product: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = record.beside(product).read_text()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        record.save(product, {"plan": {}, "output": {}})
+    assert record.beside(product).read_text() == before
+    assert len(list(product.parent.iterdir())) == 2

@@ -1,0 +1,137 @@
+"""Reading patch files: decoded values; refusals name the file, the dataset and the rows."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from shared import lcz, patches
+from shared.errors import StageError
+from tests.conftest import ROWS, pixels, write_patches, write_raw
+
+
+def broken(path: Path, **arrays: np.ndarray) -> Path:
+    return write_raw(path, {**pixels(4), **arrays})
+
+
+def test_raw_and_prepared_files_hold_the_same_values(lcz42: Path, prepared: Path) -> None:
+    with patches.read(lcz42, "sen2", "label") as raw, patches.read(prepared, "sen2") as ours:
+        assert raw.total == ours.total == ROWS
+        rows = slice(3, 9)
+        assert ours["sen2"].raw(rows).dtype == np.uint16
+        np.testing.assert_array_equal(raw["sen2"][rows], ours["sen2"][rows])
+        np.testing.assert_array_equal(raw["sen2"][rows], pixels(ROWS)["sen2"][rows].astype("f4"))
+        np.testing.assert_allclose(raw["sen1"][rows], ours["sen1"][rows], atol=1e-3)
+        np.testing.assert_array_equal(raw.labels(), np.arange(ROWS) % 17)
+        np.testing.assert_array_equal(raw.labels(rows), ours.labels(rows))
+        assert raw.classes == ours.classes == lcz.CLASSES
+        assert "sen1" in raw
+        assert "rgb" not in raw
+
+
+def test_statistics_are_those_of_the_pixels(prepared: Path) -> None:
+    with patches.read(prepared) as source:
+        mean, std = source.statistics("sen2")
+    scaled = pixels(ROWS)["sen2"] / 2.8 * 255
+    np.testing.assert_allclose(mean, scaled.mean((0, 1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(std, scaled.std((0, 1, 2)), rtol=1e-9)
+
+
+def test_blocks_cover_all_rows(lcz42: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.rows.READ_BYTES", 5 * 32 * 32 * 10 * 8)
+    with patches.read(lcz42, "sen2") as source:
+        blocks = list(source["sen2"].blocks())
+    assert [block.start for block in blocks] == list(range(0, ROWS, 5))
+    assert blocks[-1].stop == ROWS
+
+
+@pytest.mark.parametrize(
+    ("names", "arrays", "message"),
+    [
+        (("rgb",), {}, r"expected dataset 'rgb', found \['label', 'sen1', 'sen2'\]"),
+        (("sen2",), {"sen2": np.ones((4, 32, 32, 9))}, r"expected \(N, H, W, 10\), found \(4, 32"),
+        (("sen2",), {"sen2": np.ones((4, 10))}, r"sen2: expected \(N, H, W, 10\), found \(4, 10\)"),
+        (("sen2",), {"sen2": np.full((4, 2, 2, 10), b"x")}, "sen2: expected numbers, found"),
+        (("sen2", "label"), {"label": np.eye(17)[:3]}, "row counts differ: {'sen2': 4, 'label': 3"),
+        (("sen2",), {"sen2": np.ones((0, 32, 32, 10))}, "sen2: no rows"),
+        (("sen2",), {"sen2": np.float64(3)}, "sen2: expected .N, H, W, 10"),
+        (("sen2",), {"row": np.array([0, 1, -1, -1])}, "unfinished: 2 of 4 rows are not written"),
+    ],
+)
+def test_refuses_on_opening(
+    tmp_path: Path, names: tuple[str, ...], arrays: dict[str, np.ndarray], message: str
+) -> None:
+    path = broken(tmp_path / "training.h5", **arrays)
+    with pytest.raises(StageError, match=message) as refused:
+        patches.read(path, *names)
+    assert str(path) in str(refused.value)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_names_rows_that_are_not_numbers(tmp_path: Path, value: float) -> None:
+    sen2 = pixels(4)["sen2"]
+    sen2[[1, 3], 5, 6, 7] = value
+    with (
+        patches.read(broken(tmp_path / "a.h5", sen2=sen2), "sen2") as source,
+        pytest.raises(StageError, match=r"sen2: NaN or infinite values in .*3"),
+    ):
+        source["sen2"][2:4]
+
+
+@pytest.mark.parametrize("row", [np.zeros(17), np.full(17, np.nan), np.eye(17)[3] / 2, np.ones(17)])
+def test_names_label_rows_that_are_not_one_hot(tmp_path: Path, row: np.ndarray) -> None:
+    label = pixels(4)["label"]
+    label[2] = row
+    with (
+        patches.read(broken(tmp_path / "a.h5", label=label), "label") as source,
+        pytest.raises(StageError, match=r"a.h5: label: not one-hot in .*2"),
+    ):
+        source.labels(slice(1, 4))
+
+
+def test_row_counts_are_also_checked_later(tmp_path: Path) -> None:
+    path = broken(tmp_path / "a.h5", label=np.eye(17)[:3])
+    with patches.read(path, "sen2") as source, pytest.raises(StageError, match="row counts differ"):
+        source.labels()
+
+
+def test_labels_of_other_class_sets_need_names(tmp_path: Path) -> None:
+    path = broken(tmp_path / "a.h5", label=np.eye(5)[:4])
+    with patches.read(path) as source, pytest.raises(StageError, match="no attribute 'classes'"):
+        source.labels()
+    with h5py.File(path, "r+") as file:
+        file.attrs["classes"] = list("abcd")
+    with patches.read(path) as source, pytest.raises(StageError, match=r"expected \(N, 4\)"):
+        source.labels()
+
+
+def test_statistics_are_asked_of_prepare(lcz42: Path) -> None:
+    with patches.read(lcz42) as source, pytest.raises(StageError, match="run prepare on it first"):
+        source.statistics("sen2")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
+def test_refuses_truncated_files(prepared: Path, share: float) -> None:
+    whole = prepared.read_bytes()
+    prepared.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(StageError, match=r"training.h5: not a complete HDF5 file \("):
+        patches.read(prepared, "sen2")
+
+
+def test_refuses_what_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="no such file"):
+        patches.read(tmp_path, "sen2")
+
+
+def test_class_names_must_agree(prepared: Path) -> None:
+    with patches.read(prepared) as source:
+        source.expect_classes(lcz.CLASSES)
+        with pytest.raises(StageError, match="expected 2 classes a, b"):
+            source.expect_classes(("a", "b"))
+
+
+def test_written_files_are_equal_byte_by_byte(tmp_path: Path) -> None:
+    one = write_patches(tmp_path / "one.h5", pixels(20))
+    two = write_patches(tmp_path / "two.h5", pixels(20))
+    assert one.read_bytes() == two.read_bytes()

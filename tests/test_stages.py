@@ -1,0 +1,289 @@
+"""The contract, for every folder in stages/: the part of the design that runs."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+STAGES = sorted(
+    path.name for path in (ROOT / "stages").iterdir() if (path / "__init__.py").exists()
+)
+SCALARS = {"Path", "str", "int", "float", "bool"}
+LONGEST = 200  # lines of a Python file
+# What may take more than a moment to import; none of it is needed to read a command line.
+HEAVY = {
+    *("torch", "torchvision", "lightning", "timm", "torchmetrics", "spandrel", "onnx"),
+    *("onnxruntime", "gtda", "sklearn", "scipy", "pandas", "matplotlib", "PIL", "matio"),
+}
+CONTRACT = ("cli", "errors", "lcz", "model", "patches", "progress", "record", "scores", "shard")
+PACKAGES = {"fire", "numpy", "h5py", "tqdm", "shared"}
+BASE = "86adf8dbadc3d6e82ee5dd2c74bec2e1c2467cdad47886280501df722372d2e1"
+
+each_stage = pytest.mark.parametrize("stage", STAGES)
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), str(path))
+
+
+def imports(module: ast.AST) -> set[str]:
+    """Dotted names that a module imports, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(module):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def top_level(module: ast.Module) -> ast.Module:
+    """The module without its functions, classes and blocks for the type checker."""
+    body = [node for node in module.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    return ast.Module(list(body), [])
+
+
+def run_of(stage: str) -> ast.FunctionDef:
+    found = [
+        node
+        for node in tree(ROOT / "stages" / stage / "main.py").body
+        if isinstance(node, ast.FunctionDef) and node.name == "run"
+    ]
+    assert len(found) == 1, "expected one function `run` in main.py"
+    return found[0]
+
+
+def python(stage: str) -> Path:
+    """The interpreter of a stage's own environment; skips where it is not made."""
+    path = ROOT / ".venvs" / stage / "bin" / "python"
+    if not path.exists():
+        pytest.skip(f"no .venvs/{stage}: make .venvs/{stage}")
+    return path
+
+
+# --- one name everywhere --------------------------------------------------------------------------
+def test_names_are_the_same_everywhere() -> None:
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    images = {path.parent.name for path in ROOT.glob("images/*/Dockerfile")}
+    tests = {path.stem.removeprefix("test_") for path in ROOT.glob("tests/stages/test_*.py")}
+    assert set(STAGES) == images == {name.replace("-", "_") for name in services}
+    assert tests >= set(STAGES), "a stage without tests"
+    for name, service in services.items():
+        folder = name.replace("-", "_")
+        assert re.fullmatch("[a-z][a-z0-9-]*", name)
+        assert service["image"] == f"lcz42-edge/{name}"
+        assert service["build"]["dockerfile"] == f"images/{folder}/Dockerfile"
+
+
+@each_stage
+def test_files_of_a_stage(stage: str) -> None:
+    for place in (f"stages/{stage}/main.py", f"stages/{stage}/README.md"):
+        assert (ROOT / place).is_file(), f"{place} is missing"
+    for place in ("Dockerfile", "requirements.in", "requirements.txt"):
+        assert (ROOT / "images" / stage / place).is_file(), f"images/{stage}/{place} is missing"
+
+
+# --- a stage is a function ------------------------------------------------------------------------
+@each_stage
+def test_run_is_keyword_only_typed_and_documented(stage: str) -> None:
+    run = run_of(stage)
+    arguments = run.args
+    others = (arguments.args, arguments.posonlyargs, arguments.vararg, arguments.kwarg)
+    assert not any(others)
+    assert run.returns is not None
+    assert ast.unparse(run.returns) == "None"
+    described = ast.get_docstring(run) or ""
+    assert "Args:" in described
+    named = re.findall(r"^    (\w+): ", described.partition("Args:")[2], re.M)
+    assert named == [argument.arg for argument in arguments.kwonlyargs], "docstring, in order"
+    for argument in arguments.kwonlyargs:
+        assert argument.annotation is not None, f"{argument.arg}: no type"
+        kind = ast.unparse(argument.annotation).removesuffix(" | None")
+        inner = re.fullmatch(r"tuple\[(\w+), \.\.\.\]", kind)
+        assert (inner[1] if inner else kind) in SCALARS, f"{argument.arg}: {kind}"
+
+
+@each_stage
+def test_dst_is_required_and_the_seed_is_42(stage: str) -> None:
+    arguments = run_of(stage).args
+    pairs = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    defaults = {argument.arg: value and ast.unparse(value) for argument, value in pairs}
+    assert "dst" in defaults
+    assert defaults["dst"] is None, "dst has a default"
+    assert defaults.get("seed", "42") == "42"
+    assert defaults.get("shard", "'1/1'") == "'1/1'"
+    assert defaults.get("device", "'auto'") == "'auto'"
+
+
+@each_stage
+def test_main_ends_by_handing_run_to_cli(stage: str) -> None:
+    last = tree(ROOT / "stages" / stage / "main.py").body[-1]
+    assert ast.unparse(last) == "if __name__ == '__main__':\n    cli.main(run)"
+
+
+@each_stage
+def test_help_answers_without_heavy_imports(stage: str) -> None:
+    code = (
+        f"import sys; from stages.{stage} import main; print(*sorted({HEAVY!r} & {{*sys.modules}}))"
+    )
+    done = subprocess.run(
+        [python(stage), "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
+    done = subprocess.run(
+        [python(stage), "-m", f"stages.{stage}.main", "--help"],
+        cwd=ROOT,
+        env={**os.environ, "PAGER": "cat"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    for argument in run_of(stage).args.kwonlyargs:
+        assert f"--{argument.arg}" in done.stdout
+
+
+# --- who imports whom -----------------------------------------------------------------------------
+@each_stage
+def test_main_imports_little_at_its_top(stage: str) -> None:
+    names = imports(top_level(tree(ROOT / "stages" / stage / "main.py")))
+    known = sys.stdlib_module_names | {"numpy", "h5py", "shared", "stages"}
+    assert {name.partition(".")[0] for name in names} <= known
+    assert "shared.cli" in names
+
+
+@each_stage
+def test_stages_never_import_each_other(stage: str) -> None:
+    for path in (ROOT / "stages" / stage).rglob("*.py"):
+        others = {name for name in imports(tree(path)) if name.startswith("stages.")}
+        assert {name.split(".")[1] for name in others} <= {stage}, path
+
+
+def test_shared_never_imports_a_stage() -> None:
+    for path in (ROOT / "shared").rglob("*.py"):
+        assert not {name for name in imports(tree(path)) if name.split(".")[0] == "stages"}, path
+
+
+def test_only_one_module_imports_fire() -> None:
+    paths = [*ROOT.glob("shared/**/*.py"), *ROOT.glob("stages/**/*.py")]
+    found = [path for path in paths if {n.split(".")[0] for n in imports(tree(path))} & {"fire"}]
+    assert found == [ROOT / "shared" / "arguments.py"]
+
+
+def test_contract_needs_only_its_four_packages() -> None:
+    todo, seen = list(CONTRACT), set()
+    while todo:
+        name = todo.pop()
+        seen.add(name)
+        for found in imports(tree(ROOT / "shared" / f"{name}.py")):
+            assert found.split(".")[0] in sys.stdlib_module_names | PACKAGES, f"{name}: {found}"
+            inner = found.split(".")[1] if found.startswith("shared.") else ""
+            assert not (ROOT / "shared" / inner).is_dir() or not inner, f"{name}: {found}"
+            if inner and inner not in seen:
+                todo.append(inner)
+
+
+# --- what every file keeps to ---------------------------------------------------------------------
+def test_files_are_short() -> None:
+    paths = [*ROOT.glob("shared/**/*.py"), *ROOT.glob("stages/**/*.py")]
+    lengths = {path.relative_to(ROOT).as_posix(): len(path.open().readlines()) for path in paths}
+    kept = {path: n for path, n in lengths.items() if n > LONGEST and "/upstream/" not in path}
+    assert kept == {}
+
+
+def test_nothing_is_unpickled() -> None:
+    for path in [*ROOT.glob("shared/**/*.py"), *ROOT.glob("stages/**/*.py")]:
+        module = tree(path)
+        for node in ast.walk(module):
+            if isinstance(node, ast.Call):
+                said = {word.arg: ast.unparse(word.value) for word in node.keywords}
+                called = ast.unparse(node.func)
+                assert not re.match(r"(pickle|joblib|dill|cloudpickle)\.", called), path
+                if called == "torch.load":
+                    assert said.get("weights_only") == "True", f"{path}:{node.lineno}"
+                assert said.get("allow_pickle", "False") == "False", f"{path}:{node.lineno}"
+
+
+@each_stage
+def test_readme_has_its_headings(stage: str) -> None:
+    lines = (ROOT / "stages" / stage / "README.md").read_text().splitlines()
+    name = stage.replace("_", "-")
+    assert lines[0] == f"# {name}"
+    fence, headings = False, []
+    for line in lines:
+        fence ^= line.startswith("```")
+        headings += [line] if line.startswith("## ") and not fence else []
+    assert headings == ["## Use", "## Product", "## Method"]
+    text = "\n".join(lines)
+    assert f"make {name}" in text
+    assert f"docker compose run --rm {name} " in text
+    assert f".venvs/{stage}/bin/python -m stages.{stage}.main" in text
+
+
+# --- images ---------------------------------------------------------------------------------------
+def instructions(stage: str) -> list[str]:
+    """Instructions of a Dockerfile, continued lines joined, comments left out."""
+    text = (ROOT / "images" / stage / "Dockerfile").read_text()
+    assert not text.startswith("# syntax"), "fetches a frontend"
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    joined = re.sub(r"\\\n\s*", " ", "\n".join(lines))
+    return [line for line in joined.splitlines() if line.strip()]
+
+
+@each_stage
+def test_dockerfile(stage: str) -> None:
+    lines = instructions(stage)
+    base = f"FROM python:3.11.13-slim-bookworm@sha256:{BASE} AS pinned"
+    assert lines[:2] == ["ARG BASE=pinned", base]
+    users = [line for line in lines if line.startswith("USER")]
+    assert users == ["USER 1000:1000"]
+    assert not [line for line in lines if line.startswith(("CMD", "ADD", "VOLUME"))]
+    entry = [line for line in lines if line.startswith("ENTRYPOINT")]
+    assert entry == [f'ENTRYPOINT ["python", "-m", "stages.{stage}.main"]']
+    assert f"COPY stages/{stage} stages/{stage}" in lines
+    assert "WORKDIR /app" in lines
+    assert lines[-1].startswith("LABEL org.opencontainers.image.title=")
+    assert f'title="{stage.replace("_", "-")}"' in lines[-1]
+    assert 'revision="$REVISION"' in lines[-1]
+    for line in lines:
+        if "pip install" in line:
+            assert "--require-hashes" in line, line
+
+
+def wanted(path: Path) -> dict[str, str]:
+    """Requirements a person wrote, with what they include: name to version clause."""
+    found: dict[str, str] = {}
+    for line in path.read_text().splitlines():
+        line = line.partition("#")[0].strip()
+        if line.startswith("-r "):
+            found |= wanted(path.parent / line[3:].strip())
+        elif line and not line.startswith("-"):
+            match = re.fullmatch(r"([\w.-]+)(?:\[[\w,]+\])?\s*(.*)", line)
+            assert match, line
+            found[match[1].lower()] = match[2]
+    return found
+
+
+@each_stage
+def test_requirements_are_locked_with_hashes(stage: str) -> None:
+    folder = ROOT / "images" / stage
+    assert (folder / "requirements.in").read_text().startswith("-r ../contract.in\n")
+    text = (folder / "requirements.txt").read_text()
+    assert not re.search(r"https?://|index-url|find-links|trusted-host", text)
+    entries = re.split(r"\n(?=\S)", re.sub(r"^\s*#.*\n", "", text, flags=re.M).strip())
+    locked = {}
+    for entry in entries:
+        match = re.match(r"([\w.-]+)(?:\[[\w,]+\])?==(\S+)", entry)
+        assert match, entry
+        assert "--hash=sha256:" in entry, match[1]
+        locked[match[1].lower()] = match[2]
+    for name, clause in wanted(folder / "requirements.in").items():
+        assert name in locked, f"{name} is not locked: make lock"
+        if clause.startswith("=="):
+            assert locked[name] == clause[2:], f"{name}: make lock"
