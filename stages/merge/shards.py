@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from shared import record
 from shared.errors import StageError
+from shared.rows import some
 from shared.source import open_hdf5
 
 # Attributes that the Writer derives from the rows: they differ between shards.
@@ -41,11 +42,24 @@ class Shard:
         }
 
     def block(self, name: str, start: int, stop: int) -> NDArray[Any]:
-        """Stored values of rows start to stop of the whole; StageError when they cannot be read."""
+        """Stored values of rows start to stop of the whole.
+
+        Raises:
+            StageError: they cannot be read, are not finite, or a label is not one-hot.
+        """
+        here = slice(start - self.start, stop - self.start)
         try:
-            return np.asarray(self.file[name][start - self.start : stop - self.start])
+            values = np.asarray(self.file[name][here])
         except OSError as error:
             raise StageError(f"{self.path}: {name}: cannot read ({error})") from None
+        flat = values.reshape(len(values), -1)
+        wrong, what = ~np.isfinite(flat).all(1), "NaN or infinite values"
+        if name == "label":
+            wrong, what = (flat.max(1) != 1) | (np.count_nonzero(flat, 1) != 1), "not one-hot"
+        if wrong.any():
+            rows = some(np.flatnonzero(wrong) + here.start)
+            raise StageError(f"{self.path}: {name}: {what} in {rows}")
+        return values
 
     def constants(self) -> dict[str, h5py.Dataset]:
         """Datasets that hold for every row."""

@@ -25,19 +25,26 @@ def paths(bundle: Bundle) -> Iterator[str]:
         yield f"{data['val_data']} is not there"
 
 
-def network(bundle: Bundle) -> Iterator[str]:
-    """Opset, IR, one file, float32, the YAML's static shape in, (1, K) out."""
-    path = bundle.path(bundle.model["weight_path"])
+def unusable(path: Path) -> str | None:
+    """Why a file is no self-contained ONNX model, or None."""
     try:
-        model = onnx.load(path, load_external_data=False)
+        model = onnx.load(path, "protobuf", load_external_data=False)
         if any(t.data_location == TensorProto.EXTERNAL for t in model.graph.initializer):
-            yield "weights lie in another file"
-            return
+            return "weights lie in another file"
         onnx.checker.check_model(model)
     except (DecodeError, onnx.checker.ValidationError) as error:
         reason = str(error).strip().splitlines() or ["unreadable"]
-        yield f"{path.name} is not a usable ONNX file ({reason[0]})"
+        return f"not a usable ONNX file ({reason[0]})"
+    return None
+
+
+def network(bundle: Bundle) -> Iterator[str]:
+    """Opset, IR, one file, float32, the YAML's static shape in, (1, K) out."""
+    path = bundle.path(bundle.model["weight_path"])
+    if reason := unusable(path):
+        yield f"{path.name}: {reason}"
         return
+    model = onnx.load(path, "protobuf")
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
     if opset not in OPSETS or model.ir_version > IR:
         yield f"opset {opset}, IR {model.ir_version}; the SDK takes opset 14 to 17, IR to {IR}"

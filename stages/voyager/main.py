@@ -43,8 +43,10 @@ def run(
     card = _card(src)
     with patches.read(train, "label") as known, patches.read(test, "label") as source:
         _same_classes(src, card, known, source)
-        from stages.voyager import check, describe, names, readback, tiles
+        from stages.voyager import check, check_files, describe, names, readback, tiles
 
+        if reason := check_files.unusable(src / card.file):
+            raise StageError(f"{src / card.file}: {reason}")
         shutil.rmtree(dst, ignore_errors=True)  # pictures take seconds: a stopped run starts anew
         dst.mkdir()
         shutil.copyfile(src / card.file, dst / "model.onnx")

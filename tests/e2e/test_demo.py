@@ -54,7 +54,8 @@ def test_ends_with_bundle_and_report(local: Path) -> None:
     assert not list(local.rglob("*.partial*"))
 
 
-def test_second_make_does_nothing(local: Path) -> None:
+@pytest.mark.usefixtures("local")
+def test_second_make_does_nothing() -> None:
     done = make("RUNNER=local", f"D={HOME}/local", "all")
     assert done.returncode == 0
     assert "== " not in done.stderr
@@ -70,7 +71,8 @@ def test_a_product_taken_away_is_made_again_alone(local: Path) -> None:
     assert plans(local) == before
 
 
-def test_status_knows_every_product(local: Path) -> None:
+@pytest.mark.usefixtures("local")
+def test_status_knows_every_product() -> None:
     done = make("RUNNER=local", f"D={HOME}/local", "status")
     assert done.returncode == 0
     assert "stale" not in done.stdout
