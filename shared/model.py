@@ -22,9 +22,10 @@ NAME = "model.json"
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """One network: input `input` (N, C, size, size) float32, output `logits` (N, K).
+    """One network: a picture (N, C, size, size) float32 in, `logits` (N, K) out.
 
-    A network that sees features as well has the inputs `image` and `tda` instead.
+    The first ONNX input is the picture: `input` of a student, `image` of teachers and fusion, where
+    `tda` (N, F) is the second.
 
     Attributes:
         file: ONNX file in the same folder.

@@ -24,7 +24,7 @@ def load(path: Path) -> onnx.ModelProto:
         StageError: not ONNX, not a valid graph, or external data missing.
     """
     try:
-        model = onnx.load(path)
+        model = onnx.load(path, "protobuf")
         onnx.checker.check_model(model)
     except (DecodeError, onnx.checker.ValidationError, OSError, ValueError) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
