@@ -57,19 +57,17 @@ MODES := rand randrgb sar
 FUSION_MODES = $(MODES)
 STUDENT_TEACHER := teacher/resnet18-rand
 ifneq ($(filter demo tiny,$(SOURCE)),)
-SMALL := --batch 64 --lr 0.02 --size 64
-FLAGS-teacher := $(SMALL) --members 3 --epochs 8
-FLAGS-fusion := $(SMALL) --members 2 --epochs 8
+SMALL := --size 48 --batch 32 --lr 0.05 --members 2 --epochs 10
+FLAGS-teacher = $(SMALL)
+FLAGS-fusion = $(SMALL)
 FUSION_MODES := rand
-FLAGS-distill := --batch 64 --lr 0.002 --size 64 --epochs 15
+FLAGS-distill := --size 48 --batch 32 --lr 0.001 --epochs 10
 FLAGS-sr-train := --width 24 --depth 2 --heads 2 --steps 200 --batch 64 --lr 3e-3
 endif
 ifeq ($(SOURCE),tiny)
 FLAGS-demo := --train_per_class 24 --test_per_class 6
-SMALL := --batch 64 --lr 0.02 --size 32
-FLAGS-teacher := $(SMALL) --members 2 --epochs 1
-FLAGS-fusion := $(SMALL) --members 2 --epochs 1
-FLAGS-distill := --batch 64 --lr 0.002 --size 32 --epochs 1
+SMALL := --size 32 --batch 32 --lr 0.05 --members 2 --epochs 1
+FLAGS-distill := --size 32 --batch 32 --lr 0.001 --epochs 1
 FLAGS-sr-train := --width 12 --depth 1,1 --heads 2 --batch 16 --steps 4
 FLAGS-export := --calibration_per_class 12
 FLAGS-voyager := --calibration 204
