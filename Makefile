@@ -57,7 +57,7 @@ MODES := rand randrgb sar
 FUSION_MODES = $(MODES)
 STUDENT_TEACHER := teacher/resnet18-rand
 ifneq ($(filter demo tiny,$(SOURCE)),)
-SMALL := --size 48 --batch 32 --lr 0.05 --members 2 --epochs 10
+SMALL := --size 48 --batch 32 --lr 0.05 --cosine --members 2 --epochs 10
 FLAGS-teacher = $(SMALL)
 FLAGS-fusion = $(SMALL)
 FUSION_MODES := rand
@@ -99,11 +99,14 @@ endif
 $(foreach split,$(SPLITS),$(call rule,prepare,$(P)/$(split).h5,$(RAW),--src $(D)/so2sat/$(split).h5))
 PREPARED := $(call both,prepare)
 
-$(call rule,sr-train,$(D)/sr-train/swinir-x2.safetensors,$(P)/training.h5,--src $(P)/training.h5)
-WEIGHTS ?= $(D)/sr-train/swinir-x2.safetensors
+# WEIGHTS=file takes published ones instead of learning some from the training split.
+ifndef WEIGHTS
+WEIGHTS := $(D)/sr-train/swinir-x2.safetensors
+$(call rule,sr-train,$(WEIGHTS),$(P)/training.h5,--src $(P)/training.h5)
+endif
 S := $(D)/sr-swinir/x2
 $(foreach split,$(SPLITS),$(call rule,sr-swinir,$(S)/$(split).h5,$(P)/$(split).h5 \
-	$(filter $(D)/%,$(WEIGHTS)),--src $(P)/$(split).h5 --weights $(WEIGHTS)))
+	$(filter $(PRODUCTS),$(WEIGHTS)),--src $(P)/$(split).h5 --weights $(WEIGHTS)))
 endif
 
 $(foreach mode,$(MODES),$(call rule,teacher,$(D)/teacher/resnet18-$(mode),$(PREPARED),\
@@ -167,7 +170,7 @@ endef
 $(foreach stage,$(filter-out demo eurosat merge,$(STAGES)),$(eval $(call stage_verb,$(stage))))
 
 .PHONY: merge
-merge: ## SRC=a.h5,b.h5 DST=c.h5: join shards
+merge: | $(call ready,merge) ## SRC=a.h5,b.h5 DST=c.h5: join shards
 	@$(subst $$$$,$$,$(call command,merge)) --src $(SRC) --dst $(DST)
 
 status: ## each product of SOURCE: there, stale or missing, by which record

@@ -32,6 +32,7 @@ KINDS = {
     bool: "true or false",
 }
 HELP = {"-h", "--help"}
+SHORT = re.compile(r"(?<=    )-\w, (?=--)")  # flags of one letter, which are not taken
 FLAG = re.compile(r"--|-$|-[A-Za-z]")  # what Fire does not take for a value
 
 
@@ -104,7 +105,6 @@ def _standing_in(run: Callable[..., None], found: dict[str, Any]) -> Callable[..
     signature = inspect.signature(run)
     stand_in.__signature__ = signature  # type: ignore[attr-defined]
     stand_in.__doc__, stand_in.__name__ = run.__doc__, stage_name(run)
-    SetParseFns(**dict.fromkeys(signature.parameters, str))(stand_in)
     return stand_in
 
 
@@ -112,7 +112,7 @@ def _help(run: Callable[..., None]) -> typing.NoReturn:
     heard = io.StringIO()
     with contextlib.redirect_stderr(heard), contextlib.suppress(FireExit):
         fire.Fire(_standing_in(run, {}), command=["--", "--help"], name=stage_name(run))
-    print(heard.getvalue(), end="", flush=True)
+    print(SHORT.sub("", heard.getvalue()), end="", flush=True)
     raise SystemExit(0)
 
 
@@ -121,7 +121,9 @@ def _raw(run: Callable[..., None], tokens: list[str]) -> dict[str, Any]:
     heard = io.StringIO()
     try:
         with contextlib.redirect_stderr(heard):
-            fire.Fire(_standing_in(run, found), command=tokens, name=stage_name(run))
+            stand_in = _standing_in(run, found)
+            SetParseFns(**dict.fromkeys(inspect.signature(run).parameters, str))(stand_in)
+            fire.Fire(stand_in, command=tokens, name=stage_name(run))
     except FireExit:
         raise StageError(_complaint(heard.getvalue())) from None
     return found

@@ -29,6 +29,7 @@ def run(
     lr: float = 1e-3,
     momentum: float = 0.9,
     weight_decay: float = 1e-4,
+    cosine: bool = False,
     label_smoothing: float = 0.1,
     clip: float = 5.0,
     size: int = 224,
@@ -59,6 +60,7 @@ def run(
         lr: learning rate of SGD.
         momentum: of SGD.
         weight_decay: L2 penalty.
+        cosine: whether the rate falls to zero along a cosine; the published setting keeps it.
         label_smoothing: of the cross-entropy, 0 to below 1.
         clip: largest gradient norm, 0 for no limit.
         size: pixels per side at the network's input.
@@ -78,8 +80,8 @@ def run(
     from stages.fusion.members import members as each
 
     recipe = Recipe(
-        epochs, batch, lr, seed, momentum=momentum, weight_decay=weight_decay, clip=clip,
-        augment=augment, device=device, precision=precision,
+        epochs, batch, lr, seed, momentum=momentum, weight_decay=weight_decay, cosine=cosine,
+        clip=clip, augment=augment, device=device, precision=precision,
     )  # fmt: skip
     settings.check(recipe, size, interpolation)
     if not 0 <= label_smoothing < 1:

@@ -22,6 +22,7 @@ def run(
     lr: float = 1e-3,
     momentum: float = 0.9,
     weight_decay: float = 1e-4,
+    cosine: bool = False,
     size: int = 224,
     interpolation: str = "bilinear",
     augment: bool = True,
@@ -46,6 +47,7 @@ def run(
         lr: learning rate of SGD.
         momentum: of SGD.
         weight_decay: L2 penalty.
+        cosine: whether the rate falls to zero along a cosine; the published setting keeps it.
         size: pixels per side at the network's input.
         interpolation: bilinear (as Voyager resizes) or nearest (as the thesis did).
         augment: whether training sees flips, ±8° rotations, ±2 px shifts and cutouts.
@@ -63,8 +65,8 @@ def run(
     from stages.teacher.members import members as each
 
     recipe = Recipe(
-        epochs, batch, lr, seed, momentum=momentum, weight_decay=weight_decay, augment=augment,
-        device=device, precision=precision,
+        epochs, batch, lr, seed, momentum=momentum, weight_decay=weight_decay, cosine=cosine,
+        augment=augment, device=device, precision=precision,
     )  # fmt: skip
     settings.check(recipe, size, interpolation)
     plan = Settings(architecture, mode, size, interpolation, weights, seed)
