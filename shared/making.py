@@ -17,6 +17,9 @@ from shared import arguments, claim, record, signals
 from shared.errors import StageError, refusal
 from shared.progress import say
 
+# Parameters by which a run takes more or less time and nothing else: not part of its plan.
+RESOURCES = {"threads", "jobs"}
+
 
 def produce(run: Callable[..., None], values: dict[str, Any]) -> Path:
     """Make ``values["dst"]`` unless it is there already; its path.
@@ -62,7 +65,8 @@ def _split(
         if name == "dst":
             continue
         if arguments.members(hints[name])[0] is not Path:
-            parameters[name] = value
+            if name not in RESOURCES:
+                parameters[name] = value
             continue
         inputs[name] = value
         for path in _each(value):

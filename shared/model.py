@@ -53,9 +53,14 @@ class Card:
 
 
 def save(folder: Path, cards: list[Card], **more: Any) -> None:
-    """Write the JSON of a folder of models; ``more`` is kept beside "members" as it is."""
+    """Write the JSON of a folder of models; ``more`` is kept beside "members" as it is.
+
+    In one step: trainers write it last and take its presence for the end of their work.
+    """
     content = {"members": [dataclasses.asdict(card) for card in cards], **more}
-    (folder / NAME).write_text(json.dumps(content, indent=1) + "\n")
+    draft = folder / (NAME + ".draft")
+    draft.write_text(json.dumps(content, indent=1) + "\n")
+    draft.replace(folder / NAME)
 
 
 def load(folder: Path) -> list[Card]:
@@ -169,11 +174,12 @@ def weights(source: int, target: int, interpolation: str) -> NDArray[np.float32]
 
     Equals ``torch.nn.functional.interpolate(align_corners=False)`` and OpenCV to rounding.
     """
-    centres = (np.arange(target) + 0.5) * source / target
     matrix = np.zeros((target, source), np.float32)
-    if interpolation == "nearest":
-        matrix[np.arange(target), (np.arange(target) * source // target)] = 1
+    if interpolation == "nearest":  # in single precision as torch: 41 * (32 / 82) is below 16
+        taken = np.arange(target, dtype=np.float32) * (np.float32(source) / np.float32(target))
+        matrix[np.arange(target), np.minimum(taken.astype(int), source - 1)] = 1
         return matrix
+    centres = (np.arange(target) + 0.5) * source / target
     place = np.clip(centres - 0.5, 0, source - 1)
     left = np.minimum(place.astype(int), source - 1)
     part = (place - left).astype(np.float32)

@@ -46,7 +46,7 @@ def flags(plan: record.Plan, found: dict[str, Path]) -> list[str]:
 
 def _text(value: Any) -> str:
     if isinstance(value, list):
-        return ",".join(str(item) for item in value)
+        return ",".join(str(item) for item in value) or "()"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

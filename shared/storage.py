@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared import lcz
+from shared.errors import StageError
 from shared.source import Source
 
 CHUNK_BYTES = 2**20  # one HDF5 chunk: whole rows, about this much
@@ -44,8 +45,14 @@ class Constant:
 
 
 def like_field(like: Source, name: str) -> Field:
-    """The field that takes over a dataset of another file; labels become one byte a class."""
+    """The field that takes over a dataset of another file; labels become one byte a class.
+
+    Raises:
+        StageError: a dataset that does not hold numbers, such as cities by name.
+    """
     stored = like[name].stored
+    if stored.dtype.kind not in "fiub":
+        raise StageError(f"{like.path}: {name}: expected numbers, found {stored.dtype}")
     return Field(stored.shape[1:], "uint8" if name == "label" else str(stored.dtype))
 
 

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import lightning
@@ -122,17 +123,31 @@ def logits(
     recipe: Recipe,
     rows: NDArray[np.intp] | None = None,
 ) -> NDArray[np.float32]:
-    """(N, K) logits of these rows, or of all, in order: plain view, evaluation mode."""
+    """(N, K) logits of these rows, or of all, in order: plain view, evaluation mode.
+
+    In full single precision on every device, as the ONNX file is compared with them on a CPU.
+    """
     device = torch.device(accelerator(recipe.device))
     network, view = network.to(device), view.to(device)
     training = network.training
     network.eval()
     order = np.arange(len(split)) if rows is None else rows
     said = []
-    with torch.inference_mode():
+    with torch.inference_mode(), _without_tf32():
         for batch in _loader(split, order, max(recipe.batch, 256), None):
             said.append(apply(network, view, move_data_to_device(batch, device)).float().cpu())
     network.train(training)
     with contextlib.suppress(RuntimeError):
         torch.cuda.empty_cache()
     return torch.cat(said).numpy()
+
+
+@contextlib.contextmanager
+def _without_tf32() -> Iterator[None]:
+    """Left to itself, cuDNN rounds the factors of a convolution to TF32, which has ten bits."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before

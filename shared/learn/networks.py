@@ -42,6 +42,23 @@ def build(name: str, channels: int, classes: int, weights: Path | None = None) -
     return network
 
 
+def check(name: str, classes: int, size: int, weights: Path | None) -> None:
+    """Build the network once and run it on zeros, so that a misfit shows before data is read.
+
+    Raises:
+        StageError: as `build`; or the network does not take pictures of this size.
+    """
+    network = build(name, 3, classes, weights).eval()
+    try:
+        with torch.inference_mode():
+            found = network(torch.zeros(2, 3, size, size))
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise StageError(f"--architecture={name}: cannot take --size={size}: {reason}") from None
+    if not isinstance(found, Tensor) or found.ndim != 2:
+        raise StageError(f"--architecture={name}: expected one output (N, K), found another form")
+
+
 def load(network: nn.Module, path: Path) -> None:
     """Load all but the classification head; StageError lists keys that are missing or extra."""
     heads, own = _heads(network), network.state_dict()

@@ -58,7 +58,8 @@ def check(recipe: Recipe, size: int, interpolation: str) -> None:
     Raises:
         StageError: names the flag.
     """
-    least = {"epochs": 1, "batch": 2, "lr": 0.0, "momentum": 0.0, "weight_decay": 0.0, "clip": 0.0}
+    least: dict[str, float] = {"epochs": 1, "batch": 2, "seed": 0}
+    least |= dict.fromkeys(("lr", "momentum", "weight_decay", "clip"), 0.0)
     for name, low in least.items():
         if not (value := getattr(recipe, name)) >= low:
             raise StageError(f"--{name}: expected at least {low}, found {value}")
@@ -66,7 +67,9 @@ def check(recipe: Recipe, size: int, interpolation: str) -> None:
         raise StageError(f"--size: expected 16 to 1024 pixels, found {size}")
     if interpolation not in ("bilinear", "nearest"):
         raise StageError(f"--interpolation: expected bilinear or nearest, found {interpolation!r}")
-    accelerator(recipe.device)
+    place = accelerator(recipe.device)
     if recipe.precision not in ("32-true", "bf16-mixed", "16-mixed"):
         known = "32-true, bf16-mixed, 16-mixed"
         raise StageError(f"--precision: expected {known}, found {recipe.precision!r}")
+    if recipe.precision == "16-mixed" and place == "cpu":  # Lightning would take bfloat16 instead
+        raise StageError("--precision=16-mixed: needs a CUDA device; expected bf16-mixed on a CPU")

@@ -88,7 +88,7 @@ def load(path: Path, bands: tuple[str, ...], first: int = 0) -> list[Part]:
         first: place of the first of them in the network's input.
 
     Raises:
-        StageError: a band is missing, a value is not finite.
+        StageError: a band is missing, a value is not finite, patches are not square.
     """
     with patches.read(path) as source:
         places = model.locate(source, bands)
@@ -103,6 +103,9 @@ def _part(source: patches.Source, name: str, places: list[tuple[str, int]]) -> P
     columns = [index for _, index in chosen]
     rows, layout = source[name], source[name].layout
     assert layout is not None
+    if rows.shape[1] != rows.shape[2]:
+        found = f"{rows.shape[1]} × {rows.shape[2]}"
+        raise StageError(f"{source.path}: {name}: expected square patches, found {found}")
     blocks = [_compact(rows, block, columns) for block in rows.blocks()]
     return Part(torch.cat(blocks), layout, tuple(channel for channel, _ in chosen))
 

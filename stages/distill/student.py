@@ -87,7 +87,7 @@ def _card(train: Path, plan: Settings) -> model.Card:
     with patches.read(train, "label") as source:
         mean, std = model.statistics(source, lcz.TRUE_COLOUR)
         classes = source.classes
-    networks.build(plan.architecture, 3, len(classes), plan.weights)
+    networks.check(plan.architecture, len(classes), plan.size, plan.weights)
     return model.Card(
         "student.onnx", plan.architecture, lcz.TRUE_COLOUR, mean, std, plan.size,
         plan.interpolation, classes, eight_bit=plan.eight_bit,

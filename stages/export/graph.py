@@ -78,7 +78,11 @@ def _opset(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
             f"{path}: expected opset {OLDEST} to {OPSET}, found {found}; "
             f"export with dynamo=False, opset_version={OPSET}"
         )
-    return model if found == OPSET else version_converter.convert_version(model, OPSET)
+    try:
+        return model if found == OPSET else version_converter.convert_version(model, OPSET)
+    except Exception as error:  # the converter raises RuntimeError and classes of its own
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise StageError(f"{path}: opset {found} does not convert to {OPSET}: {reason}") from None
 
 
 def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:

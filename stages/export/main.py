@@ -39,7 +39,7 @@ def run(
         test: patch file the network was tested on, same rows in the same order.
         dst: folder to write: both ONNX files, model.json, report.json, scores, latency.json.
         calibration_per_class: rows of each class for calibration, 1 or more.
-        seed: of the choice of calibration rows.
+        seed: of the choice of calibration rows, 0 or more.
         batch: rows prepared at once, 1 or more; changes memory, not results.
         threads: rows evaluated at once, 0 for one per processor; changes time, not results.
         tolerance: largest difference from the trainer's logits that is let pass, 0 or more.
@@ -48,7 +48,7 @@ def run(
     _at_least(
         1, calibration_per_class=calibration_per_class, batch=batch, latency_runs=latency_runs
     )
-    _at_least(0, threads=threads, tolerance=tolerance)
+    _at_least(0, threads=threads, tolerance=tolerance, seed=seed)
     card, files = _card(src), {"fp32": dst / FP32, "int8": dst / INT8}
     with patches.read(train, "label") as known, patches.read(test, "label") as source:
         labels = _labels(known, source, card, src)

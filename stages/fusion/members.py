@@ -67,7 +67,7 @@ def cards(train: Variants, plan: Settings, numbers: range) -> list[model.Card]:
                 plan.interpolation, classes, size,
             )
         )  # fmt: skip
-    networks.build(plan.architecture, 3, 0, plan.weights)
+    networks.check(plan.architecture, 0, plan.size, plan.weights)
     return found
 
 

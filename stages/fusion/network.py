@@ -37,7 +37,8 @@ class Fusion(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = networks.build(architecture, channels, 0, weights)
-        width = int(self.backbone.num_features)
+        # Some networks have a layer between their last features and the head that is not used.
+        width = int(getattr(self.backbone, "head_hidden_size", self.backbone.num_features))
         self.image_dropout = nn.Dropout(0.25)
         self.topology: nn.Module | None = None
         if statistics is not None:

@@ -8,7 +8,7 @@ from typing import Any
 from shared import lcz
 from shared.errors import StageError
 from stages.report import published
-from stages.report.found import Product, read_json, seeds
+from stages.report.found import Product, made_from, read_json, seeds
 
 ROLES = {"teacher": "teacher", "sumrule": "sumrule", "fusion": "fusion", "distill": "student"}
 ALONE = "student without a teacher"
@@ -79,7 +79,8 @@ def overview(classifier: Classifier, products: list[Product]) -> dict[str, Any]:
     rows, accuracy = int(metrics["rows"]), float(metrics["overall_accuracy"])
     members = metrics.get("members") or metrics.get("member_accuracy") or ()
     known = tuple(metrics.get("classes", lcz.CLASSES)) == lcz.CLASSES
-    theirs = published.accuracy(classifier.role, product.parameters, len(members))
+    parts = [(part.stage, part.parameters) for part in made_from(product, products)]
+    theirs = published.accuracy(classifier.role, product.parameters, parts)
     return {
         "role": classifier.role,
         "name": classifier.name,

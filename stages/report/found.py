@@ -119,10 +119,15 @@ def seeds(product: Product, products: list[Product]) -> list[int]:
     """The seed of a product's record, else those of what it was made from."""
     if "seed" in product.parameters:
         return [int(product.parameters["seed"])]
+    parts = made_from(product, products)
+    return sorted({seed for part in parts for seed in seeds(part, products)})
+
+
+def made_from(product: Product, products: list[Product]) -> list[Product]:
+    """Those of the products that were inputs of this one, by its record."""
     wanted = {digest for found in product.inputs.values() for digest in found}
     others = [other for other in products if other.made and other.made != product.made]
-    parts = [other for other in others if other.made["output"]["sha256"] in wanted]
-    return sorted({seed for part in parts for seed in seeds(part, products)})
+    return [other for other in others if other.made["output"]["sha256"] in wanted]
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Source: Rambaldi 2025 (thesis), trained on So2Sat LCZ42 version 2 (352,366 patch
 its test split (24,188 patches); overall accuracy in percent. It reports none for what is missing.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 # (architecture, mode) to overall accuracy; "all" is the sum rule over the three modes.
@@ -32,17 +33,24 @@ BANDS = {
 }
 
 
-def accuracy(role: str, parameters: dict[str, Any], members: int) -> str:
+def accuracy(
+    role: str, parameters: dict[str, Any], parts: Sequence[tuple[str, dict[str, Any]]] = ()
+) -> str:
     """The thesis's overall accuracy for the like of one of our classifiers, or a dash.
 
     Args:
         role: "teacher", "sumrule", "student", or another, which has none.
         parameters: of its record.
-        members: ensembles joined, for the sum rule.
+        parts: stage and parameters of what it was made from; those of the sum rule are compared
+            when they are teachers of one architecture, one for each of the three modes.
     """
     architecture, mode = str(parameters.get("architecture")), str(parameters.get("mode"))
     if role == "teacher":
         return TEACHERS.get((architecture, mode), "–")
-    if role == "sumrule" and members == 3:
-        return TEACHERS.get((architecture, "all"), "–")
+    if role == "sumrule":
+        modes = sorted(str(part.get("mode")) for _, part in parts)
+        kinds = {(stage, str(part.get("architecture"))) for stage, part in parts}
+        stage, name = kinds.pop() if len(kinds) == 1 else ("", "")
+        whole = stage == "teacher" and modes == ["rand", "randrgb", "sar"]
+        return TEACHERS.get((name, "all"), "–") if whole else "–"
     return STUDENTS.get(architecture, "–") if role == "student" else "–"

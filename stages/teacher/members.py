@@ -48,7 +48,7 @@ def cards(train: Path, settings: Settings, numbers: range) -> list[model.Card]:
                     settings.size, settings.interpolation, source.classes,
                 )
             )  # fmt: skip
-    networks.build(settings.architecture, 3, len(found[0].classes), settings.weights)
+    networks.check(settings.architecture, len(found[0].classes), settings.size, settings.weights)
     return found
 
 

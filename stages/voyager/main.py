@@ -36,10 +36,10 @@ def run(
         name: of the network in the SDK and of its folder there: a to z, 0 to 9, hyphens.
         calibration: pictures for quantisation, all classes in turn, 200 to 2000.
         per_class_val: test pictures of each class, 0 for all rows.
-        seed: of the choice of both.
+        seed: of the choice of both, 0 or more.
         threads: processors for the read-back, 0 for all; changes time, not results.
     """
-    _refuse(name, calibration, per_class_val, threads)
+    _refuse(name, calibration, per_class_val, seed, threads)
     card = _card(src)
     with patches.read(train, "label") as known, patches.read(test, "label") as source:
         _same_classes(src, card, known, source)
@@ -60,7 +60,7 @@ def run(
     _tell(content, describe.commands(name, calibrated))
 
 
-def _refuse(name: str, calibration: int, per_class_val: int, threads: int) -> None:
+def _refuse(name: str, calibration: int, per_class_val: int, seed: int, threads: int) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         raise StageError(f"--name: expected a to z, 0 to 9 and hyphens, found {name!r}")
     if not 200 <= calibration <= 2000:
@@ -68,7 +68,7 @@ def _refuse(name: str, calibration: int, per_class_val: int, threads: int) -> No
             f"--calibration: expected 200 to 2000, found {calibration}: the SDK's deploy.py asks "
             "for --num-cal-images 200 by default, takes at most 2000, and stops with fewer pictures"
         )
-    for flag, value in (("per_class_val", per_class_val), ("threads", threads)):
+    for flag, value in (("per_class_val", per_class_val), ("seed", seed), ("threads", threads)):
         if value < 0:
             raise StageError(f"--{flag}: expected 0 or more, found {value}")
 

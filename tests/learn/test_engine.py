@@ -152,6 +152,15 @@ def test_logits_are_in_row_order_and_plain() -> None:
     np.testing.assert_allclose(few, said[[599, 0]], atol=1e-6)
 
 
+def test_logits_are_never_rounded_by_cudnn() -> None:
+    rows, seen, before = split(4), [], torch.backends.cudnn.allow_tf32
+    net = network(0.5)
+    net.register_forward_hook(lambda *_: seen.append(torch.backends.cudnn.allow_tf32))
+    engine.logits(net, view(rows), rows, recipe())
+    assert seen == [False]
+    assert torch.backends.cudnn.allow_tf32 == before
+
+
 def test_cuda_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(StageError, match="--device: cuda asked for, but no CUDA device answers"):

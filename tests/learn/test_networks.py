@@ -111,3 +111,9 @@ def test_a_tensor_is_no_state_dict(tmp_path: Path) -> None:
     torch.save(torch.zeros(3), tmp_path / "a.pth")
     with pytest.raises(StageError, match="does not fit: missing or other shape"):
         networks.build("test_resnet", 3, 17, tmp_path / "a.pth")
+
+
+def test_a_size_the_network_cannot_take_is_refused_before_data_is_read() -> None:
+    networks.check("test_resnet", 5, 32, None)
+    with pytest.raises(StageError, match="cannot take --size=48"):
+        networks.check("vit_tiny_patch16_224", 5, 48, None)

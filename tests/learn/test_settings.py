@@ -66,12 +66,18 @@ def test_members_of_shards() -> None:
         ("lr", float("nan"), "--lr: expected at least 0.0, found nan"),
         ("clip", -1.0, "--clip: expected at least 0.0, found -1.0"),
         ("device", "gpu", "--device: expected auto, cpu or cuda, found 'gpu'"),
+        ("seed", -1, "--seed: expected at least 0, found -1"),
         ("precision", "fp16", "--precision: expected 32-true, bf16-mixed, 16-mixed, found 'fp16'"),
     ],
 )
 def test_settings_refused(flag: str, value: object, message: str) -> None:
     with pytest.raises(StageError, match=message):
         settings.check(dataclasses.replace(recipe(), **{flag: value}), 224, "bilinear")
+
+
+def test_half_precision_on_a_cpu_is_refused_not_replaced() -> None:
+    with pytest.raises(StageError, match="--precision=16-mixed: needs a CUDA device"):
+        settings.check(recipe(precision="16-mixed", device="cpu"), 224, "bilinear")
 
 
 def test_sizes_refused() -> None:

@@ -78,6 +78,13 @@ def test_not_a_number_is_refused_by_row(tmp_path: Path) -> None:
         load(path, ("B3",))
 
 
+def test_patches_that_are_not_square_are_refused(tmp_path: Path) -> None:
+    arrays = pixels(5)
+    path = write_raw(tmp_path / "a.h5", {**arrays, "sen2": arrays["sen2"][:, :20]})
+    with pytest.raises(StageError, match="sen2: expected square patches, found 20 × 32"):
+        load(path, ("B3",))
+
+
 def test_missing_band_is_refused(prepared: Path) -> None:
     with pytest.raises(StageError, match="no band 'B9', found"):
         load(prepared, ("B9",))

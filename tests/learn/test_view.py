@@ -130,7 +130,9 @@ def test_plain_view_is_what_numpy_prepares(
     np.testing.assert_allclose(seen, expected, atol=2e-5 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize(("source", "target"), [(32, 224), (64, 224), (96, 224), (28, 100)])
+@pytest.mark.parametrize(
+    ("source", "target"), [(32, 224), (64, 224), (96, 224), (28, 100), (32, 82)]
+)
 def test_nearest_takes_the_same_pixels_as_numpy(source: int, target: int) -> None:
     ramp = torch.arange(source, dtype=torch.float32)[None, None].expand(1, source, source)[None]
     found = torch.nn.functional.interpolate(ramp, target, mode="nearest")[0, 0, 0]

@@ -198,3 +198,15 @@ def test_refusal_removes_drafts_beside_the_unfinished_product(tmp_path: Path) ->
     with pytest.raises(StageError, match="no"):
         making.produce(run, {"dst": tmp_path / "out"})
     assert [path.name for path in tmp_path.iterdir()] == ["out.partially"]
+
+
+def test_threads_and_jobs_are_not_part_of_the_plan(tmp_path: Path) -> None:
+    def run(*, dst: Path, jobs: int = 0, threads: int = 0, rows: int = 1) -> None:
+        dst.write_text(str(rows * (jobs > 0) * (threads > 0)))
+
+    dst = tmp_path / "out.txt"
+    making.produce(run, {"dst": dst, "jobs": 1, "threads": 2, "rows": 3})
+    making.produce(run, {"dst": dst, "jobs": 4, "threads": 5, "rows": 3})  # up to date
+    found = record.load(dst)
+    assert found is not None
+    assert found["plan"]["parameters"] == {"rows": 3}

@@ -31,6 +31,21 @@ def test_cards_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "model.json").read_text())["mode"] == "rand"
 
 
+def test_stop_while_writing_leaves_no_half_description(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        model.save(tmp_path, [CARD])
+    assert not (tmp_path / "model.json").exists()
+    monkeypatch.undo()
+    model.save(tmp_path, [CARD])
+    assert [path.name for path in tmp_path.iterdir()] == ["model.json"]
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"members": 3}', '{"members": [{"file": "a"}]}'])
 def test_refuses_broken_descriptions(tmp_path: Path, text: str) -> None:
     (tmp_path / "model.json").write_text(text)

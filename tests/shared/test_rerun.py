@@ -89,7 +89,7 @@ def test_flags_are_what_was_given() -> None:
     parameters = {"scale": 2, "name": None, "fast": False, "modes": ["a", "b"], "empty": []}
     plan = {"stage": "s", "parameters": parameters, "inputs": {"src": "1" * 64, "table": None}}
     flags = rerun.flags(plan, {"1" * 64: Path("x.h5")})
-    assert flags == ["--scale=2", "--fast=false", "--modes=a,b", "--empty=", "--src=x.h5"]
+    assert flags == ["--scale=2", "--fast=false", "--modes=a,b", "--empty=()", "--src=x.h5"]
     with pytest.raises(StageError, match="input --src is not there"):
         rerun.flags(plan, {})
 

@@ -144,6 +144,15 @@ def test_like_refuses_labels_that_are_not_one_hot(tmp_path: Path) -> None:
             sink.put(slice(9, 12), sen2=ARRAYS["sen2"][9:12])
 
 
+def test_like_refuses_cities_by_name(tmp_path: Path) -> None:
+    raw = write_raw(tmp_path / "a.h5", {**ARRAYS, "city": np.array([b"Berlin"] * ROWS)})
+    with (
+        patches.read(raw, "sen2") as source,
+        pytest.raises(StageError, match=r"a.h5: city: expected numbers, found \|S6"),
+    ):
+        patches.Writer(tmp_path / "b.h5", ROWS, like=source, sen2=FIELDS["sen2"])
+
+
 def put(path: Path, names: Sequence[str], **wrong: np.ndarray) -> None:
     with patches.Writer(path, ROWS, **FIELDS) as sink:
         for rows in sink.todo(ROWS):

@@ -101,6 +101,17 @@ def test_graph_that_does_not_fit(changes: dict[str, object], message: str) -> No
         graph.fit(small(**changes), CARD, Path("x"))
 
 
+def test_opset_that_does_not_convert_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("no adapter for Foo\nand more")
+
+    monkeypatch.setattr(graph.version_converter, "convert_version", fails)
+    with pytest.raises(
+        StageError, match=r"x: opset 14 does not convert to 17: no adapter for Foo$"
+    ):
+        graph.fit(small(opset=14), CARD, Path("x"))
+
+
 def test_second_input_is_refused() -> None:
     network = small()
     network.graph.input.append(helper.make_tensor_value_info("tda", TensorProto.FLOAT, ["N", 5]))
@@ -274,6 +285,7 @@ def spoil(student: Path, how: str) -> None:
         ("classes", "", "expected the network's 17 classes"),
         ("card", "", "expected a model folder"),
         ("", "--batch=0", "--batch: expected 1 or more, found 0"),
+        ("", "--seed=-1", "--seed: expected 0 or more, found -1"),
         ("", "--sed=1", "--sed: no such flag; did you mean --seed?"),
     ],
 )

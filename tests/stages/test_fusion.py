@@ -76,6 +76,11 @@ def test_densenet_gets_the_wider_head() -> None:
     assert [m.out_features for m in network.head if hasattr(m, "out_features")] == [256, 17]
 
 
+def test_backbone_with_a_layer_before_its_head() -> None:
+    network = Fusion("mobilenetv3_small_100", 3, 17, None).eval()
+    assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 17)
+
+
 def test_statistics_by_hand_and_zscore_inside() -> None:
     values = torch.tensor([[1.0, 5.0], [3.0, 5.0]], dtype=torch.float16)
     known = features.statistics(values)

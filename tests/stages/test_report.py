@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from shared import cli, lcz, patches, record, scores
-from stages.report import classifiers, confusions, found, pictures, restored
+from stages.report import classifiers, confusions, found, pictures, published, restored
 from stages.report import main as stage
 from tests.conftest import pixels, write_raw
 
@@ -166,6 +166,16 @@ def test_interval_by_hand() -> None:
     low, high = classifiers.interval(0.5, 100)
     assert (round(low, 4), round(high, 4)) == (0.4038, 0.5962)
     assert classifiers.interval(1.0, 50)[1] == pytest.approx(1)
+
+
+def test_published_sum_rule_is_that_of_the_three_modes() -> None:
+    parts = [("teacher", {"architecture": "resnet18", "mode": m}) for m in ("sar", "rand")]
+    whole = [*parts, ("teacher", {"architecture": "resnet18", "mode": "randrgb"})]
+    assert published.accuracy("sumrule", {}, whole) == "73.22"
+    assert published.accuracy("sumrule", {}, parts) == "–"
+    assert published.accuracy("sumrule", {}, [("fusion", part) for _, part in whole]) == "–"
+    mixed = [*parts, ("teacher", {"architecture": "densenet201", "mode": "randrgb"})]
+    assert published.accuracy("sumrule", {}, mixed) == "–"
 
 
 def test_natural_order() -> None:

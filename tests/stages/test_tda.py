@@ -250,7 +250,7 @@ def children(pid: int) -> list[int]:
         (["--grid={src}"], "expected dataset 'grid', found"),
         (["--grid={grid}", "--sigma=0.7"], "expected a grid with sigma 0.7, found 0.5"),
         (["--grid={grid}", "--bins=9"], "expected a grid with bins 9, found 8"),
-        (["--grid={grid}", "--essential=false"], "a grid with essential False, found True"),
+        (["--grid={grid}", "--essential=true"], "a grid with essential True, found False"),
         (["--grid={grid}", "--modality=sen1"], "expected a grid with modality sen1, found sen2"),
     ],
 )
