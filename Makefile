@@ -153,7 +153,12 @@ help: ## these lines, and where things would run and go now
 	@echo; echo "stages: $(STAGES)"
 	@echo "now: SOURCE=$(SOURCE) D=$(D) RUNNER=$(RUNNER)"
 
-all: $(PRODUCTS:%=%.run.json) ## the whole pipeline for SOURCE, ending in the bundle and the report
+.PHONY: products
+products: $(PRODUCTS:%=%.run.json)
+
+all: ## the whole pipeline for SOURCE, ending in the bundle and the report
+	@if $(MAKE) --no-print-directory -q products 2>/dev/null; then echo "up to date, nothing to do"; \
+		else $(MAKE) --no-print-directory products; fi
 	@echo "bundle: $(D)/voyager/resnet18"; echo "report: $(D)/report.html"
 
 demo: ## the whole pipeline on procedural scenes made on the spot, in minutes
