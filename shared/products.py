@@ -70,7 +70,10 @@ def loose(root: Path, known: dict[Path, Record]) -> list[Path]:
     """Files and folders without a record of their own, such as single files of a folder product."""
     taken = {parent for path in known for parent in (*path.parents, path)}
     aside = (RECORD, TICKET, ".partial", RERUN)
-    paths = [path for path in sorted(root.rglob("*")) if not path.name.endswith(aside)]
+    paths = [
+        path for path in sorted(root.rglob("*"))
+        if not any(part.endswith(aside) for part in path.relative_to(root).parts)
+    ]  # fmt: skip
     left = [path for path in paths if path not in taken]
     return sorted(left, key=lambda path: (path.is_dir(), ORDER.get(path.suffix, 9)))
 

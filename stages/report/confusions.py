@@ -4,10 +4,10 @@ import csv
 from pathlib import Path
 from typing import Any
 
+from shared import model
 from shared.errors import StageError
 from stages.report import datasets, pictures
 from stages.report.classifiers import Classifier
-from stages.report.found import read_json
 
 
 def recalls(classifiers: list[Classifier]) -> list[dict[str, Any]]:
@@ -35,14 +35,14 @@ def detail(classifier: Classifier) -> dict[str, Any]:
     """Members, curves and confusions of one classifier."""
     folder, metrics = classifier.folder, classifier.metrics
     assert folder is not None
-    cards = read_json(folder / "model.json")["members"] if (folder / "model.json").is_file() else []
+    cards = model.load(folder) if (folder / model.NAME).is_file() else []
     alone = metrics.get("member_accuracy") or {}
     return {
         "role": classifier.role,
         "name": classifier.name,
         "metrics": {k: v for k, v in metrics.items() if isinstance(v, float)},
         "members": [
-            {"name": Path(c["file"]).stem, "bands": c["bands"], "accuracy": alone.get(c["file"])}
+            {"name": Path(c.file).stem, "bands": c.bands, "accuracy": alone.get(c.file)}
             for c in cards
         ],
         "parts": metrics.get("members") or [],

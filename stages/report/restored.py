@@ -18,11 +18,12 @@ LARGEST = 100_000_000  # bytes of JSON that a weights file may begin with
 
 
 def pairs(products: list[Product]) -> list[tuple[Product, Product]]:
-    """Each super-resolved patch file with its source; one split of each variant is enough."""
+    """Each super-resolved file with its source: one split of each variant, no shards."""
     found: dict[str, tuple[Product, Product]] = {}
     for product in products:
         before = source_of(product, products) if product.kind == "patches" else None
-        if before and product.stage.startswith("sr-"):
+        whole = product.parameters.get("shard", "1/1") == "1/1"
+        if before and whole and product.stage.startswith("sr-"):
             found.setdefault(str(product.path.parent), (before, product))
     return list(found.values())
 
