@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from shared import record
@@ -50,8 +50,20 @@ def folders(dst: Path) -> Iterator[None]:
         raise
 
 
+def seen(dst: Path) -> list[record.Extent]:
+    """Large inputs that an earlier run at this product read, finished or not."""
+    try:
+        ticket = json.loads(_ticket(dst).read_text())
+    except (OSError, ValueError):
+        ticket = record.load(dst)
+    found = ticket.get("large_inputs") if isinstance(ticket, dict) else None
+    return [entry for entry in found or [] if entry.keys() >= {"sha256", "bytes", "modified_ns"}]
+
+
 @contextlib.contextmanager
-def held(dst: Path, plan: record.Plan) -> Iterator[bool]:
+def held(
+    dst: Path, plan: record.Plan, large_inputs: Sequence[record.Extent] = ()
+) -> Iterator[bool]:
     """Hold the unfinished product for this plan; whether an earlier run left some of it.
 
     Raises:
@@ -65,7 +77,7 @@ def held(dst: Path, plan: record.Plan) -> Iterator[bool]:
             say(f"{partial}: going on")
         else:
             os.ftruncate(file, 0)
-            os.write(file, json.dumps(plan).encode())
+            os.write(file, json.dumps({**plan, "large_inputs": [*large_inputs]}).encode())
         yield earlier
     finally:
         if not partial.exists():
@@ -96,6 +108,7 @@ def _same_work(partial: Path, ticket: bytes, plan: record.Plan) -> None:
     """StageError when the unfinished product is not this plan's, or nobody knows whose."""
     try:
         earlier = dict(json.loads(ticket))
+        earlier.pop("large_inputs", None)
     except (ValueError, TypeError):
         raise StageError(
             f"{partial}: unfinished work of an unknown plan; remove it first"

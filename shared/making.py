@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from shared import arguments, claim, record, signals
+from shared import arguments, circumstances, claim, record, signals
 from shared.errors import StageError, refusal
 from shared.progress import say
 
@@ -31,23 +31,24 @@ def produce(run: Callable[..., None], values: dict[str, Any]) -> Path:
     dst: Path = values["dst"]
     inputs, parameters = _split(run, values)
     _check_place(dst, inputs)
-    plan = record.plan(arguments.stage_name(run), parameters, inputs)
+    seen = claim.seen(dst)
+    plan = record.plan(arguments.stage_name(run), parameters, inputs, seen)
     if _made(dst, plan):
         return dst
-    with claim.folders(dst), claim.held(dst, plan) as earlier:
+    with claim.folders(dst), claim.held(dst, plan, seen) as earlier:
         if not _made(dst, plan):  # by a run that ended while this one hashed
-            _make(run, values, plan, earlier)
+            _make(run, values, {"plan": plan, "large_inputs": seen}, earlier)
     return dst
 
 
 def _make(
-    run: Callable[..., None], values: dict[str, Any], plan: record.Plan, earlier: bool
+    run: Callable[..., None], values: dict[str, Any], known: dict[str, Any], earlier: bool
 ) -> None:
     dst, partial, start = values["dst"], claim.unfinished(values["dst"]), time.monotonic()
     try:
         with _stdout_to_stderr(), signals.heeded():
             run(**{**values, "dst": partial})
-        _publish(dst, partial, plan, time.monotonic() - start)
+        _publish(dst, partial, known, time.monotonic() - start)
     except Exception as error:
         if not earlier and (isinstance(error, StageError) or refusal(error)):
             claim.discard(dst)
@@ -127,12 +128,12 @@ def _stdout_to_stderr() -> Iterator[None]:
         os.close(stdout)
 
 
-def _publish(dst: Path, partial: Path, plan: record.Plan, seconds: float) -> None:
+def _publish(dst: Path, partial: Path, known: dict[str, Any], seconds: float) -> None:
     """Record first, then the rename: a record without product is harmless, the reverse a riddle."""
     if not partial.exists():
         raise RuntimeError(f"{partial}: the stage returned without writing it")
-    content = {"plan": plan, "output": record.measure(partial)}
-    record.save(dst, content | record.circumstances(seconds, record.device()))
+    content = {**known, "output": record.measure(partial)}
+    record.save(dst, content | circumstances.gather(seconds, circumstances.device()))
     try:
         partial.rename(dst)
     except OSError:

@@ -1,20 +1,14 @@
 """`PRODUCT.run.json`: what was run on what, with what result. The plan in it is the identity."""
 
 import contextlib
-import functools
 import hashlib
-import importlib.metadata
 import json
-import os
-import platform
-import resource
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 Plan = dict[str, Any]
+Extent = dict[str, Any]  # "sha256", "bytes", "modified_ns", as `measure` gives them
 LARGE = 2**30  # bytes from which hashing shows its progress
 MEASURED = ("latency.json",)  # holds times, which no two runs share: not part of the content
 
@@ -34,12 +28,24 @@ def load(product: Path) -> dict[str, Any] | None:
     return record if whole else None
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of an input; its record lends it while size and time say it is still that product."""
+def digest(path: Path, seen: list[Extent] | None = None) -> str:
+    """SHA-256 of an input; its record lends it while size and time say it is still that product.
+
+    Args:
+        path: file or folder.
+        seen: large inputs that an earlier run read, which are not read again; this one is added.
+    """
     record = load(path)
     if record and fresh(path, record):
         return str(record["output"]["sha256"])
-    return measure(path)["sha256"]
+    size, newest = _extent(_files(path))
+    for known in seen or []:
+        if (known["bytes"], known["modified_ns"]) == (size, newest):
+            return str(known["sha256"])
+    found = measure(path)
+    if seen is not None and size >= LARGE:
+        seen.append(found)
+    return str(found["sha256"])
 
 
 def fresh(path: Path, record: dict[str, Any]) -> bool:
@@ -49,7 +55,7 @@ def fresh(path: Path, record: dict[str, Any]) -> bool:
     return size == output["bytes"] and newest == output.get("modified_ns")
 
 
-def measure(path: Path) -> dict[str, Any]:
+def measure(path: Path) -> Extent:
     """Content and extent of a file, or of a folder by the names and digests in it.
 
     Returns:
@@ -100,18 +106,26 @@ def _bar(size: int, name: str) -> Iterator[Callable[[int], object]]:
         yield progress.update
 
 
-def plan(stage: str, parameters: dict[str, Any], inputs: dict[str, Any]) -> Plan:
+def plan(
+    stage: str,
+    parameters: dict[str, Any],
+    inputs: dict[str, Any],
+    seen: list[Extent] | None = None,
+) -> Plan:
     """The identity of a product: stage, plain parameters, and the digest of every input.
 
     Args:
         stage: hyphenated stage name.
         parameters: everything but paths.
         inputs: parameter name to Path, tuple of Path, or None when an optional one is not given.
+        seen: large inputs already read, see `digest`.
     """
     hashes: dict[str, Any] = {}
     for name, value in inputs.items():
         several = isinstance(value, tuple)
-        hashes[name] = [digest(path) for path in value] if several else value and digest(value)
+        hashes[name] = (
+            [digest(path, seen) for path in value] if several else value and digest(value, seen)
+        )
     return {"stage": stage, "parameters": json.loads(json.dumps(parameters)), "inputs": hashes}
 
 
@@ -127,50 +141,6 @@ def differences(old: Plan, new: Plan) -> str:
     if old.get("stage") != new["stage"]:
         clauses.insert(0, f"made by stage {old.get('stage')}")
     return "; ".join(clauses)
-
-
-def circumstances(seconds: float, device: str) -> dict[str, Any]:
-    """Where and with what a product was made; recorded, never compared."""
-    return {
-        "seconds": round(seconds, 3),
-        "device": device,
-        "revision": _revision(),
-        "image": os.environ.get("STAGE_IMAGE", ""),
-        "python": platform.python_version(),
-        "packages": _packages(),
-        "host": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-    }
-
-
-def device() -> str:
-    """ "cuda: NAME" when this process computed on a GPU, else "cpu"; never imports torch itself."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
-        return f"cuda: {torch.cuda.get_device_name()}"
-    return "cpu"
-
-
-def _packages() -> dict[str, str]:
-    """Every installed package and its version, by name; the first on the path is the one in use."""
-    found: dict[str, str] = {}
-    for distribution in importlib.metadata.distributions():
-        if name := distribution.metadata["Name"]:
-            found.setdefault(name, distribution.version)
-    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
-
-
-@functools.cache
-def _revision() -> str:
-    if "STAGE_REVISION" in os.environ:
-        return os.environ["STAGE_REVISION"]
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    try:
-        return subprocess.run(
-            [*git, "--abbrev=40"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 def save(product: Path, content: dict[str, Any]) -> None:

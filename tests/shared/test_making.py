@@ -210,3 +210,34 @@ def test_threads_and_jobs_are_not_part_of_the_plan(tmp_path: Path) -> None:
     found = record.load(dst)
     assert found is not None
     assert found["plan"]["parameters"] == {"rows": 3}
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_large_inputs_are_read_once_for_their_digest(
+    values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+    measure = record.measure
+
+    def count(path: Path) -> record.Extent:
+        read.append(path)
+        return measure(path)
+
+    monkeypatch.setattr(record, "LARGE", 1)
+    monkeypatch.setattr(record, "measure", count)
+    monkeypatch.setattr(toy, "misbehave", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        make(values)
+    monkeypatch.undo()
+    monkeypatch.setattr(record, "LARGE", 1)
+    monkeypatch.setattr(record, "measure", count)
+    dst = make(values)  # goes on
+    make(values)  # up to date
+    assert read.count(values["src"]) == 1
+    assert json.loads(record.beside(dst).read_text())["large_inputs"][0]["bytes"] > 0
+    values["src"].write_text("other")
+    with pytest.raises(StageError, match="src: other content"):
+        make(values)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared import record
+from shared import circumstances, record
 
 
 def recorded(path: Path) -> Path:
@@ -98,7 +98,7 @@ def test_differences_name_parameters_inputs_and_stage() -> None:
 
 
 def test_circumstances_name_versions_and_machine() -> None:
-    found = record.circumstances(1.23456, "cpu")
+    found = circumstances.gather(1.23456, "cpu")
     assert found["seconds"] == 1.235
     assert found["packages"].keys() >= {"numpy", "h5py", "fire", "tqdm"}
     assert found["peak_memory_bytes"] > 10**6
@@ -107,9 +107,9 @@ def test_circumstances_name_versions_and_machine() -> None:
 
 def test_revision_of_the_image_comes_from_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAGE_REVISION", "abc")
-    record._revision.cache_clear()
-    assert record.circumstances(0, "cpu")["revision"] == "abc"
-    record._revision.cache_clear()
+    circumstances._revision.cache_clear()
+    assert circumstances.gather(0, "cpu")["revision"] == "abc"
+    circumstances._revision.cache_clear()
 
 
 def test_failed_save_leaves_the_old_record(product: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
-from shared import cli, lcz, patches, record, scores
+from shared import circumstances, cli, lcz, patches, record, scores
 from stages.report import classifiers, confusions, found, pictures, published, restored
 from stages.report import main as stage
 from tests.conftest import pixels, write_raw
@@ -25,7 +25,7 @@ def recorded(product: Path, stage_: str, parameters: dict | None = None, **input
     """Write the record that a stage would leave."""
     plan = record.plan(stage_, parameters or {}, inputs)
     content = {"plan": plan, "output": record.measure(product)}
-    record.save(product, content | record.circumstances(1.5, "cpu"))
+    record.save(product, content | circumstances.gather(1.5, "cpu"))
     return product
 
 

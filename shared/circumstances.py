@@ -1,0 +1,55 @@
+"""Where and with what a product was made: the part of a record that is never compared."""
+
+import functools
+import importlib.metadata
+import os
+import platform
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def gather(seconds: float, device: str) -> dict[str, Any]:
+    """Where and with what a product was made; recorded, never compared."""
+    return {
+        "seconds": round(seconds, 3),
+        "device": device,
+        "revision": _revision(),
+        "image": os.environ.get("STAGE_IMAGE", ""),
+        "python": platform.python_version(),
+        "packages": _packages(),
+        "host": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+
+
+def device() -> str:
+    """ "cuda: NAME" when this process computed on a GPU, else "cpu"; never imports torch itself."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        return f"cuda: {torch.cuda.get_device_name()}"
+    return "cpu"
+
+
+def _packages() -> dict[str, str]:
+    """Every installed package and its version, by name; the first on the path is the one in use."""
+    found: dict[str, str] = {}
+    for distribution in importlib.metadata.distributions():
+        if name := distribution.metadata["Name"]:
+            found.setdefault(name, distribution.version)
+    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
+
+
+@functools.cache
+def _revision() -> str:
+    if "STAGE_REVISION" in os.environ:
+        return os.environ["STAGE_REVISION"]
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(
+            [*git, "--abbrev=40"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
