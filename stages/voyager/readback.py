@@ -30,9 +30,8 @@ def preprocess(pictures: NDArray[np.uint8], bundle: Bundle) -> NDArray[np.float3
     resize = steps["resize"]
     width, height = resize["width"], resize["height"]
     if resize["half_pixel_centers"]:
-        rows = model.weights(pictures.shape[1], height, resize["interpolation"])
-        columns = model.weights(pictures.shape[2], width, resize["interpolation"])
-        planes = rows @ np.moveaxis(pictures, -1, 1).astype(np.float32) @ columns.T
+        images = np.moveaxis(pictures, -1, 1).astype(np.float32)
+        planes = model.resize(images, height, width, resize["interpolation"])
     else:
         method = Image.Resampling[resize["interpolation"].upper()]
         enlarged = [Image.fromarray(p).resize((width, height), method) for p in pictures]

@@ -111,17 +111,19 @@ def test_networks_eat_normalised_nchw() -> None:
 
 
 def test_bilinear_resize_by_hand() -> None:
-    expected = [[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]]
-    np.testing.assert_allclose(model.weights(2, 4, "bilinear"), expected)
-    np.testing.assert_allclose(
-        model.weights(4, 2, "bilinear"), [[0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]]
+    row = np.float32([[8, 16]])
+    np.testing.assert_array_equal(model.resize(row, 1, 4, "bilinear"), [[8, 10, 14, 16]])
+    np.testing.assert_array_equal(model.resize(row.T, 4, 1, "bilinear"), [[8], [10], [14], [16]])
+    np.testing.assert_array_equal(model.resize(row, 2, 4, "nearest"), [[8, 8, 16, 16]] * 2)
+    np.testing.assert_array_equal(
+        model.resize(np.float32([[1, 3, 5, 9]]), 1, 2, "bilinear"), [[2, 7]]
     )
-    np.testing.assert_allclose(model.weights(2, 4, "nearest") @ [1, 2], [1, 1, 2, 2])
 
 
 @pytest.mark.parametrize("target", [1, 31, 32, 64, 224])
 def test_resize_keeps_constants_and_ramps(target: int) -> None:
-    matrix = model.weights(32, target, "bilinear")
-    np.testing.assert_allclose(matrix.sum(1), 1, rtol=1e-6)
+    flat = model.resize(np.full((1, 32), 7, np.float32), 1, target, "bilinear")
+    np.testing.assert_allclose(flat, 7, rtol=1e-6)
+    ramp = model.resize(np.arange(32, dtype=np.float32)[None], 1, target, "bilinear")
     centres = (np.arange(target) + 0.5) * 32 / target - 0.5
-    np.testing.assert_allclose(matrix @ np.arange(32.0), centres.clip(0, 31), atol=1e-5)
+    np.testing.assert_allclose(ramp[0], centres.clip(0, 31), atol=1e-5)
