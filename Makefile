@@ -4,7 +4,6 @@
 # the records, so that it works alike for files and folders; the stage itself decides by content.
 
 .DEFAULT_GOAL := help
-.DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
 SHELL := /bin/bash -euo pipefail
 
@@ -36,10 +35,12 @@ $(error RUNNER: expected docker or local, found $(RUNNER))
 endif
 
 # $(call product,STAGE,PATH,INPUT PRODUCTS,FLAGS): a rule, its place in `make STAGE`, a forced run
-# when the product itself was taken away.
+# when the product itself was taken away. Records are precious: make would delete one that is just
+# written when it is interrupted, and a product without its record is refused.
 define product
 PRODUCTS += $(2)
 PRODUCTS-$(1) += $(2)
+.PRECIOUS: $(2).run.json
 $(if $(wildcard $(2)),,.PHONY: $(2).run.json)
 $(2).run.json: $(addsuffix .run.json,$(3)) | $(call ready,$(1)) $(D)
 	@echo "== $(1) -> $(2)" >&2

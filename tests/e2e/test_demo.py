@@ -63,6 +63,20 @@ def test_second_make_does_nothing() -> None:
     assert "report.html" in done.stdout
 
 
+def test_make_never_deletes_a_record() -> None:
+    done = subprocess.run(
+        ["make", "-pn", "SOURCE=tiny", "RUNNER=local", f"D={HOME}/none", "products"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    lines = done.stdout.splitlines()
+    kept = {word for line in lines if line.startswith(".PRECIOUS:") for word in line.split()[1:]}
+    targets = {line.split(":")[0] for line in lines if line.startswith(f"{HOME}/none/")}
+    records = {target for target in targets if target.endswith(".run.json")}
+    assert len(records) == 20
+    assert records <= kept
+    assert not any(line.startswith(".DELETE_ON_ERROR") for line in lines)
+
+
 def test_a_product_taken_away_is_made_again_alone(local: Path) -> None:
     before = plans(local)
     shutil.rmtree(local / "sumrule" / "teacher-resnet18")
