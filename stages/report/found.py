@@ -13,7 +13,10 @@ from shared import patches, record
 from shared.errors import StageError
 
 IMAGES = ("sen2", "rgb", "sen1")
-FOLDERS = {"readback.json": "bundle", "report.json": "export", "metrics.json": "classifier"}
+FOLDERS = {
+    "readback.json": "bundle", "report.json": "export", "panel.png": "comparison",
+    "metrics.json": "classifier",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Product:
     Attributes:
         path: file or folder.
         name: path below what all products have in common.
-        kind: patches, features, weights, classifier, export or bundle.
+        kind: patches, features, weights, comparison, classifier, export or bundle.
         made: its record; empty when it has none.
     """
 

@@ -7,7 +7,7 @@ import jinja2
 
 from shared import record
 from shared.progress import bar
-from stages.report import classifiers, confusions, datasets, edge, restored, topology
+from stages.report import classifiers, comparison, confusions, datasets, edge, restored, topology
 from stages.report.found import Product, collect, source_of
 
 HERE = Path(__file__).parent
@@ -51,6 +51,8 @@ def sections(products: list[Product], each: int) -> dict[str, Any]:
             "overview": lines,
             "data": [told(datasets.describe(product, each)) for product in plain],
             "sr": [told(restored.describe(*pair)) for pair in sr],
+            "comparisons": [comparison.describe(p) for p in kinds.get("comparison", [])],
+            "figures": comparison.FIGURES,
             "weights": [restored.weights(product) for product in kinds.get("weights", [])],
             "tda": [told(topology.describe(product, products)) for product in variants],
             "recalls": confusions.recalls(found),

@@ -23,7 +23,9 @@ def pairs(products: list[Product]) -> list[tuple[Product, Product]]:
     for product in products:
         before = source_of(product, products) if product.kind == "patches" else None
         whole = product.parameters.get("shard", "1/1") == "1/1"
-        if before and whole and product.stage.startswith("sr-"):
+        degraded = before is not None and before.stage == "sr-degrade"  # for the comparison only
+        shown = product.stage.startswith("sr-") and product.stage != "sr-degrade"
+        if before and whole and shown and not degraded:
             found.setdefault(str(product.path.parent), (before, product))
     return list(found.values())
 

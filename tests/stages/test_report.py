@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from shared import circumstances, cli, lcz, patches, record, scores
-from stages.report import classifiers, confusions, found, pictures, published, restored
+from shared.errors import StageError
+from stages.report import classifiers, comparison, confusions, found, pictures, published, restored
 from stages.report import main as stage
 from tests.conftest import pixels, write_raw
 
@@ -66,6 +67,16 @@ def features(src: Path, dst: Path, bins: int = 4) -> Path:
     return dst
 
 
+def compared(folder: Path) -> Path:
+    """What sr-eval leaves, with one method under Wald's protocol."""
+    folder.mkdir()
+    figures = {"psnr": 37.53, "ssim": 0.9587, "rmse": 0.0133, "angle": None}
+    ways = {"wald": {"x2": {"edsr": {"all": figures, "B2": {}}}}}
+    (folder / "metrics.json").write_text(json.dumps({"rows": 34, **ways}))
+    (folder / "panel.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    return folder
+
+
 def edge(root: Path) -> list[Path]:
     """An export and a bundle."""
     export = root / "export" / "resnet18"
@@ -105,7 +116,7 @@ def everything(prepared: Path, tmp_path: Path) -> list[Path]:
     classifier(student / "baseline", 3)
     joined = classifier(tmp_path / "sumrule" / "teacher-resnet18", 4, members=[])
     return [
-        prepared, weights, sr, tda,
+        prepared, weights, sr, tda, recorded(compared(tmp_path / "sr-eval"), "sr-eval"),
         recorded(student, "distill", {"architecture": "resnet18", "seed": 9}),
         recorded(teacher, "teacher", plan),
         recorded(joined, "sumrule", {}, src=teacher),
@@ -203,7 +214,17 @@ def test_everything(everything: list[Path], tmp_path: Path) -> None:
         "INT8",
         "PNG bundle",
     ]
-    for expected in ("71.23", "68.45 / 63.84", "33.21 dB", "9.25", "61.25", "11.271", "7", "9"):
+    for expected in (
+        "71.23",
+        "68.45 / 63.84",
+        "33.21 dB",
+        "37.53",
+        "9.25",
+        "61.25",
+        "11.271",
+        "7",
+        "9",
+    ):
         assert expected in text, expected
     for section in ("data", "sr", "tda", "classifiers", "edge", "records"):
         assert f'<section id="{section}">' in html
@@ -231,6 +252,21 @@ def test_raw_files_and_files_without_labels(lcz42: Path, tmp_path: Path) -> None
     text = Balanced(command(tmp_path / "report" / "index.html", lcz42, bare)).text
     assert "01 Compact High Rise" in text
     assert any(line.startswith("9 patches") for line in text)
+
+
+def test_what_was_enlarged_from_a_degraded_copy_is_only_compared(
+    prepared: Path, tmp_path: Path
+) -> None:
+    low = recorded(enlarged(prepared, tmp_path / "low" / "testing.h5", 1), "sr-degrade")
+    sr = recorded(enlarged(low, tmp_path / "sr-edsr" / "wald.h5"), "sr-edsr", src=low)
+    assert restored.pairs(found.collect((prepared, low, sr))) == []
+
+
+def test_a_comparison_without_figures_is_refused(tmp_path: Path) -> None:
+    folder = compared(tmp_path / "sr-eval")
+    (folder / "metrics.json").write_text('{"wald": {"x2": {"edsr": 1}}}')
+    with pytest.raises(StageError, match=r"metrics\.json: expected figures as sr-eval"):
+        comparison.describe(found.Product(folder, "sr-eval", "comparison"))
 
 
 def test_raw_files_are_not_shown_twice(lcz42: Path, prepared: Path, tmp_path: Path) -> None:
