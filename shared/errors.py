@@ -9,6 +9,10 @@ class StageError(Exception):
     """The caller's mistake: shown as one line ``error: where: expected, found``; exit code 2."""
 
 
+class Unfinished(StageError):
+    """Nobody's mistake, such as a broken connection: what is done is kept, a later run goes on."""
+
+
 # What the operating system says when the caller's volume, paths or rights are at fault.
 VOLUME = {
     errno.ENOSPC,

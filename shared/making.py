@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from shared import arguments, circumstances, claim, record, signals
-from shared.errors import StageError, refusal
+from shared.errors import StageError, Unfinished, refusal
 from shared.progress import say
 
 # Parameters by which a run takes more or less time and nothing else: not part of its plan.
-RESOURCES = {"threads", "jobs"}
+# Where a listed file is taken from (mirror) is no part of it either: the list says what it must be.
+RESOURCES = {"threads", "jobs", "mirror"}
 
 
 def produce(run: Callable[..., None], values: dict[str, Any]) -> Path:
@@ -50,7 +51,8 @@ def _make(
             run(**{**values, "dst": partial})
         _publish(dst, partial, known, time.monotonic() - start)
     except Exception as error:
-        if not earlier and (isinstance(error, StageError) or refusal(error)):
+        mistake = isinstance(error, StageError) and not isinstance(error, Unfinished)
+        if not earlier and (mistake or refusal(error)):
             claim.discard(dst)
         raise
 

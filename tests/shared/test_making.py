@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared import claim, making, record
-from shared.errors import StageError, refusal
+from shared.errors import StageError, Unfinished, refusal
 from tests.shared import toy
 
 
@@ -137,6 +137,29 @@ def test_refusal_after_a_stop_keeps_the_earlier_work(values: dict[str, Any]) -> 
         make(values, mode="refuse")
     assert partial.read_text() == "abc"
     assert ticket.exists()
+
+
+def test_how_fast_and_from_where_is_no_part_of_the_plan(tmp_path: Path) -> None:
+    def run(*, dst: Path, jobs: int = 1, mirror: str = "") -> None:
+        dst.write_text(f"{jobs} {mirror}")
+
+    dst = making.produce(run, {"dst": tmp_path / "out", "jobs": 1, "mirror": ""})
+    making.produce(run, {"dst": dst, "jobs": 2, "mirror": "elsewhere"})
+    assert dst.read_text() == "1 "
+
+
+def test_what_broke_off_is_kept_and_gone_on_with(tmp_path: Path) -> None:
+    def run(*, dst: Path) -> None:
+        if not dst.exists():
+            dst.write_text("half")
+            raise Unfinished("no connection")
+        dst.write_text(dst.read_text() + " and half")
+
+    dst = tmp_path / "out"
+    with pytest.raises(StageError, match="no connection"):
+        making.produce(run, {"dst": dst})
+    assert claim.unfinished(dst).read_text() == "half"
+    assert making.produce(run, {"dst": dst}).read_text() == "half and half"
 
 
 def test_refusal_removes_the_folders_made_for_it(values: dict[str, Any], tmp_path: Path) -> None:

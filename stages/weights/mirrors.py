@@ -1,0 +1,70 @@
+"""Where a published file is taken from: its authors' place, another server, a folder."""
+
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+from shared import progress
+from shared.errors import StageError
+from stages.weights.begun import forget
+from stages.weights.listing import PAGE, Published
+
+BLOCK = 2**20
+SHOWN = 5  # names in a message
+
+
+def place(entry: Published, mirror: str) -> Path | str:
+    """The file in a folder, or the address to fetch it from.
+
+    Args:
+        entry: a listed file.
+        mirror: "" for its authors' place, a folder, file://… or http(s)://….
+
+    Raises:
+        StageError: no such folder, the file is not in it, another kind of address, or none at all.
+    """
+    if not mirror:
+        if entry.url.startswith(PAGE):
+            page = entry.url.removeprefix(PAGE)
+            raise StageError(
+                f"{entry.name}: its authors have it on a page only: fetch it from {page} into a "
+                "folder and give that as --mirror"
+            )
+        return entry.url
+    parts = urlsplit(mirror)
+    if parts.scheme in ("http", "https"):
+        return f"{mirror.rstrip('/')}/{quote(entry.name)}"
+    if "://" in mirror and (parts.scheme != "file" or parts.netloc not in ("", "localhost")):
+        raise StageError(f"--mirror: expected a folder, file:///… or http(s)://…, found {mirror!r}")
+    return _in_folder(Path(unquote(parts.path) if "://" in mirror else mirror), entry.name)
+
+
+def _in_folder(folder: Path, name: str) -> Path:
+    if not folder.exists():
+        raise StageError(f"--mirror: no such file or folder: {folder}")
+    if not folder.is_dir():
+        raise StageError(f"--mirror: {folder}: expected a folder, found a file")
+    if not (folder / name).is_file():
+        found = sorted(path.name for path in folder.iterdir())
+        more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        raise StageError(f"--mirror: {folder}: expected {name}, found {found[:SHOWN]}{more}")
+    return folder / name
+
+
+def copy(source: Path, target: Path, size: int | None) -> None:
+    """Copy a file, from its first byte, whatever an earlier run left.
+
+    Raises:
+        StageError: not of this size in bytes, where one is given.
+    """
+    found = source.stat().st_size
+    if size not in (None, found):
+        raise StageError(f"{source}: expected {size} bytes, found {found}")
+    forget(target)
+    with (
+        source.open("rb") as given,
+        target.open("wb") as file,
+        progress.bar(found, target.stem, unit="B") as bar,
+    ):
+        while block := given.read(BLOCK):
+            file.write(block)
+            bar.update(len(block))

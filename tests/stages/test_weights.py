@@ -1,0 +1,451 @@
+"""weights: lists, mirrors, downloads that go on, what is refused and what is kept."""
+
+import hashlib
+import http.server
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shared import cli, making, record
+from shared.errors import StageError
+from stages.weights import listing, transfer
+from stages.weights import main as stage
+
+NAME = "net_x2.pth"
+CONTENT = np.random.default_rng(0).bytes(1_000_003)
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Serves CONTENT under NAME, as well or as badly as its fields say."""
+
+    content = CONTENT
+    ranges = True
+    etag = '"one"'
+    kind = "application/octet-stream"
+    length = True
+    shift = 0  # bytes by which a range begins too late
+    says = True  # whether an answer from the middle says where it begins
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.breaks: list[int] = []  # bytes after which the next answers break off
+        self.states: list[int] = []  # status of the next answers, 0 for the file
+        self.asked: list[str | None] = []  # Range of every request
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    server: Server
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        server, wanted = self.server, self.headers.get("Range")
+        server.asked.append(wanted)
+        state = server.states.pop(0) if server.states else 0
+        if state or not self.path.endswith("/" + NAME):
+            self.send_error(state or 404)
+            return
+        fresh = self.headers.get("If-Range") in (None, server.etag)
+        start = int(wanted[6:-1]) if wanted and server.ranges and fresh else 0
+        total = len(server.content)
+        if start >= total:
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{total}")
+            self.end_headers()
+            return
+        start += server.shift if start else 0
+        self.send_response(206 if start else 200)
+        if start and server.says:
+            self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
+        if server.length:
+            self.send_header("Content-Length", str(total - start))
+        self.send_header("Content-Type", server.kind)
+        if server.etag:
+            self.send_header("ETag", server.etag)
+        self.end_headers()
+        stop = server.breaks.pop(0) if server.breaks else total
+        self.wfile.write(server.content[start : start + stop])
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr(transfer, "WAITS", (0.0, 0.0))
+    monkeypatch.setattr(transfer, "BLOCK", 1000)
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(autouse=True)
+def lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only list there is, of one file, which says all of it."""
+    path = tmp_path / "stages" / "sr_net" / "weights.txt"
+    path.parent.mkdir(parents=True)
+    write(path)
+    monkeypatch.setattr(listing.published, "__defaults__", (tmp_path / "stages",))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    return path
+
+
+def write(path: Path, size: object = len(CONTENT), sha256: str = DIGEST, name: str = NAME) -> None:
+    path.write_text(
+        f"# name and so on\n\n{name} 2 {size} {sha256} MIT https://example.org/{name}\n"
+    )
+
+
+def command(dst: Path, mirror: object, name: str = NAME) -> bytes:
+    """Run the stage as its container does; the bytes of its product."""
+    cli.main(stage.run, [f"--name={name}", f"--dst={dst}", f"--mirror={mirror}"])
+    return dst.read_bytes()
+
+
+def refused(dst: Path, mirror: object, capsys: pytest.CaptureFixture[str], name: str = NAME) -> str:
+    """The one line of a refused run."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="2"):
+        command(dst, mirror, name)
+    return [line for line in capsys.readouterr().err.splitlines() if line][-1]
+
+
+def folder(tmp_path: Path, content: bytes = CONTENT) -> Path:
+    place = tmp_path / "a mirror"
+    place.mkdir(exist_ok=True)
+    (place / NAME).write_bytes(content)
+    return place
+
+
+# --- lists ----------------------------------------------------------------------------------------
+def test_lists_of_the_repository_are_whole() -> None:
+    methods = ("vdsr", "edsr", "esrgan", "swinir", "bsrnet", "realesrgan")
+    scales = {"vdsr": 3, "edsr": 4}
+    lists = {path.parent.name: listing.parse(path) for path in listing.STAGES.glob("*/weights.txt")}
+    assert lists.keys() == {f"sr_{method}" for method in methods}
+    for method in methods:
+        found = {scale for entry in lists[f"sr_{method}"] for scale in entry.scales}
+        assert found >= {4 if method == "realesrgan" else 2, scales.get(method, 2)}
+    known = listing.published(listing.STAGES)
+    assert len(known) == len({entry.url for entry in known.values()})
+    for entry in known.values():
+        assert entry.url.endswith("/" + entry.name) or entry.url.startswith(listing.PAGE)
+        assert len(entry.sha256) in (0, 8, 64)
+        tail = re.search(
+            r"-([0-9a-f]{8})\.pth?$", entry.name
+        )  # hub names end in the digest's start
+        assert tail is None or entry.sha256.startswith(tail[1])
+
+
+def test_facts_that_are_known_from_elsewhere() -> None:
+    known = listing.published(listing.STAGES)
+    assert known["RealESRGAN_x4plus.pth"].size == 67_040_989
+    assert known["RealESRGAN_x4plus.pth"].sha256.startswith("4fa0d38905f75ac0")
+    assert known["RealESRGAN_x2plus.pth"].sha256.startswith("49fafd45f8fd7aa8")
+    assert known["001_classicalSR_DF2K_s64w8_SwinIR-M_x2.pth"].size == 67_277_475
+    assert known["002_lightweightSR_DIV2K_s64w8_SwinIR-S_x2.pth"].size == 17_147_989
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("a.pth 2 3 unknown MIT", "line 1: expected 6 words .*, found 5"),
+        ("../a.pth 2 3 unknown MIT https://x/a.pth", "line 1: file: expected .*found '../a.pth'"),
+        ("a.pth 2 3 abc MIT https://x/a.pth", "sha256: expected"),
+        ("a.pth 2 3 unknown MIT http://x/a.pth", "url: expected"),
+    ],
+)
+def test_refuses_a_wrong_line(tmp_path: Path, line: str, message: str) -> None:
+    (tmp_path / "weights.txt").write_text(line)
+    with pytest.raises(StageError, match=message):
+        listing.parse(tmp_path / "weights.txt")
+
+
+def test_two_lists_agree_on_a_file_or_are_refused(lists: Path) -> None:
+    other = lists.parents[1] / "sr_other" / "weights.txt"
+    other.parent.mkdir()
+    write(other)
+    assert list(listing.published()) == [NAME]
+    write(other, size=1)
+    with pytest.raises(StageError, match="another list says otherwise"):
+        listing.published()
+
+
+def test_unknown_name_tells_the_known_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = refused(tmp_path / "out" / "x.pth", "", capsys, name="x.pth")
+    assert line == f"error: --name: expected one of {NAME}, found 'x.pth'"
+    assert not (tmp_path / "out").exists()
+
+
+# --- mirrors --------------------------------------------------------------------------------------
+def test_mirror_is_a_folder_a_file_url_or_a_server(server: Server, tmp_path: Path) -> None:
+    place = folder(tmp_path)
+    mirrors = (place, place.as_uri(), server.url, f"{server.url}/below/")
+    for number, mirror in enumerate(mirrors):
+        dst = tmp_path / str(number) / NAME
+        assert command(dst, mirror) == CONTENT
+        made = record.load(dst)
+        assert made is not None
+        assert made["plan"]["parameters"] == {"name": NAME}
+        assert made["output"]["sha256"] == DIGEST
+        assert {path.name for path in dst.parent.iterdir()} == {NAME, f"{NAME}.run.json"}
+    assert server.asked == [None, None]
+
+
+def test_the_mirror_is_no_part_of_the_plan(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(tmp_path / NAME, folder(tmp_path))
+    command(tmp_path / NAME, server.url)
+    assert "up to date" in capsys.readouterr().err
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    ("mirror", "message"),
+    [
+        ("no/such", "--mirror: no such file or folder: no/such"),
+        (__file__, "expected a folder, found a file"),
+        ("ftp://host/a", "--mirror: expected a folder, file:///… or http(s)://…, found 'ftp:"),
+        ("file://host/a", "--mirror: expected a folder, file:///… or http(s)://…, found 'file:"),
+        ("{empty}", "expected net_x2.pth, found []"),
+    ],
+)
+def test_refuses_a_mirror(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], mirror: str, message: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    dst = tmp_path / "out" / NAME
+    assert message in refused(dst, mirror.format(empty=tmp_path / "empty"), capsys)
+    assert not dst.parent.exists()
+
+
+def test_file_behind_a_page_comes_from_a_mirror(
+    lists: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = f"{NAME} 2,3 unknown {DIGEST} MIT page:https://example.org/a"
+    lists.write_text(text)
+    line = refused(tmp_path / "out" / NAME, "", capsys)
+    assert "fetch it from https://example.org/a into a folder" in line
+    assert command(tmp_path / "out" / NAME, folder(tmp_path)) == CONTENT
+    entry = listing.entry(NAME)
+    assert entry.scales == (2, 3)
+    assert entry.line(9, DIGEST).split() == text.replace("unknown", "9").split()
+
+
+# --- downloads that go on -------------------------------------------------------------------------
+@pytest.mark.parametrize("ranges", [True, False])
+@pytest.mark.parametrize("size", [len(CONTENT), "unknown"])
+def test_broken_connection_ends_in_identical_bytes(
+    lists: Path, server: Server, tmp_path: Path, ranges: bool, size: object
+) -> None:
+    write(lists, size=size)
+    server.breaks, server.ranges = [300_000, 200_000], ranges
+    assert command(tmp_path / NAME, server.url) == CONTENT
+    went_on = ["bytes=300000-", "bytes=500000-" if ranges else "bytes=200000-"]
+    assert server.asked == [None, *went_on]
+
+
+def test_goes_on_after_giving_up(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dst = tmp_path / "out" / NAME
+    server.breaks, server.states = [300_000], [0, 503, 503]
+    line = refused(dst, server.url, capsys)
+    assert "HTTP 503" in line
+    assert "the same command goes on from here" in line
+    assert dst.with_name(NAME + ".partial").read_bytes() == CONTENT[:300_000]
+    server.asked.clear()
+    assert command(dst, server.url) == CONTENT
+    assert server.asked == ["bytes=300000-"]
+    assert {path.name for path in dst.parent.iterdir()} == {NAME, f"{NAME}.run.json"}
+
+
+def test_goes_on_after_a_kill(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt(143)
+
+    server.breaks = [300_000]
+    with monkeypatch.context() as patch:
+        patch.setattr(transfer.time, "sleep", stop)
+        with pytest.raises(SystemExit, match="143"):
+            command(tmp_path / NAME, server.url)
+    assert command(tmp_path / NAME, server.url) == CONTENT
+    assert server.asked == [None, "bytes=300000-"]
+
+
+def test_starts_anew_when_the_content_changed_meanwhile(server: Server, tmp_path: Path) -> None:
+    partial = tmp_path / "partial"
+    partial.write_bytes(b"other" * 1000)
+    partial.with_name("partial.etag").write_text('"another"')
+    transfer.fetch(f"{server.url}/{NAME}", partial, None)
+    assert partial.read_bytes() == CONTENT
+    assert server.asked == ["bytes=5000-"]
+
+
+def test_whole_file_of_unknown_size_is_not_fetched_again(server: Server, tmp_path: Path) -> None:
+    partial = tmp_path / "partial"
+    partial.write_bytes(CONTENT)
+    transfer.fetch(f"{server.url}/{NAME}", partial, None)
+    transfer.fetch(f"{server.url}/{NAME}", partial, len(CONTENT))
+    assert partial.read_bytes() == CONTENT
+    assert server.asked == [f"bytes={len(CONTENT)}-"]
+
+
+@pytest.mark.parametrize(("shift", "says"), [(7, True), (0, False)])
+def test_server_that_goes_on_elsewhere_begins_anew(
+    server: Server, tmp_path: Path, shift: int, says: bool
+) -> None:
+    server.shift, server.says, partial = shift, says, tmp_path / "partial"
+    partial.write_bytes(CONTENT[:1000])
+    transfer.fetch(f"{server.url}/{NAME}", partial, len(CONTENT))
+    assert partial.read_bytes() == CONTENT
+    assert server.asked == ["bytes=1000-", None]
+
+
+def test_too_long_a_partial_begins_anew(server: Server, tmp_path: Path) -> None:
+    partial = tmp_path / "partial"
+    partial.write_bytes(CONTENT + b"more")
+    transfer.fetch(f"{server.url}/{NAME}", partial, len(CONTENT))
+    assert partial.read_bytes() == CONTENT
+
+
+def test_answer_without_a_length(server: Server, tmp_path: Path) -> None:
+    server.length = False
+    assert command(tmp_path / NAME, server.url) == CONTENT
+
+
+# --- what is refused ------------------------------------------------------------------------------
+@pytest.mark.parametrize("served", [True, False])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (CONTENT[:-1] + b"x", f"SHA-256: expected {DIGEST}, found "),
+        (CONTENT + b"x", "expected 1000003 bytes, found 1000004"),
+        (CONTENT[:-1], "expected 1000003 bytes, found 1000002"),
+    ],
+)
+def test_refuses_another_file_and_leaves_nothing(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    served: bool, content: bytes, message: str,
+) -> None:  # fmt: skip
+    server.content = content
+    dst = tmp_path / "out" / NAME
+    assert message in refused(dst, server.url if served else folder(tmp_path, content), capsys)
+    assert not dst.parent.exists()
+
+
+def test_refused_after_going_on_is_removed_too(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else the next run would go on with a wrong beginning for ever."""
+    dst, server.breaks = tmp_path / "out" / NAME, [300_000]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transfer, "WAITS", ())
+        refused(dst, server.url, capsys)
+    partial = dst.with_name(NAME + ".partial")
+    partial.write_bytes(b"x" + partial.read_bytes()[1:])
+    assert "SHA-256: expected" in refused(dst, server.url, capsys)
+    assert list(dst.parent.iterdir()) == []
+    assert command(dst, server.url) == CONTENT
+
+
+def test_good_file_is_kept_whatever_is_offered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = tmp_path / NAME
+    command(good, folder(tmp_path))
+    before = good.stat()
+    corrupted = folder(tmp_path, b"x" + CONTENT[1:])
+    assert command(good, corrupted) == CONTENT  # up to date
+    assert "SHA-256" in refused(tmp_path / "other.pth", corrupted, capsys)
+    assert good.read_bytes() == CONTENT
+    assert (good.stat().st_ino, good.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_refuses_a_place_without_the_file(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.states = [404]
+    line = refused(tmp_path / "out" / NAME, server.url, capsys)
+    assert line == f"error: {server.url}/{NAME}: expected a file, found HTTP 404 Not Found"
+    server.kind = "text/html; charset=utf-8"
+    assert "found a web page" in refused(tmp_path / "out" / NAME, server.url, capsys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_network_is_one_line_and_nothing_is_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "WAITS", ())
+    line = refused(tmp_path / "out" / NAME, "http://127.0.0.1:1", capsys)
+    assert line.startswith(f"error: http://127.0.0.1:1/{NAME}: no connection (")
+    assert "onnection refused" in line
+    assert "object at" not in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_untrusted_certificate_is_said_to_be_one(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A server that does not speak TLS at all fails in the same place."""
+    url = server.url.replace("http:", "https:")
+    line = refused(tmp_path / "out" / NAME, url, capsys)
+    assert "SSL_CERT_FILE" in line
+    assert not (tmp_path / "out").exists()
+
+
+# --- digests that nobody published ----------------------------------------------------------------
+@pytest.mark.parametrize("known", ["unknown", DIGEST[:8]])
+def test_unknown_digest_is_told_and_holds_from_then_on(
+    lists: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], known: str
+) -> None:
+    write(lists, "unknown", known)
+    dst = tmp_path / NAME
+    command(dst, folder(tmp_path))
+    said = capsys.readouterr().err
+    line = f"{NAME}  2  {len(CONTENT)}  {DIGEST}  MIT  https://example.org/{NAME}"
+    assert "trusted on first use" in said
+    assert line in said.splitlines()
+    lists.write_text(line + "\n")  # as it is told, it is a good line
+    assert listing.entry(NAME).sha256 == DIGEST
+    write(lists, "unknown", known)
+    dst.unlink()  # the record stays
+    command(dst, folder(tmp_path))
+    assert "first use" not in capsys.readouterr().err
+    dst.unlink()
+    other = refused(dst, folder(tmp_path, b"x" + CONTENT[1:]), capsys)
+    assert f"expected {known if known in DIGEST else DIGEST}" in other
+    assert (known in DIGEST) or f"remove {record.beside(dst)}" in other
+    assert not dst.exists()
+
+
+def test_first_digits_are_checked(
+    lists: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(lists, "unknown", "00000000")
+    assert "SHA-256: expected 00000000, found" in refused(tmp_path / NAME, folder(tmp_path), capsys)
+
+
+def test_record_of_another_file_says_nothing(lists: Path, tmp_path: Path) -> None:
+    write(lists, "unknown", "unknown")
+    dst = tmp_path / NAME
+    making.produce(stage.run, {"dst": dst, "name": NAME, "mirror": str(folder(tmp_path))})
+    text = record.beside(dst).read_text()
+    record.beside(dst).write_text(text.replace(f'"name": "{NAME}"', '"name": "z.pth"'))
+    dst.unlink()
+    assert command(dst, folder(tmp_path, b"another")) == b"another"
