@@ -1,16 +1,12 @@
 """Super-resolution of Sentinel-2 patches with SwinIR, published weights or one's own."""
 
-import dataclasses
+from functools import partial
 from pathlib import Path
 
-from shared import cli, lcz, patches
-from shared.errors import StageError
+from shared import cli
+from shared.sr import options, passage
 
-CHOICES = {
-    "channel": ("first", "mean", "luma"),
-    "device": ("auto", "cpu", "cuda"),
-    "precision": ("float32", "bfloat16"),
-}
+WINDOW = 8  # pixels a side: of the published networks
 
 
 def run(
@@ -35,34 +31,20 @@ def run(
         channel: which output of a three-channel network is the band: "first", "mean" or "luma".
         batch: patches read, enlarged and written together.
         device: "auto", "cpu" or "cuda".
-        precision: "float32", or "bfloat16" for the large products.
+        precision: "float32"; "bfloat16", or on a GPU "float16", for the large products.
         shard: "i/n" does the i-th of n equal runs of rows; merge joins them.
     """
-    given = {"channel": channel, "device": device, "precision": precision}
-    for name, value in given.items():
-        if value not in CHOICES[name]:
-            raise StageError(f"--{name}: expected one of {CHOICES[name]}, found {value!r}")
-    if batch < 1:
-        raise StageError(f"--batch: expected at least 1, found {batch}")
-    with patches.read(src, "sen2") as source:
-        total, height, width, bands = source["sen2"].shape
-        layout = dataclasses.replace(source["sen2"].layout or lcz.SEN2, per_unit=lcz.SEN2.per_unit)
-        field = patches.Field((height * scale, width * scale, bands), "uint16", layout)
+    options.check(scale=scale, batch=batch, device=device, precision=precision, channel=channel)
 
+    def load() -> passage.Enlarge:
+        from shared.sr import forward
         from stages.sr_swinir import network
 
-        where = network.place(device)
-        model = network.load(weights, scale).to(where)
-        if min(height, width) < model.window_size:
-            raise StageError(f"{src}: sen2: expected at least {model.window_size} pixels a side, "
-                             f"found {height} x {width}")  # fmt: skip
-        with patches.Writer(dst, total, shard, like=source, sen2=field) as sink:
-            for rows in sink.todo(batch):
-                large = network.upsample(
-                    model, source["sen2"][rows], channel=channel, device=where,
-                    bfloat16=precision == "bfloat16",
-                )  # fmt: skip
-                sink.put(rows, sen2=large.clip(layout.low, layout.high))
+        place = forward.place(device, precision)
+        model = forward.ready(network.load(weights, scale, channel), place)
+        return partial(forward.singly, model, device=place, precision=precision)
+
+    passage.through(src, dst, load, scale=scale, batch=batch, shard=shard, side=WINDOW)
 
 
 if __name__ == "__main__":

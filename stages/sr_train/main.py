@@ -4,6 +4,8 @@ from pathlib import Path
 
 from shared import cli, patches
 from shared.errors import StageError
+from shared.sr import options
+from stages.sr_train import methods
 
 PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
@@ -13,11 +15,9 @@ def check(**given: float | str) -> None:
     for name in ("steps", "batch", "lr"):
         if float(given[name]) <= 0:
             raise StageError(f"--{name}: expected more than 0, found {given[name]}")
-    for name in ("rows", "seed"):
+    for name in ("width", "rows", "seed", "heads", "window", "adversarial"):
         if float(given[name]) < 0:
             raise StageError(f"--{name}: expected 0 or more, found {given[name]}")
-    if not 2 <= float(given["scale"]) <= 4:
-        raise StageError(f"--scale: expected 2 to 4, found {given['scale']}")
     if given["precision"] not in PRECISIONS:
         expected = " or ".join(PRECISIONS)
         raise StageError(f"--precision: expected {expected}, found {given['precision']!r}")
@@ -27,16 +27,17 @@ def run(
     *,
     src: Path,
     dst: Path,
-    architecture: str = "swinir",
+    method: str = "swinir",
     scale: int = 2,
-    width: int = 60,
-    depth: tuple[int, ...] = (6, 6, 6, 6),
-    heads: int = 6,
-    window: int = 8,
-    upsampler: str = "pixelshuffledirect",
+    width: int = 0,
+    depth: tuple[int, ...] = (),
+    heads: int = 0,
+    window: int = 0,
+    upsampler: str = "",
     steps: int = 100_000,
     batch: int = 512,
     lr: float = 2e-4,
+    adversarial: float = 0.0,
     rows: int = 20_000,
     precision: str = "float32",
     device: str = "auto",
@@ -47,46 +48,55 @@ def run(
     Args:
         src: patch file with sen2 (N, H, W, C).
         dst: weights to write, safetensors, keys as in the published files.
-        architecture: "swinir".
-        scale: factor on height and width, 2 to 4.
-        width: features of every block, a multiple of heads (SwinIR-S 60, SwinIR-M 180).
-        depth: blocks of each group.
-        heads: attention heads.
-        window: pixels per side of an attention window.
-        upsampler: "pixelshuffledirect" (SwinIR-S) or "pixelshuffle" (SwinIR-M).
+        method: "vdsr", "edsr", "esrgan", "swinir", "bsrnet" or "realesrgan".
+        scale: factor on height and width that the network undoes.
+        width: features of a layer; 0 is the published size (64; SwinIR-S 60, SwinIR-M 180).
+        depth: middle layers of vdsr, residual blocks of edsr (16), esrgan, bsrnet and realesrgan,
+            blocks of each group of swinir; none given is the published size.
+        heads: attention heads of swinir; 0 is 6.
+        window: pixels per side of an attention window of swinir; 0 is 8.
+        upsampler: of swinir, "pixelshuffledirect" (SwinIR-S) or "pixelshuffle" (SwinIR-M).
         steps: batches to learn from.
-        batch: single bands of single patches in a batch.
+        batch: single bands of single patches in a batch; for esrgan, three bands together.
         lr: highest learning rate of Adam.
+        adversarial: weight of the adversarial loss beside L1, for esrgan and realesrgan; 0 is none.
         rows: patches to read, spread evenly over the file; 0 reads all.
         precision: "float32", or "bfloat16" for mixed precision.
         device: "auto", "cpu" or "cuda".
         seed: of the first weights and of the batches.
     """
     check(
-        steps=steps, batch=batch, lr=lr, rows=rows, seed=seed, scale=scale, precision=precision
+        steps=steps, batch=batch, lr=lr, width=width, rows=rows, seed=seed, heads=heads,
+        window=window, adversarial=adversarial, precision=precision,
     )  # fmt: skip
+    way = methods.known(method, scale, adversarial)
+    given = methods.Size(width, depth, heads, window, upsampler)
+    size = methods.sizes(method, given)
+    options.check(scale=scale, batch=batch, device=device, precision=precision, scales=way.scales)
 
     import torch
 
-    from stages.sr_train import networks, pairs, quality, training, weights
+    from shared.sr import forward
+    from stages.sr_train import adversary, bundles, keeper, networks, pairs, quality, weights
 
     if weights.finished(dst):
         return
-    place = weights.device(device)
-    torch.manual_seed(seed)
-    network = networks.build(
-        architecture, scale=scale, width=width, depth=depth, heads=heads, window=window,
-        upsampler=upsampler,
-    )  # fmt: skip
+    place = forward.place(device)
     with patches.read(src, "sen2") as source:
-        bands = pairs.bands(source, scale * window)
-        known, held = pairs.load(source, bands, scale, rows)
-    trainee = training.Trainee(network, known, steps=steps, batch=batch, lr=lr, seed=seed)
-    training.fit(trainee, dst, place, PRECISIONS[precision])
-    worth = quality.measure(network, held, bands, place)
-    count = {"learned": len(known.low) // len(bands), "held_out": len(held.low) // len(bands)}
-    how = {"architecture": architecture, "scale": scale, "steps": steps, "seed": seed}
-    weights.save(dst, network, {**how, "patches": count, **worth})
+        names = pairs.names(source, scale * (size.window or 8))
+        gather = bundles.gather(way.channels, names)
+        known, held = pairs.load(source, names, scale, rows, gather)
+    torch.manual_seed(seed)
+    network = networks.build(method, scale, size)
+    trainee = adversary.trainee(
+        network, known, adversarial, steps=steps, batch=batch, lr=lr, seed=seed
+    )
+    keeper.fit(trainee, dst, place, PRECISIONS[precision])
+    worth = quality.measure(bundles.restorer(network, way.channels, names, place), held, names)
+    count = {"learned": len(known.low) // len(gather(held.low[:1])), "held_out": len(held.low)}
+    facts = {"method": method, "scale": scale, **size.facts(), "steps": steps, "seed": seed,
+             "adversarial": adversarial, "patches": count, **worth}  # fmt: skip
+    weights.save(dst, weights.spelled(method, scale, size.depth, network), facts)
 
 
 if __name__ == "__main__":

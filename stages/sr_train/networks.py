@@ -2,78 +2,75 @@
 
 import warnings
 
-import torch
 from spandrel.architectures.SwinIR import SwinIR
 from torch import nn
 
-from shared.errors import StageError
+from shared.sr import edsr, rrdb, vdsr
+from stages.sr_train import starts
+from stages.sr_train.methods import METHODS, Size
 
 warnings.filterwarnings("ignore", "torch.meshgrid")  # spandrel calls it in the old way
-UPSAMPLERS = ("pixelshuffle", "pixelshuffledirect")
 
 
-def build(
-    architecture: str,
-    *,
-    scale: int,
-    width: int,
-    depth: tuple[int, ...],
-    heads: int,
-    window: int,
-    upsampler: str,
-) -> nn.Module:
-    """An untrained network of one band in and out; its random numbers come from torch's generator.
+def build(method: str, scale: int, size: Size) -> nn.Module:
+    """An untrained network that starts near interpolation; its random numbers are torch's.
 
-    Raises:
-        StageError: no such architecture, numbers that do not go together.
+    Args:
+        method: one of METHODS.
+        scale: factor on height and width.
+        size: complete, from `methods.sizes`.
+
+    Returns:
+        (M, K, h, w) to (M, K, h * scale, w * scale), K the channels of the method.
     """
-    if architecture != "swinir":
-        raise StageError(f"--architecture: expected swinir, found {architecture!r}")
-    if upsampler not in UPSAMPLERS:
-        raise StageError(f"--upsampler: expected one of {UPSAMPLERS}, found {upsampler!r}")
-    if heads < 1 or width < 1 or width % heads:
-        raise StageError(f"--width: expected a multiple of --heads {heads}, found {width}")
-    if window < 2 or not depth or min(depth) < 1:
-        raise StageError(f"--window, --depth: expected at least 2 and 1, found {window}, {depth}")
-    network = SwinIR(
-        img_size=64, in_chans=1, embed_dim=width, depths=list(depth),
-        num_heads=[heads] * len(depth), window_size=window, mlp_ratio=2.0,
-        drop_path_rate=0.0, upscale=scale, upsampler=upsampler,
-    )  # fmt: skip
-    _interpolate(network)
+    if method == "vdsr":
+        return _vdsr(scale, size)
+    if method == "edsr":
+        return _edsr(scale, size)
+    if method == "swinir":
+        return _swinir(scale, size)
+    return _rrdb(scale, size, METHODS[method].channels)
+
+
+def _vdsr(scale: int, size: Size) -> nn.Module:
+    """Starts as bicubic interpolation."""
+    network = vdsr.VDSR(size.width, size.depth[0], scale)
+    starts.silent(network.output)
     return network
 
 
-@torch.no_grad()
-def _interpolate(network: SwinIR) -> None:
-    """Start as bilinear interpolation plus a little noise: a short training need not learn that.
-
-    The first of the features carries the image through all convolutions outside the blocks.
-    """
-    _carry(network.conv_first)
-    network.conv_after_body.weight.zero_()
-    network.conv_after_body.bias.zero_()
-    if network.upsampler == "pixelshuffle":
-        _carry(network.conv_before_upsample[0])
-        _carry(network.conv_last, noise=0.1)
-    steps = list(network.upsample)
-    for convolution, shuffle in zip(steps[::2], steps[1::2], strict=True):
-        kernels = bilinear(shuffle.upscale_factor)
-        convolution.weight *= 0.1
-        convolution.bias.zero_()
-        convolution.weight[: len(kernels)] *= 0.1
-        convolution.weight[: len(kernels), 0] = kernels
+def _edsr(scale: int, size: Size) -> nn.Module:
+    network = edsr.EDSR(scale, size.width, size.depth[0], channels=1)
+    starts.carry(network.head[0])
+    starts.silent(network.body[-1])
+    starts.shuffles(network.tail[0])
+    starts.carry(network.tail[1], noise=0.1)
+    return network
 
 
-def _carry(convolution: nn.Conv2d, noise: float = 1.0) -> None:
-    convolution.weight *= noise
-    convolution.weight[0] = 0
-    convolution.weight[0, 0, 1, 1] = 1
-    convolution.bias.zero_()
+def _swinir(scale: int, size: Size) -> nn.Module:
+    network = SwinIR(
+        img_size=64, in_chans=1, embed_dim=size.width, depths=list(size.depth),
+        num_heads=[size.heads] * len(size.depth), window_size=size.window, mlp_ratio=2.0,
+        drop_path_rate=0.0, upscale=scale, upsampler=size.upsampler,
+    )  # fmt: skip
+    starts.carry(network.conv_first)
+    starts.silent(network.conv_after_body)
+    if size.upsampler == "pixelshuffle":
+        starts.carry(network.conv_before_upsample[0])
+        starts.carry(network.conv_last, noise=0.1)
+    starts.shuffles(network.upsample)
+    return network
 
 
-def bilinear(factor: int) -> torch.Tensor:
-    """(factor ** 2, 3, 3) bilinear kernels, one for each place of a pixel shuffle."""
-    offset = (torch.arange(factor) + 0.5) / factor - 0.5
-    taps = torch.stack([(-offset).clamp(min=0), 1 - offset.abs(), offset.clamp(min=0)], 1)
-    return torch.einsum("iy,jx->ijyx", taps, taps).reshape(-1, 3, 3)
+def _rrdb(scale: int, size: Size, channels: int) -> nn.Module:
+    network = rrdb.build(scale, size.width, size.depth[0], size.width // 2, channels)
+    first, body, *rest = network.model
+    enlarging = [layer for layer in rest if isinstance(layer, nn.Conv2d)]
+    starts.carry(first, channels)
+    starts.silent(body.sub[-1])
+    for convolution in enlarging[:-2]:
+        starts.doubled(convolution, channels)
+    starts.carry(enlarging[-2], channels)
+    starts.carry(enlarging[-1], channels, noise=0.1)
+    return network

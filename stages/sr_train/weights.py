@@ -1,6 +1,7 @@
 """The product: parameters under their published names, and what is known about them."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as pack
 from torch import nn
 
-from shared.errors import StageError
+from shared.sr.spelling import Spelling
 
 FACTS = "sr-train"  # one entry only: the order of several in the file is random
+Tensors = dict[str, torch.Tensor]
 
 
-def save(path: Path, network: nn.Module, facts: dict[str, Any]) -> None:
-    """Write all parameters and buffers of a network, and the facts as JSON in the metadata."""
-    tensors = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
+def save(path: Path, tensors: Tensors, facts: dict[str, Any]) -> None:
+    """Write parameters and buffers, and the facts as JSON in the metadata."""
+    plain = {name: value.cpu().contiguous() for name, value in tensors.items()}
     draft = path.with_name(path.name + ".draft")
-    draft.write_bytes(pack(tensors, {FACTS: json.dumps(facts)}))
+    draft.write_bytes(pack(plain, {FACTS: json.dumps(facts)}))
     draft.replace(path)
 
 
@@ -31,11 +33,13 @@ def finished(path: Path) -> bool:
         return False
 
 
-def device(name: str) -> str:
-    """ "cpu" or "cuda"; auto takes the GPU where there is one."""
-    if name not in ("auto", "cpu", "cuda"):
-        raise StageError(f"--device: expected auto, cpu or cuda, found {name!r}")
-    there = torch.cuda.is_available()
-    if name == "cuda" and not there:
-        raise StageError("--device: expected a CUDA device, found none; use --device cpu")
-    return ("cuda" if there else "cpu") if name == "auto" else name
+def spelled(method: str, scale: int, depth: tuple[int, ...], network: nn.Module) -> Tensors:
+    """The tensors of a trained network under the names that its method's stage reads.
+
+    Only those of Real-ESRGAN differ from the network's own: they are BasicSR's.
+    """
+    tensors: Tensors = dict(network.state_dict())
+    if method != "realesrgan":
+        return tensors
+    names = Spelling("old", depth[0], int(math.log2(scale))).names("body")
+    return {new: tensors.pop(old) for old, new in names.items()}

@@ -9,9 +9,10 @@ import torch
 from safetensors.torch import save_file
 from spandrel.architectures.SwinIR import SwinIR
 
-from shared import cli, patches, sr_bands
+from shared import cli, patches
+from shared.sr import forward
+from stages.sr_swinir import attention, network
 from stages.sr_swinir import main as stage
-from stages.sr_swinir import network
 from tests.conftest import pixels, write_raw
 
 PUBLISHED = {  # architecture arguments, parameters, as in the published files
@@ -31,9 +32,8 @@ def swinir(channels: int, scale: int = 2, **sizes: object) -> SwinIR:
     """A random network in the published layout (window 8, made for 64 pixels)."""
     torch.manual_seed(1)
     small = {"embed_dim": 8, "depths": [2], "num_heads": [2], "upsampler": "pixelshuffledirect"}
-    return SwinIR(
-        img_size=64, window_size=8, mlp_ratio=2.0, in_chans=channels, upscale=scale, **small | sizes
-    ).eval()
+    other = {"img_size": 64, "window_size": 8, "mlp_ratio": 2.0} | small | sizes
+    return SwinIR(in_chans=channels, upscale=scale, **other).eval()
 
 
 @pytest.fixture
@@ -53,59 +53,67 @@ def command(src: Path, dst: Path, weights: Path, *flags: str) -> np.ndarray:
         return np.asarray(file["sen2"])
 
 
-def test_stretch_and_restore_are_inverse_and_a_constant_band_is_a_half() -> None:
-    images = pixels(3)["sen2"].astype(np.float32)
-    images[1, :, :, 4] = 0.25
-    planes = sr_bands.planes(images)
-    low, span = sr_bands.ranges(planes)
-    unit = sr_bands.stretch(planes, low, span)
-    assert unit.min() == 0
-    assert unit.max() == 1
-    assert (unit[14] == 0.5).all()
-    np.testing.assert_allclose(sr_bands.restore(unit, low, span), planes, atol=1e-6)
-    np.testing.assert_array_equal(sr_bands.images(planes, 10), images)
-
-
 @pytest.mark.parametrize("name", PUBLISHED)
 @pytest.mark.parametrize("wrapper", ["params", "params_ema", None])
 def test_published_layout_loads(tmp_path: Path, name: str, wrapper: str | None) -> None:
     sizes, parameters = PUBLISHED[name]
     tensors = swinir(3, **sizes).state_dict()
     torch.save({wrapper: tensors} if wrapper else tensors, tmp_path / "w.pth")
-    found = network.load(tmp_path / "w.pth", 2)
+    network.load(tmp_path / "w.pth", 2, "first")
     assert parameters == sum(
         tensor.numel() for key, tensor in tensors.items()
         if "attn_mask" not in key and "relative_position_index" not in key
     )  # fmt: skip
-    assert found.embed_dim == sizes["embed_dim"]
-    assert found.mean.shape == (1, 3, 1, 1)
 
 
+MIX = {"first": (1.0, 0.0, 0.0), "mean": (1 / 3, 1 / 3, 1 / 3), "luma": (0.299, 0.587, 0.114)}
+
+
+@pytest.mark.parametrize("channel", MIX)
+@pytest.mark.parametrize("upsampler", ["pixelshuffle", "pixelshuffledirect"])
 @pytest.mark.parametrize("side", [32, 29, 64])
-def test_fused_attention_is_the_same_network(weights: Path, side: int) -> None:
-    grey = torch.rand(3, 1, side, side).expand(-1, 3, -1, -1)
+def test_folded_and_fused_is_the_published_network(
+    weights: Path, channel: str, upsampler: str, side: int
+) -> None:
+    """Three equal channels in, one of three out; also at the border, where 0 is not the mean."""
+    plain = swinir(3, upsampler=upsampler)
+    save_file(plain.state_dict(), weights)
+    grey = torch.rand(3, 1, side, side)
     with torch.inference_mode():
-        expected, found = swinir(3)(grey), network.load(weights, 2)(grey)
-    assert found.shape == (3, 3, 2 * side, 2 * side)
+        three = plain(grey.expand(-1, 3, -1, -1))
+        found = network.load(weights, 2, channel).eval()(grey)
+    expected = torch.einsum("mkhw,k->mhw", three, torch.tensor(MIX[channel]))[:, None]
+    assert found.shape == (3, 1, 2 * side, 2 * side)
     torch.testing.assert_close(found, expected, atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize("size", [(16, 24), (40, 8)])
+def test_shift_mask_is_that_of_the_published_network(size: tuple[int, int]) -> None:
+    block = swinir(1).layers[0].residual_group.blocks[1]
+    found = attention.shift_mask(*size, block.window_size, block.shift_size)
+    torch.testing.assert_close(found, block.calculate_mask(size), atol=0, rtol=0)
+
+
+def test_bfloat16_is_near_and_its_last_layer_exact(weights: Path) -> None:
+    grey = np.random.default_rng(0).random((10, 1, 32, 32), np.float32)
+    model = forward.ready(network.load(weights, 2, "first"), "cpu")
+    exact, rounded = (
+        forward.call(model, grey, device="cpu", precision=name, each=10)
+        for name in ("float32", "bfloat16")
+    )
+    assert 0 < ((exact - rounded) ** 2).mean() < 1e-5  # 50 dB
+    assert (rounded.view(np.uint32) % 2**16).any()
 
 
 def test_every_band_of_every_patch_is_enlarged_on_its_own(weights: Path) -> None:
     sen2, plain = pixels(6)["sen2"].astype(np.float32), swinir(3)
-    made = network.upsample(network.load(weights, 2), sen2, channel="luma", device="cpu")
+    model = forward.ready(network.load(weights, 2, "first"), "cpu")
+    made = forward.singly(model, sen2, device="cpu", precision="float32")
     band = sen2[4, :, :, 7]
     unit = torch.from_numpy((band - band.min()) / np.ptp(band))
     with torch.inference_mode():
-        out = plain(unit.expand(1, 3, 32, 32))[0].numpy()
-    luma = 0.299 * out[0] + 0.587 * out[1] + 0.114 * out[2]
-    np.testing.assert_allclose(made[4, :, :, 7], luma * np.ptp(band) + band.min(), atol=1e-6)
-
-
-def test_channels_differ_and_mean_is_their_mean() -> None:
-    output = torch.arange(12.0).view(1, 3, 2, 2)
-    assert network.one(output, "first").flatten().tolist() == [0, 1, 2, 3]
-    assert network.one(output, "mean").flatten().tolist() == [4, 5, 6, 7]
-    assert network.one(output[:, :1], "luma").flatten().tolist() == [0, 1, 2, 3]
+        out = plain(unit.expand(1, 3, 32, 32))[0, 0].numpy()
+    np.testing.assert_allclose(made[4, :, :, 7], out * np.ptp(band) + band.min(), atol=1e-6)
 
 
 def test_constant_bands_stay_constant_and_labels_go_along(lcz42: Path, weights: Path) -> None:
@@ -121,11 +129,15 @@ def test_constant_bands_stay_constant_and_labels_go_along(lcz42: Path, weights: 
         assert source.statistics("sen2")[0].shape == (10,)
 
 
-@pytest.mark.parametrize("batch", [1, 7, 34])
-def test_batch_does_not_change_the_product(prepared: Path, weights: Path, batch: int) -> None:
-    whole = command(prepared, prepared.with_name("a.h5"), weights)
-    other = command(prepared, prepared.with_name("b.h5"), weights, f"--batch={batch}")
-    np.testing.assert_array_equal(other, whole)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("batch", [1, 7])
+def test_reruns_and_batches_have_the_same_bytes(
+    prepared: Path, weights: Path, batch: int, precision: str
+) -> None:
+    first, second = prepared.with_name("a.h5"), prepared.with_name("b.h5")
+    command(prepared, first, weights, f"--precision={precision}")
+    command(prepared, second, weights, f"--precision={precision}", f"--batch={batch}")
+    assert first.read_bytes() == second.read_bytes()
 
 
 @pytest.mark.parametrize("n", [2, 40])  # 40 shards of 34 rows: some are empty
@@ -143,15 +155,15 @@ def test_goes_on_after_a_crash(
     prepared: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = command(prepared, prepared.with_name("whole.h5"), weights)
-    upsample, done = network.upsample, []
+    singly, done = forward.singly, []
 
-    def crash_once(*args: object, **flags: object) -> np.ndarray:
-        done.append(len(args[1]))
+    def crash_once(model: object, sen2: np.ndarray, **flags: str) -> np.ndarray:
+        done.append(len(sen2))
         if len(done) == 3:
             raise OSError("the machine is gone")
-        return upsample(*args, **flags)
+        return singly(model, sen2, **flags)
 
-    monkeypatch.setattr(network, "upsample", crash_once)
+    monkeypatch.setattr(forward, "singly", crash_once)
     with pytest.raises(SystemExit, match="1"):
         command(prepared, prepared.with_name("out.h5"), weights, "--batch=10")
     assert not prepared.with_name("out.h5").exists()
@@ -200,10 +212,11 @@ def not_finite(path: Path) -> None:
         ("a.safetensors", not_finite, "NaN or infinite values in conv_first.weight"),
         ("a.safetensors", lambda p: p.write_bytes(b"not weights"), "found neither ("),
         ("a.pth", lambda p: p.write_bytes(b"not weights"), "found neither ("),
-        ("a.pth", lambda p: torch.save({"params": {"a": torch.zeros(1)}}, p), "no key 'conv_first"),
+        ("a.pth", lambda p: torch.save({"params": {"a": torch.zeros(1)}}, p),
+         "missing: conv_first.weight; found: a"),
         ("a.pth", lambda p: torch.save(Path("/"), p), "with nothing but tensors"),
     ],
-)
+)  # fmt: skip
 def test_refuses_weights(
     lcz42: Path, capsys: pytest.CaptureFixture[str], name: str, make: object, message: str
 ) -> None:
@@ -241,6 +254,16 @@ def test_refuses_rows(
     }[fault]
     assert message in capsys.readouterr().err
     assert [src] == list(src.parent.iterdir())
+
+
+def test_refuses_patches_smaller_than_the_window_of_the_weights(
+    lcz42: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_file(swinir(1, window_size=64).state_dict(), weights)
+    with pytest.raises(SystemExit, match="2"):
+        command(lcz42, lcz42.with_name("out.h5"), weights)
+    assert "at least the 64 pixels a side of the weights' window" in capsys.readouterr().err
+    assert [lcz42] == list(lcz42.parent.iterdir())
 
 
 @pytest.mark.data

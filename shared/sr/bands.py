@@ -19,9 +19,9 @@ def images(planes: Array, bands: int) -> Array:
 
 
 def ranges(planes: Array) -> tuple[Array, Array]:
-    """(M, 1, 1, 1) minimum and (M, 1, 1, 1) range of each band; a constant band has range 0."""
-    low = planes.min((1, 2, 3), keepdims=True)
-    return low, planes.max((1, 2, 3), keepdims=True) - low
+    """(M, K, 1, 1) minimum and (M, K, 1, 1) range of each band; a constant band has range 0."""
+    low = planes.min((2, 3), keepdims=True)
+    return low, planes.max((2, 3), keepdims=True) - low
 
 
 def stretch(planes: Array, low: Array, span: Array) -> Array:
@@ -37,3 +37,24 @@ def stretch(planes: Array, low: Array, span: Array) -> Array:
 def restore(planes: Array, low: Array, span: Array) -> Array:
     """Network units back to the values' own; planes may have another height and width."""
     return planes * span + low
+
+
+def match(large: Array, images: Array) -> Array:
+    """Per-band gain and offset that give enlarged patches the mean and deviation of their input.
+
+    Args:
+        large: (N, s * H, s * W, C) enlarged patches.
+        images: (N, H, W, C) what they were enlarged from.
+
+    Returns:
+        (N, s * H, s * W, C) whose means over s × s boxes have, band by band and patch by patch, the
+        mean and standard deviation of ``images``. A band whose boxes are all equal gets the mean.
+    """
+    count, height, width, channels = images.shape
+    scale = large.shape[1] // height
+    boxes = large.reshape(count, height, scale, width, scale, channels).mean((2, 4), np.float64)
+    centre, spread = boxes.mean((1, 2), keepdims=True), boxes.std((1, 2), keepdims=True)
+    mean = images.mean((1, 2), np.float64, keepdims=True)
+    std = images.std((1, 2), np.float64, keepdims=True)
+    gain = np.where(spread > 1e-9, std / np.where(spread > 1e-9, spread, 1), 0)
+    return ((large - centre) * gain + mean).astype(np.float32)

@@ -1,0 +1,101 @@
+"""Single bands of patches through a network of one channel in and out."""
+
+import ctypes
+import os
+from contextlib import suppress
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from shared.errors import StageError
+from shared.sr import bands
+
+Array = NDArray[np.float32]
+TYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}  # torch 2.1 knows no other
+GPU_IMAGES = 320  # in one call: enough for its units, and ×4 features fit a card of 24 GB
+MALLOPT = {-3: 2**25, -1: 2**31 - 1}  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of malloc.h
+
+
+def place(device: str, precision: str = "float32") -> str:
+    """ "cpu" or "cuda", where "auto" takes a GPU if there is one; results are then repeatable.
+
+    Raises:
+        StageError: no GPU where one is asked for, or float16 without one, which torch 2.1 ignores.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise StageError("--device: expected a CUDA device, found none; use --device cpu")
+    if precision == "float16" and (device == "cpu" or not torch.cuda.is_available()):
+        raise StageError("--precision: float16 needs a CUDA device; use bfloat16 on a CPU")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS may vary
+    torch.use_deterministic_algorithms(True)
+    with suppress(AttributeError):  # torch 2.1 neither has it nor does it
+        torch.utils.deterministic.fill_uninitialized_memory = False  # twentieth of the time
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    keep_memory()
+    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def keep_memory() -> None:
+    """Have glibc keep what is freed for the next layer instead of giving it back.
+
+    Otherwise the pages of each large tensor are mapped and cleared anew, a sixth of the time.
+    """
+    with suppress(OSError, AttributeError):  # another C library
+        for parameter, value in MALLOPT.items():
+            ctypes.CDLL("libc.so.6").mallopt(parameter, value)
+
+
+def ready(network: nn.Module, device: str) -> nn.Module:
+    """The network on its device, not learning, its convolutions stored channels last."""
+    return network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+
+
+@torch.inference_mode()
+def call(network: nn.Module, images: Array, *, device: str, precision: str, each: int) -> Array:
+    """Images through a network in calls of one shape.
+
+    A call of another shape may round otherwise, so every call has the same: on a CPU one patch, on
+    a GPU as many as keep it busy, the last one filled up. The result of an image then depends
+    neither on its neighbours nor on the batch or the shard.
+
+    Args:
+        network: (M, K, H, W) to (M, L, s * H, s * W), from `ready`.
+        images: (M, K, H, W), M a multiple of ``each``.
+        device: "cpu" or "cuda".
+        precision: "float32", or what autocast computes the large products in.
+        each: images of one patch.
+
+    Returns:
+        (M, L, s * H, s * W) float32.
+    """
+    size = each if device == "cpu" else max(1, GPU_IMAGES // each) * each
+    made = []
+    with torch.autocast(device, TYPES.get(precision), enabled=precision in TYPES):
+        for part in torch.from_numpy(images).split(size):
+            short = size - len(part)
+            full = torch.cat([part, part[-1:].expand(short, -1, -1, -1)]) if short else part
+            given = full.to(device, memory_format=torch.channels_last, non_blocking=True)
+            made.append(network(given)[: len(part)].float().cpu().numpy())
+    return np.ascontiguousarray(np.concatenate(made))
+
+
+def singly(network: nn.Module, sen2: Array, *, device: str, precision: str) -> Array:
+    """Enlarge patches band by band, each in [0, 1] of its own.
+
+    Args:
+        network: one channel in and out, from `ready`.
+        sen2: (N, H, W, C) reflectance.
+        device: "cpu" or "cuda".
+        precision: as for `call`.
+
+    Returns:
+        (N, H * scale, W * scale, C) reflectance, not clipped.
+    """
+    planes, count = bands.planes(sen2), sen2.shape[-1]
+    low, span = bands.ranges(planes)
+    grey = bands.stretch(planes, low, span)
+    large = call(network, grey, device=device, precision=precision, each=count)
+    return bands.images(bands.restore(large, low, span), count)

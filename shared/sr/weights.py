@@ -1,0 +1,105 @@
+"""Files of weights: read as tensors only, and fitted to a network key by key."""
+
+import pickle
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from shared.errors import StageError
+
+WRAPPERS = ("params_ema", "params", "state_dict", "model")
+Tensors = dict[str, torch.Tensor]
+
+
+def read(path: Path) -> Tensors:
+    """Tensors by name from .safetensors or a .pth of tensors, out of their wrapper key if any.
+
+    Raises:
+        StageError: neither of the two, cut short, NaN in it, or more in it than tensors.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return _finite(path, load_file(path))
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, KeyError,
+            pickle.UnpicklingError) as error:  # fmt: skip
+        reason = str(error).strip().partition("\n")[0][:120] or type(error).__name__
+        expected = "expected weights (.safetensors, or .pth with nothing but tensors)"
+        raise StageError(f"{path}: {expected}, found neither ({reason})") from None
+    wrapped = [found[key] for key in WRAPPERS if isinstance(found, Mapping) and key in found]
+    inner = wrapped[0] if wrapped else found
+    if not isinstance(inner, Mapping) or not all(map(torch.is_tensor, inner.values())):
+        raise StageError(f"{path}: expected a state dict, found {type(inner).__name__}")
+    return _finite(path, {str(name): tensor for name, tensor in inner.items()})
+
+
+def _finite(path: Path, tensors: Tensors) -> Tensors:
+    bad = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if bad:
+        raise StageError(f"{path}: NaN or infinite values in {bad[0]}")
+    return tensors
+
+
+def fit(
+    path: Path, network: nn.Module, tensors: Tensors, what: str,
+    spelling: Callable[[str], str] = str,
+) -> None:  # fmt: skip
+    """Put tensors into a network, every one of them and no other.
+
+    Args:
+        path: where they are from, for the message.
+        network: takes them.
+        tensors: by name.
+        what: name of the network, for the message.
+        spelling: a name of the network's own to the one that the tensors have.
+
+    Raises:
+        StageError: says which keys are missing, extra or of another shape.
+    """
+    wanted = {spelling(name): tensor for name, tensor in network.state_dict().items()}
+    fault = misfit(wanted, tensors)
+    if fault:
+        raise StageError(f"{path}: not {what} weights: {fault}")
+    own = {name: tensors[spelling(name)] for name in network.state_dict()}
+    network.load_state_dict(own, strict=True)
+
+
+def sizes(tensors: Tensors, name: str, otherwise: tuple[int, int]) -> tuple[int, int]:
+    """Outputs and inputs of a convolution from its weight; a guess where that is missing."""
+    found = tensors.get(name)
+    if found is None or found.ndim != 4:
+        return otherwise
+    return found.shape[0], found.shape[1]
+
+
+def length(tensors: Tensors, layers: str) -> int:
+    """How many numbered layers there are; ``layers`` is a pattern with one group, their number."""
+    numbers = [int(match[1]) for match in map(re.compile(layers).match, tensors) if match]
+    return min(1 + max(numbers, default=-1), 2 * len(tensors))  # a bad file may have any number
+
+
+def misfit(wanted: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> str:
+    """What keeps a state dict from fitting, in one line; "" when it fits."""
+    other = [
+        f"{name} {tuple(found[name].shape)} instead of {tuple(wanted[name].shape)}"
+        for name in wanted
+        if name in found and found[name].shape != wanted[name].shape
+    ]
+    kinds = {
+        "missing": [name for name in wanted if name not in found],
+        "extra": [name for name in found if name not in wanted],
+        "other shape": other,
+    }
+    return "; ".join(f"{kind}: {some(names)}" for kind, names in kinds.items() if names)
+
+
+def some(names: Iterable[str]) -> str:
+    """The first few of some keys, and how many there are."""
+    listed = list(names)
+    shown = ", ".join(listed[:4])
+    return f"{shown}, … ({len(listed)})" if len(listed) > 4 else shown

@@ -1,0 +1,44 @@
+"""How bands go through a network: each for itself, or three together, as the sr-* stages do it."""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from shared.errors import StageError
+from shared.sr import bands, forward, triplets
+
+Array = NDArray[np.float32]
+Change = Callable[[Array], Array]
+
+
+def gather(channels: int, names: tuple[str, ...]) -> Change:
+    """(N, H, W, C) patches to the (M, channels, H, W) that a network takes.
+
+    Raises:
+        StageError: three channels, and other bands than those of the triplets.
+    """
+    if channels == 1:
+        return bands.planes
+    if not triplets.fit(names):
+        expected = ", ".join(sorted(set(triplets.NAMES)))
+        raise StageError(f"sen2: expected the bands {expected}, found {', '.join(names)}")
+    return partial(triplets.gather, bands=names)
+
+
+def restorer(network: nn.Module, channels: int, names: tuple[str, ...], device: str) -> Change:
+    """(N, H, W, C) to (N, H * scale, W * scale, C) reflectance, by a network done learning."""
+    if channels == 1:
+        still = forward.ready(network, device)
+        return partial(forward.singly, still, device=device, precision="float32")
+    return partial(_in_threes, forward.ready(network, device), names=names, device=device)
+
+
+def _in_threes(network: nn.Module, sen2: Array, *, names: tuple[str, ...], device: str) -> Array:
+    given = triplets.gather(sen2, names)
+    low, span = bands.ranges(given)
+    unit, each = bands.stretch(given, low, span), len(triplets.TRIPLETS)
+    large = forward.call(network, unit, device=device, precision="float32", each=each)
+    return triplets.scatter(bands.restore(large, low, span), names)

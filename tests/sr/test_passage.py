@@ -1,0 +1,96 @@
+"""From file to file: rows in order, clipped, read ahead, written behind, stopped and gone on."""
+
+import threading
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from shared import cli
+from shared.sr import passage
+
+
+def nearest(sen2: np.ndarray) -> np.ndarray:
+    return sen2.repeat(2, 1).repeat(2, 2)
+
+
+def through(src: Path, dst: Path, enlarge: passage.Enlarge = nearest, batch: int = 4) -> np.ndarray:
+    """The stored sen2 of a run through `passage`."""
+
+    def run(*, src: Path, dst: Path, batch: int) -> None:
+        """Enlarge.
+
+        Args:
+            src: patches.
+            dst: product.
+            batch: rows.
+        """
+        passage.through(src, dst, lambda: enlarge, scale=2, batch=batch, shard="1/1")
+
+    cli.main(run, [f"--src={src}", f"--dst={dst}", f"--batch={batch}"])
+    with h5py.File(dst) as file:
+        return np.asarray(file["sen2"])
+
+
+@pytest.mark.parametrize("batch", [1, 4, 34, 100])
+def test_rows_keep_their_order_and_values(prepared: Path, tmp_path: Path, batch: int) -> None:
+    with h5py.File(prepared) as file:
+        expected = np.asarray(file["sen2"]).repeat(2, 1).repeat(2, 2)
+    np.testing.assert_array_equal(through(prepared, tmp_path / "x.h5", batch=batch), expected)
+
+
+def test_values_are_clipped_to_the_range_of_the_bands(prepared: Path, tmp_path: Path) -> None:
+    made = through(prepared, tmp_path / "x.h5", lambda sen2: nearest(sen2) * 1e3 - 100)
+    assert (made.min(), made.max()) == (0, 28_000)
+
+
+def test_the_next_block_is_read_while_one_is_computed() -> None:
+    second = threading.Event()
+
+    def read(item: int) -> int:
+        if item == 1:
+            second.set()
+        return item * item
+
+    for item, found in passage.ahead(range(3), read):
+        assert second.wait(10), "block 1 is not read before block 0 is used"
+        assert found == item * item
+
+
+def test_computing_and_writing_share_no_thread(prepared: Path, tmp_path: Path) -> None:
+    threads = []
+
+    def enlarge(sen2: np.ndarray) -> np.ndarray:
+        threads.append(threading.current_thread())
+        return nearest(sen2)
+
+    through(prepared, tmp_path / "x.h5", enlarge)
+    assert set(threads) == {threading.main_thread()}
+
+
+def test_goes_on_after_a_crash_with_what_is_on_disk(prepared: Path, tmp_path: Path) -> None:
+    whole, done = through(prepared, tmp_path / "whole.h5"), []
+
+    def crash_once(sen2: np.ndarray) -> np.ndarray:
+        done.append(len(sen2))
+        if len(done) == 4:
+            raise OSError("the machine is gone")
+        return nearest(sen2)
+
+    with pytest.raises(SystemExit, match="1"):
+        through(prepared, tmp_path / "x.h5", crash_once, batch=10)
+    again = through(prepared, tmp_path / "x.h5", crash_once, batch=10)
+    np.testing.assert_array_equal(again, whole)
+    assert done == [10, 10, 10, 4, 4]  # 30 rows were computed once
+
+
+def test_a_fault_in_reading_ends_the_run_and_leaves_nothing(
+    prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with h5py.File(prepared, "a") as file:
+        file["row"][33] = -1
+    with pytest.raises(SystemExit, match="2"):
+        through(prepared, tmp_path / "out" / "x.h5")
+    assert str(prepared) in capsys.readouterr().err
+    assert not list((tmp_path / "out").glob("*"))

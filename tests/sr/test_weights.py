@@ -1,0 +1,69 @@
+"""Weights: tensors only, out of any wrapper; a misfit says what is missing or extra."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from shared.errors import StageError
+from shared.sr import weights
+
+
+@pytest.mark.parametrize("wrapper", [*weights.WRAPPERS, None])
+def test_reads_a_state_dict_out_of_its_wrapper(tmp_path: Path, wrapper: str | None) -> None:
+    tensors = nn.Linear(2, 3).state_dict()
+    torch.save({wrapper: tensors} if wrapper else tensors, tmp_path / "w.pth")
+    found = weights.read(tmp_path / "w.pth")
+    assert found.keys() == {"weight", "bias"}
+    assert torch.equal(found["weight"], tensors["weight"])
+
+
+def test_averaged_weights_come_first(tmp_path: Path) -> None:
+    both = {"params": {"a": torch.zeros(1)}, "params_ema": {"a": torch.ones(1)}}
+    torch.save(both, tmp_path / "w.pth")
+    assert weights.read(tmp_path / "w.pth")["a"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "message"),
+    [
+        ("w.pth", lambda p: p.write_bytes(b"not weights"), "found neither ("),
+        ("w.safetensors", lambda p: p.write_bytes(b"not weights"), "found neither ("),
+        ("w.pth", lambda p: torch.save(Path("/"), p), "with nothing but tensors"),
+        ("w.pth", lambda p: torch.save([torch.zeros(1)], p), "expected a state dict, found list"),
+        ("w.pth", lambda p: torch.save({"a": "b"}, p), "expected a state dict, found dict"),
+        ("w.safetensors", lambda p: save_file({"a": torch.tensor([torch.inf])}, p), "in a"),
+    ],
+)
+def test_refuses(tmp_path: Path, name: str, make: object, message: str) -> None:
+    make(tmp_path / name)  # type: ignore[operator]
+    with pytest.raises(StageError, match=r"w\.") as caught:
+        weights.read(tmp_path / name)
+    assert message in str(caught.value)
+
+
+def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
+    for path in (tmp_path / "w.pth", tmp_path / "w.safetensors"):
+        save = torch.save if path.suffix == ".pth" else save_file
+        save({"a": torch.zeros(1000)}, path)
+        path.write_bytes(path.read_bytes()[:2000])
+        with pytest.raises(StageError, match="found neither"):
+            weights.read(path)
+
+
+def test_misfit_names_what_does_not_fit() -> None:
+    wanted = {"a": torch.zeros(2), "b": torch.zeros(2), "c": torch.zeros(2)}
+    found = {"a": torch.zeros(2), "b": torch.zeros(3), "d": torch.zeros(2)}
+    assert weights.misfit(wanted, wanted) == ""
+    expected = "missing: c; extra: d; other shape: b (3,) instead of (2,)"
+    assert weights.misfit(wanted, found) == expected
+
+
+def test_fit_takes_all_tensors_or_none() -> None:
+    network, good = nn.Linear(2, 3), nn.Linear(2, 3).state_dict()
+    weights.fit(Path("w.pth"), network, good, "Linear")
+    assert torch.equal(network.weight, good["weight"])
+    with pytest.raises(StageError, match=r"w\.pth: not Linear weights: missing: bias"):
+        weights.fit(Path("w.pth"), network, {"weight": good["weight"]}, "Linear")
