@@ -6,7 +6,7 @@ is never wrong about what it holds, whenever the process was killed.
 """
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
 import h5py
@@ -113,7 +113,7 @@ class Writer:
         file.flush()
         return file
 
-    def todo(self, batch: int, what: str = "") -> Iterator[slice]:
+    def todo(self, batch: int, what: str = "") -> Generator[slice, None, None]:
         """Slices of source rows still to be made, `batch` at a time, under a progress bar."""
         start, stop = self.span.start, self.span.stop
         done = self.file["row"][:] >= 0

@@ -1,9 +1,9 @@
 """Patches from one file through a function into another; reading and writing hide behind it."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TypeVar
 
@@ -53,8 +53,9 @@ def through(
         enlarge = load()
         sink = stack.enter_context(patches.Writer(dst, total, shard, like=source, sen2=field))
         writer = stack.enter_context(ThreadPoolExecutor(1))
+        blocks = ahead(sink.todo(batch), lambda rows: source["sen2"][rows])
         written = None
-        for rows, sen2 in ahead(sink.todo(batch), lambda rows: source["sen2"][rows]):
+        for rows, sen2 in stack.enter_context(closing(blocks)):
             large = enlarge(sen2).clip(layout.low, layout.high)
             if written:
                 written.result()
@@ -63,9 +64,11 @@ def through(
             written.result()
 
 
-def ahead(items: Iterable[Item], read: Callable[[Item], Found]) -> Iterator[tuple[Item, Found]]:
+def ahead(
+    items: Generator[Item, None, None], read: Callable[[Item], Found]
+) -> Generator[tuple[Item, Found], None, None]:
     """Each item with what ``read`` finds for it; the next one is read while this one is used."""
-    with ThreadPoolExecutor(1) as reader:
+    with closing(items), ThreadPoolExecutor(1) as reader:  # closed, as a progress bar waits in it
         waiting = None
         for item in items:
             coming = reader.submit(read, item)

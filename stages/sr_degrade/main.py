@@ -1,6 +1,7 @@
 """Sentinel-2 patches at a lower resolution: the input of Wald's protocol, whose truth is known."""
 
 import dataclasses
+from contextlib import closing
 from pathlib import Path
 
 from shared import cli, lcz, patches
@@ -31,8 +32,10 @@ def run(*, src: Path, dst: Path, scale: int = 2, shard: str = "1/1") -> None:
             raise StageError(f"{src}: sen2: expected {expected}, found {height} x {width}")
         layout = dataclasses.replace(source["sen2"].layout or lcz.SEN2, per_unit=lcz.SEN2.per_unit)
         field = patches.Field((height // scale, width // scale, channels), "uint16", layout)
-        with patches.Writer(dst, total, shard, like=source, sen2=field) as sink:
-            for rows, sen2 in passage.ahead(sink.todo(BATCH), lambda rows: source["sen2"][rows]):
+        with patches.Writer(dst, total, shard, like=source, sen2=field) as sink, closing(
+            passage.ahead(sink.todo(BATCH), lambda rows: source["sen2"][rows])
+        ) as blocks:  # fmt: skip
+            for rows, sen2 in blocks:
                 low = wald.degrade(wald.crop(sen2, scale), bands, scale)
                 sink.put(rows, sen2=low.clip(layout.low, layout.high))
 

@@ -53,7 +53,7 @@ def test_the_next_block_is_read_while_one_is_computed() -> None:
             second.set()
         return item * item
 
-    for item, found in passage.ahead(range(3), read):
+    for item, found in passage.ahead((i for i in range(3)), read):
         assert second.wait(10), "block 1 is not read before block 0 is used"
         assert found == item * item
 
