@@ -1,4 +1,4 @@
-"""tda: hand-made diagrams, giotto-tda as oracle, one grid, shards, going on, refusals."""
+"""tda: diagrams by hand, properties, giotto-tda as oracle, one grid, shards, going on, refusals."""
 
 import signal
 import subprocess
@@ -6,15 +6,17 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import numpy as np
 import pytest
 
 from shared import cli, lcz, patches
-from stages.tda import diagrams, grids, images, workers
+from stages.demo import main as demo
+from stages.tda import curves, diagrams, grids, images, vectors
 from stages.tda import main as stage
+from stages.tda_plot import homology
 from tests.conftest import pixels, write_patches
 
 PEAK = np.pad([[9.0]], 2)  # 9 in the middle of 5 x 5 zeros
@@ -24,6 +26,21 @@ RING[1:4, 1:4] = 1
 RING[2, 2] = 7
 DIAGONAL = np.full((5, 5), 8.0)  # two pits that touch at a corner, one that touches none
 DIAGONAL[0, 0], DIAGONAL[1, 1], DIAGONAL[4, 4] = 1, 2, 3
+BRIDGE = np.array(
+    [
+        [8, 8, 8, 8, 8],
+        [8, 1, 1, 1, 8],
+        [8, 1, 8, 6, 8],
+        [8, 1, 6, 2, 8],
+        [8, 8, 8, 8, 8],
+    ],
+    float,
+)
+EDGE = np.pad([[9.0]], ((0, 4), (2, 2)))
+PAIR = np.zeros((5, 5))
+PAIR[1, 1], PAIR[2, 2] = 9, 7
+
+each_backend = pytest.mark.parametrize("backend", diagrams.BACKENDS)
 
 
 def command(src: Path, dst: Path, *flags: str) -> np.ndarray:
@@ -47,11 +64,18 @@ def cropped(rows: int, seed: int = 0) -> dict[str, np.ndarray]:
     return {name: a[:, :12, :12] if a.ndim == 4 else a for name, a in made.items()}
 
 
-def pairs(patch: np.ndarray, dimension: int, essential: bool = True) -> list[tuple[float, float]]:
+def pairs(
+    patch: np.ndarray, dimension: int, essential: bool = True, backend: str = "gudhi"
+) -> list[tuple[float, float]]:
     """Sorted (birth, persistence) of one patch."""
-    found = diagrams.diagrams(patch[None], essential)
-    _, birth, persistence = diagrams.points(found, dimension)
+    _, birth, persistence = diagrams.points(patch[None], essential, backend)[dimension]
     return sorted(zip(birth.tolist(), persistence.tolist(), strict=True))
+
+
+def deaths(patch: np.ndarray, dimension: int, backend: str = "gudhi") -> list[tuple[float, float]]:
+    """Sorted (birth, death) of one patch, without the essential class."""
+    found = pairs(patch, dimension, False, backend)
+    return sorted((birth, birth + persistence) for birth, persistence in found)
 
 
 def textures(count: int, size: int = 16) -> np.ndarray:
@@ -63,6 +87,7 @@ def textures(count: int, size: int = 16) -> np.ndarray:
     return np.where(kind == 0, waves, np.where(kind == 1, waves + noise, 100 + noise))
 
 
+@each_backend
 @pytest.mark.parametrize(
     ("patch", "h0", "h1"),
     [
@@ -70,25 +95,69 @@ def textures(count: int, size: int = 16) -> np.ndarray:
         (PIT, [(0, 9)], []),
         (RING, [(1, 6)], [(1, 6)]),
         (DIAGONAL, [(1, 7), (3, 5)], []),  # eight neighbours: 1 and 2 are one component
+        (BRIDGE, [(1, 7), (2, 4)], [(6, 2)]),  # the pit 2 joins at 6; there the ring closes, too
+        (EDGE, [(0, 9)], []),  # a peak at the border is no hole: it is connected to the outside
+        (PAIR, [(0, 9)], [(0, 7), (0, 9)]),  # peaks that touch at a corner are two holes
         (np.full((5, 5), 4.0), [], []),
     ],
 )
-def test_diagrams_made_by_hand(patch: np.ndarray, h0: list[object], h1: list[object]) -> None:
-    assert pairs(patch, 0) == h0
-    assert pairs(patch, 1) == h1
-    assert pairs(patch, 0, essential=False) == h0[1:]
+def test_diagrams_made_by_hand(
+    patch: np.ndarray, h0: list[object], h1: list[object], backend: str
+) -> None:
+    assert pairs(patch, 0, backend=backend) == h0
+    assert pairs(patch, 1, backend=backend) == h1
+    assert pairs(patch, 0, essential=False, backend=backend) == h0[1:]
 
 
-def test_adding_a_constant_shifts_the_births_and_moves_the_image() -> None:
+@each_backend
+def test_constant_added_shifts_births_and_monotone_scaling_maps_births_and_deaths(
+    backend: str,
+) -> None:
     patch = np.round(textures(3)[2])
-    shifted = [(birth + 7, persistence) for birth, persistence in pairs(patch, 1)]
-    assert pairs(patch + 7, 1) == shifted
-    table = np.full((1, 2, 2, 2), [0.0, 255.0])
-    setting = grids.Setting("rgb", lcz.Layout(("B4",), 0, 255), 30, 0.5, True)
-    before, after = (
-        workers.features(p[None, :, :, None], table, setting, map) for p in (patch, patch + 7)
-    )
-    assert (before != after).any()
+    for dimension in (0, 1):
+        shifted = [(b + 7, p) for b, p in pairs(patch, dimension, backend=backend)]
+        assert pairs(patch + 7, dimension, backend=backend) == shifted
+        cubed = [(b**3, d**3) for b, d in deaths(patch, dimension, backend)]  # whole numbers: exact
+        assert deaths(patch**3, dimension, backend) == cubed
+
+
+@each_backend
+def test_turned_and_mirrored_patches_have_the_same_diagrams(backend: str) -> None:
+    for patch in textures(3):
+        for same in (np.rot90(patch), np.rot90(patch, 2), patch[::-1], patch.T):
+            for dimension in (0, 1):
+                assert pairs(same, dimension, backend=backend) == pairs(
+                    patch, dimension, backend=backend
+                )
+
+
+def test_negation_swaps_the_dimensions() -> None:
+    """Holes of f are components of -f, where only pixels that share an edge are neighbours.
+
+    On the doubled grid below two pixels are connected through an edge but never through a corner,
+    so its 8-connected components are the patch's 4-connected ones; the frame stands for outside.
+    """
+    patch = np.round(textures(3)[2])
+    framed = np.pad(-patch, 1, constant_values=-patch.max() - 1)
+    large = np.full([2 * side - 1 for side in framed.shape], framed.max() + 1)
+    large[::2, ::2] = framed
+    large[1::2, ::2] = np.maximum(framed[1:], framed[:-1])
+    large[::2, 1::2] = np.maximum(framed[:, 1:], framed[:, :-1])
+    swapped = sorted((-death, -birth) for birth, death in deaths(large, 0))
+    assert swapped == deaths(patch, 1) != []
+
+
+def test_small_noise_moves_no_point_far() -> None:
+    """Stability (Cohen-Steiner et al. 2007): at most as far as the pixel that changed most."""
+    from gudhi import bottleneck_distance
+
+    for patch in textures(3):
+        noise = np.random.default_rng(1).uniform(-0.5, 0.5, patch.shape)
+        for dimension in (0, 1):
+            before, after = (
+                np.reshape(deaths(f, dimension), (-1, 2)) for f in (patch, patch + noise)
+            )
+            assert bottleneck_distance(before, after) <= np.abs(noise).max() + 1e-9
 
 
 def test_every_row_of_a_patch_counts() -> None:
@@ -98,33 +167,143 @@ def test_every_row_of_a_patch_counts() -> None:
     assert pairs(patch, 1) != pairs(mixed, 1) != []
 
 
+@pytest.mark.parametrize("shape", [(1, 7), (7, 2), (3, 3), (64, 64), (30, 41)])
+def test_both_backends_find_the_same_points(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(5)
+    for block in (rng.normal(100, 20, (4, *shape)), rng.integers(0, 6, (4, *shape)).astype(float)):
+        for essential in (True, False):
+            both = [diagrams.points(block, essential, b) for b in diagrams.BACKENDS]
+            for ours, giotto in zip(*both, strict=True):
+                np.testing.assert_array_equal(in_order(ours), in_order(giotto))
+
+
+@pytest.mark.parametrize("dimension", [0, 1])
+def test_equal_to_the_definition(dimension: Literal[0, 1]) -> None:
+    """tda-plot computes a few diagrams pixel by pixel, without a library."""
+    for patch in [*textures(3), *np.random.default_rng(2).integers(0, 5, (9, 7, 8)).astype(float)]:
+        for essential in (True, False):
+            found = homology.diagram(patch, dimension, essential)[:, :2].tolist()
+            listed = sorted((birth, death - birth) for birth, death in found)
+            assert listed == pairs(patch, dimension, essential)
+
+
+def in_order(points: diagrams.Points) -> np.ndarray:
+    """(3, M) patch, birth, persistence, sorted by all three."""
+    table = np.stack(points)
+    return table[:, np.lexsort(table[::-1])]
+
+
+@each_backend
 @pytest.mark.parametrize("essential", [True, False])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_equal_to_giotto_on_one_grid(essential: bool) -> None:
+def test_equal_to_giotto_on_one_grid(essential: bool, backend: str) -> None:
+    for band in textures(6):  # narrow grids, so that points lie beyond both ends
+        found = diagrams.points(band[None], essential, backend)
+        for dimension, axes in enumerate([[[60.0, 130.0], [0, 30]], [[80.0, 150.0], [0, 9]]]):
+            ours = images.image(found[dimension], 1, np.array(axes), 30, 0.5)
+            giotto = giotto_image(band, dimension, np.array(axes), essential)
+            np.testing.assert_allclose(ours[0], giotto, rtol=1e-12, atol=1e-14)
+
+
+def giotto_image(
+    band: np.ndarray, dimension: int, axes: np.ndarray, essential: bool, bins: int = 30
+) -> np.ndarray:
+    """(bins, bins) by giotto-tda alone, from diagram to image, on given axes."""
     from gtda.diagrams import PersistenceImage
     from gtda.homology import CubicalPersistence
 
-    for band in textures(6):  # narrow grids, so that points lie beyond both ends
-        giotto = CubicalPersistence(reduced_homology=not essential).fit_transform(band[None])
-        for dimension, axes in enumerate([[[60.0, 130.0], [0, 30]], [[80.0, 150.0], [0, 9]]]):
-            low, high = np.array(axes).T
-            oracle = PersistenceImage(sigma=0.5, n_bins=30).fit(giotto)
-            sampling, step = np.linspace(low, high, 30, retstep=True)
-            oracle._samplings[dimension], oracle._step_size[dimension] = sampling, step
-            points = diagrams.points(diagrams.diagrams(band[None], essential), dimension)
-            ours = images.image(*points, 1, np.array(axes), 30, 0.5)
-            np.testing.assert_allclose(
-                ours[0], oracle.transform(giotto)[0, dimension], rtol=1e-12, atol=1e-14
-            )
+    found = CubicalPersistence(reduced_homology=not essential).fit_transform(band[None])
+    oracle = PersistenceImage(sigma=0.5, n_bins=bins).fit(found)
+    low, high = axes.T
+    sampling, step = np.linspace(low, high, bins, retstep=True)
+    oracle._samplings[dimension], oracle._step_size[dimension] = sampling, step
+    return oracle.transform(found)[0, dimension]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("kind", ["betti", "landscape", "silhouette"])
+def test_curves_equal_to_giotto_on_one_grid(kind: str) -> None:
+    from gtda.diagrams import BettiCurve, PersistenceLandscape, Silhouette
+    from gtda.homology import CubicalPersistence
+
+    oracles = {
+        "betti": BettiCurve(n_bins=11),
+        "landscape": PersistenceLandscape(n_layers=3, n_bins=11),
+        "silhouette": Silhouette(power=2.0, n_bins=11),
+    }
+    setting = setting_of(bins=11, kind=kind, layers=3, power=2.0)
+    axes = np.array([[70.0, 110.0], [0, 40]])
+    for band in textures(3):
+        giotto = CubicalPersistence().fit_transform(band[None])
+        oracle = oracles[kind].fit(giotto)
+        for dimension, points in enumerate(diagrams.points(band[None], essential=False)):
+            oracle._samplings[dimension] = np.linspace(70, 150, 11)[:, None, None]
+            ours = vectors.draw(points, 1, axes, setting)
+            expected = oracle.transform(giotto).reshape(2, -1)[dimension]
+            np.testing.assert_allclose(ours[0], expected, rtol=1e-9, atol=1e-12)
+
+
+def test_curves_and_statistics_by_hand() -> None:
+    """Two points, 0 … 4 and 2 … 4, of patch 1 of 2."""
+    points = diagrams.Points(np.array([1, 1]), np.array([0.0, 2.0]), np.array([4.0, 2.0]))
+    at = np.arange(5.0)
+    assert curves.levels(np.array([[0.0, 2.0], [0.0, 2.0]]), 5).tolist() == at.tolist()
+    assert curves.betti(points, 2, at).tolist() == [[0] * 5, [1, 1, 2, 2, 0]]
+    assert curves.landscape(points, 2, at, 3)[1].tolist() == [
+        [0, 1, 2, 1, 0],
+        [0, 0, 0, 1, 0],
+        [0] * 5,
+    ]
+    weighted = [0, 4 / 6, 8 / 6, 1, 0]
+    np.testing.assert_allclose(curves.silhouette(points, 2, at, 1.0), [[0] * 5, weighted])
+    entropy = -(2 / 3 * np.log2(2 / 3) + 1 / 3 * np.log2(1 / 3))
+    np.testing.assert_allclose(
+        curves.statistics(points, 2), [[0] * 9, [2, entropy, 1, 1, 4, 0, 3, 1, 4]]
+    )
+
+
+def setting_of(bins: int = 30, **more: Any) -> grids.Setting:
+    """One band, 0 … 255 as it is."""
+    return grids.Setting("rgb", lcz.Layout(("B4",), 0, 255), bins, 0.5, False, **more)
+
+
+def test_adding_a_constant_moves_the_image() -> None:
+    """The grid is the same for all patches: how bright a patch is remains visible."""
+    patch, table = np.round(textures(3)[2]), np.full((1, 2, 2, 2), [0.0, 255.0])
+    before, after = (
+        vectors.features(f[None, :, :, None], table, setting_of()) for f in (patch, patch + 9)
+    )
+    assert (before != after).any()
+
+
+@pytest.mark.parametrize("kind", vectors.KINDS)
+@pytest.mark.parametrize("side", [16, 64, 96, 128])
+def test_a_patch_has_the_same_bits_alone_and_among_others(kind: str, side: int) -> None:
+    block = np.float32(textures(40 if side == 16 else 3, side))[..., None]  # 40: two runs of CHUNK
+    table = np.array([[[[60.0, 130.0], [0, 30]], [[80.0, 150.0], [0, 9]]]])
+    whole = vectors.features(block, table, setting_of(kind=kind))
+    for row in range(len(block)):
+        alone = vectors.features(block[row : row + 1], table, setting_of(kind=kind))
+        np.testing.assert_array_equal(alone[0], whole[row])
+
+
+def test_half_rounds_as_numpy_does() -> None:
+    every = np.arange(0x0400, 0x7C00, dtype=np.uint16).view(np.float16).astype(np.float64)
+    between = (every[1:] + every[:-1]) / 2  # ties, and both sides of them
+    values = np.concatenate([[0.0], every, between, between * (1 + 1e-6), between * (1 - 1e-6)])
+    np.testing.assert_array_equal(vectors.half(values), values.astype(np.float16))
+    assert vectors.half(np.array([1e-30, 2.0**-25, 6.0e-5])).tolist() == [0, 0, 0]
 
 
 def test_image_of_one_point() -> None:
     """Birth 2 and persistence 6 on an axis of 0 … 8: column 2, sixth row from below."""
     axes = np.array([[0.0, 8.0], [0.0, 8.0]])
-    cell = images.image(np.array([1]), np.array([2.0]), np.array([6.0]), 2, axes, 9, 0.1)
+    point = diagrams.Points(np.array([1]), np.array([2.0]), np.array([6.0]))
+    cell = images.image(point, 2, axes, 9, 0.1)
     assert cell.shape == (2, 9, 9)
     assert cell[1, 9 - 1 - 6, 2] == cell.sum() == 1
-    beyond = images.image(np.array([1]), np.array([99.0]), np.array([99.0]), 2, axes, 9, 0.1)
+    outside = point._replace(birth=np.array([99.0]), persistence=np.array([99.0]))
+    beyond = images.image(outside, 2, axes, 9, 0.1)
     assert beyond[1, 0, 8] == 1
 
 
@@ -196,15 +375,15 @@ def test_shards_joined_are_the_whole(small: Path, tmp_path: Path) -> None:
 def test_goes_on_after_a_crash(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, features, done = command(small, tmp_path / "w.h5", "--batch=20"), workers.features, []
+    whole, features, done = command(small, tmp_path / "w.h5", "--batch=20"), vectors.features, []
 
-    def crash_once(scaled: np.ndarray, *rest: Any) -> np.ndarray:
-        done.append(len(scaled))
+    def crash_once(block: np.ndarray, **rest: Any) -> np.ndarray:
+        done.append(len(block))
         if len(done) == 2:
             raise KeyboardInterrupt
-        return features(scaled, *rest)
+        return features(block, **rest)
 
-    monkeypatch.setattr(workers, "features", crash_once)
+    monkeypatch.setattr(vectors, "features", crash_once)
     with pytest.raises(SystemExit, match="130"):
         command(small, tmp_path / "out.h5", "--batch=20")
     np.testing.assert_array_equal(command(small, tmp_path / "out.h5", "--batch=20"), whole)
@@ -245,10 +424,15 @@ def children(pid: int) -> list[int]:
         (["--modality=rgb"], "expected dataset 'rgb', found"),
         (["--bins=1"], "--bins: expected 2 to 200, found 1"),
         (["--sigma=0"], "--sigma: expected 0.01 to 100, found 0.0"),
+        (["--layers=0"], "--layers: expected 1 to 20, found 0"),
+        (["--power=0"], "--power: expected 0.1 to 8, found 0.0"),
+        (["--backend=ripser"], "--backend: expected one of ['gudhi', 'giotto'], found 'ripser'"),
+        (["--features=heat"], "--features: expected one of ['image', 'landscape', 'silhouette'"),
         (["--jobs=-1"], "--jobs: expected 0 or more, found -1"),
         (["--sigm=9"], "no such flag; did you mean --sigma?"),
         (["--grid={src}"], "expected dataset 'grid', found"),
         (["--grid={grid}", "--sigma=0.7"], "expected a grid with sigma 0.7, found 0.5"),
+        (["--grid={grid}", "--features=betti"], "expected a grid with kind betti, found image"),
         (["--grid={grid}", "--bins=9"], "expected a grid with bins 9, found 8"),
         (["--grid={grid}", "--essential=true"], "a grid with essential True, found False"),
         (["--grid={grid}", "--modality=sen1"], "expected a grid with modality sen1, found sen2"),
@@ -289,10 +473,33 @@ def test_refuses_a_spoilt_file(
     assert [small] == list(small.parent.iterdir())
 
 
+def check_product(src: Path, rows: int, tmp_path: Path) -> None:
+    """What both backends write is giotto-tda's image of each band, rounded to float16."""
+    made = command(src, tmp_path / "out.h5").reshape(rows, 10, 2, 8, 8)
+    flags = ("--backend=giotto", f"--grid={tmp_path / 'out.h5'}")
+    np.testing.assert_array_equal(
+        command(src, tmp_path / "giotto.h5", *flags), made.reshape(rows, -1)
+    )
+    with h5py.File(tmp_path / "out.h5") as file, patches.read(src, "sen2") as source:
+        scaled = lcz.SEN2.scale(source["sen2"][slice(None)].astype(np.float64))
+        for row, band, dimension in np.ndindex(rows, 10, 2):
+            axes = file["grid"][band, dimension]
+            giotto = giotto_image(scaled[row, :, :, band], dimension, axes, False, bins=8)
+            np.testing.assert_allclose(made[row, band, dimension], giotto, rtol=1e-3, atol=6.2e-5)
+    assert (made.astype(float).sum((3, 4)) > 0).all()  # each band of each patch has H0 and H1
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_demo_patches_have_giottos_features(tmp_path: Path) -> None:
+    scenes = [demo.patch(zone, zone, 42, 0) for zone in (0, 7, 11, 13)]
+    rows = {name: np.stack([scene[name] for scene in scenes]) for name in scenes[0]}
+    check_product(write_patches(tmp_path / "demo.h5", rows), 4, tmp_path)
+
+
 @pytest.mark.data
-def test_real_patches(real: Path, tmp_path: Path) -> None:
-    sen2 = np.load(real / "sentinel2" / "l2a_patches.npy", mmap_mode="r")[:8, :32, :32] / 1e4
-    rows = pixels(8) | {"sen2": np.clip(sen2, 0, 2.8)}
-    src = write_patches(tmp_path / "real.h5", rows)
-    found = command(src, tmp_path / "out.h5").reshape(8, 10, 2, 8, 8)
-    assert (found.astype(float).sum((3, 4)) > 0).all()  # every band of every patch has H0 and H1
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("side", [32, 64])
+def test_real_patches_have_giottos_features(real: Path, tmp_path: Path, side: int) -> None:
+    stored = np.load(real / "sentinel2" / "l2a_patches.npy", mmap_mode="r")[::56, :side, :side]
+    rows = pixels(4) | {"sen2": np.clip(stored / 1e4, 0, 2.8)}
+    check_product(write_patches(tmp_path / "real.h5", rows), 4, tmp_path)
