@@ -1,0 +1,122 @@
+"""The figures: one patch with its diagrams and images, the mean images of all classes."""
+
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.tda_plot import homology, panels
+from stages.tda_plot.files import Pair
+
+BRIGHT = 99.5  # percentile of the cells that is drawn white; a few cells stand out
+ACROSS = 9  # classes in a line
+CAPTION = """\
+Let water rise over the band. H0 is a dark spot: born at its darkest level, dead when it joins one
+that is darker still (the darkest of all never does and is left out). H1 is a bright spot: born
+when the dark pixels around it close to a ring, dead when its brightest pixel is under water.
+Persistence = death − birth says how much a spot stands out; the five that do most are marked in
+band and diagram. Levels are in units of the band, 0 … 255. Images: the points (small rings; at the
+border if beyond the grid), smoothed. Grid and colours (points per squared unit, by square root)
+are the same for all patches drawn together."""
+
+
+def title(name: str) -> str:
+    """ "03_CompactLowRise" to "03 Compact Low Rise"."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).replace("_", " ")
+
+
+def tops(both: Pair, rows: list[int]) -> NDArray[np.float64]:
+    """(C, 2) value drawn brightest, per band and dimension, over all patches that are shown."""
+    if not rows:
+        return np.ones((len(both.layout.bands), 2))
+    shown = np.stack([both.images(slice(row, row + 1))[0] for row in rows])
+    return np.maximum(np.percentile(shown, BRIGHT, (0, 3, 4)), 1e-6)
+
+
+def patch(
+    path: Path, both: Pair, row: int, bands: list[int], tops: NDArray[np.float64], name: str
+) -> None:
+    """One line per band: the band, both diagrams in one panel, the image of H0, that of H1.
+
+    Args:
+        path: PNG to write.
+        both: the files.
+        row: the patch.
+        bands: numbers of the bands.
+        tops: from `tops`.
+        name: title of the figure.
+    """
+    lines = len(bands)
+    figure, grid = plt.subplots(
+        lines, 4, figsize=(11, 2.35 * lines + 1.2), layout="constrained", squeeze=False
+    )
+    images = both.images(slice(row, row + 1))[0]
+    for axes, band in zip(grid, bands, strict=True):
+        pixels = both.band(row, band)
+        points = [
+            homology.diagram(pixels, 0, both.essential),
+            homology.diagram(pixels, 1),
+        ]
+        panels.band(axes[0], pixels, points, both.layout.bands[band])
+        panels.diagram(axes[1], points)
+        for d in (0, 1):
+            panels.image(axes[2 + d], images[band, d], both.grid[band, d], tops[band, d])
+            panels.rings(axes[2 + d], points[d], both.grid[band, d])
+            heading = f"{panels.NAMES[d]} ({len(points[d])})"
+            axes[2 + d].set_title(heading, fontsize=8, color=panels.COLOURS[d])
+            axes[2 + d].set(xlabel="birth", ylabel="persistence")
+    figure.suptitle(name, fontsize=11)
+    figure.supxlabel(textwrap.fill(CAPTION, 180), fontsize=7.5, x=0.01, ha="left")
+    _save(figure, path)
+
+
+def classes(
+    path: Path, both: Pair, band: int, means: NDArray[np.float64], counts: NDArray[np.intp]
+) -> None:
+    """Mean images of the classes that have rows, H0 above H1, one colour scale for each.
+
+    Args:
+        path: PNG to write.
+        both: the files.
+        band: number of the band.
+        means: (K, 2, bins, bins).
+        counts: (K,) rows of each class.
+    """
+    there = np.flatnonzero(counts)
+    across = min(ACROSS, len(there))
+    down = 2 * -(-len(there) // across)
+    figure, grid = plt.subplots(
+        down, across, figsize=(1.55 * across + 0.6, 1.75 * down + 0.9), layout="constrained",
+        squeeze=False,
+    )  # fmt: skip
+    scale = [max(float(np.percentile(means[there, d], BRIGHT)), 1e-6) for d in (0, 1)]
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for place, k in enumerate(there):
+        column = grid[2 * (place // across) :, place % across]
+        column[0].set_title(f"{title(both.features.classes[k])}\n{counts[k]} patches", fontsize=7)
+        for d in (0, 1):
+            column[d].set_axis_on()
+            panels.image(column[d], means[k, d], both.grid[band, d], scale[d])
+            if place % across == 0:
+                label = f"{panels.NAMES[d]}\npersistence"
+                column[d].set_ylabel(label, fontsize=7, color=panels.COLOURS[d])
+        column[1].set_xlabel("birth", fontsize=7)
+    figure.suptitle(
+        f"{both.layout.bands[band]}: mean persistence image of each class, from dark (no point) to "
+        "light (many);\naxes and colours are the same for all classes",
+        fontsize=9,
+    )
+    _save(figure, path)
+
+
+def _save(figure: Any, path: Path) -> None:
+    figure.savefig(path, dpi=90, metadata={"Software": None})
+    plt.close(figure)
