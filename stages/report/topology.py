@@ -16,12 +16,18 @@ BAND = "B8"  # near infrared, where there is one: buildings, plants and water ar
 
 
 def variants(products: list[Product]) -> list[Product]:
-    """One features file of each folder: that of the training split, where it says so."""
+    """One file of persistence images of each folder: that of the training split, if it says so."""
     found: dict[str, Product] = {}
-    files = [product for product in products if product.kind == "features"]
+    files = [product for product in products if product.kind == "features" and _images(product)]
     for product in sorted(files, key=lambda file: "train" not in file.path.stem):
         found.setdefault(str(product.path.parent), product)
     return sorted(found.values(), key=lambda file: file.name)
+
+
+def _images(product: Product) -> bool:
+    """Whether the features are images, not curves or statistics."""
+    with patches.read(product.path, "grid") as source:
+        return source["grid"].attribute("kind") in (None, "image")
 
 
 def describe(product: Product, products: list[Product]) -> dict[str, Any]:

@@ -15,7 +15,16 @@ import pytest
 
 from shared import circumstances, cli, lcz, patches, record, scores
 from shared.errors import StageError
-from stages.report import classifiers, comparison, confusions, found, pictures, published, restored
+from stages.report import (
+    classifiers,
+    comparison,
+    confusions,
+    found,
+    pictures,
+    published,
+    restored,
+    topology,
+)
 from stages.report import main as stage
 from tests.conftest import pixels, write_raw
 
@@ -260,6 +269,15 @@ def test_what_was_enlarged_from_a_degraded_copy_is_only_compared(
     low = recorded(enlarged(prepared, tmp_path / "low" / "testing.h5", 1), "sr-degrade")
     sr = recorded(enlarged(low, tmp_path / "sr-edsr" / "wald.h5"), "sr-edsr", src=low)
     assert restored.pairs(found.collect((prepared, low, sr))) == []
+
+
+def test_curves_are_no_images(prepared: Path, tmp_path: Path) -> None:
+    path = features(prepared, tmp_path / "tda" / "training.h5")
+    products = found.collect((path,))
+    assert len(topology.variants(products)) == 1
+    with h5py.File(path, "r+") as file:
+        file["grid"].attrs["kind"] = "betti"
+    assert topology.variants(products) == []
 
 
 def test_a_comparison_without_figures_is_refused(tmp_path: Path) -> None:
