@@ -25,7 +25,7 @@ include images/images.mk
 
 # --- how one stage is run ------------------------------------------------------------------------
 ifeq ($(RUNNER),docker)
-command = STAGE_IMAGE=$$$$(docker image inspect -f '{{.Id}}' lcz42-edge/$(1)) docker compose run --rm -T $(1)
+command = STAGE_IMAGE=$$$$(docker image inspect -f '{{.Id}}' lcz42-edge/$(1)) docker compose run --rm -T $(VOLUMES-$(1)) $(1)
 ready = .images/$(1)
 else ifeq ($(RUNNER),local)
 command = .venvs/$(call module,$(1))/bin/python -m stages.$(call module,$(1)).main
@@ -34,11 +34,11 @@ else
 $(error RUNNER: expected docker or local, found $(RUNNER))
 endif
 
-# $(call product,STAGE,PATH,INPUT PRODUCTS,FLAGS): a rule, its place in `make STAGE`, a forced run
-# when the product itself was taken away. Records are precious: make would delete one that is just
-# written when it is interrupted, and a product without its record is refused.
+# $(call extra,STAGE,PATH,INPUT PRODUCTS,FLAGS): a rule, its place in `make STAGE`, a forced run
+# when the product itself was taken away; `rule` is the same for what `make all` makes, too.
+# Records are precious: make would delete one that is just written when it is interrupted, and a
+# product without its record is refused.
 define product
-PRODUCTS += $(2)
 PRODUCTS-$(1) += $(2)
 .PRECIOUS: $(2).run.json
 $(if $(wildcard $(2)),,.PHONY: $(2).run.json)
@@ -46,7 +46,8 @@ $(2).run.json: $(addsuffix .run.json,$(3)) | $(call ready,$(1)) $(D)
 	@echo "== $(1) -> $(2)" >&2
 	@$(call command,$(1)) --dst $(2) $(4) $(FLAGS-$(1))
 endef
-rule = $(eval $(call product,$(1),$(2),$(3),$(4)))
+extra = $(eval $(call product,$(1),$(2),$(3),$(4)))
+rule = $(eval PRODUCTS += $(2))$(call extra,$(1),$(2),$(3),$(4))
 comma := ,
 list = $(subst $() ,$(comma),$(strip $(1)))
 
@@ -63,13 +64,13 @@ FLAGS-teacher = $(SMALL)
 FLAGS-fusion = $(SMALL)
 FUSION_MODES := rand
 FLAGS-distill := --size 48 --batch 32 --lr 0.001 --epochs 10
-FLAGS-sr-train := --width 24 --depth 2 --heads 2 --steps 200 --batch 64 --lr 3e-3
+FLAGS-sr-train := --steps 200 --batch 64 --lr 3e-3
 endif
 ifeq ($(SOURCE),tiny)
 FLAGS-demo := --train_per_class 24 --test_per_class 6
 SMALL := --size 32 --batch 32 --lr 0.05 --members 2 --epochs 1
 FLAGS-distill := --size 32 --batch 32 --lr 0.001 --epochs 1
-FLAGS-sr-train := --width 12 --depth 1,1 --heads 2 --batch 16 --steps 4
+FLAGS-sr-train := --steps 4 --batch 16
 FLAGS-export := --calibration_per_class 12
 FLAGS-voyager := --calibration 204
 endif
@@ -100,24 +101,20 @@ endif
 $(foreach split,$(SPLITS),$(call rule,prepare,$(P)/$(split).h5,$(RAW),--src $(D)/so2sat/$(split).h5))
 PREPARED := $(call both,prepare)
 
-# WEIGHTS=file takes published ones instead of learning some from the training split.
-ifndef WEIGHTS
-WEIGHTS := $(D)/sr-train/swinir-x2.safetensors
-$(call rule,sr-train,$(WEIGHTS),$(P)/training.h5,--src $(P)/training.h5)
 endif
-S := $(D)/sr-swinir/x2
-$(foreach split,$(SPLITS),$(call rule,sr-swinir,$(S)/$(split).h5,$(P)/$(split).h5 \
-	$(filter $(PRODUCTS),$(WEIGHTS)),--src $(P)/$(split).h5 --weights $(WEIGHTS)))
-endif
+include stages/sr.mk
 
 $(foreach mode,$(MODES),$(call rule,teacher,$(D)/teacher/resnet18-$(mode),$(PREPARED),\
 	--train $(P)/training.h5 --test $(P)/testing.h5 --mode $(mode)))
 
 ifneq ($(SOURCE),eurosat)
+S := $(D)/sr-swinir/x2
 # Topological features; the grid is fitted once, on the training split as it was observed.
 $(call rule,tda,$(T)/prepare/training.h5,$(PREPARED),--src $(P)/training.h5)
 $(call rule,tda,$(T)/prepare/testing.h5,$(PREPARED) $(T)/prepare/training.h5,\
 	--src $(P)/testing.h5 --grid $(T)/prepare/training.h5)
+$(call rule,tda-plot,$(D)/tda-plot,$(PREPARED) $(T)/prepare/testing.h5,\
+	--src $(P)/testing.h5 --features $(T)/prepare/testing.h5)
 $(foreach split,$(SPLITS),$(call rule,tda,$(T)/sr-swinir-x2/$(split).h5,$(S)/$(split).h5 \
 	$(T)/prepare/training.h5,--src $(S)/$(split).h5 --grid $(T)/prepare/training.h5))
 
@@ -143,7 +140,7 @@ $(call rule,export,$(D)/export/resnet18,$(PREPARED) $(D)/distill/resnet18,\
 $(call rule,voyager,$(D)/voyager/resnet18,$(PREPARED) $(D)/export/resnet18,\
 	--src $(D)/export/resnet18 --train $(P)/training.h5 --test $(P)/testing.h5)
 
-SHOWN := $(PRODUCTS)
+SHOWN := $(filter-out $(D)/tda-plot,$(PRODUCTS))
 $(call rule,report,$(D)/report.html,$(SHOWN),--src $(call list,$(SHOWN)))
 
 # --- verbs ---------------------------------------------------------------------------------------
@@ -168,9 +165,10 @@ demo: ## the whole pipeline on procedural scenes made on the spot, in minutes
 eurosat: ## the chain on real RGB images: EUROSAT=folder of class folders
 	@$(MAKE) --no-print-directory SOURCE=eurosat all
 
+# wald.h5 is only for sr-eval, which asks for it.
 define stage_verb
-$(1): $(PRODUCTS-$(1):%=%.run.json)
-	@$(if $(PRODUCTS-$(1)),for made in $(PRODUCTS-$(1)); do echo $$$$made; done,\
+$(1): $(patsubst %,%.run.json,$(filter-out %/wald.h5,$(PRODUCTS-$(1))))
+	@$(if $(PRODUCTS-$(1)),for made in $(filter-out %/wald.h5,$(PRODUCTS-$(1))); do echo $$$$made; done,\
 		echo "$(1): no product of SOURCE=$(SOURCE)" >&2; exit 2)
 endef
 $(foreach stage,$(filter-out demo eurosat merge,$(STAGES)),$(eval $(call stage_verb,$(stage))))
@@ -200,7 +198,7 @@ lint: .venvs/dev/made ## ruff and mypy
 	.venvs/dev/bin/ruff check --quiet .
 	.venvs/dev/bin/mypy shared stages
 
-.PHONY: test-contract test-learn test-e2e $(MODULES:%=test-%)
+.PHONY: test-contract test-learn test-sr test-e2e $(MODULES:%=test-%)
 test-contract: .venvs/dev/made $(MODULES:%=.venvs/%/made)
 	$(PYTHON) -m pytest -q tests/shared tests/test_stages.py
 
@@ -210,8 +208,26 @@ $(MODULES:%=test-%): test-%: .venvs/%/made .venvs/pytest/made
 test-learn: .venvs/distill/made .venvs/pytest/made
 	.venvs/distill/bin/python tests/under.py -q tests/learn
 
+test-sr: .venvs/sr_swinir/made .venvs/pytest/made
+	.venvs/sr_swinir/bin/python tests/under.py -q tests/sr
+
 test-e2e: .venvs/dev/made $(MODULES:%=.venvs/%/made)
 	$(PYTHON) -m pytest -q tests/e2e tests/test_images.py
 
-test: lint test-contract test-learn $(MODULES:%=test-%) ## everything: lint, types, contract, each stage under its own pins, the whole chain
+test: lint test-contract test-learn test-sr $(MODULES:%=test-%) ## everything: lint, types, contract, each stage under its own pins, the whole chain
 	@$(MAKE) --no-print-directory test-e2e
+
+# --- speed ---------------------------------------------------------------------------------------
+.PHONY: bench bench-sr bench-tda
+bench: bench-sr bench-tda ## the reference way and ours, side by side
+
+bench-sr: .venvs/dev/made $(patsubst %,.venvs/%/made,$(filter sr_%,$(MODULES))) ## super-resolution: seconds per patch, memory, share of the machine's limit
+	$(PYTHON) -m tests.bench.sr --out data/bench
+
+bench-tda: .venvs/tda/made .venvs/bench_tda/made ## topology: milliseconds per band of each library, and from file to file
+	.venvs/tda/bin/python -m tests.bench.tda --out data/bench
+
+# What is only compared with; behind the packages of the stage.
+.venvs/bench_tda/made: tests/bench/tda.txt .venvs/tda/made
+	@$(UV) pip install --quiet --python .venvs/tda/bin/python --target .venvs/bench_tda --require-hashes --requirement $<
+	@touch $@

@@ -8,13 +8,14 @@
 
 # uv from the PATH, or fetched by pip at the version and with the hashes of images/uv.txt.
 UV := $(or $(shell command -v uv),.venvs/uv/bin/uv)
+export UV_CONFIG_FILE := images/uv.toml
 .venvs/uv/bin/uv: images/uv.txt
 	@echo "environment uv" >&2; python3 -m venv .venvs/uv
 	@.venvs/uv/bin/python -m pip install --quiet --require-hashes --requirement $<
 	@touch $@
 
 # torch.txt before the stages that it constrains, pytest.txt beside dev. One version of each package for all Pythons.
-LOCKS := images/uv images/torch tests/pytest tests/requirements $(basename $(wildcard images/*/requirements.in))
+LOCKS := images/uv images/torch tests/pytest tests/requirements tests/bench/tda $(basename $(wildcard images/*/requirements.in))
 COMPILE = $(UV) pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command 'make lock' $(UPGRADE)
 .PHONY: lock

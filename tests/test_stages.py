@@ -20,6 +20,7 @@ LONGEST = 200  # lines of a Python file
 HEAVY = {
     *("torch", "torchvision", "lightning", "timm", "torchmetrics", "spandrel", "onnx"),
     *("onnxruntime", "gtda", "sklearn", "scipy", "pandas", "matplotlib", "PIL", "matio"),
+    *("basicsr", "realesrgan", "cv2", "requests", "numba", "gudhi"),
 }
 CONTRACT = ("cli", "errors", "lcz", "model", "patches", "progress", "record", "scores", "shard")
 PACKAGES = {"fire", "numpy", "h5py", "tqdm", "shared"}

@@ -31,8 +31,11 @@ for name in ("Forest", "River"):
 """,
     "weights": """
 import sys; from pathlib import Path; from stages.sr_train.main import run
-run(src=Path(sys.argv[1]) / "train.h5", dst=Path(sys.argv[1]) / "weights.safetensors",
-    steps=1, width=12, depth=(1,), heads=2, batch=4, rows=0, device="cpu")
+here = Path(sys.argv[1])
+for method in ("vdsr", "edsr", "esrgan", "swinir", "bsrnet", "realesrgan"):
+    run(src=here / "train.h5", dst=here / f"{method}.safetensors", method=method, steps=1, batch=4,
+        scale=4 if method == "realesrgan" else 2, width=8, depth=(1,), rows=0, device="cpu",
+        heads=2 if method == "swinir" else 0)
 """,
 }
 
@@ -48,10 +51,14 @@ def make(folder: Path) -> None:
     """Patch files, shards, score folders; networks and pictures where their stage's tools are."""
     write_raw(folder / "raw.h5", pixels(34))
     write_patches(folder / "train.h5", pixels(221))
-    write_patches(folder / "test.h5", pixels(34, seed=1))
+    test = pixels(34, seed=1)
+    write_patches(folder / "test.h5", test)
+    write_patches(folder / "x2.h5", test | {"sen2": test["sen2"].repeat(2, 1).repeat(2, 2)})
     for i in (1, 2):
         write_patches(folder / f"part-{i}.h5", pixels(34), shard=f"{i}/2")
         score_folder(folder / f"scores-{i}")
+    (folder / "mirror").mkdir()
+    (folder / "mirror" / "edsr64_x2.pt").write_bytes(bytes(99_000))
     tools = (("export", "models"), ("eurosat", "pictures"), ("sr_train", "weights"))
     for stage, code in tools:
         if (ROOT / ".venvs" / stage / "bin" / "python").exists():

@@ -20,6 +20,7 @@ LONGEST = 60  # seconds a run may take before it counts as hanging
 # What stages import inside `run`, so that each run of a test need not.
 HEAVY = (
     "numpy", "h5py", "torch", "lightning", "timm", "spandrel", "safetensors.torch", "gtda.homology",
+    "realesrgan", "torchmetrics", "shared.sr.forward",
     "onnx", "onnxruntime", "onnxruntime.quantization", "sklearn", "scipy.ndimage", "matplotlib",
     "PIL.Image", "yaml", "jinja2", "pandas", "shared.figures", "shared.learn.ensemble",
 )  # fmt: skip

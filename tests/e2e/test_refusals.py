@@ -20,15 +20,20 @@ SMALL = {
 }  # fmt: skip
 PAIR = {"train": "train.h5", "test": "test.h5"}
 STUDENT = {name: value for name, value in SMALL.items() if name != "members"}
+METHODS = ("vdsr", "edsr", "esrgan", "swinir", "bsrnet", "realesrgan")
 # What runs: parameters, paths being names in the folder of inputs.
 GOOD = {
     "demo": {"train_per_class": "1", "test_per_class": "1"},
     "eurosat": {"src": "pictures"},
     "prepare": {"src": "raw.h5"},
     "merge": {"src": "part-1.h5,part-2.h5"},
-    "sr_train": {"src": "train.h5", "steps": "1", "width": "12", "depth": "1", "heads": "2",
+    "sr_train": {"src": "train.h5", "steps": "1", "width": "8", "depth": "1", "heads": "2",
                  "batch": "4", "device": "cpu"},
-    "sr_swinir": {"src": "train.h5", "weights": "weights.safetensors", "device": "cpu"},
+    **{f"sr_{name}": {"src": "train.h5", "weights": f"{name}.safetensors", "device": "cpu",
+                      "scale": "4" if name == "realesrgan" else "2"} for name in METHODS},
+    "weights": {"name": "edsr64_x2.pt", "mirror": "mirror"},
+    "sr_degrade": {"src": "train.h5"},
+    "sr_eval": {"src": "test.h5", "wald": "test.h5", "enlarged": "x2.h5"},
     "tda": {"src": "train.h5", "jobs": "1"},
     "teacher": PAIR | SMALL,
     "fusion": PAIR | SMALL,
@@ -39,13 +44,15 @@ GOOD = {
     "report": {"src": "train.h5"},
 }  # fmt: skip
 # Inputs that a stage can do without, as a broken one is made of them.
-OPTIONAL = {"grid": "train.h5", "table": "table.csv", "weights": "weights.safetensors"}
-PATHS = {"src", "train", "test", "teacher", *OPTIONAL}
+OPTIONAL = {"grid": "train.h5", "table": "table.csv", "weights": "swinir.safetensors"}
+PATHS = {"src", "train", "test", "teacher", "wald", "enlarged", "mirror", *OPTIONAL}
 # Patch files: prepare reads float64 as distributed, merge any row-wise product.
 PATCHES = {
-    "prepare": ("src",), "merge": ("src",), "sr_train": ("src",), "sr_swinir": ("src",),
-    "tda": ("src",), "teacher": ("train", "test"), "fusion": ("train", "test"),
-    "distill": ("train", "test"), "export": ("train", "test"), "voyager": ("train", "test"),
+    "prepare": ("src",), "merge": ("src",), "sr_train": ("src",),
+    **{f"sr_{name}": ("src",) for name in METHODS}, "sr_degrade": ("src",),
+    "sr_eval": ("src", "wald", "enlarged"), "tda": ("src",), "teacher": ("train", "test"),
+    "fusion": ("train", "test"), "distill": ("train", "test"), "export": ("train", "test"),
+    "voyager": ("train", "test"),
 }  # fmt: skip
 UNLABELLED = {"sr_train"}  # learns from pixels alone
 
@@ -99,7 +106,8 @@ def cases() -> Iterator[Case]:
         "distill", "cut npy", "teacher", "train_logits.npy", inputs.cut, "not a complete NPY"
     )
     yield Case("sumrule", "json", "src", "metrics.json", inputs.no_json, "metrics.json")
-    yield Case("sr_swinir", "no weights", "weights", "", inputs.text, "weights")
+    for name in METHODS:
+        yield Case(f"sr_{name}", "no weights", "weights", "", inputs.text, "weights")
     for stage in ("teacher", "fusion", "distill"):
         yield Case(stage, "no weights", "weights", "", inputs.text, "weights")
     yield Case("tda", "cut", "grid", "", inputs.cut, "not a complete HDF5 file")
