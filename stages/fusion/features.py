@@ -1,12 +1,20 @@
-"""Topological features of a split: in memory as stored, and their statistics."""
+"""Topological features of a split: in memory as stored, their statistics, their grid."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from shared import patches
+from shared.errors import StageError
+
+# Attributes of a grid on which the meaning of the features depends, beside its own numbers.
+FACTS = (
+    "kind", "modality", "bands", "bins", "sigma", "essential", "low", "high", "clip", "layers",
+    "power",
+)  # fmt: skip
 
 
 def count(path: Path) -> int:
@@ -37,3 +45,24 @@ def statistics(features: Tensor) -> Tensor:
     std = (squares / len(features) - mean**2).clamp_min(0).sqrt()
     std[std < 1e-6] = 1
     return torch.stack([mean, std]).float()
+
+
+def grid(path: Path) -> dict[str, Any]:
+    """Facts about the grid of a features file, and its numbers; empty when it has no grid."""
+    with patches.read(path) as source:
+        if "grid" not in source:
+            return {}
+        stored = source["grid"]
+        facts = {name: np.asarray(stored.attribute(name)).tolist() for name in FACTS}
+        return facts | {"range": stored.raw(slice(None)).tolist()}
+
+
+def agree(train: Path, test: Path) -> None:
+    """StageError unless the features of both splits were made on one grid."""
+    ours, theirs = grid(train), grid(test)
+    if ours != theirs:
+        other = [name for name in (*FACTS, "range") if ours.get(name) != theirs.get(name)]
+        raise StageError(
+            f"{test}: its grid is not that of {train}: other {', '.join(other)}; "
+            f"make it anew with --grid {train}"
+        )

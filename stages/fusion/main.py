@@ -1,5 +1,6 @@
 """Fusion ensembles: image networks joined with topological features, one variant a member."""
 
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ def run(
     tda_test: tuple[Path, ...] = (),
     sar_train: Path | None = None,
     sar_test: Path | None = None,
+    image: bool = True,
     architecture: str = "resnet18",
     mode: str = "rand",
     members: int = 10,
@@ -52,6 +54,9 @@ def run(
         tda_test: features files of the test split.
         sar_train: patch file with sen1, for mode sar.
         sar_test: the same of the test split.
+        image: whether there is an image branch; without it, members see the features of their
+            variant alone, and what concerns the picture (sar_train, sar_test, architecture, mode,
+            size, interpolation, augment, weights) is refused.
         architecture: timm name of the image branch.
         mode: rand, randrgb or sar; see teacher.
         members: networks in the ensemble.
@@ -76,12 +81,18 @@ def run(
 
     from shared.learn import ensemble, settings, split
     from shared.learn.learner import Recipe
+    from stages.fusion import alone, features
     from stages.fusion.members import Settings, Variants, agree, cards
     from stages.fusion.members import members as each
 
+    if not image:
+        _refuse_picture(
+            tda_train, sar_train=sar_train, sar_test=sar_test, architecture=architecture, mode=mode,
+            size=size, interpolation=interpolation, augment=augment, weights=weights,
+        )  # fmt: skip
     recipe = Recipe(
         epochs, batch, lr, seed, momentum=momentum, weight_decay=weight_decay, cosine=cosine,
-        clip=clip, augment=augment, device=device, precision=precision,
+        clip=clip, augment=augment and image, device=device, precision=precision,
     )  # fmt: skip
     settings.check(recipe, size, interpolation)
     if not 0 <= label_smoothing < 1:
@@ -93,15 +104,32 @@ def run(
         raise StageError("--mode=sar: needs --sar_train and --sar_test, patch files with sen1")
     splits = Variants(train, tda_train, sar_train), Variants(test, tda_test, sar_test)
     plan = Settings(architecture, mode, size, interpolation, weights, seed)
-    found = cards(splits[0], plan, settings.numbers(members, shard))
+    numbers = settings.numbers(members, shard)
+    found = cards(splits[0], plan, numbers) if image else alone.cards(splits[0], numbers)
     labels = split.label_pair(train[0], test[0], found[0].classes)
     for files, truth in zip(splits, labels, strict=True):
         agree(files, found[0].classes, found[0].features, truth)
+    for ours, theirs in zip(tda_train, tda_test, strict=True):
+        features.agree(ours, theirs)
 
     def loss(logits: "Tensor", rows: "Batch") -> "Tensor":
         return cross_entropy(logits, rows["label"], label_smoothing=label_smoothing)
 
-    ensemble.train_all(dst, each(*splits, plan, found, labels), loss, recipe, labels)
+    made = each(*splits, plan, found, labels) if image else alone.members(*splits, found, labels)
+    ensemble.train_all(dst, made, loss, recipe, labels)
+
+
+def _refuse_picture(tda_train: tuple[Path, ...], **given: object) -> None:
+    """StageError for --noimage without features, or with what concerns a picture.
+
+    A value equal to the default passes: it says nothing, whether given or not.
+    """
+    if not tda_train:
+        raise StageError("--noimage: needs --tda_train and --tda_test, features files")
+    plain = inspect.signature(run).parameters
+    for name, value in given.items():
+        if value != plain[name].default:
+            raise StageError(f"--{name}: concerns the image branch, which --noimage leaves out")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The fusion network: CNN features and an MLP on topological features, joined by a small head."""
+"""The fusion network: CNN features and an MLP on topological features; or that MLP alone."""
 
 from pathlib import Path
 
@@ -12,6 +12,13 @@ WIDTHS = (1024, 512, 256, 128)  # of the topological branch
 
 def _layer(inputs: int, outputs: int, dropout: float) -> list[nn.Module]:
     return [nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.ReLU(), nn.Dropout(dropout)]
+
+
+def _branch(features: int) -> nn.Sequential:
+    """(N, F) z-scored features to (N, 128)."""
+    sizes = (features, *WIDTHS)
+    steps = zip(sizes, sizes[1:], (0.25, 0.5, 0.5, 0.5), strict=False)
+    return nn.Sequential(*[part for step in steps for part in _layer(*step)])
 
 
 class Fusion(nn.Module):
@@ -44,9 +51,7 @@ class Fusion(nn.Module):
         if statistics is not None:
             self.register_buffer("mean", statistics[0])
             self.register_buffer("std", statistics[1])
-            sizes = (statistics.shape[1], *WIDTHS)
-            steps = zip(sizes, sizes[1:], (0.25, 0.5, 0.5, 0.5), strict=False)
-            self.topology = nn.Sequential(*[part for step in steps for part in _layer(*step)])
+            self.topology = _branch(statistics.shape[1])
         joined = width + (WIDTHS[-1] if self.topology else 0)
         hidden = 128 if width <= 512 else 256
         self.head = nn.Sequential(
@@ -62,3 +67,23 @@ class Fusion(nn.Module):
             topology = self.topology((tda - self.mean) / self.std)
             features = torch.cat([features, topology], 1)
         return self.head(features)
+
+
+class Topology(nn.Module):
+    """Raw topological features (N, F) alone to logits (N, K), z-scored inside as in `Fusion`.
+
+    Args:
+        classes: K.
+        statistics: (2, F) mean and standard deviation per feature.
+    """
+
+    def __init__(self, classes: int, statistics: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", statistics[0])
+        self.register_buffer("std", statistics[1])
+        self.topology = _branch(statistics.shape[1])
+        self.head = nn.Linear(WIDTHS[-1], classes)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """(N, K) logits of the last input; training hands a picture in before it."""
+        return self.head(self.topology((inputs[-1] - self.mean) / self.std))

@@ -12,7 +12,9 @@ from stages.report.found import Product, made_from, read_json, seeds
 
 ROLES = {"teacher": "teacher", "sumrule": "sumrule", "fusion": "fusion", "distill": "student"}
 ALONE = "student without a teacher"
-ORDER = ("teacher", "sumrule", "fusion", "student", ALONE, "INT8", "PNG bundle")
+TOPOLOGY = "topology alone"  # fusion without its image branch
+ENSEMBLES = ("teacher", "sumrule", "fusion", TOPOLOGY)
+ORDER = (*ENSEMBLES, "student", ALONE, "INT8", "PNG bundle")
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,7 @@ def find(products: list[Product]) -> list[Classifier]:
     found = []
     for product in products:
         if product.kind == "classifier":
-            role = ROLES.get(product.stage, product.stage or "classifier")
-            found.append(_read(role, product.path, product))
+            found.append(_read(_role(product), product.path, product))
             if (product.path / "baseline" / "metrics.json").is_file():
                 found.append(_read(ALONE, product.path / "baseline", product))
         elif product.kind == "export" and (product.path / "int8" / "metrics.json").is_file():
@@ -59,6 +60,12 @@ def find(products: list[Product]) -> list[Classifier]:
             if png:
                 found.append(Classifier("PNG bundle", None, product, png | {"rows": back["rows"]}))
     return sorted(found, key=_place)
+
+
+def _role(product: Product) -> str:
+    if product.stage == "fusion" and product.parameters.get("image") is False:
+        return TOPOLOGY
+    return ROLES.get(product.stage, product.stage or "classifier")
 
 
 def _place(classifier: Classifier) -> int:
@@ -84,7 +91,7 @@ def overview(classifier: Classifier, products: list[Product]) -> dict[str, Any]:
     return {
         "role": classifier.role,
         "name": classifier.name,
-        "members": len(members) if classifier.role in ("teacher", "fusion", "sumrule") else "",
+        "members": len(members) if classifier.role in ENSEMBLES else "",
         "accuracy": accuracy,
         "interval": interval(accuracy, rows),
         "average": metrics["average_accuracy"],

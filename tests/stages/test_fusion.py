@@ -1,4 +1,4 @@
-"""fusion: parameters, z-score inside, variants in turn, radar, the ablation, the refusals."""
+"""fusion: parameters, z-score inside, variants in turn, radar, the ablations, the refusals."""
 
 import itertools
 import json
@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from shared import cli, lcz, model, patches, scores
-from shared.learn import networks
+from shared.learn import ensemble, networks
 from stages.fusion import features
 from stages.fusion import main as stage
-from stages.fusion.network import Fusion
+from stages.fusion.network import Fusion, Topology
 from tests.conftest import pixels, write_patches
 
 QUICK = {
@@ -23,12 +23,16 @@ QUICK = {
 Variants = dict[str, list[Path]]
 
 
-def tda(path: Path, images: Path, width: int = 5, seed: int = 0) -> Path:
-    """A features file beside its images."""
+def tda(path: Path, images: Path, width: int = 5, seed: int = 0, grid: float = 1.0) -> Path:
+    """A features file beside its images; its grid spans 0 to ``grid``."""
+    facts = {"kind": "stats", "modality": "sen2", "bands": ["B2", "B8"]}
+    constant = patches.Constant(np.full((2, 2, 2, 2), [0, grid]), facts)
     with patches.read(images, "label") as source:
         values = np.random.default_rng(seed).random((source.total, width)) * 100
         fields = {"features": patches.Field((width,), "float16")}
-        with patches.Writer(path, source.total, like=source, **fields) as sink:
+        with patches.Writer(
+            path, source.total, like=source, constants={"grid": constant}, **fields
+        ) as sink:
             for rows in sink.todo(99):
                 sink.put(rows, features=values[rows])
     return path
@@ -143,6 +147,87 @@ def test_shard_makes_the_same_member(two: Variants, tmp_path: Path) -> None:
     assert (second / "member-02.onnx").read_bytes() == (whole / "member-02.onnx").read_bytes()
 
 
+def test_topology_alone_is_the_branch_and_one_matrix() -> None:
+    known = torch.stack([torch.zeros(18_000), torch.ones(18_000)])
+    network = Topology(17, known)
+    # Matrix, bias, scale and shift of batch norm: 18000 → 1024 → 512 → 256 → 128, then 17 classes.
+    layers = [18_435_072, 525_824, 131_840, 33_152]
+    assert sum(weight.numel() for weight in network.parameters()) == sum(layers) + 128 * 17 + 17
+    rates = [m.p for m in network.modules() if isinstance(m, torch.nn.Dropout)]
+    assert rates == [0.25, 0.5, 0.5, 0.5]
+    assert [type(m).__name__ for m in network.topology[:4]] == [
+        "Linear", "BatchNorm1d", "ReLU", "Dropout",
+    ]  # fmt: skip
+
+
+def only_topology(files: Variants, dst: Path, *flags: str) -> Path:
+    """The stage without an image branch, on a CPU, quickly."""
+    lists = [f"--{name}={','.join(map(str, paths))}" for name, paths in files.items() if paths]
+    quick = ["--epochs=1", "--batch=16", "--device=cpu", "--members=3"]
+    given = {flag.partition("=")[0] for flag in flags}
+    quick = [flag for flag in quick if flag.partition("=")[0] not in given]
+    cli.main(stage.run, [*lists, f"--dst={dst}", "--noimage", *quick, *flags])
+    return dst
+
+
+def test_topology_alone_takes_the_features_of_the_variants_in_turn(
+    two: Variants, tmp_path: Path
+) -> None:
+    dst, each = only_topology(two, tmp_path / "fusion"), []
+    for number, card in enumerate(model.load(dst)):
+        assert (card.architecture, card.features, card.bands) == ("tda-mlp", 5, ("B2", "B8"))
+        with h5py.File(two["tda_test"][number % 2]) as file:
+            feed = {"tda": file["features"][:].astype(np.float32)}
+        session = networks.onnxruntime.InferenceSession(dst / card.file)
+        assert [(put.name, put.shape) for put in session.get_inputs()] == [("tda", ["batch", 5])]
+        each.append(session.run(["logits"], feed)[0])
+        one = {"tda": feed["tda"][:1]}
+        np.testing.assert_allclose(session.run(["logits"], one)[0], each[-1][:1], atol=1e-5)
+    np.testing.assert_allclose(np.mean(each, 0), np.load(dst / "test_logits.npy"), atol=1e-5)
+    assert max(json.loads((dst / "model.json").read_text())["onnx_difference"].values()) < 1e-5
+    assert len(json.loads((dst / "metrics.json").read_text())["member_accuracy"]) == 3
+    assert {"confusion.png", "curves.csv", "test_scores.npy", "train_logits.npy"} <= {
+        path.name for path in dst.iterdir()
+    }
+
+
+def test_topology_alone_learns_from_features(two: Variants, tmp_path: Path) -> None:
+    """Each class has a feature of its own, in any units: the training rows are told apart."""
+    wide = {"train": two["train"][:1], "test": two["test"][:1]}
+    for split in ("train", "test"):
+        path = tda(tmp_path / f"wide-{split}.h5", two[split][0], width=17)
+        with h5py.File(path, "a") as file:
+            file["features"][:] = 1000 + 100 * file["label"][:].astype(np.float16)
+        wide[f"tda_{split}"] = [path]
+    flags = ("--epochs=30", "--lr=0.05", "--members=1")
+    dst = only_topology(wide, tmp_path / "fusion", *flags)
+    assert json.loads((dst / "metrics.json").read_text())["overall_accuracy"] > 0.8
+
+
+def test_topology_alone_by_shards_and_after_a_crash(
+    two: Variants, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = only_topology(two, tmp_path / "whole", "--members=2")
+    last = only_topology(two, tmp_path / "last", "--members=2", "--shard=2/2")
+    assert (last / "member-02.onnx").read_bytes() == (whole / "member-02.onnx").read_bytes()
+
+    fit, done = ensemble.engine.fit, []
+
+    def second_crashes(*given):  # type: ignore[no-untyped-def]
+        done.append(given[6])
+        if done == ["member-01", "member-02"]:
+            raise KeyboardInterrupt
+        return fit(*given)
+
+    monkeypatch.setattr(ensemble.engine, "fit", second_crashes)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        only_topology(two, tmp_path / "cut", "--members=2")
+    cut = only_topology(two, tmp_path / "cut", "--members=2")
+    assert done == ["member-01", "member-02", "member-02"]
+    for path in whole.iterdir():
+        assert (cut / path.name).read_bytes() == path.read_bytes(), path.name
+
+
 def refused(files: Variants, tmp_path: Path, capfd, *flags: str) -> str:  # type: ignore[no-untyped-def]
     before = sorted(tmp_path.rglob("*"))
     capfd.readouterr()
@@ -179,3 +264,37 @@ def test_refuses_files_that_do_not_belong_together(two, tmp_path, capfd) -> None
     with h5py.File(two["train"][1], "a") as file:
         file["label"][:] = file["label"][:][::-1]
     assert "train-x2.h5: labels differ from those of" in refused(two, tmp_path, capfd)
+
+
+def test_refuses_another_grid(two, tmp_path, capfd) -> None:  # type: ignore[no-untyped-def]
+    alien = tda(tmp_path / "alien.h5", two["test"][1], grid=2.0)
+    files = two | {"tda_test": [two["tda_test"][0], alien]}
+    first = two["tda_train"][1]
+    said = f"alien.h5: its grid is not that of {first}: other range; make it anew with --grid"
+    assert said in refused(files, tmp_path, capfd)
+    with h5py.File(alien, "a") as file:
+        file["grid"].attrs["bands"] = ["B2", "B3"]
+        file["grid"][..., 1] = 1.0
+    assert "other bands; make it anew" in refused(files, tmp_path, capfd)
+    with h5py.File(alien, "a") as file:
+        del file["grid"]
+    assert "other kind, modality, bands, range;" in refused(files, tmp_path, capfd)
+
+
+@pytest.mark.parametrize(
+    "flag",
+    ["--architecture=resnet50", "--mode=sar", "--size=64", "--noaugment", "--weights=FILE",
+     "--sar_train=FILE", "--sar_test=FILE", "--interpolation=nearest"],
+)  # fmt: skip
+def test_refuses_pictures_without_a_branch(two, tmp_path, capfd, flag) -> None:  # type: ignore[no-untyped-def]
+    name = flag.partition("=")[0].replace("--no", "--")
+    plain = {"architecture": "resnet18", "size": "224"}
+    flags = [f"--{key}={value}" for key, value in plain.items() if f"--{key}" != name]
+    said = refused(two, tmp_path, capfd, "--noimage", flag.replace("FILE", __file__), *flags)
+    assert f"{name}: concerns the image branch, which --noimage leaves out" in said
+
+
+def test_refuses_no_image_and_no_topology(two, tmp_path, capfd) -> None:  # type: ignore[no-untyped-def]
+    bare = {name: two[name] for name in ("train", "test")}
+    needs = "--noimage: needs --tda_train and --tda_test, features files"
+    assert needs in refused(bare, tmp_path, capfd, "--noimage")

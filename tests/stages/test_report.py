@@ -188,6 +188,23 @@ def test_interval_by_hand() -> None:
     assert classifiers.interval(1.0, 50)[1] == pytest.approx(1)
 
 
+def test_fusion_without_images_has_a_line_of_its_own(tmp_path: Path) -> None:
+    truth, products = np.arange(34) % 17, []
+    for name, image in (("b", False), ("a", True), ("old", None)):
+        (tmp_path / name).mkdir()
+        score = np.eye(17, dtype=np.float32)[truth]
+        scores.write(tmp_path / name, truth, score, lcz.CLASSES, member_accuracy={"m": 1.0})
+        given = {"seed": 42} if image is None else {"seed": 42, "image": image}
+        made = {"plan": {"stage": "fusion", "parameters": given, "inputs": {}}}
+        products.append(found.Product(tmp_path / name, name, "classifier", made))
+    each = classifiers.find(products)
+    assert [(one.name, one.role) for one in each] == [
+        ("a", "fusion"), ("old", "fusion"), ("b", "topology alone"),
+    ]  # fmt: skip
+    line = classifiers.overview(each[2], [])
+    assert (line["members"], line["accuracy"], line["published"]) == (1, 1.0, "–")
+
+
 def test_published_sum_rule_is_that_of_the_three_modes() -> None:
     parts = [("teacher", {"architecture": "resnet18", "mode": m}) for m in ("sar", "rand")]
     whole = [*parts, ("teacher", {"architecture": "resnet18", "mode": "randrgb"})]
