@@ -59,8 +59,9 @@ MODES := rand randrgb sar
 FUSION_MODES = $(MODES)
 STUDENT_TEACHER := teacher/resnet18-rand
 ifneq ($(filter demo tiny,$(SOURCE)),)
-SMALL := --size 48 --batch 32 --lr 0.05 --cosine --members 2 --epochs 10
-FLAGS-teacher = $(SMALL)
+PIXELS := --size 48
+SMALL := --batch 32 --lr 0.05 --cosine --members 2 --epochs 10
+FLAGS-teacher = $(PIXELS) $(SMALL)
 FLAGS-fusion = $(SMALL)
 FUSION_MODES := rand
 FLAGS-distill := --size 48 --batch 32 --lr 0.001 --epochs 10
@@ -68,7 +69,8 @@ FLAGS-sr-train := --steps 200 --batch 64 --lr 3e-3
 endif
 ifeq ($(SOURCE),tiny)
 FLAGS-demo := --train_per_class 24 --test_per_class 6
-SMALL := --size 32 --batch 32 --lr 0.05 --members 2 --epochs 1
+PIXELS := --size 32
+SMALL := --batch 32 --lr 0.05 --members 2 --epochs 1
 FLAGS-distill := --size 32 --batch 32 --lr 0.001 --epochs 1
 FLAGS-sr-train := --steps 4 --batch 16
 FLAGS-export := --calibration_per_class 12
@@ -123,9 +125,14 @@ images = $(call list,$(P)/$(1).h5 $(S)/$(1).h5)
 topology = $(call list,$(T)/prepare/$(1).h5 $(T)/sr-swinir-x2/$(1).h5)
 FUSED := $(PREPARED) $(call both,tda/prepare) $(call both,sr-swinir/x2) $(call both,tda/sr-swinir-x2)
 $(foreach mode,$(FUSION_MODES),$(call rule,fusion,$(D)/fusion/resnet18-$(mode),$(FUSED),\
-	--train $(call images,training) --test $(call images,testing) --mode $(mode) \
+	$(PIXELS) --train $(call images,training) --test $(call images,testing) --mode $(mode) \
 	--tda_train $(call topology,training) --tda_test $(call topology,testing) \
 	$(if $(filter sar,$(mode)),--sar_train $(P)/training.h5 --sar_test $(P)/testing.h5)))
+
+# What topology alone achieves: the same without pictures.
+$(call rule,fusion,$(D)/fusion/topology,$(PREPARED) $(call both,tda/prepare),\
+	--noimage --train $(P)/training.h5 --test $(P)/testing.h5 \
+	--tda_train $(T)/prepare/training.h5 --tda_test $(T)/prepare/testing.h5)
 
 TEACHERS := $(MODES:%=$(D)/teacher/resnet18-%)
 FUSIONS := $(FUSION_MODES:%=$(D)/fusion/resnet18-%)
