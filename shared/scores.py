@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from shared.errors import StageError
 
+BINS = 15  # of the calibration error, as Guo et al. count them
+
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     """(N, K) logits to (N, K) probabilities, in double precision."""
@@ -27,8 +29,14 @@ def confusion(labels: NDArray[np.integer], scores: NDArray[np.floating]) -> NDAr
 def metrics(matrix: NDArray[np.int64], classes: tuple[str, ...]) -> dict[str, Any]:
     """Overall and average accuracy, kappa, F1 and the per-class values of a confusion matrix.
 
-    Classes without a row in the test split do not enter the averages; undefined ratios count as 0,
-    as in scikit-learn. Kappa: Cohen 1960.
+    Macro values are plain means over the classes, weighted ones count a class by its rows. Macro
+    recall is the average accuracy and weighted recall the overall accuracy, so neither is repeated.
+    Classes without a row in the test split do not enter the means; undefined ratios count as 0, as
+    in scikit-learn. Kappa: Cohen 1960.
+
+    Args:
+        matrix: (K, K) counts, row = true class, column = predicted class.
+        classes: (K,) names.
     """
     total, hits = matrix.sum(), np.diag(matrix).astype(float)
     truth, said = matrix.sum(1), matrix.sum(0)
@@ -42,6 +50,7 @@ def metrics(matrix: NDArray[np.int64], classes: tuple[str, ...]) -> dict[str, An
         "overall_accuracy": accuracy,
         "average_accuracy": float(recall[present].mean()),
         "kappa": (accuracy - chance) / (1 - chance) if chance < 1 else 0.0,
+        "macro_precision": float(precision[present].mean()),
         "macro_f1": float(f1[present].mean()),
         "weighted_f1": float((f1 * share).sum()),
         "weighted_precision": float((precision * share).sum()),
@@ -50,6 +59,27 @@ def metrics(matrix: NDArray[np.int64], classes: tuple[str, ...]) -> dict[str, An
             for name, n, p, r, f in zip(classes, truth, precision, recall, f1, strict=True)
         },
     }
+
+
+def calibration_error(
+    labels: NDArray[np.integer], scores: NDArray[np.floating], bins: int = BINS
+) -> float:
+    """Expected calibration error: how far the top score is from how often it is right, 0 to 1.
+
+    Rows are put into bins of equal width by their highest score, each bin with its upper edge; of
+    each, |share of right rows - mean highest score| counts by its rows. Guo et al. 2017, "On
+    calibration of modern neural networks", equations 2 to 5.
+
+    Args:
+        labels: (N,) zero-based true classes.
+        scores: (N, K) probabilities.
+        bins: equal parts of 0 to 1.
+    """
+    top, right = scores.max(1).astype(np.float64), scores.argmax(1) == labels
+    inner = np.linspace(0, 1, bins + 1)[1:-1]
+    # |sum of right - sum of top| is |share - mean| times the rows: empty bins need no care.
+    gaps = np.bincount(np.searchsorted(inner, top), weights=right - top, minlength=bins)
+    return float(np.abs(gaps).sum() / len(labels))
 
 
 def _ratio(part: NDArray[np.floating], whole: NDArray[np.number]) -> NDArray[np.float64]:
@@ -73,7 +103,8 @@ def write(
         more: further entries of metrics.json.
     """
     matrix = confusion(labels, scores)
-    found = metrics(matrix, classes) | more
+    error = {"expected_calibration_error": calibration_error(labels, scores)}
+    found = metrics(matrix, classes) | error | more
     np.save(folder / "test_scores.npy", scores.astype(np.float32))
     np.save(folder / "test_labels.npy", labels.astype(np.int64))
     (folder / "metrics.json").write_text(json.dumps({"classes": classes, **found}, indent=1) + "\n")

@@ -28,6 +28,8 @@ def write(
 ) -> dict[str, Any]:
     """Scores are the mean of the members' probabilities (sum rule); logits the mean of theirs.
 
+    metrics.json says how many `networks` that is, for those who join shards of an ensemble.
+
     Args:
         dst: product folder, which exists.
         results: one a member.
@@ -48,7 +50,8 @@ def write(
         result.card.file: float((score.argmax(1) == truth).mean())
         for result, score in zip(results, each, strict=True)
     }
-    found = scores.write(dst, truth, np.mean(each, 0), classes, member_accuracy=alone, **more)
+    more = {"networks": len(results), "member_accuracy": alone} | more
+    found = scores.write(dst, truth, np.mean(each, 0), classes, **more)
     figures.confusion(dst / "confusion.png", scores.confusion(truth, np.mean(each, 0)), classes)
     names = [Path(result.card.file).stem for result in results]
     curves(dst, {name: result.series for name, result in zip(names, results, strict=True)})
@@ -58,8 +61,13 @@ def write(
 
 
 def curves(dst: Path, series: dict[str, dict[str, list[float]]]) -> None:
-    """curves.csv and curves.png from network name to quantity to values per epoch."""
+    """curves.csv and curves.png from network name to quantity to values per epoch.
+
+    Neither where no network was trained.
+    """
     quantities = list(dict.fromkeys(name for lines in series.values() for name in lines))
+    if not quantities:
+        return
     with (dst / "curves.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["network", "epoch", *quantities])

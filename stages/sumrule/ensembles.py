@@ -26,6 +26,7 @@ class Ensemble(NamedTuple):
         scores: (N, K) probabilities.
         logits: "test", "train" to (N, K) logits, where they are there.
         train_labels: (M,) zero-based true classes beside the train logits, or None.
+        networks: how many networks the scores are the plain mean of, or None where it is not said.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Ensemble(NamedTuple):
     scores: Array
     logits: dict[str, Array]
     train_labels: Array | None
+    networks: int | None
 
 
 def read(folder: Path) -> Ensemble:
@@ -42,7 +44,7 @@ def read(folder: Path) -> Ensemble:
     Raises:
         StageError: a file is missing, broken or of another shape; rows that are no probabilities.
     """
-    classes = _classes(folder / "metrics.json")
+    classes, networks = _description(folder / "metrics.json")
     labels = _labels(folder / "test_labels.npy", len(classes))
     found = _rows(folder / "test_scores.npy", (len(labels), len(classes)))
     _check_sums(folder / "test_scores.npy", found)
@@ -53,16 +55,21 @@ def read(folder: Path) -> Ensemble:
         train_labels = _labels(folder / "train_labels.npy", len(classes))
         logits["train"] = _rows(folder / "train_logits.npy", (len(train_labels), len(classes)))
     name = "/".join(folder.resolve().parts[-2:])
-    return Ensemble(name, classes, labels, found, logits, train_labels)
+    return Ensemble(name, classes, labels, found, logits, train_labels, networks)
 
 
-def _classes(path: Path) -> tuple[str, ...]:
+def _description(path: Path) -> tuple[tuple[str, ...], int | None]:
+    """Class names, and how many networks were averaged."""
     try:
-        return tuple(str(name) for name in json.loads(path.read_text())["classes"])
+        found = json.loads(path.read_text())
+        classes, networks = tuple(str(name) for name in found["classes"]), found.get("networks")
     except OSError:
         raise StageError(f"{path}: expected a score folder with metrics.json, found none") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StageError(f"{path}: expected JSON with class names ({error})") from None
+    if networks is not None and (type(networks) is not int or networks < 1):
+        raise StageError(f"{path}: networks: expected 1 or more, found {networks!r}")
+    return classes, networks
 
 
 def _labels(path: Path, classes: int) -> Array:

@@ -2,24 +2,29 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared import cli, scores
 from shared.errors import StageError
-from stages.sumrule import ensembles
+from stages.sumrule import ensembles, weighing
 
 
-def mean(arrays: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
-    """The mean of equally shaped arrays, in double precision and whatever their order.
+def mean(
+    arrays: Sequence[NDArray[np.floating]], counts: Sequence[int] | None = None
+) -> NDArray[np.float64]:
+    """The weighted mean of equally shaped arrays, in double precision and whatever their order.
 
     Args:
-        arrays: one (N, K) per ensemble. Each counts once, however many members it averages.
+        arrays: one (N, K) per ensemble.
+        counts: how often each one counts; by default once, however many networks it averages.
     """
-    stacked = np.sort(np.asarray(arrays, np.float64), 0)  # sorted, so that sums round alike
-    average: NDArray[np.float64] = stacked.mean(0)
-    return average
+    counts = counts or [1] * len(arrays)
+    parts = [np.asarray(a, np.float64) * n for a, n in zip(arrays, counts, strict=True)]
+    total: NDArray[np.float64] = np.sort(parts, 0).sum(0)  # sorted, so that sums round alike
+    return total / sum(counts)
 
 
 def accuracy(labels: NDArray[np.integer], found: NDArray[np.floating]) -> float:
@@ -27,7 +32,20 @@ def accuracy(labels: NDArray[np.integer], found: NDArray[np.floating]) -> float:
     return float((found.argmax(1) == labels).mean())
 
 
-def run(*, src: tuple[Path, ...], dst: Path) -> None:
+def average(
+    dst: Path, parts: Sequence[ensembles.Ensemble], counts: Sequence[int]
+) -> NDArray[np.float64]:
+    """Write the mean logits of the splits where all ensembles have them; the mean scores (N, K)."""
+    for split in ("test", "train"):
+        if all(split in part.logits for part in parts):
+            logits = mean([part.logits[split] for part in parts], counts).astype(np.float32)
+            np.save(dst / f"{split}_logits.npy", logits)
+            if split == "train" and parts[0].train_labels is not None:
+                np.save(dst / "train_labels.npy", parts[0].train_labels)
+    return mean([part.scores for part in parts], counts)
+
+
+def run(*, src: tuple[Path, ...], dst: Path, weigh: str = "folders") -> None:
     """Average the test scores of several ensembles and measure the result.
 
     Args:
@@ -35,6 +53,8 @@ def run(*, src: tuple[Path, ...], dst: Path) -> None:
             test_scores.npy (N, K) probabilities, test_labels.npy (N,) and metrics.json with the
             class names; logits beside them are averaged too when all folders have them.
         dst: score folder to write.
+        weigh: folders (each counts once: modes or architectures, as published) or members (each
+            counts by its number of networks: shards of one ensemble).
     """
     from shared import figures
 
@@ -43,18 +63,22 @@ def run(*, src: tuple[Path, ...], dst: Path) -> None:
         raise StageError(f"--src: expected one or more different folders, found {listed}")
     parts = [ensembles.read(path) for path in src]
     ensembles.agree(parts)
-    first, joined = parts[0], mean([part.scores for part in parts])
+    counts = weighing.counts(parts, weigh)
     dst.mkdir(exist_ok=True)
-    for split in ("test", "train"):
-        if all(split in part.logits for part in parts):
-            logits = mean([part.logits[split] for part in parts]).astype(np.float32)
-            np.save(dst / f"{split}_logits.npy", logits)
-            if split == "train" and first.train_labels is not None:
-                np.save(dst / "train_labels.npy", first.train_labels)
-    alone = [{"name": p.name, "overall_accuracy": accuracy(p.labels, p.scores)} for p in parts]
-    scores.write(dst, first.labels, joined, first.classes, members=alone)
+    joined = average(dst, parts, counts)
+    said: dict[str, Any] = {"members": [_alone(part) for part in parts]}
+    if whole := weighing.networks(parts, counts):
+        said["networks"] = whole
+    first = parts[0]
+    scores.write(dst, first.labels, joined, first.classes, **said)
     matrix = scores.confusion(first.labels, joined)
     figures.confusion(dst / "confusion.png", matrix, first.classes)
+
+
+def _alone(part: ensembles.Ensemble) -> dict[str, Any]:
+    """Name, accuracy and number of networks of one ensemble."""
+    found = {"name": part.name, "overall_accuracy": accuracy(part.labels, part.scores)}
+    return found | ({} if part.networks is None else {"networks": part.networks})
 
 
 if __name__ == "__main__":

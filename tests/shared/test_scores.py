@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn import metrics as reference
+from sklearn.calibration import calibration_curve
 
 from shared import scores
 from shared.errors import StageError
@@ -29,10 +31,60 @@ def test_weighted_values_follow_the_rows_of_a_class() -> None:
     matrix = np.array([[8, 2], [0, 2]])  # recall 0.8 and 1, precision 1 and 0.5
     found = scores.metrics(matrix, ("a", "b"))
     assert found["average_accuracy"] == pytest.approx(0.9)
+    assert found["macro_precision"] == pytest.approx(0.75)
     assert found["weighted_precision"] == pytest.approx(10 / 12 * 1 + 2 / 12 * 0.5)
     assert found["weighted_f1"] == pytest.approx(10 / 12 * 16 / 18 + 2 / 12 * 4 / 6)
     chance = (10 * 8 + 2 * 4) / 144
     assert found["kappa"] == pytest.approx((10 / 12 - chance) / (1 - chance))
+
+
+def drawn(rows: int = 400) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) labels and (N, 5) probabilities; class 4 is said at times and never true."""
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 4, rows)
+    return labels, scores.softmax(2 * rng.standard_normal((rows, 5)) + np.eye(5)[labels])
+
+
+def test_metrics_are_those_of_scikit_learn() -> None:
+    labels, probabilities = drawn()
+    said, there = probabilities.argmax(1), [0, 1, 2, 3]
+    assert 4 in said
+    found = scores.metrics(scores.confusion(labels, probabilities), tuple("abcde"))
+    for kind, precision, recall in [
+        ("macro", "macro_precision", "average_accuracy"),
+        ("weighted", "weighted_precision", "overall_accuracy"),
+    ]:
+        expected = reference.precision_recall_fscore_support(
+            labels, said, labels=there, average=kind
+        )
+        names = (precision, recall, f"{kind}_f1")
+        np.testing.assert_allclose([found[name] for name in names], expected[:3], rtol=1e-12)
+    assert found["kappa"] == pytest.approx(reference.cohen_kappa_score(labels, said))
+
+
+def test_calibration_error_by_hand() -> None:
+    top = np.array([0.95, 0.97, 0.6, 0.55])  # of 15 bins: the last twice, (8/15, 9/15] twice
+    right = np.array([True, False, True, True])
+    probabilities = np.stack([top, 1 - top], 1)
+    expected = (abs(1 - (0.95 + 0.97)) + abs(2 - (0.6 + 0.55))) / 4
+    found = scores.calibration_error(np.where(right, 0, 1), probabilities)
+    assert found == pytest.approx(expected)
+    assert scores.calibration_error(np.zeros(3, int), np.eye(3)[[0, 0, 0]]) == 0
+    assert scores.calibration_error(np.ones(3, int), np.eye(3)[[0, 0, 0]]) == 1
+
+
+def test_an_edge_belongs_to_the_bin_below_it() -> None:
+    probabilities = np.array([[0.5, 0.5], [0.6, 0.4]])  # 4 bins: (0.25, 0.5] and (0.5, 0.75]
+    assert scores.calibration_error(np.array([0, 1]), probabilities, 4) == pytest.approx(0.55)
+
+
+def test_calibration_error_is_that_of_the_curve_of_scikit_learn() -> None:
+    labels, probabilities = drawn()
+    top, right = probabilities.max(1), probabilities.argmax(1) == labels
+    share, mean = calibration_curve(right, top, n_bins=15)
+    rows = np.histogram(top, np.linspace(0, 1, 16))[0]
+    expected = (np.abs(share - mean) * rows[rows > 0]).sum() / len(labels)
+    assert scores.calibration_error(labels, probabilities) == pytest.approx(expected)
 
 
 def test_all_of_one_class_and_right_has_no_kappa() -> None:
@@ -50,6 +102,8 @@ def test_files_hold_what_was_measured(tmp_path: Path) -> None:
     written = json.loads((tmp_path / "metrics.json").read_text())
     assert written == {"classes": list(CLASSES), **found}
     assert written["seed"] == 42
+    error = scores.calibration_error(LABELS, probabilities)
+    assert written["expected_calibration_error"] == error
     np.testing.assert_allclose(scores.array(tmp_path / "test_scores.npy", 2), probabilities, 1e-6)
     np.testing.assert_array_equal(scores.array(tmp_path / "test_labels.npy", 1), LABELS)
     with (tmp_path / "confusion.csv").open(newline="") as file:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,9 +37,27 @@ def two(tmp_path: Path) -> tuple[Path, Path]:
     return ensemble(tmp_path / "teacher" / "a", 1), ensemble(tmp_path / "teacher" / "b", 2)
 
 
-def command(dst: Path, *src: Path) -> Path:
-    cli.main(stage.run, [f"--src={','.join(map(str, src))}", f"--dst={dst}"])
+def shard(folder: Path, numbers: list[int], **more: int) -> Path:
+    """The product of members `numbers` of one ensemble, as a trainer writes it."""
+    folder.mkdir(parents=True)
+    labels = np.arange(30) % 3
+    for split in ("train", "test"):
+        each = [3 * np.random.default_rng(n).standard_normal((30, 3)) for n in numbers]
+        np.save(folder / f"{split}_logits.npy", np.mean(each, 0).astype(np.float32))
+        np.save(folder / f"{split}_labels.npy", labels)
+    said = np.mean([scores.softmax(logits) for logits in each], 0)
+    scores.write(folder, labels, said, CLASSES, **{"networks": len(numbers)} | more)
+    return folder
+
+
+def command(dst: Path, *src: Path, flags: tuple[str, ...] = ()) -> Path:
+    cli.main(stage.run, [f"--src={','.join(map(str, src))}", f"--dst={dst}", *flags])
     return dst
+
+
+def metrics(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
+    return found
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -49,6 +68,51 @@ def test_mean_by_hand_whatever_the_order() -> None:
     a, b, c = (np.array([[x, 1 - x]], np.float32) for x in (0.2, 0.4, 0.9))
     np.testing.assert_allclose(stage.mean([a, b, c]), [[0.5, 0.5]], atol=1e-7)
     np.testing.assert_array_equal(stage.mean([a, b, c]), stage.mean([c, a, b]))
+
+
+def test_mean_by_counts_by_hand() -> None:
+    a, b = np.array([[0.2, 0.8]], np.float32), np.array([[0.8, 0.2]], np.float32)
+    np.testing.assert_allclose(stage.mean([a, b], [1, 2]), [[0.6, 0.4]], atol=1e-7)
+    np.testing.assert_array_equal(stage.mean([a, b], [1, 2]), stage.mean([b, a], [2, 1]))
+    np.testing.assert_array_equal(stage.mean([a], [10]), a)
+
+
+def test_unequal_shards_joined_are_the_whole_ensemble(tmp_path: Path) -> None:
+    parts = shard(tmp_path / "1", [1]), shard(tmp_path / "2", [2, 3])
+    whole = shard(tmp_path / "whole", [1, 2, 3])
+    by_members = command(tmp_path / "members", *parts, flags=("--weigh=members",))
+    by_folders = command(tmp_path / "folders", *parts)
+    expected = np.load(whole / "test_scores.npy")
+    np.testing.assert_allclose(np.load(by_members / "test_scores.npy"), expected, rtol=0, atol=1e-7)
+    assert abs(np.load(by_folders / "test_scores.npy") - expected).max() > 0.01
+    for name in ("test_logits.npy", "train_logits.npy"):
+        found, theirs = np.load(by_members / name), np.load(whole / name)
+        np.testing.assert_allclose(found, theirs, rtol=0, atol=1e-6)
+    assert metrics(by_members)["networks"] == 3
+    assert [part["networks"] for part in metrics(by_members)["members"]] == [1, 2]
+    assert "networks" not in metrics(by_folders)  # no plain mean of networks
+
+
+def test_modes_made_of_shards_can_be_joined_again(tmp_path: Path) -> None:
+    parts = shard(tmp_path / "1", [1]), shard(tmp_path / "2", [2, 3])
+    mode = command(tmp_path / "rand", *parts, flags=("--weigh=members",))
+    both = command(tmp_path / "all", mode, shard(tmp_path / "sar", [4, 5, 6]))
+    expected = np.load(shard(tmp_path / "whole", [1, 2, 3, 4, 5, 6]) / "test_scores.npy")
+    np.testing.assert_allclose(np.load(both / "test_scores.npy"), expected, rtol=0, atol=2e-7)
+    assert metrics(both)["networks"] == 6
+
+
+def test_refuses_to_weigh_what_is_not_counted(two, tmp_path, capsys) -> None:  # type: ignore[no-untyped-def]
+    none = shard(tmp_path / "teacher" / "none", [1], networks=0)
+    for src, flag, message in [
+        (two, "--weigh=rows", "--weigh: expected folders or members, found 'rows'"),
+        (two, "--weigh=members", "expected 'networks' in teacher/a/metrics.json, found none"),
+        ((none,), "--weigh=members", "metrics.json: networks: expected 1 or more, found 0"),
+    ]:
+        with pytest.raises(SystemExit, match="2"):
+            command(tmp_path / "sumrule", *src, flags=(flag,))
+        assert message in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["teacher"]  # nothing left behind
 
 
 def test_product_is_the_mean_and_measures_itself(two: tuple[Path, Path], tmp_path: Path) -> None:

@@ -1,0 +1,36 @@
+"""How often each ensemble counts in the average, and of how many networks it then is the mean."""
+
+from collections.abc import Sequence
+
+from shared.errors import StageError
+from stages.sumrule.ensembles import Ensemble
+
+
+def counts(ensembles: Sequence[Ensemble], weigh: str) -> list[int]:
+    """How often each ensemble counts: once ("folders"), or as often as it has networks ("members").
+
+    Raises:
+        StageError: another word, or a folder that does not say how many networks it averages.
+    """
+    if weigh == "folders":
+        return [1] * len(ensembles)
+    if weigh != "members":
+        raise StageError(f"--weigh: expected folders or members, found {weigh!r}")
+    found = []
+    for part in ensembles:
+        if part.networks is None:
+            raise StageError(
+                f"--weigh=members: expected 'networks' in {part.name}/metrics.json, found none: "
+                "it is no plain mean of networks, or was made before they were counted"
+            )
+        found.append(part.networks)
+    return found
+
+
+def networks(ensembles: Sequence[Ensemble], often: Sequence[int]) -> int | None:
+    """How many networks the mean by `often` is the plain mean of; None if of none, or unknown."""
+    known = [part.networks for part in ensembles if part.networks is not None]
+    if len(known) < len(ensembles):
+        return None
+    each = {number / count for number, count in zip(known, often, strict=True)}
+    return sum(known) if len(each) == 1 else None
