@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from shared import model
 from shared.learn import engine, networks
-from shared.learn.learner import Loss, Recipe
+from shared.learn.learner import History, Loss, Recipe
 from shared.learn.product import Result, write
 from shared.learn.split import Split
 from shared.learn.view import View
 
+Export = Callable[[nn.Module, dict[str, Tensor], Path], float]
 WORK = "work"  # folder inside the unfinished product: checkpoints and what finished members said
 
 
@@ -35,6 +36,8 @@ class Member:
         side: patch side in Sentinel pixels.
         held_out: (M,) row numbers of `train` kept back to measure each epoch, if any.
         image: name of the ONNX input that takes the image.
+        trained: whether `network` makes one that is trained already, elsewhere.
+        export: writes the ONNX file as `networks.to_onnx` does; the largest logit difference.
     """
 
     name: str
@@ -45,6 +48,8 @@ class Member:
     side: int
     held_out: NDArray[np.intp] | None = None
     image: str = "image"
+    trained: bool = False
+    export: Export = networks.to_onnx
 
     @property
     def number(self) -> int:
@@ -53,7 +58,7 @@ class Member:
 
 
 def train(dst: Path, member: Member, loss: Loss, recipe: Recipe) -> Result:
-    """Train one member, or take up what an earlier run finished of it."""
+    """Train one member unless it is, or take up what an earlier run finished of it."""
     done = dst / WORK / f"{member.name}.json"
     if done.exists():
         return _finished(dst, member, done)
@@ -61,12 +66,14 @@ def train(dst: Path, member: Member, loss: Loss, recipe: Recipe) -> Result:
     network = member.network()
     view = view_of(member)
     checkpoint = dst / WORK / f"{member.name}.ckpt"
-    history = engine.fit(
-        network, view, member.train, loss, recipe, checkpoint, member.name, member.held_out
-    )
+    history = History()
+    if not member.trained:
+        history = engine.fit(
+            network, view, member.train, loss, recipe, checkpoint, member.name, member.held_out
+        )
     for name, split in (("train", member.train), ("test", member.test)):
         _save(dst / WORK / f"{member.name}-{name}.npy", engine.logits(network, view, split, recipe))
-    difference = networks.to_onnx(network, example(member, view), dst / member.card.file)
+    difference = member.export(network, example(member, view), dst / member.card.file)
     draft = done.with_suffix(".draft")
     draft.write_text(json.dumps({"series": history.series, "difference": difference}))
     draft.replace(done)

@@ -27,12 +27,13 @@ def run(
     interpolation: str = "bilinear",
     augment: bool = True,
     weights: Path | None = None,
+    checkpoint: Path | None = None,
     seed: int = 42,
     device: str = "auto",
     precision: str = "32-true",
     shard: str = "1/1",
 ) -> None:
-    """Train an ensemble on random band triples and score it on the test split.
+    """Train an ensemble on random band triples, or take a trained one, and score it.
 
     Args:
         train: patch file with label and sen2 (N, H, W, 10) or rgb (N, H, W, 3), and sen1 for sar.
@@ -52,6 +53,9 @@ def run(
         interpolation: bilinear (as Voyager resizes) or nearest (as the thesis did).
         augment: whether training sees flips, ±8° rotations, ±2 px shifts and cutouts.
         weights: state dict of the same architecture (.safetensors or .pth), for instance ImageNet.
+        checkpoint: networks trained already, which are only scored: a .pth of the thesis code, or
+            a folder of ONNX files and model.json. The flags of training then do nothing;
+            architecture, mode, members, size and interpolation say what the networks are.
         seed: member i draws its bands, weights, order and views from seed + i - 1.
         device: auto, cpu or cuda.
         precision: 32-true, bf16-mixed or 16-mixed.
@@ -61,8 +65,8 @@ def run(
 
     from shared.learn import ensemble, settings, split
     from shared.learn.learner import Recipe
-    from stages.teacher.members import Settings, cards
-    from stages.teacher.members import members as each
+    from stages.teacher import members as each
+    from stages.teacher.start import Settings
 
     recipe = Recipe(
         epochs, batch, lr, seed, momentum=momentum, weight_decay=weight_decay, cosine=cosine,
@@ -70,13 +74,13 @@ def run(
     )  # fmt: skip
     settings.check(recipe, size, interpolation)
     plan = Settings(architecture, mode, size, interpolation, weights, seed)
-    found = cards(train, plan, settings.numbers(members, shard))
-    labels = split.label_pair(train, test, found[0].classes)
+    starts = each.starts(train, checkpoint, plan, members, shard)
+    labels = split.label_pair(train, test, starts[0].card.classes)
 
     def loss(logits: "Tensor", rows: "split.Batch") -> "Tensor":
         return cross_entropy(logits, rows["label"])
 
-    ensemble.train_all(dst, each(train, test, plan, found), loss, recipe, labels)
+    ensemble.train_all(dst, each.members(train, test, starts), loss, recipe, labels)
 
 
 if __name__ == "__main__":

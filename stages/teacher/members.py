@@ -1,34 +1,44 @@
 """The members of a teacher ensemble: which bands each one sees, and its rows in memory."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from torch import Tensor
 
-from shared import model, patches
+from shared import patches
 from shared.errors import StageError
 from shared.learn import networks
 from shared.learn.ensemble import Member
-from shared.learn.settings import draw_bands
+from shared.learn.settings import draw_bands, numbers
 from shared.learn.split import Split, labels, load
+from stages.teacher import foreign, published
+from stages.teacher.start import Settings, Start, card
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What all members have in common; see the parameters of ``run``."""
+def starts(
+    train: Path, checkpoint: Path | None, settings: Settings, members: int, shard: str
+) -> list[Start]:
+    """What the members of a shard start from: bands drawn here, or what a checkpoint says.
 
-    architecture: str
-    mode: str
-    size: int
-    interpolation: str
-    weights: Path | None
-    seed: int
+    Raises:
+        StageError: as `fresh`, `published.read` and `foreign.read`; a flag that does not go with
+            the checkpoint.
+    """
+    chosen = numbers(members, shard)
+    if checkpoint is None:
+        return fresh(train, settings, chosen)
+    if settings.weights:
+        raise StageError("--weights: --checkpoint has weights of its own; give one of the two")
+    read = foreign.read if checkpoint.is_dir() else published.read
+    found = read(checkpoint, train, settings)
+    if len(found) != members:
+        raise StageError(f"--members: {checkpoint} has {len(found)} networks, found {members}")
+    return [found[number] for number in chosen]
 
 
-def cards(train: Path, settings: Settings, numbers: range) -> list[model.Card]:
-    """Bands, statistics and classes of each member.
+def fresh(train: Path, settings: Settings, numbers: range) -> list[Start]:
+    """Bands, statistics and classes of each member, and its untrained network.
 
     Raises:
         StageError: unknown mode or architecture, no statistics in the file, weights do not fit.
@@ -37,19 +47,15 @@ def cards(train: Path, settings: Settings, numbers: range) -> list[model.Card]:
         optical = source[optical_name(source)].layout
         radar = source["sen1"].layout if "sen1" in source else None
         assert optical is not None
-        found = []
+        cards = []
         for number in numbers:
             seed = settings.seed + number
             bands = draw_bands(settings.mode, optical.bands, radar.bands if radar else (), seed)
-            mean, std = model.statistics(source, bands)
-            found.append(
-                model.Card(
-                    f"member-{number + 1:02}.onnx", settings.architecture, bands, mean, std,
-                    settings.size, settings.interpolation, source.classes,
-                )
-            )  # fmt: skip
-    networks.check(settings.architecture, len(found[0].classes), settings.size, settings.weights)
-    return found
+            cards.append(card(source, number, bands, settings))
+    classes = len(cards[0].classes)
+    networks.check(settings.architecture, classes, settings.size, settings.weights)
+    make = partial(networks.build, settings.architecture, 3, classes, settings.weights)
+    return [Start(card, make) for card in cards]
 
 
 def optical_name(source: patches.Source) -> str:
@@ -62,23 +68,21 @@ def optical_name(source: patches.Source) -> str:
     )
 
 
-def members(
-    train: Path, test: Path, settings: Settings, cards: list[model.Card]
-) -> Iterator[Member]:
+def members(train: Path, test: Path, starts: list[Start]) -> Iterator[Member]:
     """One member after the other; only the current one's bands are in memory."""
-    classes = cards[0].classes
+    classes = starts[0].card.classes
     truth = {path: labels(path, classes) for path in (train, test)}
-    for card in cards:
+    for start in starts:
         # Nothing here holds the splits, so that they go with the member.
-        yield _member(card, settings.weights, *(_split(path, card, truth[path]) for path in truth))
+        yield _member(start, *(_split(path, start, truth[path]) for path in truth))
 
 
-def _split(path: Path, card: model.Card, label: Tensor) -> Split:
-    return Split(load(path, card.bands), {"label": label})
+def _split(path: Path, start: Start, label: Tensor) -> Split:
+    return Split(load(path, start.card.bands), {"label": label})
 
 
-def _member(card: model.Card, weights: Path | None, train: Split, test: Split) -> Member:
-    channels, classes = len(card.bands), len(card.classes)
-    network = partial(networks.build, card.architecture, channels, classes, weights)
-    side = train.parts[0].stored.shape[1]
-    return Member(Path(card.file).stem, card, network, train, test, side)
+def _member(start: Start, train: Split, test: Split) -> Member:
+    return Member(
+        Path(start.card.file).stem, start.card, start.network, train, test,
+        side=train.parts[0].stored.shape[1], trained=start.trained, export=start.export,
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""teacher: what the product holds, shards, going on after a kill, the refusals."""
+"""teacher: what the product holds, shards, going on after a kill, refusals; checkpoints."""
 
 import json
 import os
@@ -11,10 +11,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
+import torchvision
 
 from shared import cli, lcz, model, patches, scores
-from shared.learn import networks
+from shared.learn import ensemble, networks
 from stages.teacher import main as stage
+from stages.teacher import published
 from tests.conftest import pixels, write_raw
 
 QUICK = {
@@ -146,3 +149,268 @@ def test_refuses_files(prepared, prepared_test, lcz42, tmp_path, capfd) -> None:
     heard = capfd.readouterr().err
     assert f"{prepared_test}: expected 17 classes 01_CompactHighRise" in heard
     assert heard.count("\n") == 1
+
+
+# --- networks trained elsewhere -------------------------------------------------------------------
+ROWS = [[7, 0, 3], [9, 2, 1]]  # in the thesis code, bands are in the order they were drawn
+OPTICAL = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")
+TAKEN = ("--architecture=resnet18", "--interpolation=nearest")
+
+
+def lively(name: str, seed: int) -> torch.nn.Module:
+    """A torchvision network whose batch norms do something."""
+    torch.manual_seed(seed)
+    network = torchvision.models.get_model(name, num_classes=17)
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(layer.weight, 0.5, 1.5)
+            torch.nn.init.normal_(layer.bias, std=0.2)
+            torch.nn.init.uniform_(layer.running_var, 0.5, 1.5)
+            torch.nn.init.normal_(layer.running_mean, std=0.2)
+    return network.eval()
+
+
+def spelling(name: str) -> str:
+    """torchvision's name in a ResNet of the thesis code: nn.Sequential of all but the head."""
+    order = ["conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4", "avgpool"]
+    first, _, rest = name.partition(".")
+    return name if first == "fc" else f"features.{order.index(first)}.{rest}"
+
+
+def thesis(path: Path, seeds: int = 2, rows: list[list[int]] | None = None) -> Path:
+    """A checkpoint as the thesis code writes it."""
+    tensors = {"bands_matrix": torch.tensor(rows or ROWS)}
+    for i in range(seeds):
+        own = lively("resnet18", i).state_dict()
+        tensors |= {f"models.{i}.{spelling(name)}": tensor for name, tensor in own.items()}
+    torch.save(tensors, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two members."""
+    return thesis(tmp_path_factory.mktemp("thesis") / "Rand_resnet18.pth")
+
+
+def by_hand(prepared_test: Path, bands: list[str], card: model.Card) -> torch.Tensor:
+    """(N, 3, 32, 32) reflectance / 2.8, less the mean, over the deviation."""
+    with h5py.File(prepared_test) as file:
+        stored = file["sen2"][:][..., [OPTICAL.index(band) for band in bands]]
+    scaled = stored.astype(np.float32) / 10_000 / 2.8
+    return torch.from_numpy((scaled - card.mean) / card.std).float().permute(0, 3, 1, 2)
+
+
+def test_checkpoint_says_what_plain_torchvision_says(
+    prepared: Path, prepared_test: Path, tmp_path: Path, checkpoint: Path
+) -> None:
+    dst = command(prepared, prepared_test, tmp_path / "t", f"--checkpoint={checkpoint}", *TAKEN)
+    assert {path.name for path in dst.iterdir()} == {
+        "confusion.csv", "confusion.png", "member-01.onnx", "member-02.onnx", "metrics.json",
+        "model.json", "test_labels.npy", "test_logits.npy", "test_scores.npy",
+        "train_labels.npy", "train_logits.npy",
+    }  # fmt: skip
+    said, exported = [], []
+    for seed, card in enumerate(model.load(dst)):
+        assert card.bands == tuple(OPTICAL[k] for k in ROWS[seed])
+        assert (card.architecture, card.size, card.interpolation) == ("resnet18", 32, "nearest")
+        with h5py.File(prepared) as file:
+            mean = file["sen2"].attrs["mean"][ROWS[seed]] / 255
+        np.testing.assert_allclose(card.mean, mean, atol=6e-4)
+        images = by_hand(prepared_test, list(card.bands), card)
+        with torch.inference_mode():
+            said.append(lively("resnet18", seed)(images).numpy())
+        exported.append(networks.run_onnx(dst / card.file, {"image": images}))
+    np.testing.assert_allclose(np.load(dst / "test_logits.npy"), np.mean(said, 0), atol=1e-4)
+    np.testing.assert_allclose(exported, said, atol=1e-4)
+    expected = np.mean([scores.softmax(one) for one in said], 0)
+    np.testing.assert_allclose(np.load(dst / "test_scores.npy"), expected, atol=1e-5)
+    assert np.std(said, 1).min() > 1e-3  # the rows differ, so this says something
+    assert np.load(dst / "train_logits.npy").shape == (34, 17)
+
+
+def test_shard_of_a_checkpoint(
+    prepared: Path, prepared_test: Path, tmp_path: Path, checkpoint: Path
+) -> None:
+    flags = (f"--checkpoint={checkpoint}", *TAKEN)
+    second = command(prepared, prepared_test, tmp_path / "2", "--shard=2/2", *flags)
+    assert [(c.file, c.bands) for c in model.load(second)] == [
+        ("member-02.onnx", ("B12", "B4", "B3"))
+    ]
+
+
+def test_checkpoint_goes_on_after_a_stop(  # type: ignore[no-untyped-def]
+    prepared, prepared_test, tmp_path, checkpoint, monkeypatch
+) -> None:
+    flags = (f"--checkpoint={checkpoint}", *TAKEN)
+    whole = command(prepared, prepared_test, tmp_path / "whole", *flags)
+    logits, calls = ensemble.engine.logits, []
+
+    def stop_once(*given):  # type: ignore[no-untyped-def]
+        calls.append(given)
+        if len(calls) == 4:  # test rows of the second member
+            raise KeyboardInterrupt
+        return logits(*given)
+
+    monkeypatch.setattr(ensemble.engine, "logits", stop_once)
+    with pytest.raises(SystemExit, match="130"):
+        command(prepared, prepared_test, tmp_path / "cut", *flags)
+    assert content(command(prepared, prepared_test, tmp_path / "cut", *flags)) == content(whole)
+    assert len(calls) == 6  # the first member was scored once
+
+
+def test_densenet_of_the_thesis_has_no_last_relu() -> None:
+    whole, ours = lively("densenet121", 0), published.Reference("densenet121", 17)
+    own = {name.replace("classifier.", "fc."): t for name, t in whole.state_dict().items()}
+    ours.load_state_dict(own)
+    with torch.inference_mode():
+        features = whole.features(torch.ones(2, 3, 32, 32))
+        expected = whole.classifier(features.mean((2, 3)))
+        torch.testing.assert_close(ours.eval()(torch.ones(2, 3, 32, 32)), expected)
+        assert (features < 0).any()
+
+
+def test_sar_channels_count_from_ten() -> None:
+    tensors = {"models.0.fc.bias": torch.zeros(17), "bands_matrix": torch.tensor([[8, 0, 15]])}
+    names = published.bands(Path("SAR.pth"), tensors, "sar")
+    assert names == [("B11", "B2", lcz.SEN1.bands[5])]
+
+
+def renamed(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["models.1.head.weight"] = tensors.pop("models.1.fc.weight")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (renamed, "missing: models.1.fc.weight; extra: models.1.head.weight"),
+        (lambda t: t.update(step=torch.zeros(1)), "models.I.… and bands_matrix, found step"),
+        (lambda t: t.pop("bands_matrix"), "expected bands_matrix (2, 3), found none"),
+        (
+            lambda t: t.update(bands_matrix=torch.zeros(2, 4, dtype=torch.long)),
+            "bands_matrix: expected whole numbers (2, 3), found (2, 4) torch.int64",
+        ),
+        (
+            lambda t: t.update(bands_matrix=torch.tensor([[0, 1, 2], [3, 4, 12]])),
+            "--mode=rand expects two numbers 0 to 9 and one 0 to 9, found [3, 4, 12]",
+        ),
+        (
+            lambda t: t.update({"models.0.fc.bias": torch.zeros(10)}),
+            "other shape: models.0.fc.bias (10,) instead of (17,)",
+        ),
+        (lambda t: t.update(note=Path("note")), "nothing but tensors"),
+    ],
+)
+def test_refuses_checkpoints(  # type: ignore[no-untyped-def]
+    prepared, prepared_test, tmp_path, checkpoint, capfd, change, message
+) -> None:
+    tensors = torch.load(checkpoint, weights_only=True)
+    change(tensors)
+    torch.save(tensors, tmp_path / "wrong.pth")
+    refused(prepared, prepared_test, tmp_path, f"--checkpoint={tmp_path}/wrong.pth", *TAKEN)
+    heard = capfd.readouterr().err
+    assert message in heard
+    assert heard.count("error: ") == heard.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--members=10", "Rand_resnet18.pth has 2 networks, found 10"),
+        ("--architecture=vgg16", "expected a ResNet or DenseNet of torchvision for --checkpoint"),
+        ("--architecture=densenet121", "not densenet121 (17 classes) weights: missing: models.0."),
+        ("--mode=sar", "--mode=sar expects two numbers 0 to 9 and one 10 to 17, found [7, 0, 3]"),
+        ("--mode=all", "--mode: expected rand, randrgb, sar, found 'all'"),
+        ("--weights={}", "--weights: --checkpoint has weights of its own; give one of the two"),
+    ],
+)
+def test_refuses_flags_beside_a_checkpoint(  # type: ignore[no-untyped-def]
+    prepared, prepared_test, tmp_path, checkpoint, capfd, flag, message
+) -> None:
+    flags = [f"--checkpoint={checkpoint}", flag.format(checkpoint)]
+    flags += [] if "architecture" in flag else ["--architecture=resnet18"]
+    refused(prepared, prepared_test, tmp_path, *flags)
+    assert message in capfd.readouterr().err
+
+
+def foreign(folder: Path, softmax: bool, **card: object) -> tuple[Path, torch.nn.Module]:
+    """A folder with a network of four bands, exported for one picture, names of its own."""
+    folder.mkdir()
+    torch.manual_seed(3)
+    layers = [torch.nn.Conv2d(4, 8, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1)]
+    network = torch.nn.Sequential(*layers, torch.nn.Flatten(), torch.nn.Linear(8, 17))
+    whole = torch.nn.Sequential(network, torch.nn.Softmax(1)) if softmax else network
+    torch.onnx.export(
+        whole, (torch.zeros(1, 4, 32, 32),), str(folder / "cnn.onnx"), dynamo=False,
+        input_names=["x"], output_names=["image"], opset_version=13,
+    )  # fmt: skip
+    said = {
+        "file": "cnn.onnx", "architecture": "cnn", "bands": ["B8", "B4", "B3", "B2"],
+        "mean": [0.1] * 4, "std": [0.05] * 4, "size": 32, "interpolation": "bilinear",
+        "classes": list(lcz.CLASSES), **card,
+    }  # fmt: skip
+    (folder / "model.json").write_text(json.dumps({"members": [said]}))
+    return folder, network.eval()
+
+
+ALONE = ("--architecture=cnn", "--members=1")
+
+
+@pytest.mark.parametrize("softmax", [False, True])
+def test_onnx_of_others(prepared: Path, prepared_test: Path, tmp_path: Path, softmax: bool) -> None:
+    folder, network = foreign(tmp_path / "matlab", softmax)
+    dst = command(prepared, prepared_test, tmp_path / "t", f"--checkpoint={folder}", *ALONE)
+    (card,) = model.load(dst)
+    assert (card.file, card.bands) == ("member-01.onnx", ("B8", "B4", "B3", "B2"))
+    images = by_hand(prepared_test, list(card.bands), card)
+    with torch.inference_mode():
+        said = network(images)
+    expected = said.log_softmax(1) if softmax else said
+    np.testing.assert_allclose(np.load(dst / "test_logits.npy"), expected, atol=1e-4)
+    found = networks.run_onnx(dst / card.file, {"image": images})  # all 17 rows at once
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_allclose(np.load(dst / "test_scores.npy"), said.softmax(1), atol=1e-5)
+    assert json.loads((dst / "model.json").read_text())["onnx_difference"]["member-01.onnx"] < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("card", "flag", "message"),
+    [
+        ({}, "--size=64", "model.json says 32, found 64"),
+        ({"bands": ["B8", "B4"], "mean": [0, 0], "std": [1, 1]}, "", "(N, 2, 32, 32), found (1, 4"),
+        ({"bands": ["B8", "B4", "B3", "B1"]}, "", "no band 'B1', found ["),
+        ({"classes": ["a", "b"]}, "", "expected 2 classes a, b …, found 17 classes"),
+        ({"file": "../matlab/cnn.onnx"}, "", "expected ONNX files beside it, found '../matlab/cnn"),
+        ({"features": 5}, "", "cnn.onnx: expected a picture as the only input"),
+        ({"std": [0.05, 0, 1, 1]}, "", "not a model description (std)"),
+    ],
+)
+def test_refuses_onnx_of_others(  # type: ignore[no-untyped-def]
+    prepared, prepared_test, tmp_path, capfd, card, flag, message
+) -> None:
+    folder, _ = foreign(tmp_path / "matlab", False, **card)
+    capfd.readouterr()
+    flags = [flag] if flag else []
+    refused(prepared, prepared_test, tmp_path, f"--checkpoint={folder}", *ALONE, *flags)
+    assert message in capfd.readouterr().err
+
+
+def test_refuses_onnx_for_one_picture_only(  # type: ignore[no-untyped-def]
+    prepared, prepared_test, tmp_path, capfd
+) -> None:
+    class Fixed(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = torch.nn.Linear(4 * 32 * 32, 17)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.head(images.reshape(1, 4 * 32 * 32))
+
+    folder, _ = foreign(tmp_path / "matlab", False)
+    place = str(folder / "cnn.onnx")
+    torch.onnx.export(Fixed(), (torch.zeros(1, 4, 32, 32),), place, dynamo=False)
+    refused(prepared, prepared_test, tmp_path, f"--checkpoint={folder}", *ALONE)
+    assert "cnn.onnx: cannot take two pictures at once (" in capfd.readouterr().err
+    (folder / "cnn.onnx").write_bytes(b"half")
+    refused(prepared, prepared_test, tmp_path, f"--checkpoint={folder}", *ALONE)
+    assert "cnn.onnx: not a complete ONNX file (" in capfd.readouterr().err

@@ -1,0 +1,53 @@
+"""What one member starts from: its card, its network, and whether that is trained already."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from shared import model, patches
+from shared.learn import networks
+from shared.learn.ensemble import Export
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all members have in common; see the parameters of ``run``."""
+
+    architecture: str
+    mode: str
+    size: int
+    interpolation: str
+    weights: Path | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Start:
+    """One member before any row is read; ``trained`` and ``export`` are those of its Member."""
+
+    card: model.Card
+    network: Callable[[], nn.Module]
+    trained: bool = False
+    export: Export = networks.to_onnx
+
+
+def named(number: int) -> str:
+    """ONNX file of a zero-based member."""
+    return f"member-{number + 1:02}.onnx"
+
+
+def card(
+    source: patches.Source, number: int, bands: tuple[str, ...], settings: Settings
+) -> model.Card:
+    """Card of a zero-based member on these bands, with the statistics of the training split.
+
+    Raises:
+        StageError: a band or its statistics are not in the file.
+    """
+    mean, std = model.statistics(source, bands)
+    return model.Card(
+        named(number), settings.architecture, bands, mean, std, settings.size,
+        settings.interpolation, source.classes,
+    )  # fmt: skip
