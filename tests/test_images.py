@@ -111,7 +111,9 @@ def test_facts(stage: str) -> None:
     assert config["Entrypoint"] == ["python", "-m", f"stages.{stage.replace('-', '_')}.main"]
     labels = {key.rpartition(".")[2]: value for key, value in config["Labels"].items()}
     assert labels["title"] == stage
-    assert labels["licenses"] == ("MIT AND AGPL-3.0-only" if stage == "tda" else "MIT")
+    assert labels["licenses"] == (
+        "MIT AND AGPL-3.0-only AND GPL-3.0-only" if stage == "tda" else "MIT"
+    )
     assert f"STAGE_REVISION={labels['revision']}" in config["Env"]
 
 

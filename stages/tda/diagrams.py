@@ -38,8 +38,8 @@ def points(
         backend: gudhi or giotto; both find the same points, in another order.
     """
     found = _giotto(band) if backend == "giotto" else _gudhi(band)
-    highest = band.max((1, 2))
-    return _kept(*found[0], highest if essential else None), _kept(*found[1], None)
+    highest = band.max((1, 2)) if essential else None
+    return _kept(*found[0], highest), _kept(*found[1], None)
 
 
 Found = tuple[NDArray[np.intp], NDArray[np.float64]]  # patch (M,); birth and death (M, 2)

@@ -119,8 +119,13 @@ def axes(
         return np.array([[0.0, 255.0], [0.0, 255.0]])
     low, high = np.quantile(birth, [QUANTILE, 1 - QUANTILE])
     longest = np.quantile(persistence, 1 - QUANTILE)
-    narrowest = FINEST * setting.sigma * (setting.bins - 1)
-    return np.array([[low, max(high, low + narrowest)], [0.0, max(longest, narrowest)]])
+    least = narrowest(setting)
+    return np.array([[low, max(high, low + least)], [0.0, max(longest, least)]])
+
+
+def narrowest(setting: Setting) -> float:
+    """Length of the shortest axis, in units of the band."""
+    return FINEST * setting.sigma * (setting.bins - 1)
 
 
 def load(path: Path, setting: Setting) -> NDArray[np.float64]:
@@ -142,6 +147,7 @@ def load(path: Path, setting: Setting) -> NDArray[np.float64]:
         if stored.shape != shape:
             raise StageError(f"--grid: {path}: grid: expected {shape}, found {stored.shape}")
         table = np.asarray(stored.raw(slice(None)), np.float64)
-    if not (np.isfinite(table).all() and (table[..., 0] < table[..., 1]).all()):
-        raise StageError(f"--grid: {path}: grid: expected low < high everywhere")
+    least = narrowest(setting) * (1 - 1e-6)
+    if not (np.isfinite(table).all() and (table[..., 1] - table[..., 0] >= least).all()):
+        raise StageError(f"--grid: {path}: grid: expected axes of {least:.4g} or more, low to high")
     return table

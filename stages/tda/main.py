@@ -1,5 +1,6 @@
 """tda: patches to topological features, two persistence images per band on one fixed grid."""
 
+import contextlib
 import functools
 from pathlib import Path
 
@@ -62,12 +63,14 @@ def run(
         table = grids.load(grid, setting) if grid else grids.fit(images, setting, pool)
         constants = {"grid": patches.Constant(table, setting.attributes())}
         field = patches.Field((len(layout.bands) * 2 * vectors.width(setting),), "float16")
-        with patches.Writer(
+        writer = patches.Writer(
             dst, source.total, shard, like=source, constants=constants, features=field
-        ) as sink:
-            todo = ((rows, images[rows]) for rows in sink.todo(batch))
+        )
+        # Closed when a block is refused, as a progress bar waits in it.
+        with writer as sink, contextlib.closing(sink.todo(batch)) as todo:
+            blocks = ((rows, images[rows]) for rows in todo)
             compute = functools.partial(_compute, table=table, setting=setting)
-            for rows, block in pool(compute, todo):
+            for rows, block in pool(compute, blocks):
                 sink.put(rows, features=block)
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 KINDS = ("image", "landscape", "silhouette", "betti", "stats")
 LARGEST = float(np.finfo(np.float16).max)
-CHUNK = 32  # patches of one band at once: their images stay in the processor's cache
+CHUNK = 64  # patches of one band at once: their images stay in the processor's cache
 Ends = tuple[NDArray[np.float64], NDArray[np.float64]]  # H0 and H1, each (birth persistence, M)
 
 
@@ -53,38 +53,41 @@ def features(
         for dimension, points in enumerate(both):
             drawn = draw(points, rows.stop - first, table[band, dimension], setting)
             if drawn.max() > LARGEST:
+                hint = "; a larger --sigma makes images fainter" if setting.kind == "image" else ""
                 raise StageError(
-                    f"--features: {setting.kind}: {drawn.max():.3g} is beyond float16 "
-                    f"({LARGEST:.0f}); a larger --sigma makes images fainter"
+                    f"--features: {setting.kind}: expected at most {LARGEST:.0f}, the largest "
+                    f"float16, found {drawn.max():.3g}{hint}"
                 )
             out[rows, band, dimension] = half(drawn) if setting.kind == "image" else drawn
     return out.reshape(count, -1)
 
 
-def half(values: NDArray[np.float64]) -> NDArray[np.float16]:
+def half(values: NDArray[np.floating]) -> NDArray[np.float16]:
     """(…) from 0 to LARGEST, rounded to float16; below its smallest normal number, 6.1e-5, to 0.
 
     By whole numbers: `astype` takes five to ten times as long, most of it on the faint far tails
     of the Gaussians, as long as drawing the image.
     """
-    bits = values.astype(np.float32).view(np.int32)
-    bits += (bits >> 13 & 1) + 0xFFF  # what 13 bits less will cut off, rounded, ties to even
-    bits >>= 13
-    bits -= 112 << 10  # exponents count from 2**-14, not from 2**-126
+    stored = np.asarray(values, np.float32).view(np.int32)
+    bits = stored >> 13
+    bits &= 1
+    bits += 0xFFF - (112 << 23)  # exponents count from 2**-14, not from 2**-126
+    bits += stored
+    bits >>= 13  # what this cuts off has been rounded, ties to even
     bits *= bits >= 1 << 10
     return bits.astype(np.uint16).view(np.float16)
 
 
 def draw(
     points: diagrams.Points, count: int, axes: NDArray[np.float64], setting: "Setting"
-) -> NDArray[np.float64]:
+) -> NDArray[np.floating]:
     """(N, width) numbers of one band and dimension on its (2, 2) axes."""
     from stages.tda import images
 
     at = curves.levels(axes, setting.bins)
     match setting.kind:
         case "image":
-            drawn = images.image(points, count, axes, setting.bins, setting.sigma)
+            return images.image(points, count, axes, setting.bins, setting.sigma).reshape(count, -1)
         case "betti":
             drawn = curves.betti(points, count, at)
         case "silhouette":

@@ -17,12 +17,14 @@ from stages.tda_plot.files import Pair
 
 BRIGHT = 99.5  # percentile of the cells that is drawn white; a few cells stand out
 ACROSS = 9  # classes in a line
-CAPTION = """\
+SPOTS = """\
 Let water rise over the band. H0 is a dark spot: born at its darkest level, dead when it joins one
-that is darker still (the darkest of all never does and is left out). H1 is a bright spot: born
-when the dark pixels around it close to a ring, dead when its brightest pixel is under water.
-Persistence = death − birth says how much a spot stands out; the five that do most are marked in
-band and diagram. Levels are in units of the band, 0 … 255. Images: the points (small rings; at the
+that is darker still (the darkest of all never does and {}). H1 is a bright spot:
+born when the dark pixels around it close to a ring, dead when its brightest pixel is under water.
+Persistence = death − birth says how much a spot stands out. Levels are in units of the band,
+0 … 255."""
+PATCH = """\
+The five that stand out most are marked in band and diagram. Images: the points (small rings; at the
 border if beyond the grid), smoothed. Grid and colours (points per squared unit, by square root)
 are the same for all patches drawn together."""
 
@@ -30,6 +32,11 @@ are the same for all patches drawn together."""
 def title(name: str) -> str:
     """ "03_CompactLowRise" to "03 Compact Low Rise"."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).replace("_", " ")
+
+
+def spots(both: Pair) -> str:
+    """What birth and persistence are, for a caption."""
+    return SPOTS.format("dies at the brightest level" if both.essential else "is left out")
 
 
 def tops(both: Pair, rows: list[int]) -> NDArray[np.float64]:
@@ -73,8 +80,7 @@ def patch(
             axes[2 + d].set_title(heading, fontsize=8, color=panels.COLOURS[d])
             axes[2 + d].set(xlabel="birth", ylabel="persistence")
     figure.suptitle(name, fontsize=11)
-    figure.supxlabel(textwrap.fill(CAPTION, 180), fontsize=7.5, x=0.01, ha="left")
-    _save(figure, path)
+    _save(figure, path, f"{spots(both)} {PATCH}")
 
 
 def classes(
@@ -92,10 +98,10 @@ def classes(
     there = np.flatnonzero(counts)
     across = min(ACROSS, len(there))
     down = 2 * -(-len(there) // across)
+    width = max(1.55 * across + 0.6, 7.5)  # the title wants as much
     figure, grid = plt.subplots(
-        down, across, figsize=(1.55 * across + 0.6, 1.75 * down + 0.9), layout="constrained",
-        squeeze=False,
-    )  # fmt: skip
+        down, across, figsize=(width, 1.75 * down + 1.3), layout="constrained", squeeze=False
+    )
     scale = [max(float(np.percentile(means[there, d], BRIGHT)), 1e-6) for d in (0, 1)]
     for axes in grid.flat:
         axes.set_axis_off()
@@ -114,9 +120,12 @@ def classes(
         "light (many);\naxes and colours are the same for all classes",
         fontsize=9,
     )
-    _save(figure, path)
+    _save(figure, path, spots(both))
 
 
-def _save(figure: Any, path: Path) -> None:
+def _save(figure: Any, path: Path, caption: str) -> None:
+    """The figure with its caption below, as wide as it is."""
+    lines = textwrap.fill(caption, int(16.4 * figure.get_figwidth()))
+    figure.supxlabel(lines, fontsize=7.5, x=0.01, ha="left")
     figure.savefig(path, dpi=90, metadata={"Software": None})
     plt.close(figure)
