@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared import lcz, patches
+from shared.sr import wald
 from stages.sr_eval import canvas, compare
 from stages.sr_eval.canvas import APART, CELL, EDGE, GAP, LEFT, TOP
 from stages.sr_eval.files import ENLARGED, WALD, Restored
@@ -42,7 +43,7 @@ def columns(
         low = compare.lowered(sen2, scale, layout) if kind == WALD else sen2
         images = {"input": low, "bicubic": compare.bicubic(low, scale, layout)}
         images |= {file.method: file.rows[here] for file in kinds[kind]}
-        images |= {"original": sen2} if kind == WALD else {}
+        images |= {"original": wald.crop(sen2, scale)} if kind == WALD else {}
         name = f"×{scale}, " + ("from a degraded copy" if kind == WALD else "enlarged")
         for method, image in images.items():
             heading = title(method) + _said(results, (kind, scale, method))

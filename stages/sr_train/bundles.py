@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,8 @@ Array = NDArray[np.float32]
 Change = Callable[[Array], Array]
 
 
-def gather(channels: int, names: tuple[str, ...]) -> Change:
-    """(N, H, W, C) patches to the (M, channels, H, W) that a network takes.
+def gather(src: Path, channels: int, names: tuple[str, ...]) -> Change:
+    """(N, H, W, C) patches of a file to the (M, channels, H, W) that a network takes.
 
     Raises:
         StageError: three channels, and other bands than those of the triplets.
@@ -24,7 +25,7 @@ def gather(channels: int, names: tuple[str, ...]) -> Change:
         return bands.planes
     if not triplets.fit(names):
         expected = ", ".join(sorted(set(triplets.NAMES)))
-        raise StageError(f"sen2: expected the bands {expected}, found {', '.join(names)}")
+        raise StageError(f"{src}: sen2: expected the bands {expected}, found {', '.join(names)}")
     return partial(triplets.gather, bands=names)
 
 

@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from shared import progress
+from shared.errors import StageError
 from stages.sr_train.training import Trainee
 
 SAVE_SECONDS = 15.0  # between checkpoints; they do not change the result
@@ -27,10 +28,11 @@ class Keeper(lightning.Callback):
         done = trainer.global_step // self.moves
         self.bar = progress.bar(self.steps, "train", unit="steps", done=done)
 
-    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        """Count the step, and save every SAVE_SECONDS."""
+    def on_train_batch_end(self, trainer: lightning.Trainer, trainee: Any, *_: Any) -> None:
+        """Count the step, and save every SAVE_SECONDS what is worth going on from."""
         self.bar.update(1)
         if time.monotonic() - self.saved >= SAVE_SECONDS:
+            check_finite(trainee)
             draft = self.path.with_name(self.path.name + ".draft")
             trainer.save_checkpoint(draft)
             draft.replace(self.path)  # so that a checkpoint is whole or not there
@@ -42,7 +44,11 @@ class Keeper(lightning.Callback):
 
 
 def fit(trainee: Trainee, state: Path, accelerator: str, precision: str) -> None:
-    """Train for ``trainee.steps`` steps in all, from what ``state`` holds if it is there."""
+    """Train for ``trainee.steps`` steps in all, from what ``state`` holds if it is there.
+
+    Raises:
+        StageError: the weights did not stay finite.
+    """
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"lightning|torch")
@@ -59,6 +65,16 @@ def fit(trainee: Trainee, state: Path, accelerator: str, precision: str) -> None
     trainer.fit(trainee, steps, ckpt_path=earlier, weights_only=True)
     if trainer.global_step < moves:  # Lightning returns from Ctrl-C as if it were done
         raise KeyboardInterrupt
+    check_finite(trainee)
+
+
+def check_finite(trainee: Trainee) -> None:
+    """StageError where a training has run away: nothing would come of going on."""
+    if not all(bool(weight.isfinite().all()) for weight in trainee.network.parameters()):
+        raise StageError(
+            f"--lr: expected one at which the weights stay finite, found {trainee.lr}; "
+            "choose a lower one"
+        )
 
 
 def _opens(state: Path) -> bool:

@@ -84,7 +84,7 @@ def run(
     place = forward.place(device)
     with patches.read(src, "sen2") as source:
         names = pairs.names(source, scale * (size.window or 8))
-        gather = bundles.gather(way.channels, names)
+        gather = bundles.gather(src, way.channels, names)
         known, held = pairs.load(source, names, scale, rows, gather)
     torch.manual_seed(seed)
     network = networks.build(method, scale, size)

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from contextlib import ExitStack
 from pathlib import Path
 
 import h5py
@@ -15,7 +16,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from shared import cli, lcz, patches
 from stages.sr_degrade import main as degrade
-from stages.sr_eval import compare, panel, quality, tables
+from stages.sr_eval import compare, files, panel, quality, tables
 from stages.sr_eval import main as stage
 from tests.conftest import write_patches, write_raw
 
@@ -277,6 +278,17 @@ def test_the_picture_is_the_same_bytes_and_shows_every_method(src: Path, tmp_pat
     np.testing.assert_array_equal(cells[3], cells[4])  # the original, as input of the larger one
     assert all(np.abs(cell - cells[3]).mean() > 1 for cell in cells[:3])
     assert np.abs(cells[1] - cells[2]).max() <= 1
+
+
+def test_all_columns_of_a_scale_show_the_same_ground(src: Path, tmp_path: Path) -> None:
+    """32 pixels are 30 at x3: the original, too, else it would seem shifted."""
+    store(tmp_path / "sr-vdsr" / "x3" / "wald.h5", scenes()[:, :30, :30])
+    found = files.collect((tmp_path / "sr-vdsr" / "x3" / "wald.h5",), (), 2)
+    with ExitStack() as stack:
+        truth = stack.enter_context(patches.read(src, "sen2"))
+        shown = panel.columns(truth, files.opened(found, truth, stack), 5, {})
+    sides = {heading: image.shape[:2] for _, heading, image in shown}
+    assert sides == {"input": (10, 10), **dict.fromkeys(("bicubic", "VDSR", "original"), (30, 30))}
 
 
 def test_lively_rows_are_spread() -> None:

@@ -98,7 +98,7 @@ def test_pairs_are_in_the_unit_of_their_low_side() -> None:
 
 def test_triplets_hold_three_bands_and_come_back_as_ten() -> None:
     sen2 = pixels(2)["sen2"].astype(np.float32)
-    given = bundles.gather(3, lcz.SEN2.bands)(sen2)
+    given = bundles.gather(Path(), 3, lcz.SEN2.bands)(sen2)
     assert given.shape == (8, 3, 32, 32)
     np.testing.assert_array_equal(given[0, 0], sen2[0, ..., lcz.SEN2.bands.index("B4")])
     restore = bundles.restorer(nn.Identity(), 3, lcz.SEN2.bands, "cpu")
@@ -368,7 +368,25 @@ def test_refuses_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str], fault:
     assert [src] == list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("seconds", [0, 3600])
+def test_refuses_a_training_that_does_not_stay_finite(
+    prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, seconds: int,
+) -> None:  # fmt: skip
+    """At the next checkpoint, which is not written, or at the end."""
+    monkeypatch.setattr(keeper, "SAVE_SECONDS", seconds)
+    steps = 200 if seconds == 0 else 20
+    with pytest.raises(SystemExit, match="2"):
+        command(
+            prepared, tmp_path / "new" / "out", "--method=edsr", "--lr=1e20", f"--steps={steps}"
+        )
+    said = capsys.readouterr().err
+    assert "--lr: expected one at which the weights stay finite, found 1e+20" in said
+    assert (f"{steps}/{steps}" in said) == bool(seconds)
+    assert not (tmp_path / "new").exists()
+
+
 def test_refuses_bands_that_are_not_those_of_the_triplets() -> None:
-    with pytest.raises(StageError, match=r"expected the bands B11, B12, B2.* found B2, B3"):
-        bundles.gather(3, ("B2", "B3"))
+    with pytest.raises(StageError, match=r"^a.h5: sen2: expected the bands B11, .* found B2, B3"):
+        bundles.gather(Path("a.h5"), 3, ("B2", "B3"))
     assert triplets.fit(lcz.SEN2.bands)
