@@ -15,6 +15,10 @@ D ?= $(if $(filter so2sat,$(SOURCE)),data,data/$(SOURCE))
 # Where a stage runs: docker (compose) or local (.venvs). Chosen by whether an engine answers.
 RUNNER ?= $(if $(shell docker info >/dev/null 2>&1 && docker compose version 2>/dev/null),docker,local)
 
+ifeq ($(filter so2sat demo tiny eurosat,$(SOURCE)),)
+$(error SOURCE: expected so2sat, demo, tiny or eurosat, found $(SOURCE))
+endif
+
 STAGES := $(subst _,-,$(patsubst stages/%/main.py,%,$(wildcard stages/*/main.py)))
 module = $(subst -,_,$(1))
 export UID := $(shell id -u)

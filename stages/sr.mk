@@ -10,6 +10,9 @@ VARIANTS := vdsr-x2 vdsr-x3 edsr-x2 edsr-x4 esrgan-x2 swinir-x2 bsrnet-x2 reales
 SR ?= $(if $(filter so2sat,$(SOURCE)),swinir-x2,$(VARIANTS))
 W ?= data/weights
 WEIGHTS ?= $(if $(filter so2sat,$(SOURCE)),published,trained)
+ifeq ($(filter published trained,$(WEIGHTS)),)
+$(error WEIGHTS: expected published or trained, found $(WEIGHTS); WEIGHTS-edsr-x2=FILE is for one variant)
+endif
 
 # Where none were published at ×2, the nearest: the READMEs of sr-esrgan and sr-bsrnet say why.
 PUBLISHED-edsr-x2 := edsr64_x2.pt
@@ -46,9 +49,16 @@ scales := $(sort $(foreach v,$(VARIANTS),$(call scale,$(v))))
 LISTED := $(sort $(shell awk 'NF && $$1 !~ /^\#/ {print $$1}' stages/*/weights.txt))
 BY_HAND := $(sort $(shell awk '$$6 ~ /^page:/ {print $$1}' stages/*/weights.txt))
 FILES := $(filter-out $(BY_HAND),$(LISTED))
+ifeq ($(MAKECMDGOALS),weights)
+MAKEFLAGS += --keep-going  # one refused file keeps no other from coming
+endif
 ifneq ($(MIRROR),)
+override MIRROR := $(MIRROR:file://%=%)
 ifeq ($(findstring ://,$(MIRROR)),)
 FILES := $(filter $(LISTED),$(notdir $(wildcard $(MIRROR)/*)))
+ifeq ($(FILES),)
+$(error MIRROR: expected a folder with files of stages/*/weights.txt, found none in $(MIRROR))
+endif
 mounted := $(filter docker,$(RUNNER))
 VOLUMES-weights := $(if $(mounted),-v $(abspath $(MIRROR)):/mirror:ro)
 endif
@@ -61,16 +71,16 @@ ifneq ($(SOURCE),eurosat)
 # --- $(call enlarge,METHOD,SCALE,INPUT,FILE,WEIGHTS,rule or extra) ------------------------------------
 enlarge = $(call $(6),sr-$(1),$(D)/sr-$(1)/x$(2)/$(4),$(3) $(call made,$(5)),\
 	--src $(3) --weights $(5) --scale $(2) $(if $(filter $(D)/sr-train/%,$(5)),$(OWN-$(1))))
+compared := $(if $(filter-out $(SR),$(VARIANTS)),extra,rule)
 learn = $(call $(3),sr-train,$(weights),$(P)/training.h5,\
 	--src $(P)/training.h5 --method $(method) --scale $(scale) $(SIZE-$(method)))
 # $(call variant,EDSR-X2,its weights,rule or extra); wald.h5 is enlarged from the degraded split
 variant = $(if $(filter $(D)/sr-train/%,$(2)),$(learn)) \
 	$(foreach split,$(SPLITS),$(call enlarge,$(method),$(scale),$(P)/$(split).h5,$(split).h5,$(2),$(3))) \
-	$(call enlarge,$(method),$(scale),$(call low,$(scale)),wald.h5,$(2),$(3))
+	$(call enlarge,$(method),$(scale),$(call low,$(scale)),wald.h5,$(2),$(compared))
 kind = $(if $(filter $(SR),$(1)),rule,extra)
 $(foreach v,$(VARIANTS),$(strip $(call variant,$(v),$(call weights,$(v)),$(call kind,$(v)))))
 
-compared := $(if $(filter-out $(SR),$(VARIANTS)),extra,rule)
 $(foreach x,$(scales),$(call $(compared),sr-degrade,$(call low,$(x)),$(P)/testing.h5,\
 	--src $(P)/testing.h5 --scale $(x)))
 $(call $(compared),sr-eval,$(D)/sr-eval,$(P)/testing.h5 $(call big,wald) $(call big,testing),\
