@@ -101,15 +101,15 @@ def load(
     basic = "conv_first.weight" in tensors or "conv_last.weight" in tensors
     blocks = weights.length(tensors, r"body\.(\d+)\.(?:body|conv)")
     spelling = partial(basicsr, blocks=blocks) if basic else str
-    width, channels = weights.sizes(tensors, spelling("head.0.weight"), (WIDTH, 1))
+    width, channels = weights.ends(tensors, spelling("head.0"), spelling("tail.1"), WIDTH)
     if channels not in (1, 3):
         raise StageError(f"{path}: expected weights of 1 or 3 channels, found {channels}")
-    found = enlargement(tensors, spelling("tail.0."), width)
-    if found not in (None, scale):
-        raise StageError(f"{path}: expected weights of --scale {scale}, found scale {found}")
+    found = enlargement(tensors, spelling("tail.0."), width) or scale
     gain = shift(path, tensors) if channels == 3 else None
-    network = EDSR(scale, width, blocks, channels, residual)
+    network = EDSR(found, width, blocks, channels, residual)
     weights.fit(path, network, tensors, "EDSR", spelling)
+    if found != scale:
+        raise StageError(f"{path}: expected weights of --scale {scale}, found scale {found}")
     return folded(network, channel, None if inputs == "unit" else gain)
 
 
@@ -126,11 +126,8 @@ def basicsr(name: str, blocks: int) -> str:
 
 def enlargement(tensors: weights.Tensors, steps: str, width: int) -> int | None:
     """Scale by the convolutions before the pixel shuffles; None where there are none."""
-    outputs = [
-        tensors[name].shape[0] for name in (f"{steps}{i}.weight" for i in (0, 2, 4))
-        if name in tensors and tensors[name].ndim == 4
-    ]  # fmt: skip
-    factors = [math.isqrt(count // max(width, 1)) for count in outputs]
+    outputs = [weights.size(tensors, f"{steps}{i}", 0, 0) for i in (0, 2, 4)]
+    factors = [math.isqrt(count // width) for count in outputs if count >= width]
     return math.prod(factors) if factors else None
 
 
@@ -141,10 +138,13 @@ def shift(path: Path, tensors: weights.Tensors) -> float:
     0 … 255 and its files do not say it.
 
     Raises:
-        StageError: another shift.
+        StageError: another shift, or a part of it.
     """
-    if any(name not in tensors for name in SHIFTS):
+    missing = [name for name in SHIFTS if name not in tensors]
+    if len(missing) == len(SHIFTS):
         return 255.0
+    if missing:
+        raise StageError(f"{path}: not EDSR weights: missing: {', '.join(missing)}")
     eye, less, also, more = (tensors.pop(name).float().squeeze() for name in SHIFTS)
     gain = float(round(-float(less.sum()) / sum(DIV2K)))
     one, mean = torch.eye(3), gain * torch.tensor(DIV2K)

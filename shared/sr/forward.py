@@ -14,7 +14,7 @@ from shared.sr import bands
 
 Array = NDArray[np.float32]
 TYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}  # torch 2.1 knows no other
-GPU_IMAGES = 320  # in one call: enough for its units, and ×4 features fit a card of 24 GB
+GPU_IMAGES = 320  # of 32 × 32 in one call: enough for its units, and ×4 features fit 24 GB
 MALLOPT = {-3: 2**25, -1: 2**31 - 1}  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of malloc.h
 
 
@@ -53,6 +53,12 @@ def ready(network: nn.Module, device: str) -> nn.Module:
     return network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
 
 
+def together(each: int, pixels: int, device: str) -> int:
+    """Images in one call: those of one patch on a CPU, of as many as a GPU has memory for."""
+    fit = min(GPU_IMAGES, GPU_IMAGES * 32 * 32 // pixels)
+    return each if device == "cpu" else max(1, fit // each) * each
+
+
 @torch.inference_mode()
 def call(network: nn.Module, images: Array, *, device: str, precision: str, each: int) -> Array:
     """Images through a network in calls of one shape.
@@ -71,8 +77,7 @@ def call(network: nn.Module, images: Array, *, device: str, precision: str, each
     Returns:
         (M, L, s * H, s * W) float32.
     """
-    size = each if device == "cpu" else max(1, GPU_IMAGES // each) * each
-    made = []
+    size, made = together(each, images.shape[2] * images.shape[3], device), []
     with torch.autocast(device, TYPES.get(precision), enabled=precision in TYPES):
         for part in torch.from_numpy(images).split(size):
             short = size - len(part)

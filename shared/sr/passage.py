@@ -40,7 +40,7 @@ def through(
         side: pixels a side that the network needs.
 
     Raises:
-        StageError: no sen2, too small, NaN, no room.
+        StageError: no sen2, too small, NaN in it or in what the network makes of it, no room.
     """
     with ExitStack() as stack:
         source = stack.enter_context(patches.read(src, "sen2"))
@@ -49,19 +49,32 @@ def through(
             found = f"{height} x {width}"
             raise StageError(f"{src}: sen2: expected at least {side} pixels a side, found {found}")
         layout = dataclasses.replace(source["sen2"].layout or lcz.SEN2, per_unit=lcz.SEN2.per_unit)
-        field = patches.Field((height * scale, width * scale, bands), "uint16", layout)
+        field = patches.Field((height * scale, width * scale, bands), storage(layout), layout)
         enlarge = load()
         sink = stack.enter_context(patches.Writer(dst, total, shard, like=source, sen2=field))
         writer = stack.enter_context(ThreadPoolExecutor(1))
         blocks = ahead(sink.todo(batch), lambda rows: source["sen2"][rows])
         written = None
         for rows, sen2 in stack.enter_context(closing(blocks)):
-            large = enlarge(sen2).clip(layout.low, layout.high)
+            large = enlarge(sen2)
+            if not np.isfinite(large).all():
+                block = f"rows {rows.start} to {rows.stop - 1}"
+                hint = "take other weights, or --precision float32"
+                raise StageError(
+                    f"{src}: sen2: the network makes NaN or infinity of {block}; {hint}"
+                )
             if written:
                 written.result()
-            written = writer.submit(sink.put, rows, sen2=large)
+            written = writer.submit(sink.put, rows, sen2=large.clip(layout.low, layout.high))
         if written:
             written.result()
+
+
+def storage(layout: lcz.Layout) -> str:
+    """Type that holds the range of a layout: uint16, or float32 for one that is not So2Sat's."""
+    limits = np.iinfo(np.uint16)
+    low, high = layout.low * layout.per_unit, layout.high * layout.per_unit
+    return "uint16" if limits.min <= low and high <= limits.max else "float32"
 
 
 def ahead(

@@ -59,11 +59,11 @@ def read(path: Path, scale: int) -> RRDBNet:
         given = weights.some(tensors)
         raise StageError(f"{path}: not RRDBNet weights: expected keys {keys}, found {given}")
     first, dense, *_, last = layers(found.name, found.blocks, found.steps)
-    channels = _size(tensors, last, 0, 1)
-    unshuffle = UNSHUFFLE.get(_size(tensors, first, 1, channels) // channels, 1)
+    channels = weights.size(tensors, last, 0, 1)
+    unshuffle = UNSHUFFLE.get(weights.size(tensors, first, 1, channels) // channels, 1)
     with torch.device("meta"):  # neither memory nor random numbers before the sizes are right
-        network = _network(2**found.steps, _size(tensors, first, 0, 1), found.blocks,
-                           _size(tensors, dense, 0, 1), channels, unshuffle)  # fmt: skip
+        network = _network(2**found.steps, weights.size(tensors, first, 0, 1), found.blocks,
+                           weights.size(tensors, dense, 0, 1), channels, unshuffle)  # fmt: skip
     names = found.names("old")
     wanted = network.state_dict()
     if fault := weights.misfit({name: wanted[names[name]] for name in names}, tensors):
@@ -105,14 +105,6 @@ def _network(
         for block in range(blocks):
             trunk[block] = type(trunk[block])(width, gc=growth, act_type="leakyrelu")
     return network
-
-
-def _size(tensors: weights.Tensors, layer: str, axis: int, otherwise: int) -> int:
-    """Length of an axis of a layer's weight, or of its bias if that is missing."""
-    shapes = [
-        tensors[key].shape for part in ("weight", "bias") if (key := f"{layer}.{part}") in tensors
-    ]
-    return next((shape[axis] for shape in shapes if len(shape) > axis and shape[axis]), otherwise)
 
 
 def precise(network: RRDBNet) -> RRDBNet:

@@ -123,7 +123,7 @@ def load(path: Path, scale: int, channel: str) -> nn.Module:
     """
     tensors = weights.read(path)
     port = next((port for port in PORTS if weights.length(tensors, port.numbered())), PORTS[0])
-    width, channels = weights.sizes(tensors, port.spell("input.weight"), (WIDTH, 1))
+    width, channels = weights.ends(tensors, port.first, port.last, WIDTH)
     if channels not in (1, 3):
         raise StageError(f"{path}: expected weights of 1 or 3 channels, found {channels}")
     depth = math.ceil(weights.length(tensors, port.numbered()) / port.step)

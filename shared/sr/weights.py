@@ -1,12 +1,10 @@
 """Files of weights: read as tensors only, and fitted to a network key by key."""
 
-import pickle
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -23,26 +21,32 @@ def read(path: Path) -> Tensors:
         StageError: neither of the two, cut short, NaN in it, or more in it than tensors.
     """
     try:
-        if path.suffix == ".safetensors":
-            return _finite(path, load_file(path))
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, KeyError,
-            pickle.UnpicklingError) as error:  # fmt: skip
-        reason = str(error).strip().partition("\n")[0][:120] or type(error).__name__
+        safe = path.suffix == ".safetensors"
+        found = load_file(path) if safe else torch.load(path, "cpu", weights_only=True)
+    except Exception as error:  # a damaged .pth makes torch raise nearly any
         expected = "expected weights (.safetensors, or .pth with nothing but tensors)"
-        raise StageError(f"{path}: {expected}, found neither ({reason})") from None
+        raise StageError(f"{path}: {expected}, found neither ({_reason(error)})") from None
     wrapped = [found[key] for key in WRAPPERS if isinstance(found, Mapping) and key in found]
     inner = wrapped[0] if wrapped else found
-    if not isinstance(inner, Mapping) or not all(map(torch.is_tensor, inner.values())):
+    if not isinstance(inner, Mapping) or not all(map(_plain, inner.values())):
         raise StageError(f"{path}: expected a state dict, found {type(inner).__name__}")
-    return _finite(path, {str(name): tensor for name, tensor in inner.items()})
-
-
-def _finite(path: Path, tensors: Tensors) -> Tensors:
-    bad = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    bad = [name for name, tensor in inner.items() if not tensor.float().isfinite().all()]
     if bad:
         raise StageError(f"{path}: NaN or infinite values in {bad[0]}")
-    return tensors
+    return {str(name): tensor for name, tensor in inner.items()}
+
+
+def _reason(error: Exception) -> str:
+    """What was wrong, without torch's invitation to run the code in the file nevertheless."""
+    said = str(error).rpartition("WeightsUnpickler error: ")[2].strip()
+    return said.partition("\n")[0].partition(" Please")[0][:120] or type(error).__name__
+
+
+def _plain(value: object) -> bool:
+    """Whether it is a tensor of numbers: on a CPU, not sparse, not quantised."""
+    if not isinstance(value, torch.Tensor):
+        return False
+    return value.device.type == "cpu" and value.layout == torch.strided and not value.is_quantized
 
 
 def fit(
@@ -69,12 +73,25 @@ def fit(
     network.load_state_dict(own, strict=True)
 
 
-def sizes(tensors: Tensors, name: str, otherwise: tuple[int, int]) -> tuple[int, int]:
-    """Outputs and inputs of a convolution from its weight; a guess where that is missing."""
-    found = tensors.get(name)
-    if found is None or found.ndim != 4:
-        return otherwise
-    return found.shape[0], found.shape[1]
+def size(tensors: Tensors, layer: str, axis: int, otherwise: int) -> int:
+    """Length of an axis of a layer's weight, or of its bias; a guess where both are missing."""
+    shapes = [
+        tensors[key].shape for part in ("weight", "bias") if (key := f"{layer}.{part}") in tensors
+    ]
+    return next((shape[axis] for shape in shapes if len(shape) > axis and shape[axis]), otherwise)
+
+
+def ends(tensors: Tensors, first: str, last: str, width: int) -> tuple[int, int]:
+    """Features and channels of a network by its first and last convolution, or by one of them.
+
+    Args:
+        tensors: by name.
+        first: name of the convolution from channels to features.
+        last: name of the one from features to channels.
+        width: features where neither is found.
+    """
+    features = size(tensors, first, 0, size(tensors, last, 1, width))
+    return features, size(tensors, first, 1, size(tensors, last, 0, 1))
 
 
 def length(tensors: Tensors, layers: str) -> int:

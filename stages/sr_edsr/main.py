@@ -38,7 +38,7 @@ def run(
             factor, 0.1 for networks of 256 features or more and 1 for narrower ones.
         batch: patches read, enlarged and written together.
         device: "auto", "cpu" or "cuda".
-        precision: "float32", or "bfloat16" or "float16" for the large products.
+        precision: "float32"; "bfloat16", or on a GPU "float16", for the large products.
         shard: "i/n" does the i-th of n equal runs of rows; merge joins them.
     """
     options.check(scale=scale, batch=batch, device=device, precision=precision, channel=channel)

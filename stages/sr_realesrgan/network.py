@@ -1,6 +1,5 @@
 """RRDBNet of the realesrgan package, as a network of one band in and out."""
 
-import re
 import warnings
 from pathlib import Path
 
@@ -49,7 +48,9 @@ def build(path: Path, tensors: weights.Tensors) -> RRDBNet:
     Raises:
         StageError: a tensor that tells a size is missing or no convolution's.
     """
-    absent = [name for name in TELLING if name not in tensors or tensors[name].ndim != 4]
+    absent = [
+        n for n in TELLING if n not in tensors or tensors[n].ndim != 4 or not tensors[n].numel()
+    ]
     if absent:
         missing, found = ", ".join(absent), weights.some(tensors)
         raise StageError(f"{path}: not Real-ESRGAN weights: missing: {missing}; found: {found}")
@@ -57,8 +58,8 @@ def build(path: Path, tensors: weights.Tensors) -> RRDBNet:
     scale = SCALES.get(first[1] // last[0], 0)
     if not scale:
         raise StageError(f"{path}: not Real-ESRGAN weights: {first[1]} inputs, {last[0]} outputs")
-    numbers = [int(match[1]) for match in map(re.compile(r"body\.(\d+)\.").match, tensors) if match]
-    return RRDBNet(last[0], last[0], scale, first[0], max(numbers) + 1, growth[0])
+    blocks = weights.length(tensors, r"body\.(\d+)\.")
+    return RRDBNet(last[0], last[0], scale, first[0], blocks, growth[0])
 
 
 def fold(network: RRDBNet, channel: str) -> RRDBNet:

@@ -13,6 +13,9 @@ from stages.sr_swinir.attention import fuse
 
 warnings.filterwarnings("ignore", "torch.meshgrid")  # spandrel calls it in the old way
 
+KINDS = ("weight", "bias", "relative_position_bias_table", "relative_position_index", "attn_mask",
+         "absolute_pos_embed")  # fmt: skip
+
 
 def load(path: Path, scale: int, channel: str) -> nn.Module:
     """The network of a file of weights, all its sizes read from the shapes in the file.
@@ -29,6 +32,8 @@ def load(path: Path, scale: int, channel: str) -> nn.Module:
         StageError: not SwinIR weights (missing and extra keys are named), another scale, NaN.
     """
     tensors = weights.read(path)
+    if fault := incomplete(tensors):
+        raise StageError(f"{path}: not SwinIR weights: {fault}")
     try:
         found = SwinIRArch().load(dict(tensors))
     except KeyError as error:
@@ -42,6 +47,21 @@ def load(path: Path, scale: int, channel: str) -> nn.Module:
     fuse(found.model)
     found.model.register_forward_pre_hook(_has_a_window)
     return found.model
+
+
+def incomplete(tensors: weights.Tensors) -> str:
+    """Keys that are missing or extra as every layer has a weight and a bias; "" where none are.
+
+    spandrel tells one kind of SwinIR from another by single keys. Without one of them it would
+    find a network of another kind, and that nearly all keys misfit.
+    """
+    kinds = {name: name.rpartition(".")[2] for name in tensors}
+    layers = {name.rpartition(".")[0] for name in tensors if kinds[name] in ("weight", "bias")}
+    layers |= set() if "conv_first.1" in layers else {"conv_first"}
+    wanted = [f"{layer}.{kind}" for layer in sorted(layers) for kind in ("weight", "bias")]
+    lost = [name for name in wanted if name not in tensors]
+    faults = {"missing": lost, "extra": [name for name in tensors if kinds[name] not in KINDS]}
+    return "; ".join(f"{kind}: {weights.some(names)}" for kind, names in faults.items() if names)
 
 
 def _has_a_window(network: SwinIR, given: tuple[torch.Tensor]) -> None:
@@ -60,14 +80,16 @@ def _misfit(error: str) -> str:
 def fold(network: SwinIR, channel: str) -> None:
     """Make a network of three channels one of a single band, its mean included.
 
-    The last layer stays in float32 whatever the precision: its output is the band.
+    The last layer stays in float32 whatever the precision: its output is the band. So does the
+    first, whose output begins the sum that all blocks add to: in bfloat16 that sum would be rounded
+    at each of them, which costs 7 to 20 dB and saves a twentieth of the time.
     """
     channels = network.conv_first.in_channels // network.start_unshuffle**2
     mean = None
     if network.mean.any():
         mean = (network.mean.flatten() * network.img_range).tolist()
         network.mean = torch.zeros(1, 1, 1, 1)
-    network.conv_first = folding.first(network.conv_first, channels, mean)
+    network.conv_first = folding.Float32(folding.first(network.conv_first, channels, mean))
     if network.upsampler == "pixelshuffledirect":
         end = folding.last(network.upsample[0], channel, channels, mean)
         network.upsample[0] = folding.Float32(end)

@@ -154,6 +154,9 @@ def faulty(fault: str) -> Tensors:
         tensors["body.2.body.2.wait"] = tensors.pop("body.2.body.2.weight")
     elif fault == "respelt":
         tensors["body.2.conv1.wait"] = tensors.pop("body.2.conv1.weight")
+    elif fault in ("head", "tail"):
+        layer = {"head": "conv_first", "tail": "upsample.0"}[fault]
+        tensors[f"{layer}.wait"] = tensors.pop(f"{layer}.weight")
     elif fault == "shifted":
         tensors["sub_mean.bias"][1] = -3
     elif fault == "cut":
@@ -170,8 +173,10 @@ def faulty(fault: str) -> Tensors:
     [
         ("renamed", 2, "missing: body.2.body.2.weight; extra: body.2.body.2.wait"),
         ("respelt", 2, "missing: body.2.conv1.weight; extra: body.2.conv1.wait"),
+        ("head", 2, "missing: conv_first.weight; extra: conv_first.wait"),
+        ("tail", 2, "missing: upsample.0.weight; extra: upsample.0.wait"),
         ("shifted", 2, "sub_mean, add_mean: expected"),
-        ("cut", 2, "extra: add_mean.weight, sub_mean.bias, sub_mean.weight"),
+        ("cut", 2, "not EDSR weights: missing: add_mean.bias"),
         ("channels", 2, "expected weights of 1 or 3 channels, found 4"),
         ("shape", 2, r"other shape: body.1.conv2.bias \(9,\) instead of \(8,\)"),
         ("none", 4, "expected weights of --scale 4, found scale 2"),

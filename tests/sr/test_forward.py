@@ -41,6 +41,17 @@ def test_every_call_has_one_shape() -> None:
     np.testing.assert_array_equal(made, images)
 
 
+def test_larger_images_share_a_call_with_fewer() -> None:
+    assert forward.together(10, 32 * 32, "cpu") == 10
+    assert [forward.together(10, side**2, "cuda") for side in (8, 32, 64, 500)] == [
+        320,
+        320,
+        80,
+        10,
+    ]
+    assert forward.together(4, 32 * 32, "cuda") == 320
+
+
 def test_flat_and_extreme_bands_come_back_finite(network: nn.Module) -> None:
     sen2 = np.zeros((1, 8, 8, 3), np.float32)
     sen2[..., 1], sen2[0, 3, 3, 2] = 0.125, 2.8

@@ -45,6 +45,26 @@ def test_values_are_clipped_to_the_range_of_the_bands(prepared: Path, tmp_path: 
     assert (made.min(), made.max()) == (0, 28_000)
 
 
+def test_a_range_that_is_not_so2sats_is_kept(prepared: Path, tmp_path: Path) -> None:
+    with h5py.File(prepared, "a") as file:
+        file["sen2"].attrs["low"], file["sen2"].attrs["high"] = -1.0, 10.0
+    made = through(prepared, tmp_path / "x.h5", lambda sen2: nearest(sen2) * 1e3 - 100)
+    assert made.dtype == np.float32
+    assert (made.min(), made.max()) == (-1, 10)
+
+
+def test_a_network_that_overflows_is_refused(
+    prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def overflow(sen2: np.ndarray) -> np.ndarray:
+        return np.where(nearest(sen2) == sen2.max(), np.inf, nearest(sen2))
+
+    with pytest.raises(SystemExit, match="2"):
+        through(prepared, tmp_path / "out" / "x.h5", overflow, batch=34)
+    assert "sen2: the network makes NaN or infinity of rows 0 to 33" in capsys.readouterr().err
+    assert not list((tmp_path / "out").glob("*"))
+
+
 def test_the_next_block_is_read_while_one_is_computed() -> None:
     second = threading.Event()
 

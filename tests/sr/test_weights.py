@@ -32,7 +32,9 @@ def test_averaged_weights_come_first(tmp_path: Path) -> None:
         ("w.pth", lambda p: p.write_bytes(b"not weights"), "found neither ("),
         ("w.safetensors", lambda p: p.write_bytes(b"not weights"), "found neither ("),
         ("w.pth", lambda p: torch.save(Path("/"), p), "with nothing but tensors"),
+        ("w.pth", lambda p: torch.save({"model": nn.Linear(1, 1)}, p), "neither (Unsupported "),
         ("w.pth", lambda p: torch.save([torch.zeros(1)], p), "expected a state dict, found list"),
+        ("w.pth", lambda p: torch.save({"a": torch.eye(2).to_sparse()}, p), "a state dict, found"),
         ("w.pth", lambda p: torch.save({"a": "b"}, p), "expected a state dict, found dict"),
         ("w.safetensors", lambda p: save_file({"a": torch.tensor([torch.inf])}, p), "in a"),
     ],
@@ -49,6 +51,18 @@ def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
         save = torch.save if path.suffix == ".pth" else save_file
         save({"a": torch.zeros(1000)}, path)
         path.write_bytes(path.read_bytes()[:2000])
+        with pytest.raises(StageError, match="found neither"):
+            weights.read(path)
+
+
+def test_an_old_pth_is_refused_wherever_it_is_cut(tmp_path: Path) -> None:
+    """The format before torch 1.6, in which most published files are."""
+    path = tmp_path / "w.pth"
+    torch.save({"a": torch.zeros(50)}, path, _use_new_zipfile_serialization=False)
+    whole = path.read_bytes()
+    assert weights.read(path).keys() == {"a"}
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
         with pytest.raises(StageError, match="found neither"):
             weights.read(path)
 

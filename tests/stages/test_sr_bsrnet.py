@@ -234,6 +234,20 @@ def test_match_gives_the_statistics_of_the_input(
     assert np.allclose(boxes.std((1, 2)), sen2.std((1, 2)), atol=1e-4) == (not flags)
 
 
+@pytest.mark.parametrize("flags", [(), ("--nomatch",)])
+def test_nodata_and_values_out_of_range_come_through(
+    few: Path, weights: Path, flags: tuple[str, ...]
+) -> None:
+    with h5py.File(few, "a") as file:
+        file["sen2"][4] = 0  # nodata
+        file["sen2"][5, :, :, 1] = 5.5
+        file["sen2"][6, 3:5] = (-0.5, 7.0, *[0.1] * 8)
+    made = command(few, few.with_name("x2.h5"), weights, *flags)
+    assert not made[4].any()
+    assert (made[5, :, :, 1] == 28_000).all()
+    assert made.max() == 28_000
+
+
 def test_labels_go_along(few: Path, weights: Path) -> None:
     command(few, few.with_name("x2.h5"), weights)
     with patches.read(few.with_name("x2.h5"), "sen2", "label") as source:
@@ -278,6 +292,7 @@ def test_goes_on_after_a_crash(few: Path, weights: Path, monkeypatch: pytest.Mon
         ("--scale=3", "--scale: expected 2 or 4, found 3"),
         ("--channel=red", "--channel: expected one of"),
         ("--precision=int8", "--precision: expected one of"),
+        ("--precision=float16", "--precision: float16 needs a CUDA device"),
         ("--batch=0", "--batch: expected at least 1, found 0"),
         ("--shard=3/2", "--shard: expected 1 to n"),
         ("--mach=false", "did you mean --match"),

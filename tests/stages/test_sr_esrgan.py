@@ -129,10 +129,15 @@ def test_weights_of_one_channel_take_single_bands(few: Path, tmp_path: Path) -> 
 def test_constant_bands_stay_constant_and_labels_go_along(few: Path, weights: Path) -> None:
     with h5py.File(few, "a") as file:
         file["sen2"][3, :, :, 2] = 0.125
+        file["sen2"][4] = 0  # nodata
+        file["sen2"][5, :, :, 1] = 5.5
+        file["sen2"][6, 3:5] = (-0.5, 7.0, *[0.1] * 8)
     made = command(few, few.with_name("x2.h5"), weights)
     assert made.shape == (7, 24, 20, 10)
     assert made.dtype == np.uint16
     assert (made[3, :, :, 2] == 1250).all()
+    assert not made[4].any()
+    assert (made[5, :, :, 1] == 28_000).all()
     with patches.read(few.with_name("x2.h5"), "sen2", "label") as source:
         assert source.labels().tolist() == list(range(7))
         assert 0 <= source["sen2"][:].min() <= source["sen2"][:].max() <= np.float32(2.8)
@@ -177,6 +182,7 @@ def test_goes_on_after_a_crash(few: Path, weights: Path, monkeypatch: pytest.Mon
         ("--scale=4", "expected weights of --scale 4, found scale 2"),
         ("--scale=3", "--scale: expected 2 or 4, found 3"),
         ("--precision=int8", "--precision: expected one of"),
+        ("--precision=float16", "--precision: float16 needs a CUDA device"),
         ("--batch=0", "--batch: expected at least 1, found 0"),
         ("--shard=3/2", "--shard: expected 1 to n"),
         ("--channel=luma", "--channel"),

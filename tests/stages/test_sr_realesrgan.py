@@ -163,10 +163,15 @@ def test_constant_bands_stay_constant_and_labels_go_along(
 ) -> None:
     with h5py.File(lcz42, "a") as file:
         file["sen2"][3, :, :, 2] = 0.125
+        file["sen2"][6] = 0  # nodata
+        file["sen2"][7, :, :, 1] = 5.5
+        file["sen2"][8, 3:5] = (-0.5, 7.0, *[0.1] * 8)
     made = command(lcz42, lcz42.with_name("x4.h5"), weights, f"--match={match}")
     assert made.shape == (34, 128, 128, 10)
     assert made.dtype == np.uint16
     assert (made[3, :, :, 2] == 1250).all()
+    assert not made[6].any()
+    assert (made[7, :, :, 1] == 28_000).all()
     with patches.read(lcz42.with_name("x4.h5"), "sen2", "label") as source:
         assert source.labels().tolist() == [i % 17 for i in range(34)]
         assert 0 <= source["sen2"][:].min() <= source["sen2"][:].max() <= np.float32(2.8)
@@ -256,6 +261,8 @@ def changed(name: str, to: str | float) -> object:
          "not Real-ESRGAN weights: missing: conv_first.weight; found: "),
         ("a.safetensors", changed("body.1.rdb3.conv5.bias", float("nan")),
          "NaN or infinite values in body.1.rdb3.conv5.bias"),
+        ("a.safetensors", lambda p: save_file({n: torch.zeros(0) for n in network.TELLING}, p),
+         "not Real-ESRGAN weights: missing: conv_first.weight"),
         ("a.safetensors", lambda p: p.write_bytes(b"not weights"), "found neither ("),
         ("a.pth", lambda p: torch.save({"params": {"a": torch.zeros(1)}}, p), "found: a"),
         ("a.pth", lambda p: torch.save(Path("/"), p), "with nothing but tensors"),

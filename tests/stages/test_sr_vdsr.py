@@ -45,12 +45,17 @@ def test_every_band_of_every_patch_is_enlarged_on_its_own(prepared: Path, weight
 def test_constant_bands_stay_constant_and_labels_go_along(lcz42: Path, weights: Path) -> None:
     with h5py.File(lcz42, "a") as file:
         file["sen2"][3, :, :, 2] = 0.125
-        file["sen2"][5, :, :, 0] = 0  # nodata
+        file["sen2"][5, :, :, 0] = 0
+        file["sen2"][6] = 0  # nodata
+        file["sen2"][7, :, :, 1] = 5.5
+        file["sen2"][8, 3:5] = (-0.5, 7.0, *[0.1] * 8)
     made = command(lcz42, lcz42.with_name("x2.h5"), weights)
     assert made.shape == (34, 64, 64, 10)
     assert made.dtype == np.uint16
     assert (made[3, :, :, 2] == 1250).all()
     assert not made[5, :, :, 0].any()
+    assert not made[6].any()
+    assert (made[7, :, :, 1] == 28_000).all()
     with patches.read(lcz42.with_name("x2.h5"), "sen2", "label") as source:
         assert source.labels().tolist() == [i % 17 for i in range(34)]
         assert 0 <= source["sen2"][:].min() <= source["sen2"][:].max() <= np.float32(2.8)
