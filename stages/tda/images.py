@@ -1,6 +1,7 @@
 """Persistence images on a given grid: points counted per cell, smoothed by two matrix products.
 
-In single precision: what is stored of them has three digits.
+In double precision: products may round otherwise where their operands lie otherwise in memory, and
+from single precision that would reach the stored float16 here and there.
 """
 
 import functools
@@ -25,9 +26,8 @@ def smoother(bins: int, width: float) -> NDArray[np.float64]:
 
 def image(
     points: Points, count: int, axes: NDArray[np.float64], bins: int, sigma: float
-) -> NDArray[np.float32]:
-    """Persistence images of one homology dimension, as giotto-tda's PersistenceImage,
-    to a relative 1e-6.
+) -> NDArray[np.float64]:
+    """Persistence images of one homology dimension, equal to giotto-tda's PersistenceImage.
 
     Every patch is a product of its own, always of the same shape: a patch has the same bits
     whatever stands beside it.
@@ -49,6 +49,5 @@ def image(
     cell = (points.patch * bins + line) * bins + column
     counts = np.bincount(cell, minlength=count * bins * bins).reshape(count, bins, bins)
     along_birth, along_persistence = (smoother(bins, float(sigma / s)) for s in step)
-    upward = along_persistence[::-1].astype(np.float32, "C")
-    sideways = (along_birth.T / np.prod(step)).astype(np.float32, "C")
-    return upward @ counts.astype(np.float32) @ sideways
+    upward = np.ascontiguousarray(along_persistence[::-1])
+    return upward @ counts.astype(np.float64) @ (along_birth.T / np.prod(step))

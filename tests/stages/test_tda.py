@@ -207,7 +207,7 @@ def test_equal_to_giotto_on_one_grid(essential: bool, backend: str) -> None:
         for dimension, axes in enumerate([[[60.0, 130.0], [0, 30]], [[80.0, 150.0], [0, 9]]]):
             ours = images.image(found[dimension], 1, np.array(axes), 30, 0.5)
             giotto = giotto_image(band, dimension, np.array(axes), essential)
-            np.testing.assert_allclose(ours[0], giotto, rtol=1e-6, atol=1e-9)
+            np.testing.assert_allclose(ours[0], giotto, rtol=1e-12, atol=1e-15)
 
 
 def giotto_image(
