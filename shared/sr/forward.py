@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from shared.errors import StageError
-from shared.sr import bands
+from shared.sr import bands, triplets
 
 Array = NDArray[np.float32]
 TYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}  # torch 2.1 knows no other
@@ -104,3 +104,25 @@ def singly(network: nn.Module, sen2: Array, *, device: str, precision: str) -> A
     grey = bands.stretch(planes, low, span)
     large = call(network, grey, device=device, precision=precision, each=count)
     return bands.images(bands.restore(large, low, span), count)
+
+
+def by_triplets(
+    network: nn.Module, sen2: Array, *, names: tuple[str, ...], device: str, precision: str
+) -> Array:
+    """Enlarge patches three bands at a time, each band in [0, 1] of its own.
+
+    Args:
+        network: three channels in and out, from `ready`.
+        sen2: (N, H, W, C) reflectance.
+        names: of the C bands.
+        device: "cpu" or "cuda".
+        precision: as for `call`.
+
+    Returns:
+        (N, H * scale, W * scale, C) reflectance, not clipped.
+    """
+    images = triplets.gather(sen2, names)
+    low, span = bands.ranges(images)
+    unit, each = bands.stretch(images, low, span), len(triplets.TRIPLETS)
+    large = call(network, unit, device=device, precision=precision, each=each)
+    return triplets.scatter(bands.restore(large, low, span), names)

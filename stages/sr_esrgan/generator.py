@@ -3,35 +3,9 @@
 from functools import partial
 from pathlib import Path
 
-from torch import nn
-
 from shared import lcz, patches
 from shared.errors import StageError
-from shared.sr import bands, forward, passage, rrdb, triplets
-
-Array = passage.Array
-
-
-def by_triplets(
-    network: nn.Module, sen2: Array, *, names: tuple[str, ...], device: str, precision: str
-) -> Array:
-    """Enlarge patches three bands at a time, each band in [0, 1] of its own.
-
-    Args:
-        network: three channels in and out, from `forward.ready`.
-        sen2: (N, H, W, C) reflectance.
-        names: of the C bands.
-        device: "cpu" or "cuda".
-        precision: as for `forward.call`.
-
-    Returns:
-        (N, H * scale, W * scale, C) reflectance, not clipped.
-    """
-    images = triplets.gather(sen2, names)
-    low, span = bands.ranges(images)
-    unit, each = bands.stretch(images, low, span), len(triplets.TRIPLETS)
-    large = forward.call(network, unit, device=device, precision=precision, each=each)
-    return triplets.scatter(bands.restore(large, low, span), names)
+from shared.sr import forward, passage, rrdb, triplets
 
 
 def load(src: Path, weights: Path, scale: int, *, device: str, precision: str) -> passage.Enlarge:
@@ -52,4 +26,4 @@ def load(src: Path, weights: Path, scale: int, *, device: str, precision: str) -
     if not triplets.fit(names):
         expected = f"the bands {', '.join(sorted(set(triplets.NAMES)))} for weights of 3 channels"
         raise StageError(f"{src}: sen2: expected {expected}, found {', '.join(names)}")
-    return partial(by_triplets, model, names=names, device=place, precision=precision)
+    return partial(forward.by_triplets, model, names=names, device=place, precision=precision)

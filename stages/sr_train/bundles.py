@@ -31,15 +31,7 @@ def gather(src: Path, channels: int, names: tuple[str, ...]) -> Change:
 
 def restorer(network: nn.Module, channels: int, names: tuple[str, ...], device: str) -> Change:
     """(N, H, W, C) to (N, H * scale, W * scale, C) reflectance, by a network done learning."""
+    still = forward.ready(network, device)
     if channels == 1:
-        still = forward.ready(network, device)
         return partial(forward.singly, still, device=device, precision="float32")
-    return partial(_in_threes, forward.ready(network, device), names=names, device=device)
-
-
-def _in_threes(network: nn.Module, sen2: Array, *, names: tuple[str, ...], device: str) -> Array:
-    given = triplets.gather(sen2, names)
-    low, span = bands.ranges(given)
-    unit, each = bands.stretch(given, low, span), len(triplets.TRIPLETS)
-    large = forward.call(network, unit, device=device, precision="float32", each=each)
-    return triplets.scatter(bands.restore(large, low, span), names)
+    return partial(forward.by_triplets, still, names=names, device=device, precision="float32")

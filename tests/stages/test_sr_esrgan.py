@@ -11,7 +11,6 @@ from torch import nn
 
 from shared import cli, lcz, patches
 from shared.sr import forward, rrdb, triplets
-from stages.sr_esrgan import generator
 from stages.sr_esrgan import main as stage
 from tests.conftest import pixels
 
@@ -95,7 +94,7 @@ class Marked(nn.Module):
 def test_each_channel_has_its_own_range_and_place() -> None:
     sen2 = pixels(2)["sen2"].astype(np.float32)
     sen2[1, :, :, 5] = 0.25  # B7, constant
-    made = generator.by_triplets(
+    made = forward.by_triplets(
         Marked(), sen2, names=lcz.SEN2.bands, device="cpu", precision="float32"
     )
     place = np.array([2, 1, 0, 2, 1, 2, 0, 2, 0, 1])  # of each band in its triplet
