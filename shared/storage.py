@@ -24,11 +24,13 @@ class Field:
         shape: of one row, such as (H, W, C).
         dtype: storage type.
         layout: bands and range; given for sen1, sen2 and rgb, which get mean and std as well.
+        names: what its numbers 0, 1, … stand for, such as cities; stored as an attribute.
     """
 
     shape: tuple[int, ...]
     dtype: str
     layout: lcz.Layout | None = None
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ def like_field(like: Source, name: str) -> Field:
     stored = like[name].stored
     if stored.dtype.kind not in "fiub":
         raise StageError(f"{like.path}: {name}: expected numbers, found {stored.dtype}")
-    return Field(stored.shape[1:], "uint8" if name == "label" else str(stored.dtype))
+    names = tuple(str(one) for one in stored.attrs.get("names", ()))
+    return Field(stored.shape[1:], "uint8" if name == "label" else str(stored.dtype), names=names)
 
 
 def moments(values: NDArray[np.generic], layout: lcz.Layout) -> NDArray[np.float64]:
@@ -74,6 +77,8 @@ def allocate(file: h5py.File, name: str, field: Field, count: int) -> None:
     creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     kind, space = h5py.h5t.py_create(dtype, logical=True), h5py.h5s.create_simple(shape)
     dataset = h5py.Dataset(h5py.h5d.create(file.id, name.encode(), kind, space, creation))
+    if field.names:
+        dataset.attrs["names"] = list(field.names)
     if field.layout:
         layout = field.layout
         per_unit = layout.per_unit if np.issubdtype(dtype, np.integer) else 1.0

@@ -1,6 +1,7 @@
 """Procedural scenes of the 17 Local Climate Zones, in the layout So2Sat LCZ42 is distributed in."""
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -11,7 +12,9 @@ from shared.errors import StageError
 
 BATCH = 64
 CITIES = {"training": 24, "testing": 8}
-SHAPES = {"sen1": (32, 32, 8), "sen2": (32, 32, 10), "label": (17,)}
+SHAPES: dict[str, tuple[int, ...]] = {
+    "sen1": (32, 32, 8), "sen2": (32, 32, 10), "label": (17,), "city": (),
+}  # fmt: skip
 
 
 def zones(per_class: int, seed: int, split: int) -> NDArray[np.intp]:
@@ -20,11 +23,12 @@ def zones(per_class: int, seed: int, split: int) -> NDArray[np.intp]:
     return np.random.default_rng((seed, split, 0, 0x50F)).permutation(order)
 
 
-def patch(zone: int, row: int, seed: int, split: int) -> dict[str, NDArray[np.float64]]:
+def patch(zone: int, row: int, seed: int, split: int) -> dict[str, NDArray[Any]]:
     """One patch; it depends on these four numbers only, not on the rows made before.
 
     Returns:
-        sen1 (32, 32, 8), sen2 (32, 32, 10) reflectance, label (17,) one-hot.
+        sen1 (32, 32, 8), sen2 (32, 32, 10) reflectance, label (17,) one-hot, all float64; city ()
+            int32, 0 to 23 in training.h5 and 24 to 31 in testing.h5.
     """
     from stages.demo import ground, materials, optics, radar
 
@@ -36,16 +40,17 @@ def patch(zone: int, row: int, seed: int, split: int) -> dict[str, NDArray[np.fl
         "sen1": radar.sen1(land, city, rng),
         "sen2": optics.sen2(land, city, rng),
         "label": np.eye(len(lcz.CLASSES))[zone],
+        "city": np.array(sum(tuple(CITIES.values())[:split]) + home, np.int32),
     }
 
 
 def write(path: Path, per_class: int, seed: int, split: int) -> None:
-    """A whole file, under another name until it is complete: contiguous float64, no attributes."""
+    """A whole file, under another name until it is complete: contiguous, no attributes."""
     order = zones(per_class, seed, split)
     draft = path.with_name(path.name + ".new")
     with h5py.File(draft, "w") as file, progress.bar(len(order), path.stem) as bar:
         for name, shape in SHAPES.items():
-            file.create_dataset(name, (len(order), *shape), "f8")
+            file.create_dataset(name, (len(order), *shape), "i4" if name == "city" else "f8")
         for start in range(0, len(order), BATCH):
             block = order[start : start + BATCH]
             made = [patch(int(z), start + i, seed, split) for i, z in enumerate(block)]
@@ -60,7 +65,7 @@ def run(*, dst: Path, train_per_class: int = 60, test_per_class: int = 30, seed:
 
     Args:
         dst: folder to make; each file has sen1 (N, 32, 32, 8), sen2 (N, 32, 32, 10) reflectance
-            0 to 2.8 and label (N, 17) one-hot, all float64 and contiguous.
+            0 to 2.8 and label (N, 17) one-hot, all float64 and contiguous, and city (N,) int32.
         train_per_class: rows of each of the 17 zones in training.h5, 1 or more.
         test_per_class: the same for testing.h5.
         seed: 0 or more; another seed gives other cities and other patches.

@@ -144,6 +144,24 @@ def test_like_refuses_labels_that_are_not_one_hot(tmp_path: Path) -> None:
             sink.put(slice(9, 12), sen2=ARRAYS["sen2"][9:12])
 
 
+def test_like_keeps_cities_and_their_names(tmp_path: Path) -> None:
+    city = np.arange(ROWS, dtype=np.int32) % 3
+    named = patches.Field((), "int32", names=("Berlin", "Köln", "Lima"))
+    with patches.Writer(tmp_path / "a.h5", ROWS, **FIELDS, city=named) as sink:
+        for rows in sink.todo(7):
+            sink.put(rows, **{name: ARRAYS[name][rows] for name in FIELDS}, city=city[rows])
+    for shard in ("1/1", "2/3"):
+        path = tmp_path / f"{shard[0]}.h5"
+        with patches.read(tmp_path / "a.h5", "sen2") as source:
+            fields = {"sen2": FIELDS["sen2"]}
+            with patches.Writer(path, ROWS, shard, like=source, **fields) as sink:
+                for rows in sink.todo(7):
+                    sink.put(rows, sen2=ARRAYS["sen2"][rows])
+        with h5py.File(path) as file:
+            np.testing.assert_array_equal(file["city"], city[file["row"][:]])
+            assert tuple(file["city"].attrs["names"]) == ("Berlin", "Köln", "Lima")
+
+
 def test_like_refuses_cities_by_name(tmp_path: Path) -> None:
     raw = write_raw(tmp_path / "a.h5", {**ARRAYS, "city": np.array([b"Berlin"] * ROWS)})
     with (

@@ -33,14 +33,19 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(("split", "rows"), [("training", 34), ("testing", 17)])
 def test_is_laid_out_as_so2sat_is(made: Path, split: str, rows: int) -> None:
     path = made / f"{split}.h5"
-    assert path.stat().st_size == rows * (32 * 32 * 18 + 17) * 8 + 2048
+    so2sat = rows * (32 * 32 * 18 + 17) * 8 + 2048
+    assert path.stat().st_size == so2sat + rows * 4 + 168  # city is the one thing more
     with h5py.File(path) as file:
         assert {name: (d.shape, d.dtype, d.chunks) for name, d in file.items()} == {
             "sen1": ((rows, 32, 32, 8), np.float64, None),
             "sen2": ((rows, 32, 32, 10), np.float64, None),
             "label": ((rows, 17), np.float64, None),
+            "city": ((rows,), np.int32, None),
         }
+        city = file["city"][:]
         label, sen1, sen2 = (file[name][:] for name in ("label", "sen1", "sen2"))
+    first, last = {"training": (0, 23), "testing": (24, 31)}[split]
+    assert first <= city.min() < city.max() <= last  # other cities in each split
     assert label.sum(0).tolist() == [rows // 17] * 17
     assert label.max(1).tolist() == [1.0] * rows
     np.testing.assert_array_equal(sen2, np.rint(sen2 * 1e4) / 1e4)
@@ -63,6 +68,15 @@ def test_the_seed_and_the_split_decide(made: Path, tmp_path: Path) -> None:
     one, two = (h5py.File(folder / "training.h5")["sen2"][:2] for folder in (made, other))
     assert not np.array_equal(one, two)
     assert not np.array_equal(stage.patch(0, 0, 42, 0)["sen2"], stage.patch(0, 0, 42, 1)["sen2"])
+
+
+def test_patches_of_one_city_share_its_air() -> None:
+    blue: dict[int, list[float]] = {}
+    for row in range(40):
+        made = stage.patch(16, row, 42, 0)  # water: how blue it looks is haze and turbidity
+        blue.setdefault(int(made["city"]), []).append(made["sen2"][..., 0].mean())
+    within = np.mean([np.std(values) for values in blue.values() if len(values) > 1])
+    assert within < 0.6 * np.std([np.mean(values) for values in blue.values()])
 
 
 def test_a_shadow_is_as_long_as_the_sun_is_low() -> None:

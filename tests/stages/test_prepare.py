@@ -1,4 +1,4 @@
-"""prepare: values and statistics, row selection, shards, kills at random moments, refusals."""
+"""prepare: values, statistics, row selection, cities, speckle, shards, kills, refusals."""
 
 import os
 import random
@@ -13,9 +13,11 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from numpy.lib.stride_tricks import sliding_window_view
 
 from shared import cli, lcz, patches
-from stages.prepare import checks
+from stages.merge import main as merge
+from stages.prepare import checks, cities, speckle
 from stages.prepare import main as stage
 from tests.conftest import ROWS, pixels, write_raw
 
@@ -125,6 +127,201 @@ def test_a_table_selects_rows_in_its_order(
     np.testing.assert_array_equal(found["sen2"], np.rint(pixels(ROWS)["sen2"][index - 1] * 1e4))
 
 
+def nonlocal_means(image: np.ndarray) -> np.ndarray:
+    """(H, W) levels smoothed as the definition says, in floating point."""
+    tiles = sliding_window_view(np.pad(image.astype(float), 13, mode="reflect"), (7, 7))
+    height, width = image.shape
+    own, total, weights = tiles[10:-10, 10:-10], 0.0, 0.0
+    for y, x in np.ndindex(21, 21):
+        other = tiles[y : y + height, x : x + width]
+        weight = np.exp(-((own - other) ** 2).mean((2, 3)) / 12**2)
+        weight[weight < 0.001] = 0  # as OpenCV does
+        total, weights = total + weight * other[..., 3, 3], weights + weight
+    return np.asarray(total / weights)
+
+
+def radar(rows: int) -> np.ndarray:
+    """(rows, 32, 32, 8) sen1 of an edge under speckle, stronger from channel to channel."""
+    edge = np.where(np.arange(32) < 16, -0.2, 0.2)[:, None, None]
+    noise = np.random.default_rng(3).standard_normal((rows, 32, 32, 8))
+    return np.asarray(edge + 0.02 * (1 + np.arange(8) % 4) * noise)
+
+
+def test_despeckling_is_non_local_means() -> None:
+    level = speckle.levels(radar(1) * 2)[0]  # some of it clipped
+    found = speckle.smooth(level)
+    for channel in range(8):  # OpenCV counts in integers, in bins of distances 64 / 49 wide
+        expected = nonlocal_means(level[..., channel])
+        assert np.abs(found[..., channel] - expected).max() < 0.6
+        assert (found[..., channel] == np.rint(expected)).mean() > 0.97
+
+
+@pytest.mark.parametrize("side", [8, 32, 45])  # from smaller than the window to larger
+def test_a_strip_of_channels_is_each_by_itself(side: int) -> None:
+    cv2 = pytest.importorskip("cv2")
+    level = np.random.default_rng(0).integers(90, 130, (side, side, 8)).astype(np.uint8)
+    each = [cv2.fastNlMeansDenoising(level[..., i].copy(), None, 12, 7, 21) for i in range(8)]
+    np.testing.assert_array_equal(speckle.smooth(level), np.stack(each, -1))
+
+
+def test_levels_are_those_of_the_scaling() -> None:
+    sen1 = np.array([-9, -0.5, 0.0, 1 / 510, 0.5, 9]).reshape(1, 1, 1, -1)
+    assert speckle.levels(sen1).ravel().tolist() == [0, 0, 128, 128, 255, 255]
+    every = np.arange(256, dtype=np.uint8).reshape(1, 1, 1, -1)
+    assert speckle.values(every).min() == -0.5
+    assert speckle.values(every).max() == 0.5
+    for kind in ("f8", "f4", "f2"):
+        np.testing.assert_array_equal(speckle.levels(speckle.values(every).astype(kind)), every)
+
+
+def test_speckle_goes_and_edges_stay() -> None:
+    flat = np.full((32, 32, 8), 77, np.uint8)
+    np.testing.assert_array_equal(speckle.smooth(flat), flat)
+    seen = radar(1)[0, ..., :1]
+    clean = speckle.values(speckle.smooth(speckle.levels(seen)))
+    for side in (slice(0, 16), slice(16, 32)):
+        assert clean[side].std() < 0.5 * seen[side].std()
+    np.testing.assert_allclose(clean[:16].mean(), -0.2, atol=0.01)
+    np.testing.assert_allclose(clean[16:].mean(), 0.2, atol=0.01)
+    assert np.diff(clean[14:18].mean(1), axis=0)[1] > 0.9 * 0.4  # in one step
+
+
+def test_despeckled_file(lcz42: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sen1 = radar(ROWS)
+    sen1[4, 3, 3, 4] = 1e6  # clipped, so storable
+    edit(lcz42, lambda file: file["sen1"].__setitem__(slice(None), sen1))
+    plain = command(lcz42, tmp_path / "plain.h5", "--dtype=float32")
+    whole = command(lcz42, tmp_path / "whole.h5", "--despeckle", "--jobs=1")
+    expected = np.stack([speckle.smooth(one) for one in speckle.levels(sen1)])
+    np.testing.assert_array_equal(speckle.levels(whole["sen1"]), expected)
+    np.testing.assert_allclose(whole["sen1 mean"], expected.mean((0, 1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(whole["sen1 std"], expected.std((0, 1, 2)), rtol=1e-9)
+    np.testing.assert_allclose(plain["sen2"], whole["sen2"] / np.float32(1e4), rtol=1e-6)
+    monkeypatch.setattr(stage, "BATCH", 5)
+    parts = [
+        command(lcz42, tmp_path / f"{i}.h5", "--despeckle", "--jobs=3", f"--shard={i}/2")
+        for i in (1, 2)
+    ]
+    for name in ("sen1", "sen2", "label", "row", "sen1_moments"):
+        np.testing.assert_array_equal(np.concatenate([p[name] for p in parts]), whole[name])
+
+
+def test_despeckling_goes_on_after_a_crash(
+    lcz42: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "BATCH", 4)
+    whole = command(lcz42, tmp_path / "whole.h5", "--despeckle")
+    done, smooth = [], speckle.smooth
+
+    def crash_once(level: np.ndarray) -> np.ndarray:
+        done.append(1)
+        if len(done) == 19:
+            raise KeyboardInterrupt
+        return smooth(level)
+
+    monkeypatch.setattr(speckle, "smooth", crash_once)
+    with pytest.raises(SystemExit, match="130"):
+        command(lcz42, tmp_path / "out.h5", "--despeckle", "--jobs=1")
+    before = len(done)
+    assert_same(command(lcz42, tmp_path / "out.h5", "--despeckle"), whole)
+    assert ROWS - 19 <= len(done) - before <= ROWS - 8  # what was written is not made again
+
+
+CITY = np.arange(ROWS) * 5 % 7
+
+
+def stored(path: Path) -> tuple[list[int], list[str]]:
+    """City of each row; names of the cities."""
+    with h5py.File(path) as file:
+        return file["city"][:].tolist(), list(file["city"].attrs.get("names", ()))
+
+
+def test_no_city_where_nobody_says(lcz42: Path, tmp_path: Path) -> None:
+    assert "city" not in command(lcz42, tmp_path / "out.h5")
+
+
+@pytest.mark.parametrize("kind", ["i4", "i8", "f8"])
+def test_the_cities_of_the_source_itself(lcz42: Path, tmp_path: Path, kind: str) -> None:
+    edit(lcz42, lambda file: file.create_dataset("city", data=CITY.astype(kind)))
+    assert command(lcz42, tmp_path / "out.h5")["city"].dtype == np.int32
+    assert stored(tmp_path / "out.h5") == (CITY.tolist(), [])
+
+
+NAMES = ["Berlin", "Cairo", "Köln", "Lima", "Nairobi", "Oslo", "Perth"]
+
+
+@pytest.mark.parametrize("column", [False, True])
+def test_cities_by_name_through_a_table_shards_and_merge(
+    lcz42: Path, tmp_path: Path, column: bool
+) -> None:
+    named = np.array([NAMES[::-1][c].encode() for c in CITY], object)
+    kind = h5py.string_dtype()
+    geo = tmp_path / "training_geo.h5"
+    with h5py.File(geo, "w") as file:
+        file.create_dataset("city", data=named[:, None] if column else named, dtype=kind)
+    index = np.array([34, 3, 4, 5, 1, 20, 3])
+    flags = [f"--geo={geo}", *text(tmp_path / "table.csv", index, (index - 1) % 17 + 1)]
+    command(lcz42, tmp_path / "whole.h5", *flags)
+    expected = [NAMES[::-1][CITY[i - 1]] for i in index]
+    numbers, names = stored(tmp_path / "whole.h5")
+    assert [names[number] for number in numbers] == expected
+    assert names == NAMES
+    parts = [tmp_path / f"{i}.h5" for i in (1, 2)]
+    for i, part in enumerate(parts, 1):
+        command(lcz42, part, *flags, f"--shard={i}/2")
+    cli.main(merge.run, [f"--src={parts[0]},{parts[1]}", f"--dst={tmp_path}/joined.h5"])
+    assert stored(tmp_path / "joined.h5") == (numbers, NAMES)
+
+
+def write_geo(path: Path, epsg: np.ndarray, corner: np.ndarray) -> Path:
+    """In the manner of So2Sat's own: corner (N, 2) in metres."""
+    tfw = np.insert(corner, [1, 1, 2, 2], [10.0, 0.0, 0.0, 10.0], axis=1)
+    return write_raw(path, {"epsg": epsg[:, None].astype(np.int32), "tfw": tfw, "coord": tfw})
+
+
+def test_patches_that_lie_together_are_of_one_city(lcz42: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    middle = np.array([[680e3, 5336e3], [350e3, 5650e3], [370e3, 5690e3], [680e3, 5336e3]])
+    epsg = np.array([32632, 32632, 32632, 32756])
+    of = np.arange(ROWS) % 4  # Munich, Cologne, its north, and somewhere in the south
+    corner = middle[of] + rng.uniform(-5e3, 5e3, (ROWS, 2))
+    geo = write_geo(tmp_path / "training_geo.h5", epsg[of], corner)
+    command(lcz42, tmp_path / "out.h5", f"--geo={geo}")
+    numbers, names = stored(tmp_path / "out.h5")
+    assert numbers == [(1, 0, 0, 2)[place] for place in of]
+    assert names[1].startswith("EPSG:32632, 68")
+    assert names[2].startswith("EPSG:32756, 68")
+
+
+def test_places_of_so2sat_make_its_ten_cities(real: Path) -> None:
+    with h5py.File(real / "so2sat" / "validation_geo.h5") as file:
+        epsg, tfw = file["epsg"][:, 0], file["tfw"][:]
+    found = cities.by_place(epsg, tfw[:, [0, 3]])
+    assert len(found.names) == 10  # each in a zone of its own
+    np.testing.assert_array_equal(np.unique(epsg)[found.numbers], epsg)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"city": CITY[:9]}, "city: expected 34 rows as in the patches, found shape (9,)"),
+        ({"city": np.zeros((ROWS, 2))}, "city: expected one column, found shape (34, 2)"),
+        ({"city": CITY + 0.5}, "city: expected names or whole numbers"),
+        ({"city": np.full(ROWS, np.nan)}, "city: expected names or whole numbers"),
+        ({"epsg": CITY}, "expected dataset 'city', or 'epsg' and 'tfw', found ['epsg']"),
+        ({"epsg": CITY, "tfw": np.zeros((9, 6))}, "tfw: expected 34 rows"),
+        ({"epsg": CITY, "tfw": np.zeros((ROWS, 2))}, "tfw: expected (N, 6) numbers in metres"),
+        ({"epsg": CITY, "tfw": np.full((ROWS, 6), np.nan)}, "tfw: expected (N, 6) numbers"),
+        ({"epsg": CITY + 0.5, "tfw": np.zeros((ROWS, 6))}, "epsg: expected whole numbers"),
+    ],
+)
+def test_refuses_wrong_cities(
+    lcz42: Path, arrays: dict[str, np.ndarray], message: str, capsys: Any
+) -> None:
+    geo = write_raw(lcz42.parents[1] / "geo.h5", arrays)
+    refused(lcz42, [f"--geo={geo}"], message, capsys)
+
+
 @pytest.mark.parametrize("n", [2, 3, 40])  # 40 shards of 34 rows: six are empty
 def test_shards_joined_are_the_whole(lcz42: Path, tmp_path: Path, n: int) -> None:
     whole = command(lcz42, tmp_path / "whole.h5")
@@ -220,13 +417,23 @@ def test_refuses_wrong_tables(lcz42: Path, table: str, message: str, capsys: Any
         ("--shard=3/2", "--shard: expected 1 to n"),
         ("--shrad=1/2", "did you mean --shard?"),
         ("--table=none.csv", "--table: no such file"),
+        ("--geo=none.h5", "--geo: no such file"),
+        ("--jobs=-1", "--jobs: expected 0 or more"),
     ],
 )
 def test_refuses_wrong_flags(lcz42: Path, flag: str, message: str, capsys: Any) -> None:
     refused(lcz42, [flag], message, capsys)
 
 
-def test_says_all_that_is_wrong_at_once(lcz42: Path, monkeypatch: Any, capsys: Any) -> None:
+def test_refuses_to_despeckle_without_radar(lcz42: Path, capsys: Any) -> None:
+    edit(lcz42, lambda file: file.__delitem__("sen1"))
+    refused(lcz42, ["--despeckle"], "--despeckle: expected dataset 'sen1', found ['sen2']", capsys)
+
+
+@pytest.mark.parametrize("more", [[], ["--despeckle"]])
+def test_says_all_that_is_wrong_at_once(
+    lcz42: Path, more: list[str], monkeypatch: Any, capsys: Any
+) -> None:
     def spoil(file: h5py.File) -> None:
         file["sen2"][4, 0, 0, 0] = np.nan
         file["sen2"][30, 0, 0, 0] = 3.0
@@ -236,7 +443,7 @@ def test_says_all_that_is_wrong_at_once(lcz42: Path, monkeypatch: Any, capsys: A
     monkeypatch.setattr(stage, "BATCH", 3)
     refused(
         lcz42,
-        ["--dtype=uint16"],
+        ["--dtype=uint16", *more],
         "infinite values in rows 4, 31; sen2: values outside 0 … 2.8 in rows 30",
         capsys,
     )

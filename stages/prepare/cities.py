@@ -1,0 +1,118 @@
+"""Which city each patch is of: as the source or a file beside it says, or by where it lies."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.errors import StageError
+from shared.source import Source, open_hdf5
+
+CELL = 25_000.0  # metres; patches in the same or touching cells of this size are of one city
+FARTHEST = 2e7  # metres; no map projection in metres goes further
+
+
+@dataclass(frozen=True)
+class Cities:
+    """One city a row.
+
+    Attributes:
+        numbers: (N,) int32.
+        names: of the cities 0, 1, …; empty when the file gives numbers.
+    """
+
+    numbers: NDArray[np.int32]
+    names: tuple[str, ...] = ()
+
+
+def of(source: Source, geo: Path | None) -> Cities | None:
+    """The cities of all rows of a source, None when nobody says.
+
+    Args:
+        source: the file that is prepared, which may have a `city` of its own.
+        geo: file in the manner of So2Sat's training_geo.h5; it has the last word.
+
+    Raises:
+        StageError: another number of rows, or neither cities nor places in geo.
+    """
+    if geo is None:
+        return _told(source.file, source.path, source.total) if "city" in source else None
+    with open_hdf5(geo) as file:
+        if "city" in file:
+            return _told(file, geo, source.total)
+        if not {"epsg", "tfw"} <= file.keys():
+            expected = "expected dataset 'city', or 'epsg' and 'tfw'"
+            raise StageError(f"{geo}: {expected}, found {sorted(file)}")
+        epsg, place = (_column(file, name, geo, source.total) for name in ("epsg", "tfw"))
+    if place.shape[1] != 6 or place.dtype.kind != "f" or not (abs(place) < FARTHEST).all():
+        found = f"{place.dtype} {place.shape}"
+        raise StageError(f"{geo}: tfw: expected (N, 6) numbers in metres, found {found} or beyond")
+    return by_place(_whole(epsg[:, 0], geo, "epsg"), place[:, [0, 3]])
+
+
+def by_place(epsg: NDArray[np.integer], corner: NDArray[np.floating]) -> Cities:
+    """Patches that lie together, as one city each.
+
+    Args:
+        epsg: (N,) code of the map projection.
+        corner: (N, 2) easting and northing in metres.
+
+    Returns:
+        numbers in the order of codes, then of cells from west to east; names by code and middle.
+    """
+    from scipy import ndimage
+
+    cell = np.floor(corner / CELL).astype(np.int64)
+    numbers = np.zeros(len(epsg), np.int32)
+    names: list[str] = []
+    for code in np.unique(epsg):
+        here = np.flatnonzero(epsg == code)
+        place = cell[here] - cell[here].min(0)
+        taken = np.zeros(place.max(0) + 1, bool)
+        taken[tuple(place.T)] = True
+        groups, count = ndimage.label(taken, np.ones((3, 3)))
+        group = groups[tuple(place.T)] - 1
+        numbers[here] = len(names) + group
+        for number in range(count):
+            east, north = corner[here[group == number]].mean(0) / 1000
+            names.append(f"EPSG:{code}, {east:.0f} km E, {north:.0f} km N")
+    return Cities(numbers, tuple(names))
+
+
+def _told(file: h5py.File, path: Path, total: int) -> Cities:
+    """A dataset `city` of names or of whole numbers; names are numbered in alphabetical order."""
+    values = _column(file, "city", path, total)[:, 0]
+    if values.dtype.kind in "OSU":
+        texts = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in values]
+        if not all(isinstance(text, str) for text in texts):
+            raise StageError(f"{path}: city: expected names or whole numbers, found {texts[0]!r}")
+        names, number = np.unique(np.array(texts, str), return_inverse=True)
+        return Cities(number.astype(np.int32), tuple(names.tolist()))
+    given = file["city"].attrs.get("names", ())
+    return Cities(_whole(values, path, "city"), tuple(str(name) for name in given))
+
+
+def _whole(values: NDArray[Any], path: Path, name: str) -> NDArray[np.int32]:
+    """The values as int32; StageError when that would change one."""
+    if values.dtype.kind in "iuf":
+        with np.errstate(invalid="ignore"):
+            numbers = values.astype(np.int32)
+        if (numbers == values).all():
+            return numbers
+    also = "names or " if name == "city" else ""
+    raise StageError(f"{path}: {name}: expected {also}whole numbers, found others ({values.dtype})")
+
+
+def _column(file: h5py.File, name: str, path: Path, total: int) -> NDArray[Any]:
+    """(N, columns) of one dataset; (N,) becomes one column."""
+    stored = file[name]
+    shape: tuple[int, ...] = stored.shape if isinstance(stored, h5py.Dataset) else ()
+    if len(shape) not in (1, 2) or shape[0] != total:
+        expected = f"{total} rows as in the patches"
+        raise StageError(f"{path}: {name}: expected {expected}, found shape {shape}")
+    if len(shape) == 2 and name != "tfw" and shape[1] != 1:
+        raise StageError(f"{path}: {name}: expected one column, found shape {shape}")
+    return np.asarray(stored[()]).reshape(total, -1)

@@ -1,0 +1,46 @@
+"""How the images of a source will be stored, and their values as they are to be checked."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared import lcz, patches, progress
+from stages.prepare import checks
+from stages.prepare.selection import take
+
+SAMPLE = 256  # rows that decide about --dtype auto
+
+
+def sen2_dtype(source: patches.Source, chosen: NDArray[np.integer], dtype: str) -> str:
+    """The storage of sen2; "auto" asks rows spread over the whole, so that all shards agree."""
+    if dtype != "auto" or "sen2" not in source:
+        return "uint16" if dtype == "auto" else dtype
+    for rows in np.array_split(chosen[:: -(-len(chosen) // SAMPLE)], 4):
+        if not len(rows):
+            continue
+        values = physical(source, "sen2", rows)
+        usual = np.isfinite(values) & (values >= 0) & (values <= checks.REFLECTANCE[1])
+        if not checks.lossless(np.where(usual, values, 0.0)).all():
+            progress.say(f"{source.path}: sen2 is no multiple of 1e-4: kept as float32")
+            return "float32"
+    return "uint16"
+
+
+def fields(source: patches.Source, names: list[str], dtype: str) -> dict[str, patches.Field]:
+    """Label and images; sen2 as ``dtype``, sen1 in half the bits of float32 unless that is it."""
+    fields = {"label": patches.Field((len(source.classes),), "uint8")}
+    for name in names:
+        rows = source[name]
+        kind = dtype if name == "sen2" or dtype == "float32" else "float16"
+        layout = replace(rows.layout or lcz.PRESETS[name], per_unit=lcz.PRESETS[name].per_unit)
+        fields[name] = patches.Field(rows.shape[1:], kind, layout)
+    return fields
+
+
+def physical(source: patches.Source, name: str, which: NDArray[np.integer]) -> NDArray[np.float64]:
+    """(rows, H, W, C) float64 values: the file's own numbers, over its unit where it has one."""
+    rows = source[name]
+    values = take(rows, which).astype(np.float64, copy=False)
+    per_unit = rows.layout.per_unit if rows.layout else 1.0
+    return values if per_unit == 1.0 else values / per_unit
