@@ -41,6 +41,12 @@ def stage_name(run: Callable[..., None]) -> str:
     return Path(inspect.getfile(run)).resolve().parent.name.replace("_", "-")
 
 
+def defaults(run: Callable[..., None]) -> dict[str, Any]:
+    """The parameters of ``run`` that have a default, with it."""
+    found = inspect.signature(run).parameters.items()
+    return {name: p.default for name, p in found if p.default is not inspect.Parameter.empty}
+
+
 def collect(run: Callable[..., None], argv: Sequence[str] | None = None) -> dict[str, Any]:
     """Values for every parameter of ``run``, typed by its annotations.
 

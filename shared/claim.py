@@ -62,9 +62,18 @@ def seen(dst: Path) -> list[record.Extent]:
 
 @contextlib.contextmanager
 def held(
-    dst: Path, plan: record.Plan, large_inputs: Sequence[record.Extent] = ()
+    dst: Path,
+    plan: record.Plan,
+    large_inputs: Sequence[record.Extent] = (),
+    defaults: record.Plan | None = None,
 ) -> Iterator[bool]:
     """Hold the unfinished product for this plan; whether an earlier run left some of it.
+
+    Args:
+        dst: the product.
+        plan: of this run.
+        large_inputs: what it read of them, for later runs.
+        defaults: what an earlier plan stands for where it lacks a parameter.
 
     Raises:
         StageError: another run holds it, or it is the work of another plan.
@@ -73,7 +82,7 @@ def held(
     file = _lock(ticket, partial)
     try:
         if earlier := partial.exists():
-            _same_work(partial, os.pread(file, os.fstat(file).st_size, 0), plan)
+            _same_work(partial, os.pread(file, os.fstat(file).st_size, 0), plan, defaults or {})
             say(f"{partial}: going on")
         else:
             os.ftruncate(file, 0)
@@ -104,11 +113,12 @@ def _lock(ticket: Path, partial: Path) -> int:
         os.close(file)
 
 
-def _same_work(partial: Path, ticket: bytes, plan: record.Plan) -> None:
+def _same_work(partial: Path, ticket: bytes, plan: record.Plan, defaults: record.Plan) -> None:
     """StageError when the unfinished product is not this plan's, or nobody knows whose."""
     try:
         earlier = dict(json.loads(ticket))
         earlier.pop("large_inputs", None)
+        earlier = record.completed(earlier, defaults)
     except (ValueError, TypeError):
         raise StageError(
             f"{partial}: unfinished work of an unknown plan; remove it first"

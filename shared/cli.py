@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from shared import arguments, making, signals
+from shared import arguments, making, ranks, signals
 from shared.errors import StageError, refusal
 
 
@@ -30,7 +30,9 @@ def main(run: Callable[..., None], argv: Sequence[str] | None = None) -> None:
     try:
         with signals.heeded():
             values = arguments.collect(run, argv)
-            print(making.produce(run, values), flush=True)
+            made = making.produce(run, values)
+            if not ranks.follows():
+                print(made, flush=True)
     except StageError as error:
         _fail(f"error: {error}", 2)
     except KeyboardInterrupt as stop:

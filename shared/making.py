@@ -7,19 +7,20 @@ for ``dst.partial``, writes the record and renames.
 import contextlib
 import os
 import sys
+import tempfile
 import time
 import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from shared import arguments, circumstances, claim, record, signals
+from shared import arguments, circumstances, claim, missing, ranks, record, signals
 from shared.errors import StageError, Unfinished, refusal
 from shared.progress import say
 
 # Parameters by which a run takes more or less time and nothing else: not part of its plan.
 # Where a listed file is taken from (mirror) is no part of it either: the list says what it must be.
-RESOURCES = {"threads", "jobs", "mirror"}
+RESOURCES = {"threads", "jobs", "mirror", "together"}
 
 
 def produce(run: Callable[..., None], values: dict[str, Any]) -> Path:
@@ -34,11 +35,29 @@ def produce(run: Callable[..., None], values: dict[str, Any]) -> Path:
     _check_place(dst, inputs)
     seen = claim.seen(dst)
     plan = record.plan(arguments.stage_name(run), parameters, inputs, seen)
-    if _made(dst, plan):
+    usual = _defaults(run)
+    if _made(dst, plan, usual):
         return dst
-    with claim.folders(dst), claim.held(dst, plan, seen) as earlier:
-        if not _made(dst, plan):  # by a run that ended while this one hashed
-            _make(run, values, {"plan": plan, "large_inputs": seen}, earlier)
+    if ranks.follows():
+        return _follow(run, values)
+    with claim.folders(dst), claim.held(dst, plan, seen, usual) as earlier:
+        if not _made(dst, plan, usual):  # by a run that ended while this one hashed
+            known = {"plan": plan, "defaults": usual, "large_inputs": seen}
+            _make(run, values, known, earlier)
+    return dst
+
+
+def _defaults(run: Callable[..., None]) -> record.Plan:
+    """What a plan that lacks one of these parameters or inputs stands for."""
+    inputs, parameters = _split(run, arguments.defaults(run))
+    return record.plan(arguments.stage_name(run), parameters, inputs)
+
+
+def _follow(run: Callable[..., None], values: dict[str, Any]) -> Path:
+    """Help another process to make the product; what this one writes is thrown away."""
+    dst: Path = values["dst"]
+    with tempfile.TemporaryDirectory() as scratch, _stdout_to_stderr(), signals.heeded():
+        run(**{**values, "dst": Path(scratch) / dst.name})
     return dst
 
 
@@ -72,9 +91,7 @@ def _split(
                 parameters[name] = value
             continue
         inputs[name] = value
-        for path in _each(value):
-            if not (path.is_file() or path.is_dir()):
-                raise StageError(f"--{name}: no such file or folder: {path}")
+    missing.refuse({name: _each(value) for name, value in inputs.items()})
     return inputs, parameters
 
 
@@ -96,15 +113,16 @@ def _check_place(dst: Path, inputs: dict[str, Any]) -> None:
                 raise StageError(f"--dst: {dst} lies inside the input --{name} {path}")
 
 
-def _made(dst: Path, plan: record.Plan) -> bool:
+def _made(dst: Path, plan: record.Plan, defaults: record.Plan) -> bool:
     """Whether the product is there; StageError when what is there is something else."""
     if not dst.exists():
         return False
     found = record.load(dst)
     if found is None:
         raise StageError(f"{dst}: is there without a record; move it away to make it anew")
-    if found["plan"] != plan:
-        what = record.differences(found["plan"], plan)
+    earlier = record.completed(found["plan"], defaults)
+    if earlier != plan:
+        what = record.differences(earlier, plan)
         raise StageError(
             f"{dst}: was made otherwise ({what}); move it away or choose another --dst"
         )

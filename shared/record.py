@@ -129,6 +129,17 @@ def plan(
     return {"stage": stage, "parameters": json.loads(json.dumps(parameters)), "inputs": hashes}
 
 
+def completed(old: Plan, defaults: Plan) -> Plan:
+    """A recorded plan, where it lacks a parameter or an input with the default of today.
+
+    A parameter that a stage gained later has as its default what the stage did before.
+    """
+    parts = {
+        part: {**defaults.get(part, {}), **old.get(part, {})} for part in ("parameters", "inputs")
+    }
+    return {**old, **parts}
+
+
 def differences(old: Plan, new: Plan) -> str:
     """One clause per parameter or input that differs: ``scale 2, now 4``."""
     clauses = []

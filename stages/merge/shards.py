@@ -135,17 +135,21 @@ def _same_attributes(first: Shard, other: Shard, name: str) -> None:
 
 
 def _same_plan(first: Shard, other: Shard) -> None:
-    plans = [_plan(first.path), _plan(other.path)]
-    if plans[0] and plans[1] and plans[0] != plans[1]:
-        what = record.differences(plans[0], plans[1])
+    """A parameter that only one of them knows had its default in the other."""
+    made = [record.load(shard.path) or {} for shard in (first, other)]
+    if not all(made):
+        return
+    one, two = (_plan(made[i], made[1 - i].get("defaults", {})) for i in (0, 1))
+    if one != two:
+        what = record.differences(one, two)
         raise StageError(f"{other.path}: was made otherwise than {first.path} ({what})")
 
 
-def _plan(path: Path) -> dict[str, Any]:
-    """The plan of a shard but for its --shard; empty without a record."""
-    plan: dict[str, Any] = (record.load(path) or {}).get("plan", {})
-    given = plan.get("parameters", {})
-    return plan | {"parameters": {k: v for k, v in given.items() if k != "shard"}} if plan else {}
+def _plan(made: dict[str, Any], defaults: record.Plan) -> record.Plan:
+    """The plan in a record but for its --shard."""
+    plan = record.completed(made["plan"], defaults)
+    given = plan["parameters"]
+    return plan | {"parameters": {k: v for k, v in given.items() if k != "shard"}}
 
 
 def _differs(first: Shard, other: Shard, what: str, expected: Any, found: Any) -> StageError:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared import claim, making, record
+from shared import claim, making, missing, record
 from shared.errors import StageError, Unfinished, refusal
 from tests.shared import toy
 
@@ -193,6 +193,55 @@ def test_refuses_a_product_inside_its_input(values: dict[str, Any], tmp_path: Pa
         make(values, extra=tmp_path)
 
 
+DEMO = "--src: no such file or folder: data/demo/tda/prepare/x.h5"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "line"),
+    [
+        (
+            {"src": ["data/sr-vdsr/x2/a.h5", "data/sr-edsr/x2/a.h5", "data/sr-vdsr/x3/a.h5"]},
+            "--src: no such file or folder: data/sr-vdsr/x2/a.h5, data/sr-edsr/x2/a.h5, "
+            "data/sr-vdsr/x3/a.h5; make sr-vdsr sr-edsr makes them",
+        ),
+        (
+            {"src": [".", "data/tda/a.h5"], "extra": [], "more": ["b.h5"]},
+            "--src: no such file or folder: data/tda/a.h5; --more: no such file or folder: b.h5; "
+            "make tda makes them",
+        ),
+        ({"src": ["data/demo/tda/prepare/x.h5"]}, f"{DEMO}; make SOURCE=demo tda makes it"),
+        ({"src": ["/a/data/demo/x.h5"]}, "--src: no such file or folder: /a/data/demo/x.h5"),
+        ({"src": ["data/mine/x.h5"]}, "--src: no such file or folder: data/mine/x.h5"),
+        ({"src": ["teacher/x.h5"]}, "--src: no such file or folder: teacher/x.h5"),
+        ({"src": ["data/teacher"]}, "--src: no such file or folder: data/teacher"),
+    ],
+)
+def test_all_missing_inputs_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inputs: dict[str, list[str]], line: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StageError) as error:
+        missing.refuse({name: [Path(path) for path in paths] for name, paths in inputs.items()})
+    assert str(error.value) == line
+
+
+def test_an_image_of_one_stage_knows_the_others_by_their_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "fusion").mkdir()
+    (tmp_path / "fusion" / "main.py").touch()
+    monkeypatch.setattr(missing, "STAGES", tmp_path)
+    paths = [Path("data/sr-edsr/x4/a.h5"), Path("data/so2sat/a.h5")]
+    assert list(missing.hints(paths)) == ["make sr-edsr makes them"]
+
+
+def test_missing_inputs_leave_nothing_behind(values: dict[str, Any], tmp_path: Path) -> None:
+    gone = (Path("no/a.h5"), Path("no/b.h5"))
+    with pytest.raises(StageError, match="--more: no such file or folder: no/a.h5, no/b.h5"):
+        make(values, more=gone)
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
@@ -223,13 +272,19 @@ def test_refusal_removes_drafts_beside_the_unfinished_product(tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == ["out.partially"]
 
 
-def test_threads_and_jobs_are_not_part_of_the_plan(tmp_path: Path) -> None:
-    def run(*, dst: Path, jobs: int = 0, threads: int = 0, rows: int = 1) -> None:
-        dst.write_text(str(rows * (jobs > 0) * (threads > 0)))
+def test_resources_are_not_part_of_the_plan(tmp_path: Path) -> None:
+    def run(
+        *, dst: Path, jobs: int = 0, threads: int = 0, together: int = 0, rows: int = 1
+    ) -> None:
+        dst.write_text(str(rows * (jobs > 0) * (threads > 0) * (together > 0)))
 
     dst = tmp_path / "out.txt"
-    making.produce(run, {"dst": dst, "jobs": 1, "threads": 2, "rows": 3})
-    making.produce(run, {"dst": dst, "jobs": 4, "threads": 5, "rows": 3})  # up to date
+    first, other = (
+        {"jobs": 1, "threads": 2, "together": 3},
+        {"jobs": 4, "threads": 5, "together": 6},
+    )
+    making.produce(run, {"dst": dst, "rows": 3} | first)
+    making.produce(run, {"dst": dst, "rows": 3} | other)  # up to date
     found = record.load(dst)
     assert found is not None
     assert found["plan"]["parameters"] == {"rows": 3}
@@ -264,3 +319,47 @@ def test_large_inputs_are_read_once_for_their_digest(
     values["src"].write_text("other")
     with pytest.raises(StageError, match="src: other content"):
         make(values)
+
+
+def forget(path: Path, *names: str) -> None:
+    """Write a plan, in a record or a ticket, as a stage did before it had these parameters."""
+    content = json.loads(path.read_text())
+    plan = content.get("plan", content)
+    for name in names:
+        del plan["inputs" if name in plan["inputs"] else "parameters"][name]
+    content.pop("defaults", None)
+    path.write_text(json.dumps(content))
+
+
+def test_a_parameter_gained_later_had_its_default(values: dict[str, Any]) -> None:
+    dst = make(values, scale=3)
+    forget(record.beside(dst), "ratio", "names", "extra", "more")
+    assert make(values, scale=3).read_text() == "abcabcabc"  # up to date
+    with pytest.raises(StageError, match=r"was made otherwise \(ratio 0.5, now 0.7\)"):
+        make(values, scale=3, ratio=0.7)
+    with pytest.raises(StageError, match=r"was made otherwise \(extra: other content\)"):
+        make(values, scale=3, extra=values["src"])
+    forget(record.beside(dst), "scale")
+    with pytest.raises(StageError, match=r"was made otherwise \(scale 2, now 3\)"):
+        make(values, scale=3)
+
+
+def test_unfinished_work_without_a_later_parameter_is_taken_up(
+    values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(toy, "misbehave", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        make(values)
+    ticket = values["dst"].with_name("out.txt.partial.json")
+    forget(ticket, "fast", "more")
+    monkeypatch.undo()
+    with pytest.raises(StageError, match=r"of another plan \(fast False, now True\)"):
+        make(values, fast=True)
+    assert make(values).read_text() == "abcabc"
+
+
+def test_the_record_says_what_the_defaults_were(values: dict[str, Any]) -> None:
+    found = record.load(make(values, scale=3))
+    assert found is not None
+    assert found["defaults"]["parameters"]["scale"] == 2
+    assert found["defaults"]["inputs"] == {"extra": None, "more": []}

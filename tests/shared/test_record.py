@@ -97,6 +97,20 @@ def test_differences_name_parameters_inputs_and_stage() -> None:
     assert record.differences(new, new) == ""
 
 
+def test_a_plan_without_a_parameter_has_its_default() -> None:
+    defaults = {"stage": "a", "parameters": {"scale": 2, "fast": False}, "inputs": {"more": None}}
+    old = {"stage": "a", "parameters": {"scale": 3}, "inputs": {"src": "0"}}
+    found = record.completed(old, defaults)
+    assert found == {
+        "stage": "a",
+        "parameters": {"scale": 3, "fast": False},
+        "inputs": {"src": "0", "more": None},
+    }
+    assert old["parameters"] == {"scale": 3}
+    assert record.completed(old, {}) == old
+    assert record.completed({"stage": "a"}, {}) == {"stage": "a", "parameters": {}, "inputs": {}}
+
+
 def test_circumstances_name_versions_and_machine() -> None:
     found = circumstances.gather(1.23456, "cpu")
     assert found["seconds"] == 1.235

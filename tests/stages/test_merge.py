@@ -103,6 +103,23 @@ def test_works_without_records(tmp_path: Path) -> None:
     assert_same(command(parts, tmp_path / "out.h5"), write(tmp_path / "whole.h5", "1/1"))
 
 
+def test_a_shard_made_before_a_parameter_was_there_had_its_default(
+    tmp_path: Path, capsys: Any
+) -> None:
+    parts = shards(tmp_path / "parts", 2)
+    beside = parts[1].with_name("2.h5.run.json")
+    later = json.loads(beside.read_text())
+    later["plan"]["parameters"]["sigma"] = 0.5
+    beside.write_text(json.dumps(later))
+    refused(parts, tmp_path / "out.h5", "(sigma None, now 0.5)", capsys)
+    later["defaults"] = {"parameters": {"sigma": 0.5, "bins": 20}, "inputs": {}}
+    beside.write_text(json.dumps(later))
+    command(parts, tmp_path / "out.h5")
+    later["plan"]["parameters"]["sigma"] = 0.7
+    beside.write_text(json.dumps(later))
+    refused(parts, tmp_path / "again.h5", "(sigma 0.5, now 0.7)", capsys)
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
