@@ -1,145 +1,190 @@
-"""One training engine on Lightning: resumes at the last epoch, same weights from the same seed.
+"""The training engine: several networks in one pass over the rows, the same from the same seed.
 
 Every random draw comes from (seed, epoch, step), so a run that was killed and goes on equals one
-that was not.
+that was not, and networks trained together equal those trained apart.
 """
 
 import contextlib
-import logging
-import os
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-import lightning
 import numpy as np
 import torch
-from lightning.pytorch.utilities import move_data_to_device
+from lightning.fabric import Fabric
 from numpy.typing import NDArray
-from torch import nn
-from torch.utils.data import DataLoader
 
-from shared.errors import StageError
-from shared.learn.keeper import Keeper
-from shared.learn.learner import History, Learner, Loss, Recipe, apply
-from shared.learn.split import Batch, Batches, Split
-from shared.learn.view import View
+from shared.learn import distributed
+from shared.learn import order as orders
+from shared.learn.learner import Learner
+from shared.learn.recipe import Recipe
+from shared.learn.show import Show
+from shared.learn.split import Batch, Split
 from shared.progress import say
 
-
-def accelerator(device: str) -> str:
-    """Lightning's accelerator for --device; StageError when the device is not there."""
-    if device not in ("auto", "cpu", "cuda"):
-        raise StageError(f"--device: expected auto, cpu or cuda, found {device!r}")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise StageError("--device: cuda asked for, but no CUDA device answers")
-    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+ROWS = 256  # at least, of a batch that is only looked at
 
 
 def fit(
-    network: nn.Module,
-    view: View,
+    learners: Sequence[Learner],
     split: Split,
-    loss: Loss,
     recipe: Recipe,
-    checkpoint: Path,
-    what: str,
+    folder: Path,
     held_out: NDArray[np.intp] | None = None,
-) -> History:
-    """Train in place, going on from the checkpoint if it is there.
+) -> None:
+    """Train networks in place, going on from their checkpoints if they are there.
 
     Args:
-        network: changed in place; on the CPU afterwards.
-        view: stored batch to network input.
+        learners: each goes through the same batches; on the CPU afterwards.
         split: training rows.
-        loss: (logits, batch) to a mean.
-        recipe: how.
-        checkpoint: file written after every epoch; the caller removes it.
-        what: a word for the progress bar.
+        recipe: how; what it says of seeds is that of the order of the rows.
+        folder: of the checkpoints, NAME.ckpt, written after every epoch; the caller removes them.
         held_out: (M,) rows that are not trained on but measured after each epoch.
-
-    Returns:
-        Loss and accuracy per epoch.
 
     Raises:
         StageError: the loss is no longer finite, or the device is not there.
     """
+    fabric = distributed.launch(recipe.device, recipe.precision)
+    states = fabric.broadcast([_usable(folder / f"{one.name}.ckpt") for one in learners])
+    for learner, state in zip(learners, states, strict=True):
+        if state:
+            learner.take_up(state)
+    waiting = [learner for learner in learners if not learner.finished]
+    with _deterministic(fabric):
+        for learner, state in zip(learners, states, strict=True):
+            if learner in waiting:
+                learner.begin(fabric)
+                if state:
+                    learner.optimiser.load_state_dict(state["optimiser"])
+                    learner.schedule.load_state_dict(state["schedule"])
+        _epochs(fabric, waiting, placed(split, fabric.device), recipe, folder, held_out)
+    for learner in learners:
+        learner.end()
 
-    def measure() -> float:
-        said = logits(network, view, split, recipe, held_out).argmax(1)
-        return float((said == split.extra["label"].numpy()[held_out]).mean())
 
-    learner = Learner(network, view, loss, recipe, None if held_out is None else measure)
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+def _epochs(
+    fabric: Fabric,
+    learners: list[Learner],
+    split: Split,
+    recipe: Recipe,
+    folder: Path,
+    held_out: NDArray[np.intp] | None,
+) -> None:
     rows = np.setdiff1d(np.arange(len(split)), [] if held_out is None else held_out)
-    keeper = Keeper(checkpoint, what, len(rows), recipe.epochs)
-    _quiet()
-    trainer = lightning.Trainer(
-        max_epochs=recipe.epochs, accelerator=accelerator(recipe.device), devices=1,
-        precision=recipe.precision, gradient_clip_val=recipe.clip or None, callbacks=[keeper],
-        deterministic=True, logger=False, enable_progress_bar=False,
-        enable_model_summary=False, use_distributed_sampler=False, barebones=False,
-        default_root_dir=checkpoint.parent,
-    )  # fmt: skip
-    trainer.fit(
-        learner, _loader(split, rows, recipe.batch, recipe.seed), ckpt_path=_usable(checkpoint)
+    with Show(learners, len(rows), recipe.epochs, quiet=not fabric.is_global_zero) as show:
+        for epoch in range(min((one.epoch for one in learners), default=0), recipe.epochs):
+            active = [one for one in learners if one.epoch == epoch and not one.finished]
+            if not active:
+                continue
+            for learner in active:
+                learner.network.train()
+            order = orders.shuffled(rows, recipe.seed, epoch, split.at_once)
+            batches = orders.cut(order, recipe.batch, trained=True)
+            for step, batch in enumerate(_parts(fabric, split, batches)):
+                for learner in active:
+                    learner.step(fabric, batch, len(batches[step]), step)
+                show.step(active, len(batches[step]))
+            for learner in active:
+                accuracy = _accuracy(fabric, learner, split, recipe, held_out)
+                learner.end_epoch(fabric, accuracy)
+                _save(fabric, learner, folder)
+            show.epoch(active)
+
+
+def _parts(fabric: Fabric, split: Split, batches: list[NDArray[np.intp]]) -> Iterator[Batch]:
+    """This process's part of every batch, on the device, the next one on its way."""
+    parts = [rows[orders.share(rows, fabric.global_rank, fabric.world_size)] for rows in batches]
+    return moved(split, parts, fabric.device)
+
+
+def moved(split: Split, order: Sequence[NDArray[np.intp]], device: torch.device) -> Iterator[Batch]:
+    """Batches of a split on a device."""
+    if split.extra["label"].device == device:
+        return split.batches(order)
+    pinned = ({n: t.pin_memory() for n, t in of.items()} for of in split.batches(order))
+    return (
+        {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+        for batch in orders.ahead(pinned)
     )
-    if recipe.keep_best and learner.best[1]:
-        network.load_state_dict(learner.best[1])
-    network.cpu().eval()
-    return learner.history
 
 
-def _loader(
-    split: Split, rows: NDArray[np.intp], batch: int, seed: int | None
-) -> "DataLoader[Batch]":
-    return DataLoader(split, sampler=Batches(rows, batch, seed), batch_size=None)
+def placed(split: Split, device: torch.device) -> Split:
+    """On the GPU as a whole where it takes half of what is free there at most; else as it is."""
+    if device.type != "cuda" or split.nbytes > torch.cuda.mem_get_info(device)[0] / 2:
+        return split
+    return split.to(device)
 
 
-def _usable(checkpoint: Path) -> str | None:
+def _accuracy(
+    fabric: Fabric, learner: Learner, split: Split, recipe: Recipe,
+    held_out: NDArray[np.intp] | None,
+) -> float | None:  # fmt: skip
+    """Of the rows held out, the same number in every process."""
+    if held_out is None or not len(held_out):
+        return None
+    said = logits([learner], split, recipe, held_out)[0].argmax(1)
+    truth = split.extra["label"].cpu().numpy()[held_out]
+    return float(fabric.broadcast(float((said == truth).mean())))
+
+
+def _usable(checkpoint: Path) -> dict[str, Any] | None:
     if not checkpoint.exists():
         return None
     try:
-        torch.load(checkpoint, map_location="cpu", weights_only=True)
+        found: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except Exception:
         say(f"{checkpoint}: does not open, discarded; this member starts anew")
         checkpoint.unlink()
         return None
-    return str(checkpoint)
+    return found
 
 
-def _quiet() -> None:
-    """Lightning's advice on loaders and its banner do not concern the caller."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning")
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic cuBLAS
+def _save(fabric: Fabric, learner: Learner, folder: Path) -> None:
+    """Beside and renamed, so that a kill never leaves half a checkpoint."""
+    if not fabric.is_global_zero:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / f"{learner.name}.draft"
+    torch.save(learner.state(), draft)
+    draft.replace(folder / f"{learner.name}.ckpt")
 
 
 def logits(
-    network: nn.Module,
-    view: View,
+    learners: Sequence[Learner],
     split: Split,
     recipe: Recipe,
     rows: NDArray[np.intp] | None = None,
-) -> NDArray[np.float32]:
-    """(N, K) logits of these rows, or of all, in order: plain view, evaluation mode.
+) -> list[NDArray[np.float32]]:
+    """(N, K) logits of each network for these rows, or all, in order: plain view, evaluation mode.
 
     In full single precision on every device, as the ONNX file is compared with them on a CPU.
     """
-    device = torch.device(accelerator(recipe.device))
-    network, view = network.to(device), view.to(device)
-    training = network.training
-    network.eval()
-    order = np.arange(len(split)) if rows is None else rows
-    said = []
+    device = torch.device(distributed.accelerator(recipe.device))
+    modes = [learner.network.training for learner in learners]
+    for learner in learners:
+        learner.network.to(device).eval()
+        learner.view.to(device)
+    order = orders.cut(np.arange(len(split)) if rows is None else rows, max(recipe.batch, ROWS))
+    said: list[list[torch.Tensor]] = [[] for _ in learners]
     with torch.inference_mode(), _without_tf32():
-        for batch in _loader(split, order, max(recipe.batch, 256), None):
-            said.append(apply(network, view, move_data_to_device(batch, device)).float().cpu())
-    network.train(training)
-    with contextlib.suppress(RuntimeError):
-        torch.cuda.empty_cache()
-    return torch.cat(said).numpy()
+        for batch in moved(split, order, device):
+            for learner, found in zip(learners, said, strict=True):
+                found.append(learner.logits(batch).float().cpu())
+    for learner, training in zip(learners, modes, strict=True):
+        learner.network.train(training)
+    return [torch.cat(found).numpy() for found in said]
+
+
+@contextlib.contextmanager
+def _deterministic(fabric: Fabric) -> Iterator[None]:
+    """Kernels that round alike every time; batch norm over all processes where there are some."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        with distributed.GlobalBatchNorm() if fabric.world_size > 1 else contextlib.nullcontext():
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 @contextlib.contextmanager

@@ -1,10 +1,10 @@
-"""Training the members of an ensemble one after the other, and writing what they make together."""
+"""Training the members of an ensemble in passes over the rows, and writing what they make."""
 
 import dataclasses
 import gc
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shared import model
-from shared.learn import engine, networks
-from shared.learn.learner import History, Loss, Recipe
+from shared.learn import distributed, engine, networks, size
+from shared.learn.learner import Learner, Loss
 from shared.learn.product import Result, write
+from shared.learn.recipe import Recipe
 from shared.learn.split import Split
-from shared.learn.view import View
 
 Export = Callable[[nn.Module, dict[str, Tensor], Path], float]
 WORK = "work"  # folder inside the unfinished product: checkpoints and what finished members said
@@ -31,11 +31,14 @@ class Member:
         name: "member-01", also the stem of its ONNX file.
         card: what it eats.
         network: makes it, untrained.
-        train: training rows.
-        test: test rows, of the same parts.
-        side: patch side in Sentinel pixels.
+        view: a batch to its first input.
+        loss: of its logits and a batch.
+        seed: of its weights, views and dropout.
+        train: training rows, the same object for all members of a pass.
+        test: test rows, likewise.
         held_out: (M,) row numbers of `train` kept back to measure each epoch, if any.
-        image: name of the ONNX input that takes the image.
+        image: name of its first ONNX input.
+        features: name in a batch of what goes into the second ONNX input, `tda`, if there is one.
         trained: whether `network` makes one that is trained already, elsewhere.
         export: writes the ONNX file as `networks.to_onnx` does; the largest logit difference.
     """
@@ -43,69 +46,79 @@ class Member:
     name: str
     card: model.Card
     network: Callable[[], nn.Module]
+    view: nn.Module
+    loss: Loss
+    seed: int
     train: Split
     test: Split
-    side: int
     held_out: NDArray[np.intp] | None = None
     image: str = "image"
+    features: str = ""
     trained: bool = False
     export: Export = networks.to_onnx
 
-    @property
-    def number(self) -> int:
-        """Zero-based number of "member-NN"."""
-        return int(self.name.rpartition("-")[2]) - 1
-
-
-def train(dst: Path, member: Member, loss: Loss, recipe: Recipe) -> Result:
-    """Train one member unless it is, or take up what an earlier run finished of it."""
-    done = dst / WORK / f"{member.name}.json"
-    if done.exists():
-        return _finished(dst, member, done)
-    torch.manual_seed(recipe.seed)
-    network = member.network()
-    view = view_of(member)
-    checkpoint = dst / WORK / f"{member.name}.ckpt"
-    history = History()
-    if not member.trained:
-        history = engine.fit(
-            network, view, member.train, loss, recipe, checkpoint, member.name, member.held_out
+    def learner(self, recipe: Recipe) -> Learner:
+        """What the engine trains, with fresh weights."""
+        torch.manual_seed(self.seed)
+        return Learner(
+            self.name, self.network(), self.view, self.loss, recipe, self.seed, self.features
         )
-    for name, split in (("train", member.train), ("test", member.test)):
-        _save(dst / WORK / f"{member.name}-{name}.npy", engine.logits(network, view, split, recipe))
-    difference = member.export(network, example(member, view), dst / member.card.file)
-    draft = done.with_suffix(".draft")
-    draft.write_text(json.dumps({"series": history.series, "difference": difference}))
-    draft.replace(done)
-    checkpoint.unlink(missing_ok=True)
-    return _finished(dst, member, done)
 
 
-def view_of(member: Member) -> View:
-    """The view that a member's card describes."""
-    card = member.card
-    return View(
-        member.train.parts,
-        card.mean,
-        card.std,
-        card.size,
-        card.interpolation,
-        member.side,
-        card.eight_bit,
-    )
+def train(dst: Path, members: Sequence[Member], recipe: Recipe) -> list[Result]:
+    """Train members in one pass, but those that an earlier run finished; what they all left."""
+    fabric = distributed.launch(recipe.device, recipe.precision)
+    work = dst / WORK
+    work.mkdir(parents=True, exist_ok=True)
+    done = fabric.broadcast([(work / f"{member.name}.json").exists() for member in members])
+    waiting = [member for member, over in zip(members, done, strict=True) if not over]
+    if waiting:
+        learners = [member.learner(recipe) for member in waiting]
+        fresh = [o for m, o in zip(waiting, learners, strict=True) if not m.trained]
+        engine.fit(fresh, waiting[0].train, recipe, work, waiting[0].held_out)
+        for name in ("train", "test"):
+            said = engine.logits(learners, getattr(waiting[0], name), recipe)
+            for member, rows in zip(waiting, said, strict=True):
+                _save(work / f"{member.name}-{name}.npy", rows)
+        for member, learner in zip(waiting, learners, strict=True):
+            _finish(dst, member, learner)
+    return [_finished(dst, member) for member in members]
 
 
-def example(member: Member, view: View) -> dict[str, Tensor]:
+def _finish(dst: Path, member: Member, learner: Learner) -> None:
+    """Write the ONNX file, then what says that the member is finished."""
+    network = learner.network.cpu().eval()
+    inputs = example(member)
+    parameters, macs = size.count(network, {name: of[:1] for name, of in inputs.items()})
+    said = {
+        "series": learner.history.series, "parameters": parameters, "macs": macs,
+        "kept": learner.kept,
+        "difference": member.export(network, inputs, dst / member.card.file),
+    }  # fmt: skip
+    done = dst / WORK / f"{member.name}.json"
+    done.with_suffix(".draft").write_text(json.dumps(said))
+    done.with_suffix(".draft").replace(done)
+    (dst / WORK / f"{member.name}.ckpt").unlink(missing_ok=True)
+
+
+def example(member: Member) -> dict[str, Tensor]:
     """The first test rows by ONNX input name: the image's, and `tda` where there are features."""
-    batch = member.test[range(min(8, len(member.test)))]
-    inputs = {member.image: view.cpu()(batch)}
-    return inputs | ({"tda": batch["tda"].float()} if "tda" in batch else {})
+    batch = member.test[np.arange(min(8, len(member.test)))]
+    inputs = {member.image: member.view.cpu()(batch)}
+    return inputs | ({"tda": batch[member.features].float()} if member.features else {})
 
 
-def _finished(dst: Path, member: Member, done: Path) -> Result:
-    found = json.loads(done.read_text())
-    said = [np.load(dst / WORK / f"{member.name}-{name}.npy") for name in ("train", "test")]
-    return Result(member.card, said[0], said[1], found["series"], found["difference"])
+def _finished(dst: Path, member: Member) -> Result:
+    found = json.loads((dst / WORK / f"{member.name}.json").read_text())
+    # Mapped, not read: memory does not grow with the members that are finished.
+    said = [
+        np.load(dst / WORK / f"{member.name}-{name}.npy", mmap_mode="r")
+        for name in ("train", "test")
+    ]
+    return Result(
+        member.card, said[0], said[1], found["series"], found["difference"],
+        found["parameters"], found["macs"], found["kept"],
+    )  # fmt: skip
 
 
 def _save(path: Path, array: NDArray[np.float32]) -> None:
@@ -115,8 +128,7 @@ def _save(path: Path, array: NDArray[np.float32]) -> None:
 
 def train_all(
     dst: Path,
-    members: Iterable[Member],
-    loss: Loss,
+    groups: Iterable[Sequence[Member]],
     recipe: Recipe,
     labels: tuple[Tensor, Tensor],
 ) -> None:
@@ -124,20 +136,19 @@ def train_all(
 
     Args:
         dst: product folder.
-        members: made one at a time, so that only one member's rows are in memory.
-        loss: of a batch.
-        recipe: seeds count up from its seed, one a member.
+        groups: members that share a pass over the rows, made one group at a time, so that only
+            one group's rows are in memory.
+        recipe: how; its seed is that of the order of the rows.
         labels: class numbers of the training and the test split.
     """
+    distributed.launch(recipe.device, recipe.precision)
     if (dst / model.NAME).exists():  # written last: only the clean-up was left
         shutil.rmtree(dst / WORK, ignore_errors=True)
         return
-    (dst / WORK).mkdir(parents=True, exist_ok=True)
-    results = []
-    for member in members:
-        seeded = dataclasses.replace(recipe, seed=recipe.seed + member.number)
-        results.append(train(dst, member, loss, seeded))
-        del member
-        gc.collect()  # its rows, which Lightning holds in cycles, go before the next one's come
+    results: list[Result] = []
+    for group in groups:
+        results += train(dst, group, recipe)
+        del group
+        gc.collect()  # its rows, which cycles may hold, go before the next one's come
     write(dst, results, labels)
     shutil.rmtree(dst / WORK)

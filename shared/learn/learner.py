@@ -1,55 +1,22 @@
-"""A network under Lightning: what happens in a step and after an epoch."""
+"""One network in training: its optimiser, what happens in a step and after an epoch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import lightning
 import numpy as np
 import torch
+from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from shared.errors import StageError
+from shared.learn.order import share
+from shared.learn.recipe import Recipe, optimiser
 from shared.learn.split import Batch
-from shared.learn.view import View
+from shared.learn.view import View, draw
 
 Loss = Callable[[Tensor, Batch], Tensor]
-Measure = Callable[[], float]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train.
-
-    Attributes:
-        epochs: passes over the split.
-        batch: rows a step.
-        lr: learning rate.
-        seed: of weights, order, views, dropout.
-        optimiser: "sgd" or "adamw".
-        momentum: of SGD.
-        weight_decay: L2 (SGD) or decoupled (AdamW).
-        cosine: whether the rate falls to zero along a cosine.
-        clip: largest gradient norm, 0 for no limit.
-        augment: whether training sees random views.
-        device: "auto", "cpu" or "cuda".
-        precision: Lightning's name: "32-true", "bf16-mixed", "16-mixed".
-        keep_best: keep the epoch with the best validation accuracy instead of the last one.
-    """
-
-    epochs: int
-    batch: int
-    lr: float
-    seed: int
-    optimiser: str = "sgd"
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    cosine: bool = False
-    clip: float = 0.0
-    augment: bool = True
-    device: str = "auto"
-    precision: str = "32-true"
-    keep_best: bool = False
+Weights = dict[str, Tensor]
 
 
 @dataclass
@@ -63,78 +30,133 @@ class History:
         self.series.setdefault(quantity, []).append(value)
 
 
-class Learner(lightning.LightningModule):
-    """A network, its view of the data and its loss, as Lightning wants them."""
+class Learner:
+    """A network, how it sees a batch, its loss, and how far it is.
+
+    Args:
+        name: of its checkpoint.
+        network: trained in place.
+        view: stored batch to its first input.
+        loss: (logits, batch) to a mean.
+        recipe: how.
+        seed: of views and dropout.
+        features: name in a batch of its second input, if it has one.
+
+    Attributes:
+        epoch: epochs that are done.
+        history: values per epoch.
+        best: validation accuracy and weights of the best epoch.
+    """
 
     def __init__(
-        self, network: nn.Module, view: View, loss: Loss, recipe: Recipe, measure: Measure | None
-    ) -> None:
-        super().__init__()
-        self.network, self.view, self.loss, self.recipe = network, view, loss, recipe
-        self.measure = measure
-        self.history = History()
-        self.best: tuple[float, dict[str, Tensor]] = (-1.0, {})
-        self.totals = torch.zeros(3, dtype=torch.float64)
+        self, name: str, network: nn.Module, view: nn.Module, loss: Loss, recipe: Recipe,
+        seed: int, features: str = "",
+    ) -> None:  # fmt: skip
+        self.name, self.network, self.view, self.loss = name, network, view, loss
+        self.recipe, self.seed, self.features = recipe, seed, features
+        self.epoch, self.history = 0, History()
+        self.best: tuple[float, Weights] = (-1.0, {})
+        self.totals = torch.zeros(3)
+        self.wrapped: Any = network
 
-    def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Tensor:
-        """(N, K) logits of a stored batch."""
-        return apply(self.network, self.view, batch, generator)
+    def begin(self, fabric: Fabric) -> None:
+        """Move to the device, make the optimiser; several processes share gradients from here."""
+        self.network.to(fabric.device)
+        self.view.to(fabric.device)
+        self.optimiser = optimiser(self.network, self.recipe)
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+            self.optimiser, self.recipe.epochs
+        )
+        # The wrapped optimiser only adds half precision's scaling, which bfloat16 does not need.
+        self.wrapped, _ = fabric.setup(self.network, self.optimiser)
+        self.totals = torch.zeros(3, dtype=torch.float64, device=fabric.device)
 
-    def on_train_epoch_start(self) -> None:
-        """Start counting."""
-        self.totals.zero_()
+    def step(self, fabric: Fabric, batch: Batch, rows: int, step: int) -> None:
+        """One step of the optimiser; what it draws depends on seed, epoch and step alone.
 
-    def training_step(self, batch: Batch, step: int) -> Tensor:
-        """Mean loss of one batch; what it draws depends on seed, epoch and step alone."""
-        seed = hash((self.recipe.seed, self.current_epoch, step)) % 2**63
-        torch.manual_seed(seed)  # of dropout; a loader made anew draws from the same generator
-        generator = torch.Generator().manual_seed(seed) if self.recipe.augment else None
-        logits = self(batch, generator)
+        Args:
+            fabric: where.
+            batch: this process's part.
+            rows: of the whole batch, in all processes.
+            step: number in the epoch.
+        """
+        seed = hash((self.seed, self.epoch, step)) % 2**63
+        if self.recipe.augment and isinstance(self.view, View):
+            views = draw(rows, self.view.side, torch.Generator().manual_seed(seed))
+            part = share(np.arange(rows), fabric.global_rank, fabric.world_size)
+            batch = batch | {n: of[part].to(fabric.device) for n, of in views.items()}
+        torch.manual_seed(seed + fabric.global_rank)  # of dropout
+        logits = self.logits(batch, self.wrapped)
         loss = self.loss(logits, batch)
-        hits, count = (logits.argmax(1) == batch["label"]).sum().item(), len(logits)
-        self.totals += torch.tensor([loss.item() * count, hits, count])
-        return loss
+        # Processes are averaged, though one may have a row more than another.
+        weight = len(logits) * fabric.world_size / rows if len(logits) < rows else 1.0
+        self.optimiser.zero_grad()
+        fabric.backward(loss * weight)
+        if self.recipe.clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
+        self.optimiser.step()
+        hits, count = (logits.argmax(1) == batch["label"]).sum(), len(logits)
+        self.totals += torch.stack([loss.detach() * count, hits, torch.full_like(loss, count)])
 
-    def on_train_epoch_end(self) -> None:
-        """Note loss and accuracy of the epoch; keep the weights if they are the best so far."""
-        loss, hits, count = self.totals.tolist()
+    def logits(self, batch: Batch, network: nn.Module | None = None) -> Tensor:
+        """(B, K) logits of a stored batch; a second input comes as it is stored."""
+        images = self.view(batch)
+        second = [batch[self.features].float()] if self.features else []
+        found: Tensor = (network or self.network)(images, *second)
+        return found
+
+    def end_epoch(self, fabric: Fabric, accuracy: float | None) -> None:
+        """Note loss and accuracies of the epoch; keep the weights if they are the best so far.
+
+        Raises:
+            StageError: the loss is no longer finite.
+        """
+        loss, hits, count = fabric.all_reduce(self.totals, reduce_op="sum").tolist()
+        self.totals.zero_()
+        self.epoch += 1
         if not np.isfinite(loss):
-            raise StageError(f"training diverged in epoch {self.current_epoch + 1}; lower --lr")
+            raise StageError(f"{self.name}: training diverged in epoch {self.epoch}; lower --lr")
         self.history.add("train loss", loss / count)
         self.history.add("train accuracy", hits / count)
-        if self.measure is not None:
-            accuracy = self.measure()
+        if self.recipe.cosine:
+            self.schedule.step()
+        if accuracy is not None:
             self.history.add("validation accuracy", accuracy)
-            if self.recipe.keep_best and accuracy > self.best[0]:
+            if accuracy > self.best[0] and (self.recipe.keep_best or self.recipe.patience):
                 weights = self.network.state_dict()
                 self.best = (accuracy, {k: v.detach().cpu().clone() for k, v in weights.items()})
 
-    def configure_optimizers(self) -> Any:
-        """SGD or AdamW, with a cosine over the whole run when asked for."""
-        recipe, weights = self.recipe, self.network.parameters()
-        optimiser: torch.optim.Optimizer
-        if recipe.optimiser == "adamw":
-            optimiser = torch.optim.AdamW(weights, recipe.lr, weight_decay=recipe.weight_decay)
-        else:
-            optimiser = torch.optim.SGD(
-                weights, recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay
-            )
-        if not recipe.cosine:
-            return optimiser
-        return [optimiser], [torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.epochs)]
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or `patience` of them without a better one."""
+        said = self.history.series.get("validation accuracy", [])
+        since = len(said) - 1 - int(np.argmax(said)) if said else 0
+        waited = bool(self.recipe.patience) and since >= self.recipe.patience
+        return self.epoch >= self.recipe.epochs or waited
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """History and best weights travel with the checkpoint."""
-        checkpoint["history"], checkpoint["best"] = self.history.series, self.best
+    @property
+    def kept(self) -> int:
+        """Epoch, counted from 1, whose weights were chosen; 0 where the last one's are kept."""
+        said = self.history.series.get("validation accuracy", [])
+        return int(np.argmax(said)) + 1 if said and self.best[1] else 0
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take them up again."""
-        self.history, self.best = History(checkpoint["history"]), checkpoint["best"]
+    def state(self) -> dict[str, Any]:
+        """All that is needed to go on."""
+        return {
+            "network": self.network.state_dict(), "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(), "epoch": self.epoch,
+            "history": self.history.series, "best": self.best,
+        }  # fmt: skip
 
+    def take_up(self, state: dict[str, Any]) -> None:
+        """Go on from there; before `begin`, what concerns the optimiser after it."""
+        self.network.load_state_dict(state["network"])
+        self.epoch, self.best = state["epoch"], state["best"]
+        self.history = History(state["history"])
 
-def apply(
-    network: nn.Module, view: View, batch: Batch, generator: torch.Generator | None = None
-) -> Tensor:
-    """Logits of a stored batch; networks with a topological branch take it as second input."""
-    images = view(batch, generator)
-    return network(images, batch["tda"].float()) if "tda" in batch else network(images)
+    def end(self) -> None:
+        """The network as it is handed on: on the CPU, evaluating, the best epoch if wanted."""
+        if (self.recipe.keep_best or self.recipe.patience) and self.best[1]:
+            self.network.load_state_dict(self.best[1])
+        self.network.cpu().eval()
+        self.wrapped = self.network

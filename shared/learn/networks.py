@@ -42,16 +42,16 @@ def build(name: str, channels: int, classes: int, weights: Path | None = None) -
     return network
 
 
-def check(name: str, classes: int, size: int, weights: Path | None) -> None:
+def check(name: str, classes: int, size: int, weights: Path | None, channels: int = 3) -> None:
     """Build the network once and run it on zeros, so that a misfit shows before data is read.
 
     Raises:
         StageError: as `build`; or the network does not take pictures of this size.
     """
-    network = build(name, 3, classes, weights).eval()
+    network = build(name, channels, classes, weights).eval()
     try:
         with torch.inference_mode():
-            found = network(torch.zeros(2, 3, size, size))
+            found = network(torch.zeros(2, channels, size, size))
     except Exception as error:
         reason = str(error).splitlines()[0]
         raise StageError(f"--architecture={name}: cannot take --size={size}: {reason}") from None

@@ -4,8 +4,8 @@ import numpy as np
 
 from shared import shard as shards
 from shared.errors import StageError
-from shared.learn.engine import accelerator
-from shared.learn.learner import Recipe
+from shared.learn.distributed import accelerator
+from shared.learn.recipe import Recipe
 
 
 def draw_bands(
@@ -67,9 +67,29 @@ def check(recipe: Recipe, size: int, interpolation: str) -> None:
         raise StageError(f"--size: expected 16 to 1024 pixels, found {size}")
     if interpolation not in ("bilinear", "nearest"):
         raise StageError(f"--interpolation: expected bilinear or nearest, found {interpolation!r}")
-    place = accelerator(recipe.device)
-    if recipe.precision not in ("32-true", "bf16-mixed", "16-mixed"):
-        known = "32-true, bf16-mixed, 16-mixed"
+    accelerator(recipe.device)
+    if recipe.precision not in ("auto", "32-true", "bf16-mixed"):
+        known = "auto, 32-true, bf16-mixed"
         raise StageError(f"--precision: expected {known}, found {recipe.precision!r}")
-    if recipe.precision == "16-mixed" and place == "cpu":  # Lightning would take bfloat16 instead
-        raise StageError("--precision=16-mixed: needs a CUDA device; expected bf16-mixed on a CPU")
+
+
+def check_pass(recipe: Recipe, together: int, resident: float, validation: float) -> None:
+    """Refuse what makes no sense about a pass over the rows.
+
+    Args:
+        recipe: how to train.
+        together: members that share a pass.
+        resident: GB of rows that may lie in memory.
+        validation: share of the rows held out.
+
+    Raises:
+        StageError: names the flag.
+    """
+    if together < 1:
+        raise StageError(f"--together: expected at least 1 member, found {together}")
+    if not resident > 0:
+        raise StageError(f"--resident: expected above 0 GB, found {resident}")
+    if not 0 <= validation <= 0.5:
+        raise StageError(f"--validation: expected 0 to 0.5, found {validation}")
+    if recipe.patience < 0 or (recipe.patience and not validation):
+        raise StageError("--patience: expected 0, or more with rows held out by --validation")

@@ -1,6 +1,9 @@
-"""One split in memory, compact as stored, handed out in whole batches."""
+"""One split, compact as stored and band by band, handed out in whole batches.
 
-from collections.abc import Iterator, Sequence
+It lies in memory where it may, else it is read in shuffled pieces (see `stream`).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,117 +11,139 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
 
 from shared import lcz, model, patches
 from shared.errors import StageError
+from shared.learn import compact
 
 Batch = dict[str, Tensor]
+Numbers = NDArray[np.integer]
 
 
 @dataclass(frozen=True)
-class Part:
-    """Some channels of a network's input, from one dataset of one file.
+class Band:
+    """One channel of every row, or whole rows that are no picture.
 
     Attributes:
-        stored: (N, H, W, C) integers or float16, as on disk.
-        layout: how they decode and scale.
-        channels: (C,) places of these channels in the network's input.
+        stored: (N, H, W) integers or floats as on disk; (N, F) for features.
+        layout: how they decode and scale; None for what is no picture.
     """
 
     stored: Tensor
-    layout: lcz.Layout
-    channels: tuple[int, ...]
+    layout: lcz.Layout | None = None
 
 
-class Split(Dataset[Batch]):
-    """Rows of one split; ``split[rows]`` is a whole batch.
+@dataclass(frozen=True)
+class Input:
+    """What is wanted of one dataset of one patch file.
 
     Attributes:
-        parts: image channels, "image0", "image1", … in a batch.
-        extra: further (N, …) tensors by name: label, tda, teacher.
+        path: patch file.
+        dataset: such as "sen2" or "features".
+        keys: name in a batch to channel of the dataset; None takes whole rows.
     """
 
-    def __init__(self, parts: Sequence[Part], extra: Batch) -> None:
-        self.parts, self.extra = list(parts), extra
+    path: Path
+    dataset: str
+    keys: Mapping[str, int | None]
+
+
+class Split:
+    """Rows of one split in memory.
+
+    Attributes:
+        bands: by their names in a batch.
+        extra: further (N, …) tensors by name: label, teacher.
+        at_once: rows of a piece when it is read in pieces; None when all are there.
+    """
+
+    at_once: int | None = None
+
+    def __init__(self, bands: Mapping[str, Band], extra: Batch) -> None:
+        self.bands, self.extra = dict(bands), extra
 
     def __len__(self) -> int:
         return len(self.extra["label"])
 
-    def __getitem__(self, rows: Sequence[int]) -> Batch:
-        index = torch.as_tensor(rows)
-        images = {f"image{i}": part.stored[index] for i, part in enumerate(self.parts)}
-        return images | {name: tensor[index] for name, tensor in self.extra.items()}
+    def __getitem__(self, rows: Sequence[int] | Numbers) -> Batch:
+        """A batch of these rows: band and extra names to (B, …) tensors as stored."""
+        index = torch.as_tensor(np.asarray(rows), device=self.extra["label"].device)
+        stored = {name: band.stored for name, band in self.bands.items()}
+        return {name: of.index_select(0, index) for name, of in (stored | self.extra).items()}
+
+    def batches(self, order: Iterable[Numbers]) -> Iterator[Batch]:
+        """One batch after the other."""
+        return (self[rows] for rows in order)
+
+    @property
+    def layouts(self) -> dict[str, lcz.Layout]:
+        """How each band decodes and scales."""
+        return {name: band.layout for name, band in self.bands.items() if band.layout}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        tensors = [*(band.stored for band in self.bands.values()), *self.extra.values()]
+        return sum(tensor.nbytes for tensor in tensors)
+
+    def to(self, device: torch.device) -> "Split":
+        """The same on another device."""
+        bands = {n: Band(band.stored.to(device), band.layout) for n, band in self.bands.items()}
+        return Split(bands, {name: tensor.to(device) for name, tensor in self.extra.items()})
 
 
-class Batches(Sampler[list[int]]):
-    """Shuffled whole batches; the order depends on the seed and the epoch alone.
-
-    Args:
-        rows: (N,) row numbers to go through.
-        batch: rows in a batch. A last batch of one row is dropped: batch norm cannot use it.
-        seed: of the shuffle; None keeps the order.
-    """
-
-    def __init__(self, rows: NDArray[np.intp], batch: int, seed: int | None) -> None:
-        self.rows, self.batch, self.seed, self.epoch = rows, batch, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before every epoch, and after resuming."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        whole, rest = divmod(len(self.rows), self.batch)
-        return whole + (rest > 0 if self.seed is None else rest > 1)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        order = self.rows.copy()
-        if self.seed is not None:
-            np.random.default_rng((self.seed, self.epoch)).shuffle(order)
-        for step in range(len(self)):
-            yield order[step * self.batch : (step + 1) * self.batch].tolist()
-
-
-def load(path: Path, bands: tuple[str, ...], first: int = 0) -> list[Part]:
-    """The named bands of a patch file, read block by block, checked for NaN.
-
-    Args:
-        path: patch file.
-        bands: one name per channel.
-        first: place of the first of them in the network's input.
+def wanted(path: Path, bands: Iterable[str], prefix: str = "") -> list[Input]:
+    """The named bands of a patch file; in a batch they are called prefix + band.
 
     Raises:
-        StageError: a band is missing, a value is not finite, patches are not square.
+        StageError: a band is missing, or patches are not square.
     """
+    bands = tuple(bands)
     with patches.read(path) as source:
-        places = model.locate(source, bands)
-        parts = [_part(source, name, places) for name in dict(places)]
-    return [Part(p.stored, p.layout, tuple(c + first for c in p.channels)) for p in parts]
+        places = dict(zip(bands, model.locate(source, bands), strict=True))
+        for name in {dataset for dataset, _ in places.values()}:
+            if source[name].shape[1] != source[name].shape[2]:
+                found = f"{source[name].shape[1]} × {source[name].shape[2]}"
+                raise StageError(f"{path}: {name}: expected square patches, found {found}")
+    keys: dict[str, dict[str, int | None]] = {}
+    for band, (dataset, channel) in places.items():
+        keys.setdefault(dataset, {})[prefix + band] = channel
+    return [Input(path, dataset, found) for dataset, found in keys.items()]
 
 
-def _part(source: patches.Source, name: str, places: list[tuple[str, int]]) -> Part:
-    chosen = [
-        (channel, index) for channel, (dataset, index) in enumerate(places) if dataset == name
-    ]
-    columns = [index for _, index in chosen]
-    rows, layout = source[name], source[name].layout
-    assert layout is not None
-    if rows.shape[1] != rows.shape[2]:
-        found = f"{rows.shape[1]} × {rows.shape[2]}"
-        raise StageError(f"{source.path}: {name}: expected square patches, found {found}")
-    blocks = [_compact(rows, block, columns) for block in rows.blocks()]
-    return Part(torch.cat(blocks), layout, tuple(channel for channel, _ in chosen))
+def joined(inputs: Iterable[Input]) -> list[Input]:
+    """The same wants with every dataset named once, so that it is read once."""
+    found: dict[tuple[Path, str], dict[str, int | None]] = {}
+    for want in inputs:
+        found.setdefault((want.path, want.dataset), {}).update(want.keys)
+    return [Input(path, dataset, keys) for (path, dataset), keys in found.items()]
 
 
-def _compact(rows: patches.Rows, block: slice, columns: list[int]) -> Tensor:
-    """Stored numbers of some channels; uint16, which torch cannot index, becomes int16 or int32."""
-    stored = rows.raw(block)[..., columns]
-    if stored.dtype == np.uint16:
-        stored = stored.astype(np.int16 if stored.max() < 2**15 else np.int32)
-    elif np.issubdtype(stored.dtype, np.floating):
-        stored = stored.astype(np.float16 if stored.dtype == np.float16 else np.float32)
-        rows.refuse_nonfinite(stored, block)
-    return torch.from_numpy(np.ascontiguousarray(stored))
+def read(path: Path, bands: Iterable[str], prefix: str = "") -> dict[str, Band]:
+    """The named bands of a whole patch file, block by block, checked for NaN.
+
+    Raises:
+        StageError: as `wanted`; a value is not finite.
+    """
+    return fill(wanted(path, bands, prefix))
+
+
+def fill(inputs: Iterable[Input], runs: Sequence[slice] | None = None) -> dict[str, Band]:
+    """What is wanted, of these runs of rows or of all, in their order.
+
+    Raises:
+        StageError: names rows whose values are not finite.
+    """
+    bands: dict[str, Band] = {}
+    for want in joined(inputs):
+        with patches.read(want.path) as source:
+            rows = source[want.dataset]
+            chosen = [slice(0, len(rows))] if runs is None else runs
+            what = f"{want.path.parent.name}/{want.path.stem} {want.dataset}"
+            quiet = runs is not None
+            stored = compact.channels(rows, want.keys, chosen, what, quiet=quiet)
+            bands |= {key: Band(tensor, rows.layout) for key, tensor in stored.items()}
+    return bands
 
 
 def label_pair(train: Path, test: Path, classes: tuple[str, ...]) -> tuple[Tensor, Tensor]:

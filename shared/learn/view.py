@@ -1,125 +1,154 @@
 """From stored batches to network input, on the device, a whole batch at once.
 
-Decode, scale, z-score, augment at patch resolution, resize: the same geometry for every channel of
-a sample, whichever sensor it comes from. Augmentation comes before the resize, so that two pixels
-of shift and a cutout of 3 to 5 pixels mean Sentinel pixels.
+Decode, scale, z-score, augment at patch resolution, resize: the same geometry for every band of a
+sample, whichever sensor it comes from. Augmentation comes before the resize, so that two pixels of
+shift and a cutout of 3 to 5 pixels mean Sentinel pixels.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shared.learn.split import Batch, Part
+from shared import lcz, model
+from shared.learn.split import Batch
 
 DEGREES, SHIFT, CUTOUT, CUTOUT_CHANCE = 8.0, 2.0, (3, 5), 0.3
+OUTSIDE = 1e4  # added to a coordinate of -1 … 1: no pixel is there, so what is read is zero
 
 
-@dataclass(frozen=True)
-class Geometry:
-    """One random view per sample.
+def draw(count: int, side: int, generator: torch.Generator) -> Batch:
+    """One random view per sample: flip p 0.5, rotation ±8°, shift ±2 px, a cutout of p 0.3.
 
-    Attributes:
-        theta: (N, 2, 3) from output to input coordinates, -1 … 1 as in `affine_grid`.
-        holes: (N, 4) left, top, right, bottom of the cutout in fractions of the patch.
-    """
-
-    theta: Tensor
-    holes: Tensor
-
-
-def draw(count: int, side: int, generator: torch.Generator) -> Geometry:
-    """Flip p 0.5, rotation ±8°, translation ±2 px, one cutout of 3 … 5 px with p 0.3.
+    The numbers of a sample are drawn together: the first rows of many samples are what fewer
+    samples get, and a process that trains on some rows of a batch takes those rows of the draws.
 
     Args:
         count: samples N.
-        side: patch side in Sentinel pixels.
+        side: patch side in Sentinel pixels; the cutout is 3 … 5 of them, whole pixels.
         generator: on the CPU, so that every device sees the same views.
+
+    Returns:
+        "theta" (N, 2, 3) float32, from output to input coordinates, -1 … 1 as in `affine_grid`;
+        "holes" (N, 4) float32, left, top, right, bottom of the cutout in fractions of the patch.
     """
-    flip = 1 - 2 * (torch.rand(count, generator=generator) < 0.5).float()
-    angle = (2 * torch.rand(count, generator=generator) - 1) * math.radians(DEGREES)
-    shift = (2 * torch.rand(count, 2, generator=generator) - 1) * SHIFT * 2 / side
+    drawn = torch.rand((count, 8), generator=generator)
+    flip = 1 - 2 * (drawn[:, 0] < 0.5).float()
+    angle = (2 * drawn[:, 1] - 1) * math.radians(DEGREES)
+    shift = (2 * drawn[:, 2:4] - 1) * (SHIFT * 2 / side)
     cos, sin = angle.cos(), angle.sin()
     theta = torch.stack([cos * flip, -sin, shift[:, 0], sin * flip, cos, shift[:, 1]], 1)
-    size = torch.randint(CUTOUT[0], CUTOUT[1] + 1, (count,), generator=generator)
-    size = size * (torch.rand(count, generator=generator) < CUTOUT_CHANCE)
-    corner = (torch.rand(count, 2, generator=generator) * (side - size + 1)[:, None]).floor()
-    holes = torch.cat([corner, corner + size[:, None]], 1) / side
-    return Geometry(theta.view(-1, 2, 3), holes)
+    size = CUTOUT[0] + (drawn[:, 4] * (CUTOUT[1] - CUTOUT[0] + 1)).floor()
+    size = size * (drawn[:, 5] < CUTOUT_CHANCE)
+    corner = (drawn[:, 6:] * (side - size + 1)[:, None]).floor()
+    return {
+        "theta": theta.view(-1, 2, 3),
+        "holes": torch.cat([corner, corner + size[:, None]], 1) / side,
+    }
 
 
-def warp(images: Tensor, geometry: Geometry) -> Tensor:
-    """(N, C, H, W) seen through a geometry: bilinear, zero fill, cutout set to zero."""
-    theta = geometry.theta.to(images.device)
-    grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
-    warped = functional.grid_sample(images, grid, padding_mode="zeros", align_corners=False)
-    return warped * _keep(images.shape[-1], geometry.holes.to(images.device))[:, None]
+def warp(images: Tensor, theta: Tensor, holes: Tensor) -> Tensor:
+    """(N, C, H, W) seen through the views that were drawn: bilinear, zero fill, cutouts zero."""
+    grid = _grid(theta, holes * 2 - 1, images.shape[-2], images.shape[-1])
+    return functional.grid_sample(images, grid, padding_mode="zeros", align_corners=False)
 
 
-def _keep(side: int, holes: Tensor) -> Tensor:
-    """(N, side, side) zeros inside the holes, ones elsewhere."""
-    centre = (torch.arange(side, device=holes.device) + 0.5) / side
-    inside = [(centre >= holes[:, i, None]) & (centre < holes[:, i + 2, None]) for i in (0, 1)]
-    return 1 - (inside[1][:, :, None] & inside[0][:, None, :]).float()
+def _grid(theta: Tensor, holes: Tensor, height: int, width: int) -> Tensor:
+    """(N, H, W, 2) places to read at: each the sum of a number per column and one per row."""
+    column, row = _centres(width, theta.device), _centres(height, theta.device)
+    along = theta[:, :, :1] * column
+    down = theta[:, :, 1:2] * row + theta[:, :, 2:]
+    grid = theta.new_empty((len(theta), height, width, 2))
+    for axis in (0, 1):
+        torch.add(along[:, axis, None, :], down[:, axis, :, None], out=grid[..., axis])
+    across, upright = _inside(column, holes[:, 0::2]), _inside(row, holes[:, 1::2])
+    grid[..., 0].addcmul_(across[:, None, :], upright[:, :, None], value=OUTSIDE)
+    return grid
+
+
+def _centres(side: int, device: torch.device) -> Tensor:
+    return (torch.arange(side, device=device) * 2 + 1) / side - 1
+
+
+def _inside(centres: Tensor, ends: Tensor) -> Tensor:
+    """(N, side) one where the centre of a pixel lies between the two ends (N, 2), else zero."""
+    return ((centres >= ends[:, :1]) & (centres < ends[:, 1:])).float()
 
 
 class View(nn.Module):
-    """Stored batch to (N, C, size, size) float32.
+    """Stored batch to (N, C, size, size) float32, as `shared.model.prepare` but for rounding.
 
     Args:
-        parts: where the channels come from (their tensors are not kept).
-        mean: (C,) on the 0 … 1 scale.
-        std: (C,) likewise.
-        size: pixels per side at the output.
-        interpolation: "bilinear" or "nearest".
-        side: patch side in Sentinel pixels, for the size of shifts and cutouts.
-        eight_bit: whether to round values to whole levels of 0 … 255 first.
+        card: bands, mean, std, size, interpolation and levels of the network's input.
+        layouts: how the numbers of each key of a batch decode and scale.
+        side: patch side in Sentinel pixels, which is what `draw` is to be asked for.
+        prefix: channel c is ``batch[prefix + card.bands[c]]``.
+        keys: the C keys of a batch instead, when they are not prefix and band.
     """
 
     def __init__(
         self,
-        parts: Sequence[Part],
-        mean: Sequence[float],
-        std: Sequence[float],
-        size: int,
-        interpolation: str,
+        card: model.Card,
+        layouts: Mapping[str, lcz.Layout],
         side: int,
-        eight_bit: bool = False,
+        prefix: str = "",
+        keys: Sequence[str] = (),
     ) -> None:
         super().__init__()
-        self.eight_bit = eight_bit
-        self.layouts = [part.layout for part in parts]
-        self.channels = [list(part.channels) for part in parts]
-        self.size, self.interpolation, self.side = size, interpolation, side
-        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
+        self.keys = tuple(keys) or tuple(prefix + band for band in card.bands)
+        self.layouts = [layouts[key] for key in self.keys]
+        self.card, self.side = card, side
 
-    def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Tensor:
-        """With a generator, a random view of every sample; without, the plain one."""
-        count, device = len(batch["image0"]), batch["image0"].device
-        geometry = draw(count, self.side, generator) if generator else None
-        out = torch.empty((count, len(self.mean), self.size, self.size), device=device)
-        with torch.autocast(device.type, enabled=False):  # half precision would move the grid
-            for number, channels in enumerate(self.channels):
-                images = self._normal(batch[f"image{number}"], number)
-                images = warp(images, geometry) if geometry else images
-                out[:, channels] = self._resize(images)
-        return out
+    @torch.no_grad()
+    def forward(self, batch: Batch) -> Tensor:
+        """The random views that the batch holds as "theta" and "holes"; else the plain ones."""
+        sides = [batch[key].shape[-1] for key in self.keys]
+        groups = [[c for c, of in enumerate(sides) if of == side] for side in sorted(set(sides))]
+        device = batch[self.keys[0]].device.type
+        with torch.autocast(device, enabled=False):  # half precision would move the grid
+            seen = [self._through(batch, channels) for channels in groups]
+        order = np.argsort(np.concatenate(groups))
+        return seen[0] if len(seen) == 1 else torch.cat(seen, 1)[:, order.tolist()]
 
-    def _normal(self, stored: Tensor, number: int) -> Tensor:
-        layout, channels = self.layouts[number], self.channels[number]
-        values = stored.permute(0, 3, 1, 2).float() / layout.per_unit
-        values = values.clamp(layout.low, layout.high) if layout.clip else values
-        scaled = (values - layout.low) / (layout.high - layout.low)
-        if self.eight_bit:  # as shared.model.levels does
-            scaled = (scaled * 255 + 0.501).floor().clamp(0, 255) / 255
-        return (scaled - self.mean[channels]) / self.std[channels]
+    def _through(self, batch: Batch, channels: Sequence[int]) -> Tensor:
+        """These channels, which are all of one side."""
+        images = self._normal(batch, channels)
+        if "theta" in batch:
+            images = warp(images, batch["theta"], batch["holes"])
+        return _resize(images, self.card.size, self.card.interpolation)
 
-    def _resize(self, images: Tensor) -> Tensor:
-        if images.shape[-1] == self.size:
-            return images
-        corners = {} if self.interpolation == "nearest" else {"align_corners": False}
-        return functional.interpolate(images, self.size, mode=self.interpolation, **corners)
+    def _normal(self, batch: Batch, channels: Sequence[int]) -> Tensor:
+        first = batch[self.keys[channels[0]]]
+        shape = (len(first), len(channels), *first.shape[1:])
+        images = torch.empty(shape, dtype=torch.float32, device=first.device)
+        for place, c in enumerate(channels):
+            mean, std = self.card.mean[c], self.card.std[c]
+            band, layout = images[:, place].copy_(batch[self.keys[c]]), self.layouts[c]
+            unit, span = layout.per_unit, layout.high - layout.low
+            if layout.clip:
+                band.clamp_(layout.low * unit, layout.high * unit)
+            if self.card.eight_bit:  # as shared.model.levels does
+                band.mul_(255 / unit / span).add_(0.501 - 255 * layout.low / span)
+                band.floor_().clamp_(0, 255).mul_(1 / 255 / std).sub_(mean / std)
+            else:
+                band.mul_(1 / (unit * span * std)).sub_((layout.low / span + mean) / std)
+        return images
+
+
+def _resize(images: Tensor, size: int, interpolation: str) -> Tensor:
+    """(N, C, H, H) to (N, C, size, size): half-pixel centres, no antialias."""
+    side = images.shape[-1]
+    if side == size:
+        return images
+    if interpolation == "nearest":
+        return functional.interpolate(images, size, mode="nearest")
+    if images.is_cuda or side > size:
+        return functional.interpolate(images, size, mode="bilinear", align_corners=False)
+    # On a CPU two products with the shares of the pixels take a third of interpolate's time.
+    eye = np.eye(side, dtype=np.float32)
+    shares = torch.from_numpy(model.resize(eye, size, side, "bilinear"))
+    wide = (images.reshape(-1, side) @ shares.T).view(-1, side, size)
+    return torch.matmul(shares, wide).view(*images.shape[:2], size, size)

@@ -29,8 +29,12 @@ def run(
     weights: Path | None = None,
     checkpoint: Path | None = None,
     seed: int = 42,
+    validation: float = 0.0,
+    patience: int = 0,
+    together: int = 10,
+    resident: float = 32.0,
     device: str = "auto",
-    precision: str = "32-true",
+    precision: str = "auto",
     shard: str = "1/1",
 ) -> None:
     """Train an ensemble on random band triples, or take a trained one, and score it.
@@ -56,31 +60,44 @@ def run(
         checkpoint: networks trained already, which are only scored: a .pth of the thesis code, or
             a folder of ONNX files and model.json. The flags of training then do nothing;
             architecture, mode, members, size and interpolation say what the networks are.
-        seed: member i draws its bands, weights, order and views from seed + i - 1.
+        seed: of the order of the rows; member i draws its bands, weights and views from
+            seed + i - 1.
+        validation: share of the training rows held out, by city where the file knows it, 0 to 0.5;
+            the epoch that is best on them is kept. 0, as published, keeps the last.
+        patience: epochs without a better one after which a member stops, 0 for never.
+        together: members that share one pass over the rows; more take more memory and less time.
+        resident: GB of rows that may lie in memory; a split that takes more is read in shuffled
+            pieces, which changes the order of its rows.
         device: auto, cpu or cuda.
-        precision: 32-true, bf16-mixed or 16-mixed.
+        precision: auto (bf16-mixed on a GPU that has it, else 32-true), 32-true or bf16-mixed.
         shard: "i/n" trains the i-th of n runs of members.
     """
     from torch.nn.functional import cross_entropy
 
     from shared.learn import ensemble, settings, split
-    from shared.learn.learner import Recipe
+    from shared.learn.recipe import Recipe
     from stages.teacher import members as each
     from stages.teacher.start import Settings
 
     recipe = Recipe(
         epochs, batch, lr, seed, momentum=momentum, weight_decay=weight_decay, cosine=cosine,
-        augment=augment, device=device, precision=precision,
+        augment=augment, device=device, precision=precision, keep_best=validation > 0,
+        patience=patience,
     )  # fmt: skip
     settings.check(recipe, size, interpolation)
-    plan = Settings(architecture, mode, size, interpolation, weights, seed)
+    settings.check_pass(recipe, together, resident, validation)
+    plan = Settings(
+        architecture, mode, size, interpolation, weights, seed, together, resident, validation,
+        batch,
+    )  # fmt: skip
     starts = each.starts(train, checkpoint, plan, members, shard)
     labels = split.label_pair(train, test, starts[0].card.classes)
 
     def loss(logits: "Tensor", rows: "split.Batch") -> "Tensor":
         return cross_entropy(logits, rows["label"])
 
-    ensemble.train_all(dst, each.members(train, test, starts), loss, recipe, labels)
+    groups = each.groups(train, test, starts, plan, loss)
+    ensemble.train_all(dst, groups, recipe, labels)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The members of a teacher ensemble: which bands each one sees, and its rows in memory."""
+"""The members of a teacher ensemble: which bands each one sees, and their rows in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -8,10 +8,13 @@ from torch import Tensor
 
 from shared import patches
 from shared.errors import StageError
-from shared.learn import networks
+from shared.learn import holdout, networks
 from shared.learn.ensemble import Member
+from shared.learn.learner import Loss
 from shared.learn.settings import draw_bands, numbers
-from shared.learn.split import Split, labels, load
+from shared.learn.split import Split, labels, wanted
+from shared.learn.stream import load
+from shared.learn.view import View
 from stages.teacher import foreign, published
 from stages.teacher.start import Settings, Start, card
 
@@ -68,21 +71,32 @@ def optical_name(source: patches.Source) -> str:
     )
 
 
-def members(train: Path, test: Path, starts: list[Start]) -> Iterator[Member]:
-    """One member after the other; only the current one's bands are in memory."""
+def groups(
+    train: Path, test: Path, starts: Sequence[Start], settings: Settings, loss: Loss
+) -> Iterator[list[Member]]:
+    """Members that share a pass over the rows; only the current ones' bands are in memory."""
     classes = starts[0].card.classes
     truth = {path: labels(path, classes) for path in (train, test)}
-    for start in starts:
-        # Nothing here holds the splits, so that they go with the member.
-        yield _member(start, *(_split(path, start, truth[path]) for path in truth))
+    with patches.read(train) as source:
+        side = source[optical_name(source)].shape[1]
+    back = holdout.held_out(truth[train].numpy(), holdout.cities(train), settings.validation)
+    for first in range(0, len(starts), settings.together):
+        some = starts[first : first + settings.together]
+        # Nothing here holds the splits, so that they go with the members.
+        ours, theirs = (_split(path, some, truth[path], settings) for path in truth)
+        yield [
+            Member(
+                Path(start.card.file).stem, start.card, start.network,
+                View(start.card, ours.layouts, side), loss, settings.seed + start.number,
+                ours, theirs, back if len(back) else None,
+                trained=start.trained, export=start.export,
+            )
+            for start in some
+        ]  # fmt: skip
+        del ours, theirs
 
 
-def _split(path: Path, start: Start, label: Tensor) -> Split:
-    return Split(load(path, start.card.bands), {"label": label})
-
-
-def _member(start: Start, train: Split, test: Split) -> Member:
-    return Member(
-        Path(start.card.file).stem, start.card, start.network, train, test,
-        side=train.parts[0].stored.shape[1], trained=start.trained, export=start.export,
-    )  # fmt: skip
+def _split(path: Path, starts: Sequence[Start], label: Tensor, settings: Settings) -> Split:
+    """The bands that any of these members sees."""
+    bands = dict.fromkeys(band for start in starts for band in start.card.bands)
+    return load(wanted(path, bands), {"label": label}, settings.resident, settings.batch)

@@ -21,6 +21,10 @@ class Settings:
     interpolation: str
     weights: Path | None
     seed: int
+    together: int
+    resident: float
+    validation: float
+    batch: int
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,11 @@ class Start:
     network: Callable[[], nn.Module]
     trained: bool = False
     export: Export = networks.to_onnx
+
+    @property
+    def number(self) -> int:
+        """Zero-based number of the member."""
+        return int(Path(self.card.file).stem.rpartition("-")[2]) - 1
 
 
 def named(number: int) -> str:

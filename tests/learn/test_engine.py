@@ -8,20 +8,22 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from shared.errors import StageError
-from shared.learn import engine, keeper
-from shared.learn.learner import History, Recipe
-from shared.learn.split import Batches
-from tests.learn.tiny import loss, network, recipe, same, split, view, weights
+from shared.learn import distributed, engine, order
+from shared.learn.learner import Learner
+from shared.learn.recipe import Recipe
+from tests.learn.tiny import learner, loss, network, recipe, same, split, weights
 
 BUSY = {"augment": True, "epochs": 4}
+Found = tuple[dict[str, torch.Tensor], dict[str, list[float]]]
 
 
 def fit(
     folder: Path, plan: Recipe, dropout: float = 0.3, held_out: np.ndarray | None = None
-) -> tuple[dict[str, torch.Tensor], History]:
-    net, rows = network(dropout), split()
-    history = engine.fit(net, view(rows), rows, loss, plan, folder / "a.ckpt", "a", held_out)
-    return weights(net), history
+) -> Found:
+    rows = split()
+    one = learner(rows, plan, dropout=dropout)
+    engine.fit([one], rows, plan, folder, held_out)
+    return weights(one.network), one.history.series
 
 
 def test_two_epochs_of_sgd_are_those_of_a_loop(tmp_path: Path) -> None:
@@ -29,10 +31,9 @@ def test_two_epochs_of_sgd_are_those_of_a_loop(tmp_path: Path) -> None:
     net, rows, losses = network(), split(), []
     optimiser = torch.optim.SGD(net.parameters(), 0.05, momentum=0.9, weight_decay=1e-4)
     for epoch in range(2):
-        batches = Batches(np.arange(30), 7, 3)
-        batches.set_epoch(epoch)
-        for chosen in batches:
-            values = rows.parts[0].stored[chosen].permute(0, 3, 1, 2) / 255
+        for chosen in order.cut(order.shuffled(np.arange(30), 3, epoch), 7):
+            batch = rows[chosen]
+            values = torch.stack([batch[band] for band in ("B4", "B3", "B2")], 1) / 255
             mean, std = (
                 torch.tensor(v)[:, None, None] for v in ((0.5, 0.4, 0.3), (0.25, 0.2, 0.5))
             )
@@ -43,7 +44,7 @@ def test_two_epochs_of_sgd_are_those_of_a_loop(tmp_path: Path) -> None:
             losses.append(value.item() * len(chosen))
     for key, expected in weights(net).items():
         torch.testing.assert_close(found[key], expected, atol=1e-6, rtol=1e-5)
-    assert history.series["train loss"][1] == pytest.approx(sum(losses[-5:]) / 30, rel=1e-5)
+    assert history["train loss"][1] == pytest.approx(sum(losses[-5:]) / 30, rel=1e-5)
 
 
 def test_clipping_and_cosine_change_the_steps(tmp_path: Path) -> None:
@@ -55,15 +56,15 @@ def test_clipping_and_cosine_change_the_steps(tmp_path: Path) -> None:
 
 def crash(folder: Path, plan: Recipe, epoch: int, held_out: np.ndarray | None = None) -> None:
     """Train, and stop as a kill would, once the checkpoint of this epoch is written."""
-    end = keeper.Keeper.on_train_epoch_end
+    save = engine._save
 
-    def stop(self, trainer, module):  # type: ignore[no-untyped-def]
-        end(self, trainer, module)
-        if trainer.current_epoch + 1 == epoch:
+    def stop(fabric, one, into):  # type: ignore[no-untyped-def]
+        save(fabric, one, into)
+        if one.epoch == epoch:
             raise MemoryError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keeper.Keeper, "on_train_epoch_end", stop)
+        patch.setattr(engine, "_save", stop)
         with pytest.raises(MemoryError):
             fit(folder, plan, held_out=held_out)
 
@@ -78,8 +79,8 @@ def test_resumed_run_equals_an_undisturbed_one(
     crash(tmp_path / "cut", plan, epoch)
     found, resumed = fit(tmp_path / "cut", plan)
     assert same(found, whole)
-    assert resumed.series == history.series
-    assert len(history.series["train loss"]) == 4
+    assert resumed == history
+    assert len(history["train loss"]) == 4
 
 
 def test_seed_decides(tmp_path: Path) -> None:
@@ -100,11 +101,11 @@ def accuracies(monkeypatch: pytest.MonkeyPatch, *values: float) -> None:
     """Say what the validation rows will give, epoch by epoch."""
     said, labels, logits = iter(values), split().extra["label"].numpy(), engine.logits
 
-    def fake(net, view, of, plan, rows=None):  # type: ignore[no-untyped-def]
-        real = logits(net, view, of, plan, rows)
+    def fake(learners, of, plan, rows=None):  # type: ignore[no-untyped-def]
+        real = logits(learners, of, plan, rows)
         right = np.eye(3)[labels[rows]]
         right[round(next(said) * len(rows)) :] *= -1
-        return right + 0 * real
+        return [right + 0 * real[0]]
 
     monkeypatch.setattr(engine, "logits", fake)
 
@@ -119,8 +120,17 @@ def test_best_epoch_is_kept_also_over_a_stop(
     if after:
         crash(tmp_path, plan, after, held_out)
     found, history = fit(tmp_path, plan, held_out=held_out)
-    assert history.series["validation accuracy"] == [0.1, 0.9, 0.9, 0.4]
+    assert history["validation accuracy"] == [0.1, 0.9, 0.9, 0.4]
     assert same(found, two_epochs)  # the first of two equals
+
+
+def test_patience_stops_and_keeps_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held_out = np.arange(20, 30)
+    one_epoch, _ = fit(tmp_path / "one", recipe(augment=True, epochs=1), held_out=held_out)
+    accuracies(monkeypatch, 0.5, 0.4, 0.4, 0.9)
+    found, history = fit(tmp_path / "four", recipe(**BUSY, patience=2), held_out=held_out)
+    assert history["validation accuracy"] == [0.5, 0.4, 0.4]
+    assert same(found, one_epoch)
 
 
 def test_held_out_rows_are_never_trained_on(tmp_path: Path) -> None:
@@ -131,9 +141,33 @@ def test_held_out_rows_are_never_trained_on(tmp_path: Path) -> None:
         seen.append(batch["row"])
         return loss(logits, batch)
 
-    engine.fit(network(), view(rows), rows, spy, recipe(), tmp_path / "a.ckpt", "a", held_out)
+    one = learner(rows, recipe())
+    one.loss = spy
+    engine.fit([one], rows, recipe(), tmp_path, held_out)
     expected = sorted(set(range(30)) - {0, 5, 29})
     assert sorted(torch.cat(seen).tolist()) == sorted(expected * 3)
+
+
+def two(folder: Path, rows: int = 0) -> list[Learner]:
+    """Two networks in one pass; with `rows`, the second joins when the first has two epochs."""
+    plan, of = recipe(**BUSY), split()
+    both = [learner(of, plan, name, seed) for name, seed in (("a", 5), ("b", 6))]
+    if rows:
+        crash(folder, plan, 2)
+    engine.fit(both, of, plan, folder)
+    return both
+
+
+@pytest.mark.parametrize("late", [0, 1])
+def test_networks_of_one_pass_equal_those_trained_apart(tmp_path: Path, late: int) -> None:
+    found = two(tmp_path / "two", late)
+    for one in found:
+        plan, rows = recipe(**BUSY), split()
+        alone = learner(rows, plan, one.name, one.seed)
+        engine.fit([alone], rows, plan, tmp_path / one.name)
+        assert same(weights(alone.network), weights(one.network))
+        assert alone.history == one.history
+    assert not same(weights(found[0].network), weights(found[1].network))
 
 
 def test_divergence_is_told_and_leaves_no_checkpoint_of_it(tmp_path: Path) -> None:
@@ -143,20 +177,21 @@ def test_divergence_is_told_and_leaves_no_checkpoint_of_it(tmp_path: Path) -> No
 
 
 def test_logits_are_in_row_order_and_plain() -> None:
-    rows, net = split(600), network(0.5)
-    net.train()
-    said = engine.logits(net, view(rows), rows, recipe())
-    assert net.training
+    rows = split(600)
+    one = learner(rows, recipe(), dropout=0.5)
+    one.network.train()
+    said = engine.logits([one], rows, recipe())[0]
+    assert one.network.training
     assert said.shape == (600, 3)
-    few = engine.logits(net, view(rows), rows, recipe(), np.array([599, 0]))
+    few = engine.logits([one], rows, recipe(), np.array([599, 0]))[0]
     np.testing.assert_allclose(few, said[[599, 0]], atol=1e-6)
 
 
 def test_logits_are_never_rounded_by_cudnn() -> None:
     rows, seen, before = split(4), [], torch.backends.cudnn.allow_tf32
-    net = network(0.5)
-    net.register_forward_hook(lambda *_: seen.append(torch.backends.cudnn.allow_tf32))
-    engine.logits(net, view(rows), rows, recipe())
+    one = learner(rows, recipe())
+    one.network.register_forward_hook(lambda *_: seen.append(torch.backends.cudnn.allow_tf32))
+    engine.logits([one], rows, recipe())
     assert seen == [False]
     assert torch.backends.cudnn.allow_tf32 == before
 
@@ -164,8 +199,9 @@ def test_logits_are_never_rounded_by_cudnn() -> None:
 def test_cuda_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(StageError, match="--device: cuda asked for, but no CUDA device answers"):
-        engine.accelerator("cuda")
-    assert engine.accelerator("auto") == "cpu"
+        distributed.accelerator("cuda")
+    assert distributed.accelerator("auto") == "cpu"
+    assert distributed.precision("auto", "auto") == "32-true"
 
 
 @pytest.mark.gpu

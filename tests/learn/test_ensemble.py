@@ -1,7 +1,9 @@
 """Ensembles: sum rule, ONNX equal to torch, shards, members that are not trained twice."""
 
 import csv
+import dataclasses
 import json
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -11,21 +13,21 @@ import torch
 from shared import model, scores
 from shared.learn import ensemble, networks
 from shared.learn.product import Result, write
-from shared.learn.split import Split
 from tests.learn import tiny
 
 TRAIN, TEST = tiny.split(30, 0), tiny.split(12, 1)
 LABELS = TRAIN.extra["label"], TEST.extra["label"]
 PRODUCT = {
     "confusion.csv", "confusion.png", "curves.csv", "curves.png", "metrics.json", "model.json",
-    "test_labels.npy", "test_logits.npy", "test_scores.npy", "train_labels.npy", "train_logits.npy",
+    "models.csv", "test_labels.npy", "test_logits.npy", "test_scores.npy",
+    "train_labels.npy", "train_logits.npy",
 }  # fmt: skip
 
 
-def train(dst: Path, *numbers: int, **more: object) -> Path:
-    members = (tiny.member(number, TRAIN, TEST) for number in numbers)
-    plan = tiny.recipe(epochs=2, augment=True, **more)
-    ensemble.train_all(dst, members, tiny.loss, plan, LABELS)
+def train(dst: Path, *numbers: int, together: bool = False) -> Path:
+    members = [tiny.member(number, TRAIN, TEST) for number in numbers]
+    groups = [members] if together else [[member] for member in members]
+    ensemble.train_all(dst, groups, tiny.recipe(epochs=2, augment=True), LABELS)
     return dst
 
 
@@ -69,7 +71,7 @@ def test_product(two: Path) -> None:
 def test_onnx_says_what_torch_said(two: Path) -> None:
     card, *_ = model.load(two)
     view = tiny.view(TEST)
-    images = view(TEST[range(12)])
+    images = view(TEST[np.arange(12)])
     each = [networks.run_onnx(two / c.file, {"image": images}) for c in model.load(two)]
     np.testing.assert_allclose(np.mean(each, 0), np.load(two / "test_logits.npy"), atol=1e-5)
     mean = np.mean([scores.softmax(said) for said in each], 0)
@@ -88,20 +90,25 @@ def test_shards_give_the_members_of_the_whole(two: Path, tmp_path: Path) -> None
         assert (alone / name).read_bytes() == (two / name).read_bytes()
 
 
-def test_finished_member_is_not_trained_again(
-    two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fit, done = ensemble.engine.fit, []
+def test_one_pass_for_all_gives_the_same_product(two: Path, tmp_path: Path) -> None:
+    assert tiny.files(train(tmp_path / "one", 1, 2, together=True)) == tiny.files(two)
 
-    def second_crashes(*given):  # type: ignore[no-untyped-def]
-        done.append(given[6])
+
+@pytest.mark.parametrize("together", [False, True])
+def test_finished_member_is_not_trained_again(
+    two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, together: bool
+) -> None:
+    finish, done = ensemble._finish, []
+
+    def second_crashes(dst, member, learner):  # type: ignore[no-untyped-def]
+        done.append(member.name)
         if done == ["member-01", "member-02"]:
             raise MemoryError
-        return fit(*given)
+        return finish(dst, member, learner)
 
-    monkeypatch.setattr(ensemble.engine, "fit", second_crashes)
+    monkeypatch.setattr(ensemble, "_finish", second_crashes)
     with pytest.raises(MemoryError):
-        train(tmp_path / "cut", 1, 2)
+        train(tmp_path / "cut", 1, 2, together=together)
     before = (tmp_path / "cut" / "member-01.onnx").stat()
     train(tmp_path / "cut", 1, 2)
     assert done == ["member-01", "member-02", "member-02"]
@@ -118,25 +125,25 @@ def test_only_the_clean_up_was_left(tmp_path: Path) -> None:
     assert not (whole / ensemble.WORK).exists()
 
 
-def test_only_one_member_is_in_memory(tmp_path: Path) -> None:
-    import weakref
+def test_only_one_pass_is_in_memory(tmp_path: Path) -> None:
+    """Neither the rows nor the networks of a pass are left when the next one's come."""
+    alive: list[weakref.ref[object]] = []
 
-    alive: list[weakref.ref[Split]] = []
-
-    def members():  # type: ignore[no-untyped-def]
+    def groups():  # type: ignore[no-untyped-def]
         for number in (1, 2):
             assert not [ref for ref in alive if ref() is not None]
             rows = tiny.split(30, 0)
-            alive.append(weakref.ref(rows))
             member = tiny.member(number, rows, TEST)
-            del rows
-            kept = [member]
-            del member
+            make = member.network
+
+            def noted(make=make):  # type: ignore[no-untyped-def]
+                alive.append(weakref.ref(network := make()))
+                return network
+
+            alive.append(weakref.ref(rows))
+            kept = [[dataclasses.replace(member, network=noted)]]
+            del rows, member
             yield kept.pop()
 
-    ensemble.train_all(tmp_path, members(), tiny.loss, tiny.recipe(epochs=1), LABELS)
-    assert len(alive) == 2
-
-
-def test_hundredth_member_has_its_own_seed() -> None:
-    assert [tiny.member(n, TRAIN, TEST).number for n in (1, 99, 100, 101)] == [0, 98, 99, 100]
+    ensemble.train_all(tmp_path, groups(), tiny.recipe(epochs=1), LABELS)
+    assert len(alive) == 4

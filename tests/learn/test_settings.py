@@ -67,7 +67,7 @@ def test_members_of_shards() -> None:
         ("clip", -1.0, "--clip: expected at least 0.0, found -1.0"),
         ("device", "gpu", "--device: expected auto, cpu or cuda, found 'gpu'"),
         ("seed", -1, "--seed: expected at least 0, found -1"),
-        ("precision", "fp16", "--precision: expected 32-true, bf16-mixed, 16-mixed, found 'fp16'"),
+        ("precision", "fp16", "--precision: expected auto, 32-true, bf16-mixed, found 'fp16'"),
     ],
 )
 def test_settings_refused(flag: str, value: object, message: str) -> None:
@@ -75,9 +75,26 @@ def test_settings_refused(flag: str, value: object, message: str) -> None:
         settings.check(dataclasses.replace(recipe(), **{flag: value}), 224, "bilinear")
 
 
-def test_half_precision_on_a_cpu_is_refused_not_replaced() -> None:
-    with pytest.raises(StageError, match="--precision=16-mixed: needs a CUDA device"):
-        settings.check(recipe(precision="16-mixed", device="cpu"), 224, "bilinear")
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"together": 0}, "--together: expected at least 1 member, found 0"),
+        ({"resident": 0.0}, "--resident: expected above 0 GB, found 0.0"),
+        ({"resident": float("nan")}, "--resident: expected above 0 GB, found nan"),
+        ({"validation": 0.6}, "--validation: expected 0 to 0.5, found 0.6"),
+    ],
+)
+def test_passes_refused(given: dict[str, float], message: str) -> None:
+    plain = {"together": 1, "resident": 1.0, "validation": 0.0}
+    settings.check_pass(recipe(), **plain)
+    with pytest.raises(StageError, match=message):
+        settings.check_pass(recipe(), **(plain | given))
+
+
+@pytest.mark.parametrize(("patience", "validation"), [(2, 0.0), (-1, 0.1)])
+def test_patience_needs_rows_held_out(patience: int, validation: float) -> None:
+    with pytest.raises(StageError, match="--patience: expected 0, or more with rows held out"):
+        settings.check_pass(recipe(patience=patience), 1, 1.0, validation)
 
 
 def test_sizes_refused() -> None:

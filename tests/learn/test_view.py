@@ -6,171 +6,290 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from shared import lcz, model, patches
 from shared.learn import view as views
-from shared.learn.split import Part, Split, load
-from shared.learn.view import Geometry, View, draw, warp
+from shared.learn.view import View, draw, warp
 
 STILL = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+UNIT = lcz.Layout(("a",), 0.0, 1.0)
 
 
-def geometry(theta: list[list[float]], hole: tuple[float, ...] = (0, 0, 0, 0)) -> Geometry:
-    return Geometry(torch.tensor([theta]), torch.tensor([hole], dtype=torch.float32))
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
 def pattern(side: int = 8) -> Tensor:
-    return torch.rand((1, 2, side, side), generator=torch.Generator().manual_seed(0))
+    return torch.rand((1, 2, side, side), generator=generator())
 
 
-def test_nothing_drawn_moves_nothing() -> None:
-    torch.testing.assert_close(warp(pattern(), geometry(STILL)), pattern())
+def seen(theta: list[list[float]], hole: tuple[float, ...] = (0, 0, 0, 0)) -> Tensor:
+    """The pattern through one geometry."""
+    return warp(pattern(), torch.tensor([theta]), torch.tensor([hole], dtype=torch.float32))
 
 
-def test_flip_is_left_right() -> None:
-    flipped = warp(pattern(), geometry([[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]))
-    torch.testing.assert_close(flipped, pattern().flip(3), atol=1e-6, rtol=0)
+def card(bands: tuple[str, ...], size: int, **more: object) -> model.Card:
+    """A card of mean 0 and deviation 1 where nothing else is said."""
+    plain = {"mean": (0.0,) * len(bands), "std": (1.0,) * len(bands), "interpolation": "bilinear"}
+    return model.Card("", "", bands, size=size, classes=(), **(plain | more))  # type: ignore[arg-type]
 
 
-def test_shift_by_whole_pixels_fills_with_zero() -> None:
-    shifted = warp(pattern(), geometry([[1.0, 0.0, 2 * 2 / 8], [0.0, 1.0, -1 * 2 / 8]]))
-    expected = torch.zeros(1, 2, 8, 8)
-    expected[:, :, 1:, :-2] = pattern()[:, :, :-1, 2:]
-    torch.testing.assert_close(shifted, expected, atol=1e-5, rtol=0)
-
-
-def bilinear(image: np.ndarray, x: float, y: float) -> float:
+def bilinear(image: NDArray[np.float64], x: float, y: float) -> float:
     """One value between pixel centres, zero outside; written for this test."""
     left, top = math.floor(x), math.floor(y)
     total = 0.0
     for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
         column, row = left + i, top + j
         if 0 <= column < image.shape[1] and 0 <= row < image.shape[0]:
-            part = (1 - abs(x - column)) * (1 - abs(y - row))
-            total += part * image[row, column]
+            total += (1 - abs(x - column)) * (1 - abs(y - row)) * image[row, column]
     return total
 
 
-@pytest.mark.parametrize(("degrees", "flip"), [(8.0, 1), (-5.0, -1)])
-def test_rotation_turns_about_the_centre(degrees: float, flip: int) -> None:
-    angle, side, centre = math.radians(degrees), 8, 3.5
-    cos, sin = math.cos(angle), math.sin(angle)
-    found = warp(pattern(), geometry([[cos * flip, -sin, 0.0], [sin * flip, cos, 0.0]]))[0, 1]
-    image = pattern()[0, 1].numpy()
+def oracle(
+    image: NDArray[np.float64], degrees: float, flip: int, shift: tuple[float, float]
+) -> NDArray[np.float64]:
+    """(H, W) flipped, turned about its centre and moved by shift pixels, value by value."""
+    side, out = len(image), np.zeros_like(image)
+    centre, cos, sin = (
+        (side - 1) / 2,
+        math.cos(math.radians(degrees)),
+        math.sin(math.radians(degrees)),
+    )
     for row in range(side):
         for column in range(side):
             u, v = (column - centre) * flip, row - centre
-            x, y = cos * u - sin * v + centre, sin * u + cos * v + centre
-            assert found[row, column].item() == pytest.approx(bilinear(image, x, y), abs=1e-5)
+            x = cos * u - sin * v + centre + shift[0]
+            y = sin * u + cos * v + centre + shift[1]
+            out[row, column] = bilinear(image, x, y)
+    return out
+
+
+def test_nothing_drawn_moves_nothing() -> None:
+    torch.testing.assert_close(seen(STILL), pattern(), atol=1e-6, rtol=0)
+
+
+def test_flip_is_left_right() -> None:
+    flipped = seen([[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    torch.testing.assert_close(flipped, pattern().flip(3), atol=1e-6, rtol=0)
+
+
+def test_shift_by_whole_pixels_fills_with_zero() -> None:
+    shifted = seen([[1.0, 0.0, 2 * 2 / 8], [0.0, 1.0, -1 * 2 / 8]])
+    expected = torch.zeros(1, 2, 8, 8)
+    expected[:, :, 1:, :-2] = pattern()[:, :, :-1, 2:]
+    torch.testing.assert_close(shifted, expected, atol=1e-5, rtol=0)
+
+
+def test_a_quarter_turn_moves_every_pixel_to_its_place() -> None:
+    """What was at the right is on top, as x counts to the right and y down."""
+    turned = seen([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0]])
+    torch.testing.assert_close(turned, pattern().rot90(1, (2, 3)), atol=1e-6, rtol=0)
 
 
 def test_cutout_is_k_by_k_at_every_resolution() -> None:
-    hole = (2 / 32, 5 / 32, 6 / 32, 9 / 32)  # 4 x 4 px at column 2, row 5
-    for side in (32, 64):
-        kept = warp(torch.ones(1, 1, side, side), geometry(STILL, hole))[0, 0]
+    hole = torch.tensor([[2 / 32, 5 / 32, 6 / 32, 9 / 32]])  # 4 x 4 px at column 2, row 5
+    for side in (32, 64, 96):
+        kept = warp(torch.ones(1, 1, side, side), torch.tensor([STILL]), hole)[0, 0]
         factor = side // 32
         zeros = (kept == 0).nonzero()
         assert len(zeros) == (4 * factor) ** 2
         assert zeros.min(0).values.tolist() == [5 * factor, 2 * factor]
+        assert torch.equal(kept[kept != 0].unique(), torch.ones(1))
+
+
+@pytest.mark.parametrize("side", [8, 16])
+def test_drawn_views_are_what_a_sampler_in_double_precision_finds(side: int) -> None:
+    """Angle, flip and shift of each draw are read back, the picture made again pixel by pixel."""
+    images = torch.rand((12, 2, side, side), generator=generator(1))
+    drawn = draw(12, side, generator(2))
+    found = warp(images, **drawn).double().numpy()
+    theta, holes = drawn["theta"].double().numpy(), (drawn["holes"] * side).numpy().round()
+    assert len({tuple(hole) for hole in holes}) > 2  # some cut out, at several places
+    for n in range(12):
+        flip = 1 if np.linalg.det(theta[n, :, :2]) > 0 else -1
+        degrees = math.degrees(math.atan2(-theta[n, 0, 1], theta[n, 1, 1]))
+        shift = tuple(theta[n, :, 2] * side / 2)
+        left, top, right, bottom = holes[n].astype(int)
+        for band in (0, 1):
+            expected = oracle(images[n, band].double().numpy(), degrees, flip, shift)
+            expected[top:bottom, left:right] = 0
+            np.testing.assert_allclose(found[n, band], expected, atol=1e-5)
 
 
 def test_drawn_ranges_and_rates() -> None:
-    count, side = 4000, 32
-    drawn = draw(count, side, torch.Generator().manual_seed(1))
-    theta, holes = drawn.theta.numpy(), drawn.holes.numpy() * side
+    count, side = 20_000, 32
+    drawn = draw(count, side, generator(1))
+    theta, holes = drawn["theta"].numpy(), drawn["holes"].numpy() * side
     flipped = np.linalg.det(theta[:, :, :2]) < 0
     angle = np.degrees(np.arctan2(-theta[:, 0, 1], theta[:, 1, 1]))
     shift, size = theta[:, :, 2] * side / 2, holes[:, 2] - holes[:, 0]
-    assert abs(flipped.mean() - 0.5) < 0.03
-    assert 7.9 < np.abs(angle).max() <= 8.0001
-    assert abs(angle.mean()) < 0.3
-    assert 1.99 < np.abs(shift).max() <= 2.00001
-    assert set(np.unique(size.round(4))) == {0, 3, 4, 5}
-    assert abs((size > 0).mean() - 0.3) < 0.03
+    assert abs(flipped.mean() - 0.5) < 0.015
+    for values, limit in ((angle, 8), (shift[:, 0], 2), (shift[:, 1], 2)):  # uniform, ± limit
+        assert 0.995 * limit < np.abs(values).max() <= limit * 1.00001
+        assert abs(values.mean()) < 0.02 * limit
+        assert values.std() == pytest.approx(limit / math.sqrt(3), rel=0.02)
+    assert (
+        np.abs(np.corrcoef(np.stack([angle, *shift.T, flipped]))[~np.eye(4, dtype=bool)]).max()
+        < 0.03
+    )
+    assert abs((size > 0).mean() - 0.3) < 0.015
+    sizes, counts = np.unique(size[size > 0].round(3), return_counts=True)
+    assert sizes.tolist() == [3, 4, 5]
+    np.testing.assert_allclose(counts / counts.sum(), 1 / 3, atol=0.03)
     np.testing.assert_allclose(size, holes[:, 3] - holes[:, 1], atol=1e-4)
     assert holes.min() == 0
     assert holes.max() == 32  # reaches all borders
     np.testing.assert_allclose(holes, holes.round(), atol=1e-4)  # whole pixels
 
 
+def test_two_pixels_are_sentinel_pixels_at_every_side() -> None:
+    """The same numbers at 64 px: as many pixels, so half as large a part of the patch."""
+    small, large = draw(50, 32, generator()), draw(50, 64, generator())
+    torch.testing.assert_close(small["theta"][:, :, 2], large["theta"][:, :, 2] * 2)
+    torch.testing.assert_close(small["theta"][:, :, :2], large["theta"][:, :, :2])
+
+
+def test_fewer_samples_get_what_the_first_of_many_get() -> None:
+    """So the draws of a batch do not depend on how many rows the last one has."""
+    many = draw(1024, 32, generator(3))
+    for count in (1, 15, 16, 17, 600):
+        few = draw(count, 32, generator(3))
+        assert all(torch.equal(few[name], many[name][:count]) for name in ("theta", "holes"))
+    assert not torch.equal(many["theta"], draw(1024, 32, generator(4))["theta"])
+
+
 def ramp(side: int) -> Tensor:
-    """(1, side, side, 1) plane over the patch, which bilinear interpolation keeps exactly."""
+    """(side, side) plane over the patch, which bilinear interpolation keeps exactly."""
     place = (torch.arange(side) + 0.5) / side
-    return (1 + place[:, None] + 3 * place)[None, :, :, None]
+    return 1 + place[:, None] + 3 * place
 
 
-def test_parts_of_two_resolutions_see_one_geometry() -> None:
-    layout = lcz.Layout(("a",), 0.0, 1.0)
-    parts = [
-        Part(ramp(side).expand(9, -1, -1, -1), layout, (i,)) for i, side in enumerate((32, 64))
-    ]
-    both = View(parts, (0.0, 0.0), (1.0, 1.0), 32, "bilinear", 32)
-    batch = Split(parts, {"label": torch.zeros(9)})[range(9)]
-    seen = both(batch, torch.Generator().manual_seed(0))
-    inside = seen[:, :, 7:-7, 7:-7]  # no border comes in by 8 degrees and 2 pixels
-    torch.testing.assert_close(inside[:, 0], inside[:, 1], atol=1e-5, rtol=0)
-    assert (seen == 0).any()  # cutouts, which the plane itself never has
-    assert (seen[:, 0] - both(batch)[:, 0]).abs().mean() > 0.1
+def test_sensors_of_several_resolutions_see_one_geometry() -> None:
+    """Channels of three sides, out of order in the batch, all of the same plane."""
+    sides = {"s/a": 64, "b": 32, "c": 64, "d": 96}
+    batch = {key: ramp(side).expand(9, -1, -1) for key, side in sides.items()}
+    through = View(card(tuple("abcd"), 32), dict.fromkeys(sides, UNIT), 32, keys=tuple(sides))
+    found = through(batch | draw(9, 32, generator()))
+    inside = found[:, :, 7:-7, 7:-7]  # no border comes in by 8 degrees and 2 pixels
+    for channel in (1, 2, 3):
+        torch.testing.assert_close(inside[:, 0], inside[:, channel], atol=1e-5, rtol=0)
+    assert (found == 0).any()  # cutouts, which the plane itself never has
+    assert (found[:, 0] - through(batch)[:, 0]).abs().mean() > 0.1
+
+
+def test_channels_stay_in_the_order_of_the_card_whatever_their_side() -> None:
+    batch = {"x/a": torch.full((2, 8, 8), 0.5), "x/b": torch.full((2, 4, 4), 0.25)}
+    through = View(card(("b", "a", "b"), 8), dict.fromkeys(batch, UNIT), 4, "x/")
+    assert through(batch)[1, :, 3, 3].tolist() == [0.25, 0.5, 0.25]
+
+
+def test_a_row_is_seen_alike_in_every_batch() -> None:
+    batch = {"a": torch.rand((40, 32, 32), generator=generator())} | draw(40, 32, generator(1))
+    for size in (32, 48, 64):
+        through = View(card(("a",), size), {"a": UNIT}, 32)
+        some = through({key: values[7:12] for key, values in batch.items()})
+        torch.testing.assert_close(through(batch)[7:12], some, atol=1e-6, rtol=0)
+
+
+def stored(source: patches.Source, bands: tuple[str, ...]) -> dict[str, Tensor]:
+    """The first four rows of some bands as a split hands them out."""
+    found = {}
+    for band, (name, index) in zip(bands, model.locate(source, bands), strict=True):
+        numbers = source[name].raw(slice(0, 4))[..., index]
+        found[band] = torch.from_numpy(
+            numbers.astype(np.int16 if numbers.dtype == np.uint16 else numbers.dtype)
+        )
+    return found
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
 @pytest.mark.parametrize("bands", [("B4", "B3", "B2"), ("B12", "B8A", "VV"), ("COV_imag", "B2")])
-@pytest.mark.parametrize("size", [20, 48, 224])
+@pytest.mark.parametrize("size", [20, 32, 48, 224])
+@pytest.mark.parametrize("eight_bit", [False, True])
 def test_plain_view_is_what_numpy_prepares(
-    prepared: Path, bands: tuple[str, ...], interpolation: str, size: int
+    prepared: Path, bands: tuple[str, ...], interpolation: str, size: int, eight_bit: bool
 ) -> None:
-    mean, std = (0.1, 0.2, 0.3)[: len(bands)], (0.5, 0.01, 0.2)[: len(bands)]
-    card = model.Card("", "", bands, mean, std, size, interpolation, ())
-    parts = load(prepared, bands)
-    batch = Split(parts, {"label": torch.zeros(34)})[range(4)]
-    seen = View(parts, mean, std, size, interpolation, 32)(batch).numpy()
+    statistics = {"mean": (0.1, 0.2, 0.3)[: len(bands)], "std": (0.5, 0.01, 0.2)[: len(bands)]}
+    of = card(bands, size, **statistics, interpolation=interpolation, eight_bit=eight_bit)
     with patches.read(prepared) as source:
-        expected = model.prepare(model.scaled(source, bands, slice(0, 4)), card)
-    np.testing.assert_allclose(seen, expected, atol=2e-5 * np.abs(expected).max())
+        layouts = {band: lcz.SEN2 if band.startswith("B") else lcz.SEN1 for band in bands}
+        found = View(of, layouts, 32)(stored(source, bands)).numpy()
+        expected = model.prepare(model.scaled(source, bands, slice(0, 4)), of)
+    np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
+    assert found.dtype == np.float32
+
+
+@pytest.mark.parametrize(("side", "target"), [(32, 224), (64, 224), (96, 64), (8, 8), (5, 13)])
+@pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
+def test_resize_is_that_of_torch(side: int, target: int, interpolation: str) -> None:
+    images = torch.randn((3, 2, side, side), generator=generator())
+    more = {} if interpolation == "nearest" else {"align_corners": False}
+    expected = functional.interpolate(images, target, mode=interpolation, **more)
+    found = views._resize(images, target, interpolation)
+    torch.testing.assert_close(found, expected, atol=5e-5, rtol=0)
 
 
 @pytest.mark.parametrize(
     ("source", "target"), [(32, 224), (64, 224), (96, 224), (28, 100), (32, 82)]
 )
 def test_nearest_takes_the_same_pixels_as_numpy(source: int, target: int) -> None:
-    ramp = torch.arange(source, dtype=torch.float32)[None, None].expand(1, source, source)[None]
-    found = torch.nn.functional.interpolate(ramp, target, mode="nearest")[0, 0, 0]
-    ours = model.resize(np.arange(source, dtype=np.float32)[None], 1, target, "nearest")
+    row = torch.arange(source, dtype=torch.float32)
+    found = views._resize(row.expand(1, 1, source, source), target, "nearest")[0, 0, 0]
+    ours = model.resize(row[None].numpy(), 1, target, "nearest")
     np.testing.assert_array_equal(found.numpy(), ours[0])
 
 
 def test_sar_is_clipped_and_rgb_is_bytes() -> None:
-    sar = Part(torch.tensor([-9.0, -0.5, 0.25, 7.0]).half().view(1, 2, 2, 1), lcz.SEN1, (0,))
-    seen = View([sar], (0.0,), (1.0,), 2, "nearest", 2)({"image0": sar.stored})
-    assert seen.flatten().tolist() == [0.0, 0.0, 0.75, 1.0]
-    rgb = Part(torch.tensor([0, 51, 255], dtype=torch.uint8).view(1, 1, 1, 3), lcz.RGB, (0, 1, 2))
-    seen = View([rgb], (0.0, 0.2, 0.5), (1.0, 1.0, 0.5), 1, "nearest", 1)({"image0": rgb.stored})
-    torch.testing.assert_close(seen.flatten(), torch.tensor([0.0, 0.0, 1.0]))
+    sar = torch.tensor([-9.0, -0.5, 0.25, 7.0]).half().view(1, 2, 2)
+    through = View(card(("VV",), 2), {"VV": lcz.SEN1}, 2)
+    assert through({"VV": sar}).flatten().tolist() == [0.0, 0.0, 0.75, 1.0]
+    rgb = dict(
+        zip(
+            lcz.RGB.bands,
+            torch.tensor([0, 51, 255], dtype=torch.uint8).view(3, 1, 1, 1),
+            strict=True,
+        )
+    )
+    of = card(lcz.RGB.bands, 1, mean=(0.0, 0.2, 0.5), std=(1.0, 1.0, 0.5))
+    found = View(of, dict.fromkeys(rgb, lcz.RGB), 1)(rgb)
+    torch.testing.assert_close(found.flatten(), torch.tensor([0.0, 0.0, 1.0]))
 
 
-def test_whole_levels_are_numpys_at_every_stored_number() -> None:
+@pytest.mark.parametrize("dtype", [torch.int16, torch.int32, torch.float32])
+def test_whole_levels_are_numpys_at_every_stored_number(dtype: torch.dtype) -> None:
     """DN 0 to 28,000, one pixel each: 25.5 and its like must not go two ways."""
-    stored = torch.arange(0, 28_001, dtype=torch.int16).view(-1, 1, 1, 1)
+    numbers = torch.arange(0, 28_001, dtype=dtype).view(-1, 1, 1)
     layout = lcz.Layout(("B2",), 0.0, 2.8, 1e4)
-    seen = View([Part(stored, layout, (0,))], (0.1,), (0.5,), 1, "nearest", 1, eight_bit=True)
-    card = model.Card("", "", ("B2",), (0.1,), (0.5,), 1, "nearest", (), eight_bit=True)
-    values = layout.scale(layout.decode(stored.numpy())).astype(np.float32)
-    found = seen({"image0": stored}).flatten().numpy()
-    np.testing.assert_allclose(found, model.prepare(values, card).flatten(), atol=1e-6)
+    of = card(("B2",), 1, mean=(0.1,), std=(0.5,), eight_bit=True)
+    found = View(of, {"B2": layout}, 1)({"B2": numbers}).flatten().numpy()
+    values = layout.scale(layout.decode(numbers.numpy()[..., None])).astype(np.float32)
+    np.testing.assert_allclose(found, model.prepare(values, of).flatten(), atol=1e-6)
     levels = (found * 0.5 + 0.1) * 255
     np.testing.assert_allclose(levels, levels.round(), atol=1e-4)
     assert len(np.unique(levels.round())) == 256
 
 
-def test_half_precision_training_does_not_move_the_grid() -> None:
-    part = Part(torch.randint(0, 255, (2, 32, 32, 3), dtype=torch.uint8), lcz.RGB, (0, 1, 2))
-    seen = View([part], (0.5,) * 3, (0.2,) * 3, 32, "bilinear", 32)
-    plain = seen({"image0": part.stored}, torch.Generator().manual_seed(0))
+def test_what_comes_from_outside_is_the_mean_and_not_zero_reflectance() -> None:
+    """A patch of the mean stays the mean everywhere, whatever is moved in or cut out."""
+    of = card(("a",), 16, mean=(0.25,), std=(0.1,))
+    batch = {"a": torch.full((30, 8, 8), 0.25)} | draw(30, 8, generator())
+    assert View(of, {"a": UNIT}, 8)(batch).abs().max() < 1e-6
+
+
+def test_half_precision_training_does_not_move_the_grid_and_the_batch_is_not_changed() -> None:
+    bytes_ = torch.randint(0, 255, (2, 3, 32, 32), dtype=torch.uint8, generator=generator())
+    batch = dict(zip(lcz.RGB.bands, bytes_.unbind(1), strict=True)) | draw(2, 32, generator())
+    kept = {key: values.clone() for key, values in batch.items()}
+    through = View(card(lcz.RGB.bands, 48), dict.fromkeys(lcz.RGB.bands, lcz.RGB), 32)
+    plain = through(batch)
     with torch.autocast("cpu", torch.bfloat16):
-        mixed = seen({"image0": part.stored}, torch.Generator().manual_seed(0))
+        mixed = through(batch)
     assert mixed.dtype == torch.float32
     assert torch.equal(mixed, plain)
+    assert all(torch.equal(batch[key], kept[key]) for key in kept)
 
 
 def test_settings_are_the_published_ones() -> None:

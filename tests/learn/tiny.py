@@ -9,23 +9,28 @@ from torch.nn.functional import cross_entropy
 
 from shared import lcz, model
 from shared.learn.ensemble import Member
-from shared.learn.learner import Recipe
-from shared.learn.split import Batch, Part, Split
+from shared.learn.learner import Learner
+from shared.learn.recipe import Recipe
+from shared.learn.split import Band, Batch, Split
 from shared.learn.view import View
 
 CLASSES = ("road", "roof", "tree")
 LAYOUT = lcz.Layout(("B4", "B3", "B2"), 0.0, 255.0)
 MEAN, STD = (0.5, 0.4, 0.3), (0.25, 0.2, 0.5)
+SIDE = 8
 
 
-def split(rows: int = 30, seed: int = 0, side: int = 8) -> Split:
+def split(rows: int = 30, seed: int = 0, side: int = SIDE) -> Split:
     """Three classes that differ in colour, as uint8."""
     rng = np.random.default_rng(seed)
     label = np.arange(rows) % 3
     colour = 60 * np.eye(3)[label][:, None, None] + 60
     stored = (colour + rng.integers(0, 80, (rows, side, side, 3))).astype(np.uint8)
-    part = Part(torch.from_numpy(stored), LAYOUT, (0, 1, 2))
-    return Split([part], {"label": torch.from_numpy(label)})
+    bands = {
+        name: Band(torch.from_numpy(stored[..., channel].copy()), LAYOUT)
+        for channel, name in enumerate(LAYOUT.bands)
+    }
+    return Split(bands, {"label": torch.from_numpy(label)})
 
 
 class Network(nn.Module):
@@ -45,8 +50,12 @@ def network(dropout: float = 0.0) -> Network:
     return Network(dropout)
 
 
-def view(of: Split, size: int = 8) -> View:
-    return View(of.parts, MEAN, STD, size, "bilinear", of.parts[0].stored.shape[1])
+def card(name: str = "member-01", size: int = SIDE) -> model.Card:
+    return model.Card(f"{name}.onnx", "tiny", LAYOUT.bands, MEAN, STD, size, "bilinear", CLASSES)
+
+
+def view(of: Split, size: int = SIDE) -> View:
+    return View(card(size=size), of.layouts, SIDE)
 
 
 def recipe(**more: object) -> Recipe:
@@ -58,12 +67,17 @@ def loss(logits: Tensor, rows: Batch) -> Tensor:
     return cross_entropy(logits, rows["label"])
 
 
+def learner(
+    of: Split, plan: Recipe, name: str = "a", seed: int = 5, dropout: float = 0.3
+) -> Learner:
+    return Learner(name, network(dropout), view(of), loss, plan, seed)
+
+
 def member(number: int, train: Split, test: Split) -> Member:
     name = f"member-{number:02}"
-    card = model.Card(
-        f"{name}.onnx", "tiny", LAYOUT.bands, MEAN, STD, 8, "bilinear", CLASSES
-    )  # fmt: skip
-    return Member(name, card, lambda: Network(0.2), train, test, 8)
+    return Member(
+        name, card(name), lambda: Network(0.2), view(train), loss, 2 + number, train, test
+    )
 
 
 def weights(of: nn.Module) -> dict[str, Tensor]:

@@ -50,8 +50,8 @@ def test_product_is_what_its_onnx_files_say(
     dst = command(prepared, prepared_test, tmp_path / "teacher", f"--mode={mode}")
     assert {path.name for path in dst.iterdir()} == {
         "confusion.csv", "confusion.png", "curves.csv", "curves.png", "member-01.onnx",
-        "member-02.onnx", "metrics.json", "model.json", "test_labels.npy", "test_logits.npy",
-        "test_scores.npy", "train_labels.npy", "train_logits.npy",
+        "member-02.onnx", "metrics.json", "model.json", "models.csv", "test_labels.npy",
+        "test_logits.npy", "test_scores.npy", "train_labels.npy", "train_logits.npy",
     }  # fmt: skip
     each = []
     with patches.read(prepared_test) as source:
@@ -88,6 +88,47 @@ def test_shard_makes_the_same_member(prepared: Path, prepared_test: Path, tmp_pa
     assert model.load(second)[0] == model.load(whole)[1]
 
 
+def test_members_of_one_pass_equal_those_trained_apart(
+    prepared: Path, prepared_test: Path, tmp_path: Path
+) -> None:
+    whole = command(prepared, prepared_test, tmp_path / "whole", "--members=3", "--mode=sar")
+    flags = ("--members=3", "--mode=sar", "--together=2")
+    assert content(command(prepared, prepared_test, tmp_path / "two", *flags)) == content(whole)
+    third = command(prepared, prepared_test, tmp_path / "third", *flags, "--shard=3/3")
+    assert (third / "member-03.onnx").read_bytes() == (whole / "member-03.onnx").read_bytes()
+
+
+def test_rows_in_pieces_and_held_out(prepared: Path, prepared_test: Path, tmp_path: Path) -> None:
+    """A split that may not lie in memory is read in pieces; epochs are chosen by rows held out."""
+    flags = ("--epochs=3", "--validation=0.5", "--patience=2", "--resident=0.0002")
+    dst = command(prepared, prepared_test, tmp_path / "teacher", *flags, "--batch=4")
+    curves = (dst / "curves.csv").read_text().splitlines()
+    assert curves[0] == "network,epoch,train loss,train accuracy,validation accuracy"
+    assert len(curves) > 2
+
+
+def test_two_processes_make_one_product(
+    prepared: Path, prepared_test: Path, tmp_path: Path
+) -> None:
+    """As with torchrun; the loss is that of one process but for rounding."""
+    flags = ("--members=2", "--epochs=2", "--lr=0.01", "--batch=17")
+    whole = command(prepared, prepared_test, tmp_path / "whole", *flags)
+    given = line(prepared, prepared_test, tmp_path / "two", *flags)
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2",
+            "-m", "stages.teacher.main", *given,
+        ],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path / "two") in done.stdout.splitlines()
+    assert sorted(path.name for path in tmp_path.glob("two*")) == ["two", "two.run.json"]
+    found = [(dst / "curves.csv").read_text().splitlines()[1:] for dst in (whole, tmp_path / "two")]
+    for ours, theirs in zip(*found, strict=True):
+        assert float(theirs.split(",")[2]) == pytest.approx(float(ours.split(",")[2]), abs=2e-3)
+
+
 def test_goes_on_after_a_kill(prepared: Path, prepared_test: Path, tmp_path: Path) -> None:
     flags = ("--members=1", "--epochs=4")
     whole = command(prepared, prepared_test, tmp_path / "whole", *flags)
@@ -115,7 +156,12 @@ def test_goes_on_after_a_kill(prepared: Path, prepared_test: Path, tmp_path: Pat
         ("--epochs=0", "--epochs: expected at least 1, found 0"),
         ("--size=4", "--size: expected 16 to 1024 pixels, found 4"),
         ("--device=tpu", "--device: expected auto, cpu or cuda, found 'tpu'"),
-        ("--lr=1e30", "training diverged in epoch 1; lower --lr"),
+        ("--together=0", "--together: expected at least 1 member, found 0"),
+        ("--resident=0", "--resident: expected above 0 GB, found 0.0"),
+        ("--validation=0.6", "--validation: expected 0 to 0.5, found 0.6"),
+        ("--patience=2", "--patience: expected 0, or more with rows held out by --validation"),
+        ("--precision=16-mixed", "--precision: expected auto, 32-true, bf16-mixed, found '16-m"),
+        ("--lr=1e30", "member-01: training diverged in epoch 1; lower --lr"),
         ("--epoch=3", "--epoch: no such flag; did you mean --epochs?"),
     ],
 )
@@ -207,7 +253,7 @@ def test_checkpoint_says_what_plain_torchvision_says(
     dst = command(prepared, prepared_test, tmp_path / "t", f"--checkpoint={checkpoint}", *TAKEN)
     assert {path.name for path in dst.iterdir()} == {
         "confusion.csv", "confusion.png", "member-01.onnx", "member-02.onnx", "metrics.json",
-        "model.json", "test_labels.npy", "test_logits.npy", "test_scores.npy",
+        "model.json", "models.csv", "test_labels.npy", "test_logits.npy", "test_scores.npy",
         "train_labels.npy", "train_logits.npy",
     }  # fmt: skip
     said, exported = [], []
@@ -244,19 +290,19 @@ def test_checkpoint_goes_on_after_a_stop(  # type: ignore[no-untyped-def]
 ) -> None:
     flags = (f"--checkpoint={checkpoint}", *TAKEN)
     whole = command(prepared, prepared_test, tmp_path / "whole", *flags)
-    logits, calls = ensemble.engine.logits, []
+    finish, seen = ensemble._finish, []
 
-    def stop_once(*given):  # type: ignore[no-untyped-def]
-        calls.append(given)
-        if len(calls) == 4:  # test rows of the second member
+    def stop_once(dst, member, learner):  # type: ignore[no-untyped-def]
+        seen.append(member.name)
+        if len(seen) == 2:
             raise KeyboardInterrupt
-        return logits(*given)
+        return finish(dst, member, learner)
 
-    monkeypatch.setattr(ensemble.engine, "logits", stop_once)
+    monkeypatch.setattr(ensemble, "_finish", stop_once)
     with pytest.raises(SystemExit, match="130"):
         command(prepared, prepared_test, tmp_path / "cut", *flags)
     assert content(command(prepared, prepared_test, tmp_path / "cut", *flags)) == content(whole)
-    assert len(calls) == 6  # the first member was scored once
+    assert seen == ["member-01", "member-02", "member-02"]
 
 
 def test_densenet_of_the_thesis_has_no_last_relu() -> None:

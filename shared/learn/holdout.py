@@ -1,0 +1,118 @@
+"""Which rows of the training split are held out to choose an epoch by: whole cities, else runs.
+
+Single rows drawn at random would leak: neighbouring patches of one city overlap in what they show.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared import patches
+from shared.errors import StageError
+from shared.progress import say
+
+Chosen = frozenset[int]  # positions of cities
+
+
+def cities(path: Path) -> NDArray[np.int64] | None:
+    """(N,) city numbers of a patch file, None where it has no `city`.
+
+    Raises:
+        StageError: `city` does not hold one whole number a row.
+    """
+    with patches.read(path, "label") as source:
+        if "city" not in source:
+            return None
+        stored = source["city"].stored
+        if stored.ndim != 1 or stored.dtype.kind not in "iu":
+            found = f"{stored.dtype} {stored.shape}"
+            raise StageError(f"{path}: city: expected one whole number a row, found {found}")
+        return source["city"].raw(slice(None)).astype(np.int64)
+
+
+def held_out(
+    labels: NDArray[np.integer], cities: NDArray[np.integer] | None, share: float
+) -> NDArray[np.intp]:
+    """Rows to keep back from training; the same for the same arguments.
+
+    With cities, whole ones are held out: those whose rows come closest to the share, of all rows
+    and of each class, and without which every class that occurs is still trained on. Where no
+    choice of cities holds out between half the share and twice the share (one city, two large
+    ones), and where none are known, the last run of each class's rows in file order is held out.
+
+    Args:
+        labels: (N,) class numbers.
+        cities: (N,) city numbers, or None.
+        share: of the rows, 0 to below 1; 0 holds out none.
+
+    Returns:
+        (M,) row numbers, ascending.
+    """
+    if not 0 <= share < 1:
+        raise ValueError(f"share {share}, expected 0 to below 1")
+    if not share or not len(labels):
+        return np.array([], np.intp)
+    if cities is not None:
+        names, city = np.unique(cities, return_inverse=True)
+        chosen = _choose(_counts(labels, city), share)
+        if chosen:
+            return np.flatnonzero(np.isin(city, list(chosen)))
+        say(f"no whole cities of {len(names)} make up about {share:g} of the rows: runs of rows")
+    return _runs(labels, share)
+
+
+def _runs(labels: NDArray[np.integer], share: float) -> NDArray[np.intp]:
+    """The last rows of each class, never all of them."""
+    rows = [np.flatnonzero(labels == k) for k in np.unique(labels)]
+    counts = [min(round(share * len(of)), len(of) - 1) for of in rows]
+    return np.sort(np.concatenate([of[len(of) - n :] for of, n in zip(rows, counts, strict=True)]))
+
+
+def _counts(labels: NDArray[np.integer], city: NDArray[np.intp]) -> NDArray[np.intp]:
+    """(cities, classes) rows of each class that occurs in each city."""
+    classes, label = np.unique(labels, return_inverse=True)
+    counts = np.zeros((city.max() + 1, len(classes)), np.intp)
+    np.add.at(counts, (city, label), 1)
+    return counts
+
+
+def _choose(counts: NDArray[np.intp], share: float) -> Chosen:
+    """Positions of the cities to hold out; empty when none will do.
+
+    From the best single city on, one is added, dropped or exchanged as long as the misfit shrinks.
+    """
+    here: Chosen = frozenset()
+    moves: Iterable[Chosen] = (frozenset({city}) for city in range(len(counts)))
+    reached = np.inf
+    while True:
+        near = [(_misfit(counts, other, share), other) for other in moves]
+        misfit, other = min(near, key=lambda found: found[0])  # ties: the first, so the same always
+        if misfit >= reached:
+            break
+        reached, here = misfit, other
+        moves = _moves(here, len(counts))
+    held = counts[sorted(here)].sum() / counts.sum()
+    return here if share / 2 <= held <= 2 * share else frozenset()
+
+
+def _moves(chosen: Chosen, total: int) -> Iterator[Chosen]:
+    """Every choice that is one city more, one fewer, or has one exchanged; none is empty."""
+    for city in range(total):
+        if city not in chosen:
+            yield chosen | {city}
+            yield from (chosen - {old} | {city} for old in sorted(chosen))
+        elif len(chosen) > 1:
+            yield chosen - {city}
+
+
+def _misfit(counts: NDArray[np.intp], chosen: Chosen, share: float) -> float:
+    """How far the held-out share of all rows, and on average of each class, is from the share.
+
+    Infinite when a class would not be trained on, so that no misfit is below a forbidden one.
+    """
+    whole, held = counts.sum(0), counts[sorted(chosen)].sum(0)
+    if (held == whole).any():
+        return np.inf
+    return float(abs(held.sum() / whole.sum() - share) + np.abs(held / whole - share).mean())
