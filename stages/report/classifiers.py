@@ -1,20 +1,25 @@
-"""Classifiers: which there are, and one line each in the order of the pipeline."""
+"""Classifiers: every set of test scores among the products, and what is common to their tables."""
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared import lcz
+import numpy as np
+
+from shared import lcz, scores
 from shared.errors import StageError
-from stages.report import published
-from stages.report.found import Product, made_from, read_json, seeds
+from stages.report.found import Product, read_json
 
 ROLES = {"teacher": "teacher", "sumrule": "sumrule", "fusion": "fusion", "distill": "student"}
 ALONE = "student without a teacher"
+BEFORE = "student before fine-tuning"  # where it was fine-tuned for INT8
 TOPOLOGY = "topology alone"  # fusion without its image branch
 ENSEMBLES = ("teacher", "sumrule", "fusion", TOPOLOGY)
-ORDER = (*ENSEMBLES, "student", ALONE, "INT8", "PNG bundle")
+FP32, INT8, PNG = "FP32 ONNX", "INT8 ONNX", "PNG bundle"
+CHAIN = (BEFORE, "student", ALONE, FP32, INT8, PNG)
+ORDER = (*ENSEMBLES, *CHAIN)
+NEEDED = ("classes", "rows", "overall_accuracy", "average_accuracy", "per_class")
 
 
 @dataclass(frozen=True)
@@ -39,26 +44,40 @@ class Classifier:
         inner = self.folder.relative_to(self.product.path).as_posix() if self.folder else "."
         return self.product.name + ("" if inner == "." else f"/{inner}")
 
+    @property
+    def accuracy(self) -> float:
+        """Overall accuracy, 0 to 1."""
+        return float(self.metrics["overall_accuracy"])
+
+    @property
+    def known(self) -> bool:
+        """Whether its classes are LCZ classes, so that there are published figures."""
+        return tuple(self.metrics.get("classes", lcz.CLASSES)) == lcz.CLASSES
+
 
 def find(products: list[Product]) -> list[Classifier]:
-    """All classifiers, in the order of the overview.
+    """All classifiers, in the order of the pipeline.
 
     Raises:
         StageError: metrics that are not what a score folder holds.
     """
     found = []
     for product in products:
+        path = product.path
         if product.kind == "classifier":
-            found.append(_read(_role(product), product.path, product))
-            if (product.path / "baseline" / "metrics.json").is_file():
-                found.append(_read(ALONE, product.path / "baseline", product))
-        elif product.kind == "export" and (product.path / "int8" / "metrics.json").is_file():
-            found.append(_read("INT8", product.path / "int8", product))
+            found.append(_read(_role(product), path, product))
+            for role, part in ((BEFORE, path / "float"), (ALONE, path / "baseline")):
+                if (part / "metrics.json").is_file():
+                    found.append(_read(role, part, product))
+        elif product.kind == "export":
+            if (path / "metrics.json").is_file():
+                found.append(_read(FP32, path, product))
+            folders = sorted(file.parent for file in path.glob("int8*/metrics.json"))
+            found += [_read(INT8, folder, product) for folder in folders]
         elif product.kind == "bundle":
-            back = read_json(product.path / "readback.json")
-            png = back.get("accuracy", {}).get("png")
-            if png:
-                found.append(Classifier("PNG bundle", None, product, png | {"rows": back["rows"]}))
+            back = read_json(path / "readback.json")
+            if png := back.get("accuracy", {}).get("png"):
+                found.append(Classifier(PNG, None, product, back | png))
     return sorted(found, key=_place)
 
 
@@ -74,33 +93,46 @@ def _place(classifier: Classifier) -> int:
 
 def _read(role: str, folder: Path, product: Product) -> Classifier:
     metrics = read_json(folder / "metrics.json")
-    needed = ("classes", "rows", "overall_accuracy", "average_accuracy", "per_class")
-    if missing := [key for key in needed if key not in metrics]:
+    if missing := [key for key in NEEDED if key not in metrics]:
         raise StageError(f"{folder / 'metrics.json'}: expected {missing}, found {list(metrics)}")
     return Classifier(role, folder, product, metrics)
 
 
-def overview(classifier: Classifier, products: list[Product]) -> dict[str, Any]:
-    """One line of the accuracy table."""
-    metrics, product = classifier.metrics, classifier.product
-    rows, accuracy = int(metrics["rows"]), float(metrics["overall_accuracy"])
-    members = metrics.get("members") or metrics.get("member_accuracy") or ()
-    known = tuple(metrics.get("classes", lcz.CLASSES)) == lcz.CLASSES
-    parts = [(part.stage, part.parameters) for part in made_from(product, products)]
-    theirs = published.accuracy(classifier.role, product.parameters, parts)
+def line(classifier: Classifier) -> dict[str, Any]:
+    """What every table of accuracies shows of a classifier."""
+    metrics = classifier.metrics
+    keys = (
+        "average_accuracy", "kappa", "macro_f1", "weighted_precision", "weighted_f1",
+        "expected_calibration_error",
+    )  # fmt: skip
     return {
         "role": classifier.role,
         "name": classifier.name,
-        "members": len(members) if classifier.role in ENSEMBLES else "",
-        "accuracy": accuracy,
-        "interval": interval(accuracy, rows),
-        "average": metrics["average_accuracy"],
-        "kappa": metrics.get("kappa"),
-        "f1": metrics.get("macro_f1"),
-        "rows": rows,
-        "seed": ", ".join(map(str, seeds(product, products))),
-        "published": theirs if known else "",
-    }
+        "accuracy": classifier.accuracy,
+        "interval": interval(classifier.accuracy, int(metrics["rows"])),
+        "rows": int(metrics["rows"]),
+    } | {key: metrics.get(key) for key in keys}
+
+
+def agreement(one: Classifier, other: Classifier) -> float | None:
+    """Share of test rows for which both say the same class; None when the rows are not the same.
+
+    Raises:
+        StageError: a score file that is none.
+    """
+    if one.folder is None or other.folder is None:
+        return None
+    files = [
+        [folder / f"test_{name}.npy" for name in ("labels", "scores")]
+        for folder in (one.folder, other.folder)
+    ]
+    if not all(path.is_file() for pair in files for path in pair):
+        return None
+    truths = [scores.array(labels, 1) for labels, _ in files]
+    said = [scores.array(path, 2).argmax(1) for _, path in files]
+    if not np.array_equal(truths[0], truths[1]) or len(said[0]) != len(said[1]):
+        return None
+    return float((said[0] == said[1]).mean())
 
 
 def interval(share: float, rows: int) -> tuple[float, float]:

@@ -20,7 +20,8 @@ def export(product: Product) -> dict[str, Any]:
         {"name": name, **entry, "latency": latency.get(name, {})}
         for name, entry in report.get("models", {}).items()
     ]
-    rest = {key: value for key, value in report.items() if key not in ("models", "recall_change")}
+    apart = {"models", "per_class", "per_class_change"}
+    rest = {key: value for key, value in report.items() if key not in apart}
     return {
         "name": product.name,
         "models": models,

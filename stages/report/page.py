@@ -7,7 +7,21 @@ import jinja2
 
 from shared import record
 from shared.progress import bar
-from stages.report import classifiers, comparison, confusions, datasets, edge, restored, topology
+from stages.report import (
+    chain,
+    classifiers,
+    comparison,
+    confusions,
+    datasets,
+    edge,
+    ensembles,
+    formats,
+    published,
+    restored,
+    sizes,
+    steps,
+    topology,
+)
 from stages.report.found import Product, collect, source_of
 
 HERE = Path(__file__).parent
@@ -22,7 +36,7 @@ def make(src: tuple[Path, ...], title: str, each: int) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"percent": percent, "number": number, "megabytes": megabytes}
+    environment.filters |= formats.FILTERS
     products = collect(src)
     style = (HERE / "page.css").read_text(encoding="utf-8")
     content = {"title": title, "style": style, "sections": sections(products, each)}
@@ -36,8 +50,9 @@ def sections(products: list[Product], each: int) -> dict[str, Any]:
     kinds = {kind: [p for p in products if p.kind == kind] for kind in {p.kind for p in products}}
     plain = unrepeated(kinds.get("patches", []))
     found = classifiers.find(products)
-    lines = [classifiers.overview(classifier, products) for classifier in found]
     graphs = [classifier for classifier in found if classifier.folder]
+    first = confusions.chosen(graphs)
+    chains = chain.chains(found, products)
     variants = topology.variants(products)
     exports, bundles = kinds.get("export", []), kinds.get("bundle", [])
     work = len(plain) + len(enlarged) + len(variants) + len(graphs)
@@ -48,15 +63,22 @@ def sections(products: list[Product], each: int) -> dict[str, Any]:
             return value
 
         return {
-            "overview": lines,
+            "ensembles": ensembles.tables(found, products),
+            "chains": chains,
+            "side_by_side": steps.side_by_side(chains) if len(chains) > 1 else [],
+            "steps": steps.columns(chains),
+            "others": [classifiers.line(c) for c in found if c.role not in classifiers.ORDER],
+            "models": [line for c in found if (line := sizes.summary(c))],
+            "published": {"set": published.SET, "rows": published.ROWS},
             "data": [told(datasets.describe(product, each)) for product in plain],
             "sr": [told(restored.describe(*pair)) for pair in sr],
             "comparisons": [comparison.describe(p) for p in kinds.get("comparison", [])],
             "figures": comparison.FIGURES,
             "weights": [restored.weights(product) for product in kinds.get("weights", [])],
             "tda": [told(topology.describe(product, products)) for product in variants],
+            "by_class": confusions.by_class(first),
             "recalls": confusions.recalls(found),
-            "classifiers": [told(confusions.detail(classifier)) for classifier in graphs],
+            "classifiers": [told(confusions.detail(c, c in first)) for c in graphs],
             "exports": [edge.export(product) for product in exports],
             "bundles": [edge.bundle(product) for product in bundles],
             "records": records(products),
@@ -107,24 +129,3 @@ def _record(product: Product) -> dict[str, Any]:
         "python": made.get("python", ""),
         "parameters": product.parameters,
     }
-
-
-def percent(share: float, digits: int = 2) -> str:
-    """0.71234 to "71.23"."""
-    return f"{100 * share:.{digits}f}"
-
-
-def megabytes(count: float) -> str:
-    """Bytes to MB with three figures."""
-    return f"{count / 1e6:.3g}" if count < 1e9 else f"{count / 1e6:.0f}"
-
-
-def number(value: Any) -> str:
-    """A plain value for people: whole numbers as they are, others with four figures."""
-    if value is None or value == "":
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}".replace(",", "\u2009") if abs(value) >= 10_000 else str(value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,13 +17,16 @@ import pytest
 from shared import circumstances, cli, lcz, patches, record, scores
 from shared.errors import StageError
 from stages.report import (
+    chain,
     classifiers,
     comparison,
     confusions,
+    ensembles,
     found,
     pictures,
-    published,
     restored,
+    sizes,
+    steps,
     topology,
 )
 from stages.report import main as stage
@@ -188,31 +192,286 @@ def test_interval_by_hand() -> None:
     assert classifiers.interval(1.0, 50)[1] == pytest.approx(1)
 
 
-def test_fusion_without_images_has_a_line_of_its_own(tmp_path: Path) -> None:
-    truth, products = np.arange(34) % 17, []
-    for name, image in (("b", False), ("a", True), ("old", None)):
-        (tmp_path / name).mkdir()
-        score = np.eye(17, dtype=np.float32)[truth]
-        scores.write(tmp_path / name, truth, score, lcz.CLASSES, member_accuracy={"m": 1.0})
-        given = {"seed": 42} if image is None else {"seed": 42, "image": image}
-        made = {"plan": {"stage": "fusion", "parameters": given, "inputs": {}}}
-        products.append(found.Product(tmp_path / name, name, "classifier", made))
-    each = classifiers.find(products)
-    assert [(one.name, one.role) for one in each] == [
-        ("a", "fusion"), ("old", "fusion"), ("b", "topology alone"),
+class Volume:
+    """Products as the stages leave them, with records that name what they were made from."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.seed, self.made = root, 0, dict[str, Path]()
+
+    def put(
+        self, name: str, parameters: dict | None = None, hits: float = 0.6, **inputs: object
+    ) -> Path:
+        """A score folder at STAGE/NAME, made from products of these names or from other files."""
+        self.seed += 1
+        more = parameters or {}
+        folder = classifier(self.root / name, self.seed, hits, networks=more.get("members", 1))
+        return self.record(name, folder, parameters, **inputs)
+
+    def record(
+        self, name: str, product: Path, parameters: dict | None = None, **inputs: object
+    ) -> Path:
+        digests = {key: self._digests(value) for key, value in inputs.items()}
+        plan = {"stage": name.split("/")[0], "parameters": parameters or {}, "inputs": digests}
+        content = {"plan": plan, "output": record.measure(product)}
+        record.save(product, content | circumstances.gather(1.5, "cpu"))
+        self.made[name] = product
+        return product
+
+    def _digests(self, value: object) -> object:
+        if isinstance(value, tuple):
+            return [self._digests(part) for part in value]
+        path = self.made.get(str(value))
+        return record.digest(path) if path else f"digest of {value}"
+
+    def products(self) -> list[found.Product]:
+        return found.collect(tuple(self.made.values()))
+
+    def classifiers(self) -> list[classifiers.Classifier]:
+        return classifiers.find(self.products())
+
+    def lines(self) -> dict[tuple[str, str], dict]:
+        """Lines of the table of ensembles by group and label."""
+        tables = ensembles.tables(self.classifiers(), self.products())
+        return {(t["group"], line["label"]): line for t in tables for line in t["lines"]}
+
+
+def thesis(volume: Volume, architectures: tuple[str, ...] = ("resnet18", "densenet201")) -> Volume:
+    """All ensembles of the thesis's table, with members as it has them."""
+    for stage_name in ("teacher", "fusion"):
+        for architecture in architectures:
+            names = []
+            for mode in ("rand", "randrgb", "sar"):
+                given = {"architecture": architecture, "mode": mode, "seed": 42, "members": 10}
+                images = ("a.h5", "a.h5", "b.h5") if stage_name == "fusion" else "a.h5"
+                names.append(f"{stage_name}/{architecture}-{mode}")
+                topological = {"tda_train": ("c.h5",)} if stage_name == "fusion" else {}
+                volume.put(names[-1], given, train=images, test="t.h5", **topological)
+            volume.put(f"sumrule/{stage_name}-{architecture}", {"members": 30}, src=tuple(names))
+        both = tuple(f"sumrule/{stage_name}-{name}" for name in architectures)
+        volume.put(f"sumrule/{stage_name}", {"members": 60}, src=both)
+    only = {"image": False, "seed": 42, "members": 10}
+    volume.put("fusion/topology", only, train=("a.h5",), tda_train=("c.h5",))
+    return volume
+
+
+def test_table_of_ensembles_is_that_of_the_thesis(tmp_path: Path) -> None:
+    volume = thesis(Volume(tmp_path))
+    lines = volume.lines()
+    modes = ["RAND", "RANDRGB", "SAR", "ALL"]
+    each = [*modes, *(f"fusion {mode}" for mode in modes)]
+    assert list(lines) == [
+        *(("ResNet18", label) for label in each),
+        *(("DenseNet201", label) for label in each),
+        (ensembles.ACROSS, "ALL"),
+        (ensembles.ACROSS, "fusion ALL"),
+        (ensembles.NO_IMAGE, "topology alone"),
+    ]
+    told = {key: line["published"] for key, line in lines.items() if line["published"] != "–"}
+    assert told == {
+        ("ResNet18", "RAND"): "71.23", ("ResNet18", "RANDRGB"): "70.20",
+        ("ResNet18", "SAR"): "72.42", ("ResNet18", "ALL"): "73.22",
+        ("DenseNet201", "RAND"): "72.59", ("DenseNet201", "RANDRGB"): "72.21",
+    }  # fmt: skip
+    counts = [lines[key]["networks"] for key in list(lines)[3:5]]
+    assert counts == [30, 10]
+    assert lines[ensembles.ACROSS, "ALL"]["networks"] == 60
+    assert lines["ResNet18", "fusion SAR"]["notes"] == ["2 variants", "seed 42"]
+    assert lines["ResNet18", "ALL"]["notes"] == ["sum rule of 3", "seed 42"]
+    assert lines["ResNet18", "RAND"]["name"] == "teacher/resnet18-rand"
+
+
+def test_names_of_folders_say_nothing(tmp_path: Path) -> None:
+    volume = Volume(tmp_path)
+    volume.put("teacher/densenet201-sar", {"architecture": "resnet18", "mode": "rand"})
+    assert list(volume.lines()) == [("ResNet18", "RAND")]
+
+
+def test_ablations_and_shards_are_told(tmp_path: Path) -> None:
+    volume, given = Volume(tmp_path), {"architecture": "resnet18", "mode": "rand"}
+    volume.put("fusion/a", given, train=("a.h5",), tda_train=("c.h5",))
+    volume.put("fusion/b", given, train=("a.h5", "b.h5"))
+    volume.put("teacher/c", given | {"shard": "1/2"}, checkpoint="old.pth")
+    tables = ensembles.tables(volume.classifiers(), volume.products())
+    assert [(line["label"], line["notes"]) for line in tables[0]["lines"]] == [
+        ("RAND", ["trained elsewhere", "shard 1/2"]),
+        ("fusion RAND", ["no super-resolution"]),
+        ("fusion RAND", ["2 variants", "no topology"]),
+    ]
+
+
+def test_a_sum_rule_of_what_is_not_given_is_nothing_published(tmp_path: Path) -> None:
+    volume = thesis(Volume(tmp_path), ("resnet18",))
+    del volume.made["teacher/resnet18-sar"]
+    lines = volume.lines()
+    assert lines[ensembles.OTHER, "sum rule"]["published"] == "–"
+    assert ("ResNet18", "ALL") not in lines
+
+
+def test_only_even_sums_over_three_modes_are_compared(tmp_path: Path) -> None:
+    volume = thesis(Volume(tmp_path), ("resnet18",))
+    names = [f"teacher/resnet18-{mode}" for mode in ("rand", "randrgb", "sar")]
+    volume.put("sumrule/two", src=tuple(names[:2]))
+    volume.put("sumrule/twice", src=(*names, "sumrule/two"))
+    volume.put("sumrule/mixed", src=(*names, "fusion/resnet18-rand"))
+    tables = ensembles.tables(volume.classifiers(), volume.products())
+    said = {line["name"]: (line["label"], line["published"]) for line in tables[0]["lines"]}
+    assert said["sumrule/two"] == ("RAND + RANDRGB", "–")
+    assert said["sumrule/twice"] == ("ALL", "–")
+    assert said["sumrule/mixed"] == ("teachers and fusion ALL", "–")
+
+
+def shipped(volume: Volume, name: str, student: str) -> None:
+    """An export of a student and the bundle made of it; the PNG files cost one point."""
+    src = volume.made[student]
+    export = volume.root / "export" / name
+    shutil.copytree(src, export, ignore=shutil.ignore_patterns("baseline"))
+    classifier(export / "int8", 99, 0.5)
+    (export / "report.json").write_text(json.dumps({"models": {}, "of": name}))
+    volume.record(f"export/{name}", export, src=student)
+    bundle = volume.root / "voyager" / name
+    bundle.mkdir(parents=True)
+    ways = {
+        way: {"overall_accuracy": share, "average_accuracy": share, "macro_f1": share}
+        for way, share in (("hdf5", 0.70), ("png", 0.69))
+    }
+    back = {"rows": 100, "accuracy": ways, "agreement": 0.97, "name": name}
+    (bundle / "readback.json").write_text(json.dumps(back))
+    volume.record(f"voyager/{name}", bundle, src=f"export/{name}")
+
+
+@pytest.fixture
+def chained(tmp_path: Path) -> Volume:
+    """Two students of one teacher, shipped; the first one has a twin without a teacher."""
+    volume, given = Volume(tmp_path), {"architecture": "resnet18", "seed": 9}
+    volume.put("teacher/r", {"architecture": "resnet18", "mode": "rand"}, hits=0.9)
+    folder = volume.put("distill/a", given, teacher="teacher/r")
+    classifier(folder / "baseline", 77, 0.4)
+    volume.record("distill/a", folder, given, teacher="teacher/r")
+    volume.put("distill/b", given | {"qat": 3}, teacher="teacher/r")
+    shipped(volume, "a", "distill/a")
+    shipped(volume, "b", "distill/b")
+    return volume
+
+
+def test_chain_tells_what_every_step_costs(chained: Volume) -> None:
+    first, second = chain.chains(chained.classifiers(), chained.products())
+    roles = ["teacher", *(role for role in classifiers.CHAIN if role != classifiers.BEFORE)]
+    assert [step["role"] for step in first["steps"]] == roles
+    assert [step["role"] for step in second["steps"]] == [
+        r for r in roles if r != classifiers.ALONE
+    ]
+    assert second["says"] == "resnet18 · quantisation-aware"
+    teacher, student, alone, whole, int8, png = first["steps"]
+    assert student["lost"] == pytest.approx(teacher["accuracy"] - student["accuracy"])
+    assert student["retention"] == pytest.approx(student["accuracy"] / teacher["accuracy"])
+    assert alone["lost"] == pytest.approx(student["accuracy"] - alone["accuracy"])
+    assert (whole["lost"], whole["agreement"]) == (0, 1)  # the same network
+    assert int8["lost"] == pytest.approx(whole["accuracy"] - int8["accuracy"])
+    assert png["lost"] == pytest.approx(0.01)
+    assert (png["agreement"], png["rows"], png["retention"]) == (0.97, 100, None)
+    assert [step["of"] for step in first["steps"]] == [
+        "", "teacher", "student", "student", "FP32 ONNX", "FP32 ONNX, same rows",
     ]  # fmt: skip
-    line = classifiers.overview(each[2], [])
-    assert (line["members"], line["accuracy"], line["published"]) == (1, 1.0, "–")
+    assert (teacher["published"], student["published"]) == ("71.23", "68.45 / 63.84")
 
 
-def test_published_sum_rule_is_that_of_the_three_modes() -> None:
-    parts = [("teacher", {"architecture": "resnet18", "mode": m}) for m in ("sar", "rand")]
-    whole = [*parts, ("teacher", {"architecture": "resnet18", "mode": "randrgb"})]
-    assert published.accuracy("sumrule", {}, whole) == "73.22"
-    assert published.accuracy("sumrule", {}, parts) == "–"
-    assert published.accuracy("sumrule", {}, [("fusion", part) for _, part in whole]) == "–"
-    mixed = [*parts, ("teacher", {"architecture": "densenet201", "mode": "randrgb"})]
-    assert published.accuracy("sumrule", {}, mixed) == "–"
+def test_students_side_by_side(chained: Volume) -> None:
+    chains = chain.chains(chained.classifiers(), chained.products())
+    one, other = steps.side_by_side(chains)
+    assert one["best"]["teacher"] == other["best"]["teacher"]
+    assert classifiers.ALONE in one["best"]
+    assert classifiers.ALONE not in other["best"]
+    text = Balanced(command(chained.root / "out" / "r.html", *chained.made.values())).text
+    assert "resnet18 · quantisation-aware" in text
+    assert text.count("−0.00") == 0
+
+
+def test_fine_tuning_is_a_step_of_its_own(tmp_path: Path) -> None:
+    volume, given = Volume(tmp_path), {"architecture": "resnet18", "qat": 3}
+    volume.put("teacher/r", {"architecture": "resnet18", "mode": "rand"}, hits=0.9)
+    folder = volume.put("distill/a", given, teacher="teacher/r")
+    classifier(folder / "float", 78, 0.5)
+    content = json.loads((folder / "metrics.json").read_text())
+    content["qat"] = {"int8_before": 0.5, "int8_after": 0.625}
+    (folder / "metrics.json").write_text(json.dumps(content))
+    volume.record("distill/a", folder, given, teacher="teacher/r")
+    volume.made["float"] = folder / "float"
+    shipped(volume, "a", "distill/a")
+    shipped(volume, "plain", "float")
+    del volume.made["float"]
+    (only,) = chain.chains(volume.classifiers(), volume.products())
+    assert [(step["role"], step["name"].split("/")[0]) for step in only["steps"]] == [
+        ("teacher", "teacher"), (classifiers.BEFORE, "distill"),
+        ("FP32 ONNX", "export"), ("INT8 ONNX", "export"), ("PNG bundle", "voyager"),
+        ("student", "distill"),
+        ("FP32 ONNX", "export"), ("INT8 ONNX", "export"), ("PNG bundle", "voyager"),
+    ]  # fmt: skip
+    assert only["steps"][5]["of"] == classifiers.BEFORE
+    assert only["says"].endswith("fake INT8 50.00 % before, 62.50 % after")
+    (line,) = steps.side_by_side([only])
+    assert line["best"]["FP32 ONNX"] == line["best"]["student"]  # not that of float/
+
+
+def test_agreement_by_hand(tmp_path: Path) -> None:
+    truth, said = np.array([0, 1, 2, 0]), ([0, 1, 2, 2], [0, 1, 1, 1])
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder, rows in zip(folders, said, strict=True):
+        folder.mkdir()
+        scores.write(folder, truth, np.eye(17)[rows], lcz.CLASSES)
+    one, other = classifiers.find(found.collect(tuple(folders)))
+    assert classifiers.agreement(one, other) == 0.5
+    np.save(folders[1] / "test_labels.npy", truth[::-1])
+    assert classifiers.agreement(one, other) is None  # other rows
+
+
+def test_a_teacher_that_is_not_given_is_still_told(chained: Volume) -> None:
+    del chained.made["teacher/r"]
+    folder = chained.made["distill/a"]
+    metrics_ = json.loads((folder / "metrics.json").read_text())
+    text = json.dumps(metrics_ | {"teacher_accuracy": 0.75})
+    (folder / "metrics.json").write_text(text)
+    first, second = chain.chains(chained.classifiers(), chained.products())
+    assert [first["steps"][0][key] for key in ("role", "accuracy")] == ["teacher", 0.75]
+    assert first["steps"][1]["lost"] == pytest.approx(0.75 - first["steps"][1]["accuracy"])
+    assert second["steps"][0]["role"] == "student"
+    assert second["steps"][0]["lost"] is None
+
+
+MODELS = """file,architecture,bands,features,size,parameters,macs,accuracy
+member-01.onnx,resnet18,B4 B3 B2,0,64,11185233,148000000,0.5
+member-02.onnx,resnet18,B8 B3 B2,2000,64,11185235,148000002,0.75
+"""
+
+
+def test_models_are_summed_up(tmp_path: Path) -> None:
+    folder = classifier(tmp_path / "a", 1)
+    (folder / "models.csv").write_text(MODELS)
+    (one,) = classifiers.find(found.collect((folder,)))
+    line = sizes.summary(one)
+    assert line is not None
+    assert line["parameters"] == (11_185_235, 22_370_468)
+    assert line["macs"] == (148_000_002, 296_000_002)
+    assert line["accuracy"] == (0.5, 0.625, 0.75)
+    assert line["inputs"] == ["3 × 64 × 64", "3 × 64 × 64 + 2\u2009000 features"]
+    (folder / "models.csv").write_text(MODELS.replace("148000000", ""))
+    line = sizes.summary(one)
+    assert line is not None
+    assert line["macs"] is None
+    text = Balanced(command(tmp_path / "out" / "r.html", folder)).text
+    assert "11.2 M" in text
+
+
+def test_best_ensemble_and_students_by_class(chained: Volume) -> None:
+    chained.put("teacher/worse", {"architecture": "resnet18", "mode": "sar"}, hits=0.2)
+    every = chained.classifiers()
+    first = confusions.chosen(every)
+    assert [c.name for c in first] == ["teacher/r", "distill/a", "distill/b"]
+    (table,) = confusions.by_class(first)
+    assert len(table["lines"]) == 17
+    expected = [c.metrics["per_class"]["03_CompactLowRise"] for c in first]
+    assert table["lines"][2]["values"] == expected
+    (table,) = confusions.recalls(every)
+    assert len(table["lines"]) == len([c for c in every if c.folder])
 
 
 def test_natural_order() -> None:
@@ -231,15 +490,7 @@ def test_everything(everything: list[Path], tmp_path: Path) -> None:
     text = Balanced(html).text
     assert str(tmp_path) not in html
     assert "http" not in html
-    steps = [line for line in text if line in classifiers.ORDER]
-    assert steps[:6] == [
-        "teacher",
-        "sumrule",
-        "student",
-        "student without a teacher",
-        "INT8",
-        "PNG bundle",
-    ]
+    assert {"RAND", "teacher", "student", "INT8 ONNX", "PNG bundle", classifiers.ALONE} <= {*text}
     for expected in (
         "71.23",
         "68.45 / 63.84",
@@ -248,13 +499,14 @@ def test_everything(everything: list[Path], tmp_path: Path) -> None:
         "9.25",
         "61.25",
         "11.271",
-        "7",
-        "9",
     ):
         assert expected in text, expected
-    for section in ("data", "sr", "tda", "classifiers", "edge", "records"):
+    for section in (
+        "ensembles", "chain", "by-class", "data", "sr", "tda", "classifiers", "edge", "records",
+    ):  # fmt: skip
         assert f'<section id="{section}">' in html
     assert "prepare/training.h5" in text
+    assert "seed 7" in html
     assert html.count('alt="H0"') == 5 + 17
 
 
@@ -262,9 +514,9 @@ def test_missing_products_are_absent(everything: list[Path], tmp_path: Path) -> 
     teacher = next(path for path in everything if path.parent.name == "teacher")
     html = command(tmp_path / "report" / "index.html", teacher)
     Balanced(html)
-    for section in ("data", "sr", "tda", "edge"):
+    for section in ("chain", "others", "models", "data", "sr", "tda", "edge"):
         assert f'<section id="{section}">' not in html
-    assert '<section id="overview">' in html
+    assert '<section id="ensembles">' in html
 
 
 def test_seed_of_what_it_was_made_from(everything: list[Path]) -> None:
@@ -381,6 +633,16 @@ def weights(root: Path) -> tuple[Path, str]:
     return root / "a.safetensors", "expected a safetensors file"
 
 
+def columns(root: Path) -> tuple[Path, str]:
+    (classifier(root / "a", 1) / "models.csv").write_text("file,macs\na.onnx,3\n")
+    return root / "a", "models.csv: expected the columns"
+
+
+def numbers(root: Path) -> tuple[Path, str]:
+    (classifier(root / "a", 1) / "models.csv").write_text(MODELS.replace("0.75", "much"))
+    return root / "a", "models.csv: expected numbers"
+
+
 def grid(root: Path) -> tuple[Path, str]:
     path = features(write_raw(root / "raw.h5", pixels(17)), root / "tda" / "a.h5")
     with h5py.File(path, "r+") as file:
@@ -389,7 +651,7 @@ def grid(root: Path) -> tuple[Path, str]:
 
 
 @pytest.mark.parametrize(
-    "spoil", [cut, alien, empty, onehot, channels, nan, metrics, weights, grid],
+    "spoil", [cut, alien, empty, onehot, channels, nan, metrics, weights, columns, numbers, grid],
     ids=lambda spoil: spoil.__name__,
 )  # fmt: skip
 def test_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil) -> None:  # type: ignore[no-untyped-def]
