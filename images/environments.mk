@@ -15,14 +15,14 @@ export UV_CONFIG_FILE := images/uv.toml
 	@touch $@
 
 # torch.txt before the stages that it constrains, pytest.txt beside dev. One version of each package for all Pythons.
-LOCKS := images/uv images/torch tests/pytest tests/requirements tests/bench/tda $(basename $(wildcard images/*/requirements.in))
+LOCKS := images/uv images/torch images/ship tests/pytest tests/requirements tests/bench/tda tests/bench/train $(basename $(wildcard images/*/requirements.in))
 COMPILE = $(UV) pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command 'make lock' $(UPGRADE)
 .PHONY: lock
 lock: | $(UV) ## every requirements.txt anew from its requirements.in
 	set -e; for lock in $(LOCKS); do $(COMPILE) --output-file $$lock.txt $$lock.in >/dev/null; done
 
-ENVIRONMENTS := dev $(patsubst images/%/requirements.txt,%,$(wildcard images/*/requirements.txt))
+ENVIRONMENTS := dev ship $(patsubst images/%/requirements.txt,%,$(wildcard images/*/requirements.txt))
 .PHONY: $(ENVIRONMENTS:%=.venvs/%) .venvs/pytest
 $(ENVIRONMENTS:%=.venvs/%) .venvs/pytest: .venvs/%: .venvs/%/made
 
@@ -31,7 +31,9 @@ SYNC = @echo "environment $*" >&2; .venvs/$*/bin/python -c '' 2>/dev/null || $(U
 	$(UV) pip sync --quiet --python .venvs/$*/bin/python --require-hashes $< && touch $@
 .venvs/dev/made: .venvs/%/made: tests/requirements.txt | $(UV)
 	$(SYNC)
-$(patsubst %,.venvs/%/made,$(filter-out dev,$(ENVIRONMENTS))): .venvs/%/made: images/%/requirements.txt | $(UV)
+.venvs/ship/made: .venvs/%/made: images/ship.txt | $(UV)
+	$(SYNC)
+$(patsubst %,.venvs/%/made,$(filter-out dev ship,$(ENVIRONMENTS))): .venvs/%/made: images/%/requirements.txt | $(UV)
 	$(SYNC)
 .venvs/pytest/made: tests/pytest.txt | $(UV)
 	@rm -rf .venvs/pytest

@@ -7,15 +7,19 @@ that release accepts, the 1.6 series is documented to accept as well.
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from shared.bundle import Bundle, open_bundle
 from shared.errors import StageError
 from stages.voyager import check_files
-from stages.voyager.bundle import Bundle, open_bundle
 
 TOP = {"axelera-model-format", "name", "description", "pipeline", "models", "datasets"}
 TASK = {"model_name", "input", "preprocess", "postprocess"}
 MODEL = {
     "class", "class_path", "weight_path", "task_category", "input_tensor_shape",
     "input_color_format", "input_tensor_layout", "dataset", "num_classes",
+}  # fmt: skip
+DATASET = {
+    "class", "class_path", "data_dir_name", "labels", "labels_path", "repr_imgs_dir_path",
+    "repr_imgs_dir_name", "repr_imgs_dataloader_color_format", "val_data",
 }  # fmt: skip
 RESERVED = {"data_dir_path", "target_split", "imreader_backend", "pipeline_input_color_format"}
 TAKEN = {"MNIST", "ImageNet", "ImageFolder", "CIFAR10", "config"}  # names in the SDK's module
@@ -30,8 +34,14 @@ def keys(bundle: Bundle) -> Iterator[str]:
     for place, (have, want) in found.items():
         if have != want:
             yield f"{place}: missing {sorted(want - have)}, unknown {sorted(have - want)}"
-    if bundle.model["task_category"].lower() != "classification":
-        yield f"task_category is {bundle.model['task_category']!r}"
+    wanted = {
+        "class": "AxONNXModel",
+        "task_category": "Classification",
+        "input_tensor_layout": "NCHW",
+    }
+    for key, value in wanted.items():
+        if bundle.model[key] != value:
+            yield f"{key} is {bundle.model[key]!r}, expected {value!r}"
 
 
 def names(bundle: Bundle) -> Iterator[str]:
@@ -52,6 +62,8 @@ def adapter(bundle: Bundle) -> Iterator[str]:
     data = bundle.dataset
     if bad := RESERVED & set(data):
         yield f"dataset: reserved keys {sorted(bad)}"
+    if unknown := set(data) - DATASET - RESERVED - {"is_one_indexed"}:
+        yield f"dataset: keys that the adapter silently ignores: {sorted(unknown)}"
     if data["class"] != "TorchvisionDataAdapter" or "class_path" not in data:
         yield "dataset: expected class TorchvisionDataAdapter with its class_path"
     for one, other in (("labels", "labels_path"), ("repr_imgs_dir_name", "repr_imgs_dir_path")):
@@ -78,6 +90,8 @@ def preprocessing(bundle: Bundle) -> Iterator[str]:
     if list(steps) != ["resize", "torch-totensor", "normalize"]:
         yield f"preprocess is {list(steps)}, expected resize, torch-totensor, normalize"
         return
+    if steps["torch-totensor"] != {"scale": True}:
+        yield f"torch-totensor is {steps['torch-totensor']}: normalize is for values 0 to 1"
     resize, shape = steps["resize"], bundle.model["input_tensor_shape"]
     if resize["interpolation"] != "bilinear":
         yield f"interpolation {resize['interpolation']!r}: the SDK streams bilinear only"
@@ -93,11 +107,23 @@ def preprocessing(bundle: Bundle) -> Iterator[str]:
             yield "normalize: std is not above 0"
 
 
+def ends(bundle: Bundle) -> Iterator[str]:
+    """Pictures go in, the most likely classes come out."""
+    entry = bundle.task["input"]
+    if entry["type"] != "image" or entry["imreader_backend"] not in ("PIL", "OPENCV"):
+        yield f"input is {entry}, expected type image, read by PIL or OPENCV"
+    found = bundle.task["postprocess"]
+    if [list(step) for step in found] != [["topk"]]:
+        yield f"postprocess is {found}, expected topk"
+    elif not 1 <= found[0]["topk"]["k"] <= bundle.model["num_classes"]:
+        yield f"topk of {found[0]['topk']['k']} of {bundle.model['num_classes']} classes"
+
+
 Rule = Callable[[Bundle], Iterator[str]]
 RULES: tuple[Rule, ...] = (
-    keys, names, adapter, colour, preprocessing,
-    check_files.paths, check_files.network, check_files.labels, check_files.folders,
-    check_files.pictures, check_files.calibration,
+    keys, names, adapter, colour, preprocessing, ends,
+    check_files.paths, check_files.network, check_files.graph, check_files.labels,
+    check_files.folders, check_files.pictures, check_files.calibration,
 )  # fmt: skip
 
 

@@ -8,10 +8,13 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto
 from PIL import Image
 
+from shared.bundle import Bundle
+from shared.readback import load
 from stages.voyager import tiles
-from stages.voyager.bundle import Bundle
 from stages.voyager.names import identifier
 
+# What belongs into the YAML: the compiler cuts it off the graph, or does not take it.
+PREPARING = {"Resize", "Upsample", "Cast", "Transpose", "Sub", "Div", "Mul", "Add"}
 OPSETS, IR = range(14, 18), 10  # of SDK 1.2.5, whose onnx is 1.17 and onnxruntime 1.21
 
 
@@ -56,6 +59,18 @@ def network(bundle: Bundle) -> Iterator[str]:
         yield f"output {[_shape(v) for v in model.graph.output]}, expected one (1, num_classes)"
 
 
+def graph(bundle: Bundle) -> Iterator[str]:
+    """The network begins with a layer, not with what prepares a picture."""
+    try:
+        nodes = onnx.load(bundle.network, "protobuf", load_external_data=False).graph
+    except (DecodeError, OSError):
+        return  # told by another rule
+    taken = {value.name for value in nodes.input}
+    for node in nodes.node:
+        if node.op_type in PREPARING and node.input[0] in taken:
+            yield f"{node.op_type} of the input belongs into the YAML, not into the graph"
+
+
 def _shape(value: onnx.ValueInfoProto) -> list[int | str]:
     """Sizes, with the names of dynamic axes; the type in front when it is not float32."""
     kind = value.type.tensor_type.elem_type
@@ -92,6 +107,8 @@ def folders(bundle: Bundle) -> Iterator[str]:
     for number, (path, line) in enumerate(zip(found, lines, strict=True)):
         if not identifier(path.name).endswith(identifier(line).removeprefix("class_")):
             yield f"class {number} is folder {path.name!r} but label {line!r}"
+    if deep := [path.name for path in found if any(p.is_dir() for p in path.iterdir())]:
+        yield f"class folder {deep[0]!r} holds folders, whose pictures would count, too"
     if empty := [path.name for path in found if not any(path.iterdir())]:
         yield f"class folder {empty[0]!r} is empty, which is an error of the loader"
 
@@ -113,7 +130,7 @@ def calibration(bundle: Bundle) -> Iterator[str]:
     folder = _repr(bundle)
     if any(path.is_dir() for path in folder.iterdir()):
         yield "the calibration folder is not flat"
-    found = [tiles.load(path) for path in _pictures(folder)]
+    found = [load(path) for path in _pictures(folder)]
     if not tiles.LEAST <= len(found) <= tiles.MOST:
         yield (
             f"{len(found)} calibration pictures: deploy.py asks for --num-cal-images "

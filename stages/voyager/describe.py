@@ -5,14 +5,8 @@ from typing import Any
 
 import yaml
 
+from shared.bundle import SDK, home
 from shared.model import Card
-
-SDK = "$AXELERA_FRAMEWORK"
-
-
-def home(name: str) -> str:
-    """Where the bundle lies in the SDK tree; the same path in every SDK version."""
-    return f"{SDK}/customers/{name}"
 
 
 def description(name: str, card: Card) -> dict[str, Any]:
@@ -93,6 +87,7 @@ def commands(name: str, calibration: int) -> list[str]:
         f"{infer} --pipe=torch",
         f"{infer} --pipe=torch-aipu --aipu-cores=1",
         infer,
+        f"./inference.py c-{name} media/VIDEO.mp4 --no-display --aipu-cores=4 --show-host-fps",
     ]
 
 

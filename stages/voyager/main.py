@@ -43,7 +43,7 @@ def run(
     card = _card(src)
     with patches.read(train, "label") as known, patches.read(test, "label") as source:
         _same_classes(src, card, known, source)
-        from stages.voyager import check, check_files, describe, names, readback, tiles
+        from stages.voyager import check, check_files, describe, names, readback, sheet, tiles
 
         if reason := check_files.unusable(src / card.file):
             raise StageError(f"{src / card.file}: {reason}")
@@ -51,6 +51,7 @@ def run(
         dst.mkdir()
         shutil.copyfile(src / card.file, dst / "model.onnx")
         calibrated = tiles.write_calibration(dst / "repr", known, card, calibration, seed)
+        sheet.write(dst / "calibration.png", dst / "repr", known.labels(), card.classes)
         kept = tiles.write_validation(dst / "val", source, card, per_class_val, seed)
         describe.write(dst, name, card, names.labels(card.classes), calibrated)
         check.check(dst)

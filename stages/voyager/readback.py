@@ -1,72 +1,20 @@
 """The bundle as the SDK will read it, PNG to class, beside the patch file it was made from."""
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
-from PIL import Image
 
 from shared import model, progress, scores
+from shared.bundle import open_bundle
 from shared.errors import StageError
 from shared.model import Card
+from shared.readback import Network, load, preprocess
 from shared.source import Source
-from stages.voyager import tiles
-from stages.voyager.bundle import Bundle, open_bundle
 
 BATCH = 64  # rows in memory at once
 NOTABLE = 0.5  # points of accuracy from which on the reason is looked for
-
-
-def preprocess(pictures: NDArray[np.uint8], bundle: Bundle) -> NDArray[np.float32]:
-    """(N, H, W, 3) pictures to (N, 3, size, size) by the operators of the YAML.
-
-    The resize works on 8 bits, as in the SDK: with half_pixel_centers as OpenCV does (no
-    antialias), otherwise as Pillow does.
-    """
-    steps = bundle.steps
-    resize = steps["resize"]
-    width, height = resize["width"], resize["height"]
-    if resize["half_pixel_centers"]:
-        images = np.moveaxis(pictures, -1, 1).astype(np.float32)
-        planes = model.resize(images, height, width, resize["interpolation"])
-    else:
-        method = Image.Resampling[resize["interpolation"].upper()]
-        enlarged = [Image.fromarray(p).resize((width, height), method) for p in pictures]
-        planes = np.moveaxis(np.stack([np.asarray(p) for p in enlarged]), -1, 1)
-    tensor = tiles.eight_bit(planes).astype(np.float32) / np.float32(255)
-    mean, std = (_numbers(steps["normalize"][key]) for key in ("mean", "std"))
-    return np.ascontiguousarray((tensor - mean[:, None, None]) / std[:, None, None], np.float32)
-
-
-def _numbers(text: str) -> NDArray[np.float32]:
-    return np.array([float(part) for part in str(text).split(",")], np.float32)
-
-
-class Network:
-    """The bundle's ONNX on the CPU, several rows beside each other.
-
-    Args:
-        path: ONNX file with a static batch of 1.
-        threads: rows at once; changes time, not numbers.
-    """
-
-    def __init__(self, path: Path, threads: int) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        self.session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
-        self.name = self.session.get_inputs()[0].name
-        self.pool = ThreadPoolExecutor(threads)
-
-    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N, 3, S, S) input to (N, K) logits."""
-        return np.concatenate(list(self.pool.map(self._one, images)))
-
-    def _one(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        row: NDArray[np.float32] = self.session.run(None, {self.name: image[None]})[0]
-        return row
 
 
 def readback(folder: Path, source: Source, card: Card, threads: int) -> dict[str, Any]:
@@ -79,23 +27,24 @@ def readback(folder: Path, source: Source, card: Card, threads: int) -> dict[str
         threads: processors to use.
 
     Raises:
-        StageError: a picture does not hold its row.
+        StageError: a picture does not hold its row, or the YAML prepares it in another way than
+            the network was trained with.
     """
     bundle = open_bundle(folder)
-    network = Network(bundle.path(bundle.model["weight_path"]), threads)
-    classes = sorted(path for path in bundle.validation.iterdir() if path.is_dir())
-    files = [(path, k) for k, place in enumerate(classes) for path in sorted(place.iterdir())]
+    network, files = Network(bundle.network, threads), bundle.pictures()
     labels = np.array([k for _, k in files])
     found: dict[str, list[NDArray[np.float32]]] = {"hdf5": [], "rounded": [], "png": []}
     with progress.bar(len(files), "read back") as bar:
         for start in range(0, len(files), BATCH):
             paths = [path for path, _ in files[start : start + BATCH]]
-            pictures = np.stack([tiles.load(path) for path in paths])
+            pictures = np.stack([load(path) for path in paths])
             values = _values(source, card, paths, pictures)
             found["hdf5"].append(network(model.prepare(values, card)))
-            rounded = pictures.astype(np.float32)
-            found["rounded"].append(network(model.prepare(rounded, card)))
-            found["png"].append(network(preprocess(pictures, bundle)))
+            rounded = model.prepare(pictures.astype(np.float32), card)
+            by_yaml = preprocess(pictures, bundle.steps)
+            _same_input(folder, by_yaml, rounded, card)
+            found["rounded"].append(network(rounded))
+            found["png"].append(network(by_yaml))
             bar.update(len(paths))
     return compare(labels, {k: np.concatenate(v) for k, v in found.items()}, card.classes)
 
@@ -111,6 +60,19 @@ def _values(
         what = f"differs by {apart[worst]:.3g} of 255 from row {rows[worst]} of {source.path}"
         raise StageError(f"{paths[worst]}: {what}: other bands, order or scale")
     return values
+
+
+def _same_input(
+    folder: Path, by_yaml: NDArray[np.float32], by_card: NDArray[np.float32], card: Card
+) -> None:
+    """Refuse another resize, scale, mean or std: rounding to 8 bits moves half a level."""
+    level = 1 / 255 / np.asarray(card.std)[:, None, None]
+    apart = (np.abs(by_yaml - by_card) / level).max()
+    if not apart <= 0.52:
+        raise StageError(
+            f"{folder}: the YAML makes an input {apart:.3g} of 255 levels away from the one that "
+            "the network was trained with: another resize, scale, mean or std"
+        )
 
 
 def compare(

@@ -75,12 +75,6 @@ def save(path: Path, tile: NDArray[np.uint8]) -> None:
     Image.fromarray(tile).save(path, "PNG", compress_level=6)
 
 
-def load(path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3) of a picture as torchvision's loader sees it: 8-bit RGB whatever it was."""
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB"))
-
-
 def write_calibration(folder: Path, source: Source, card: Card, wanted: int, seed: int) -> int:
     """Write so many calibration pictures flat into a new folder, named by row; how many it were.
 

@@ -1,5 +1,6 @@
 """voyager: pictures and names by hand, the product, every rule broken on purpose, the refusals."""
 
+import inspect
 import json
 import os
 import shutil
@@ -18,8 +19,10 @@ from onnx import TensorProto
 from PIL import Image
 
 from shared import cli, model
-from stages.voyager import check, main, names, readback, tiles
-from stages.voyager.bundle import Bundle, open_bundle
+from shared.bundle import Bundle, open_bundle
+from shared.errors import StageError
+from shared.readback import load, preprocess
+from stages.voyager import check, main, names, readback, sheet, tiles
 from tests import networks
 from tests.conftest import pixels, write_patches
 
@@ -72,7 +75,7 @@ def test_png_keeps_every_value_and_its_bytes(tmp_path: Path) -> None:
     tile = np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)
     tiles.save(tmp_path / "a.png", tile)
     tiles.save(tmp_path / "b.png", tile)
-    np.testing.assert_array_equal(tiles.load(tmp_path / "a.png"), tile)
+    np.testing.assert_array_equal(load(tmp_path / "a.png"), tile)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
@@ -114,14 +117,14 @@ def test_preprocessing_equals_the_network_s_own_and_pillow_s(made: Path) -> None
     bundle = open_bundle(made / "out")
     (card,) = model.load(made / "export")
     pictures = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
-    ours = readback.preprocess(pictures, bundle)
+    ours = preprocess(pictures, bundle.steps)
     level = 1 / 255 / np.array(card.std)[:, None, None]
     exact = model.prepare(pictures.astype(np.float32), card)
     assert (np.abs(ours - exact) <= 0.501 * level).all()
     content = json.loads(json.dumps(bundle.yaml))
     resize = content["pipeline"][0]["classification"]["preprocess"][0]["resize"]
     resize["half_pixel_centers"] = False
-    pillow = readback.preprocess(pictures, Bundle(bundle.folder, content))
+    pillow = preprocess(pictures, Bundle(bundle.folder, content).steps)
     assert (np.abs(ours - pillow) <= 1.01 * level).all()
 
 
@@ -136,6 +139,14 @@ def test_reason_of_a_loss_is_told_from_a_notable_one_on() -> None:
     assert lost["why"].endswith("takes 0.00 points, resizing in 8 bits 25.00")
 
 
+def test_sheet_has_a_row_a_class_brightened_by_one_factor() -> None:
+    values = np.array([100, 40, 20, 100], np.uint8)
+    tiles = np.broadcast_to(values[:, None, None, None], (4, 2, 2, 3))
+    found = sheet.arranged(tiles, np.array([0, 1, 1, 0]), 3)
+    assert found.shape == (6, 4, 3)
+    assert found[::2, ::2, 0].tolist() == [[255, 255], [102, 51], [0, 0]]
+
+
 # The product.
 
 
@@ -148,6 +159,8 @@ def test_product(made: Path) -> None:
     assert found["rows"] == found["test_pictures"] == 51
     assert found["accuracy"]["hdf5"]["overall_accuracy"] > 0.9
     assert abs(found["points_lost"]) <= 2 or found["why"]
+    with Image.open(out / "calibration.png") as picture:
+        assert picture.size == (150 + 13 * 32, 17 * 32)  # 210 of 221: 13 of the first classes
     text = (out / "DEPLOY.md").read_text()
     assert f"./deploy.py customers/{NAME}/{NAME}.yaml --data-root customers" in text
     assert "--num-cal-images 210 --mode QUANTCOMPILE" in text
@@ -158,8 +171,33 @@ def test_pictures_hold_their_rows_in_the_card_s_band_order(made: Path) -> None:
     sen2 = wide(68, 1)["sen2"]
     for path in (made / "out" / "val").rglob("*.png"):
         row = sen2[int(path.stem)][..., [2, 1, 0]] * 255 / 2.8
-        assert np.abs(tiles.load(path) - row).max() <= 0.51
+        assert np.abs(load(path) - row).max() <= 0.51
         assert int(path.parent.name[:2]) - 1 == int(path.stem) % 17
+
+
+def test_published_setting_is_the_default() -> None:
+    given = {n: p.default for n, p in inspect.signature(main.run).parameters.items()}
+    assert (given["calibration"], given["per_class_val"]) == (30 * 17, 200)
+
+
+def test_commands_of_the_sdk_are_told(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heard = capsys.readouterr().err if command(made, tmp_path / "out") else ""
+    lines = [line.strip() for line in heard.splitlines() if line.startswith("  ")]
+    assert lines == [
+        f"mkdir -p customers/{NAME}",
+        f"cp -r BUNDLE/. customers/{NAME}/",
+        f"./deploy.py customers/{NAME}/{NAME}.yaml --data-root customers --num-cal-images 210 "
+        "--mode QUANTCOMPILE",
+        f"./inference.py c-{NAME} dataset --data-root customers --no-display --pipe=torch",
+        f"./inference.py c-{NAME} dataset --data-root customers --no-display --pipe=torch-aipu "
+        "--aipu-cores=1",
+        f"./inference.py c-{NAME} dataset --data-root customers --no-display",
+        f"./inference.py c-{NAME} media/VIDEO.mp4 --no-display --aipu-cores=4 --show-host-fps",
+    ]
+    text = (tmp_path / "out" / "DEPLOY.md").read_text()
+    assert "\n".join(lines) in text
 
 
 def test_all_rows_and_the_same_again(made: Path, tmp_path: Path) -> None:
@@ -246,6 +284,33 @@ def constant(folder: Path) -> None:
     tiles.save(first(folder, "repr"), np.full((32, 32, 3), 9, np.uint8))
 
 
+def before(operator: str) -> Callable[[Path], None]:
+    """Put a node between the input and the first layer."""
+
+    def change(found: onnx.ModelProto) -> None:
+        found.graph.node[0].input[0] = "prepared"
+        two = ["image", "image"] if operator in ("Sub", "Mul") else ["image"]
+        node = onnx.helper.make_node(operator, two, ["prepared"], "prepare")
+        found.graph.node.insert(0, node)
+
+    return network(change)
+
+
+def double(found: onnx.ModelProto) -> None:
+    found.graph.input[0].type.tensor_type.elem_type = TensorProto.DOUBLE
+
+
+def post(found: dict) -> dict:
+    return found["pipeline"][0]["classification"]
+
+
+def many(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    for i in range(1791):
+        tile = rng.integers(0, 256, (32, 32, 3)).astype(np.uint8)
+        Image.fromarray(tile).save(folder / "repr" / f"x{i}.png", compress_level=0)
+
+
 def few(folder: Path) -> None:
     for path in sorted((folder / "repr").iterdir())[11:]:
         path.unlink()
@@ -274,6 +339,32 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "no datasets": (edit(lambda y: y.pop("datasets")), "keys: "),
     "unknown model key": (edit(lambda y: y["models"][NAME].update(md5="x")), "unknown ['md5']"),
     "task": (edit(lambda y: y["models"][NAME].update(task_category="Detection")), "task_category"),
+    "class": (edit(lambda y: y["models"][NAME].update({"class": "AxModel"})), "class is 'AxModel'"),
+    "layout": (edit(lambda y: y["models"][NAME].update(input_tensor_layout="NHWC")), "'NHWC'"),
+    "two yaml": (lambda f: shutil.copy(f / f"{NAME}.yaml", f / "x.yaml"), "expected one YAML"),
+    "no yaml": (lambda f: (f / f"{NAME}.yaml").write_text("- a"), "expected a mapping"),
+    "model name": (edit(lambda y: post(y).update(model_name="other")), "KeyError 'other'"),
+    "inference": (edit(lambda y: post(y).update(inference={})), "unknown ['inference']"),
+    "video": (edit(lambda y: post(y)["input"].update(type="video")), "expected type image"),
+    "no topk": (edit(lambda y: post(y).update(postprocess=[])), "expected topk"),
+    "top 18": (edit(lambda y: post(y).update(postprocess=[{"topk": {"k": 18}}])), "topk of 18"),
+    "unscaled": (
+        edit(lambda y: steps(y)[1].update({"torch-totensor": {"scale": False}})),
+        "0 to 1",
+    ),
+    "both sizes": (edit(lambda y: steps(y)[0]["resize"].update(size=48)), "input_tensor_shape"),
+    "misspelt": (edit(lambda y: dataset(y).update(valdata="x")), "silently ignores: ['valdata']"),
+    "relative": (edit(lambda y: dataset(y).update(labels_path="labels.txt")), "does not lie in"),
+    "calibration colour": (
+        edit(lambda y: dataset(y).update(repr_imgs_dataloader_color_format="BGR")),
+        "colour: ",
+    ),
+    "double": (network(double), "input [['DOUBLE', 1, 3, 48, 48]]"),
+    "normalising node": (before("Sub"), "Sub of the input belongs into the YAML"),
+    "transposing node": (before("Transpose"), "Transpose of the input belongs"),
+    "many": (many, "2001 calibration pictures"),
+    "sizes": (lambda f: Image.new("RGB", (9, 9)).save(first(f, "val")), "pictures of 2 sizes"),
+    "deep class": (lambda f: (first(f, "val").parent / "sub").mkdir(), "holds folders"),
     "file name": (lambda f: (f / f"{NAME}.yaml").rename(f / "x.yaml"), "is not called"),
     "data folder": (edit(lambda y: dataset(y).update(data_dir_name="MNIST")), "data_dir_name"),
     "link": (lambda f: (f / "link").symlink_to(f / "val"), "links"),
@@ -317,20 +408,50 @@ def test_broken_rule_is_caught(made: Path, tmp_path: Path, how: str) -> None:
     shutil.copytree(made / "out", tmp_path / "out")
     change, message = BROKEN[how]
     change(tmp_path / "out")
-    assert message in "; ".join(check.problems(tmp_path / "out"))
+    with pytest.raises(StageError) as refused:
+        check.check(tmp_path / "out")
+    found = str(refused.value) if "yaml" in how else problems(tmp_path / "out")
+    assert message in found
+
+
+def problems(folder: Path) -> str:
+    """All of them: a refusal names the first three."""
+    return "; ".join(check.problems(folder))
 
 
 def test_swapped_colours_are_caught_by_the_read_back(made: Path, tmp_path: Path) -> None:
     from shared import patches
-    from shared.errors import StageError
 
     shutil.copytree(made / "out", tmp_path / "out")
     path = first(tmp_path / "out", "val")
-    tiles.save(path, tiles.load(path)[..., ::-1])
+    tiles.save(path, load(path)[..., ::-1])
     (card,) = model.load(made / "export")
     with (
         patches.read(made / "prepare" / "testing.h5", "label") as source,
         pytest.raises(StageError, match="other bands, order or scale"),
+    ):
+        readback.readback(tmp_path / "out", source, card, 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda y: steps(y)[0]["resize"].update(interpolation="nearest"),
+        lambda y: steps(y)[2]["normalize"].update(mean="0.0, 0.0, 0.0"),
+        lambda y: steps(y)[2]["normalize"].update(std="0.5, 0.5, 0.5"),
+    ],
+)
+def test_other_preprocessing_is_caught_by_the_read_back(
+    made: Path, tmp_path: Path, change: Callable[[dict], None]
+) -> None:
+    from shared import patches
+
+    shutil.copytree(made / "out", tmp_path / "out")
+    edit(change)(tmp_path / "out")
+    (card,) = model.load(made / "export")
+    with (
+        patches.read(made / "prepare" / "testing.h5", "label") as source,
+        pytest.raises(StageError, match="another resize, scale, mean or std"),
     ):
         readback.readback(tmp_path / "out", source, card, 1)
 

@@ -1,13 +1,18 @@
-"""A bundle as it lies on disk, with the SDK's paths resolved into it."""
+"""A bundle for the Voyager SDK as it lies on disk: its YAML with the paths resolved, its labels."""
 
 import dataclasses
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from shared.errors import StageError
-from stages.voyager.describe import home
+
+SDK = "$AXELERA_FRAMEWORK"
+READBACK = "readback.json"  # what voyager measured on the finished bundle
+
+
+def home(name: str) -> str:
+    """Where a bundle lies in the SDK tree; the same path in every SDK version."""
+    return f"{SDK}/customers/{name}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,9 +56,25 @@ class Bundle:
         return self.folder / text.removeprefix(place)
 
     @property
+    def network(self) -> Path:
+        """The ONNX file."""
+        return self.path(self.model["weight_path"])
+
+    @property
     def validation(self) -> Path:
         """The folder of class folders."""
         return self.folder / str(self.dataset["val_data"])
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """(K,) class names: the lines of the labels file that are not blank."""
+        lines = self.path(self.dataset["labels_path"]).read_text().splitlines()
+        return tuple(line.strip() for line in lines if line.strip())
+
+    def pictures(self) -> list[tuple[Path, int]]:
+        """Test pictures and their classes: class folders and pictures in plain string order."""
+        classes = sorted(path for path in self.validation.iterdir() if path.is_dir())
+        return [(path, k) for k, place in enumerate(classes) for path in sorted(place.iterdir())]
 
 
 def open_bundle(folder: Path) -> Bundle:
@@ -62,6 +83,8 @@ def open_bundle(folder: Path) -> Bundle:
     Raises:
         StageError: none, several, or not readable.
     """
+    import yaml
+
     found = sorted(folder.glob("*.yaml"))
     if len(found) != 1:
         raise StageError(f"{folder}: expected one YAML, found {[path.name for path in found]}")

@@ -1,0 +1,1 @@
+"""`make ship`: the export image and a bundle to the host with the accelerator; not a stage."""

@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+"""Verify, load, check and install what lies beside this file. Python 3.10 or later, no package.
+
+    python3 install.py verify                  digests of every file and of the image
+    python3 install.py load                    verify, then give the image to the container engine
+    python3 install.py check                   verify, then classify the bundle's own test pictures
+    python3 install.py classify FOLDER TABLE   a folder of pictures on the CPU, to TABLE.csv
+    python3 install.py sdk TREE                verify, then copy into customers/ of a Voyager SDK
+
+With several bundles here, --bundle NAME says which. Exit code 2: refused, told in one line.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+MANIFEST = "MANIFEST.json"
+BLOCK = 2**20
+
+
+class RefusedError(Exception):
+    """What the caller can mend."""
+
+
+def digest(path: Path, end: int | None = None) -> str:
+    """SHA-256 of a file, or of its first `end` bytes."""
+    sha, left = hashlib.sha256(), path.stat().st_size if end is None else end
+    with path.open("rb") as file:
+        while left > 0 and (block := file.read(min(BLOCK, left))):
+            sha.update(block)
+            left -= len(block)
+    return sha.hexdigest()
+
+
+def read(bundle: Path) -> dict[str, Any]:
+    """The manifest of a bundle: `files`, path to SHA-256, and the `image` that came with it."""
+    path = bundle / MANIFEST
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+        if isinstance(found["files"], dict) and found["image"].keys() >= {
+            "file",
+            "id",
+            "sha256",
+            "tag",
+        }:
+            return found
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass
+    raise RefusedError(f"{path}: expected a manifest with files and image, found none: copy again")
+
+
+def problems(bundle: Path) -> list[str]:
+    """What of a bundle is not as its manifest says, by name; empty when all is."""
+    files = read(bundle)["files"]
+    have = {p.relative_to(bundle).as_posix() for p in bundle.rglob("*") if not p.is_dir()}
+    found = [f"{bundle / name}: missing" for name in sorted(files.keys() - have)]
+    found += [f"{bundle / n}: not in the manifest" for n in sorted(have - {*files, MANIFEST})]
+    for name in sorted(files.keys() & have):
+        if (bundle / name).is_symlink() or digest(bundle / name) != files[name]:
+            found.append(f"{bundle / name}: expected SHA-256 {files[name]}, found another")
+    return found
+
+
+def verify(bundle: Path, image: bool = True) -> dict[str, Any]:
+    """The manifest, once every file and, if asked, the image is as it says.
+
+    Raises:
+        RefusedError: the first file that is not.
+    """
+    manifest = read(bundle)
+    found = problems(bundle)
+    archive = bundle.parent / manifest["image"]["file"]
+    expected = manifest["image"]["sha256"]
+    if image and (not archive.is_file() or digest(archive) != expected):
+        found.append(f"{archive}: expected a file of SHA-256 {expected}, found none or another")
+    if found:
+        more = f" ({len(found)} such files)" if len(found) > 1 else ""
+        raise RefusedError(f"{found[0]}{more}; copy again")
+    return manifest
+
+
+def docker(*words: str, quiet: bool = False) -> int:
+    """Exit code of the container engine's command."""
+    out = subprocess.DEVNULL if quiet else None
+    try:
+        return subprocess.run(["docker", *words], stdout=out, stderr=out, check=False).returncode
+    except FileNotFoundError:
+        raise RefusedError("docker: no such command here; install a container engine") from None
+
+
+def load(bundle: Path) -> None:
+    """Verify, then load the image."""
+    image = verify(bundle)["image"]
+    if docker("load", "--input", str(bundle.parent / image["file"])):
+        raise RefusedError(f"{image['file']}: docker load failed, see above")
+
+
+def inside(bundle: Path, *words: str, mounts: tuple[str, ...] = ()) -> None:
+    """Run the image's checker, sealed off, with the bundle at /bundle."""
+    image = read(bundle)["image"]
+    # By id, because a name may meanwhile stand for another image; some engines number anew.
+    names = (image["id"], image["tag"])
+    name = next((n for n in names if not docker("image", "inspect", n, quiet=True)), None)
+    if name is None:
+        raise RefusedError(f"{image['tag']}: not loaded here; python3 install.py load")
+    sealed = ["--rm", "--network=none", "--read-only", "--cap-drop=ALL", "--tmpfs=/tmp"]
+    sealed += ["--security-opt=no-new-privileges", f"--user={os.getuid()}:{os.getgid()}"]
+    places = [f"--mount=type=bind,src={bundle},dst=/bundle,readonly", *mounts]
+    module = ["-m", "stages.export.check", "--bundle", "/bundle"]
+    if code := docker("run", *sealed, *places, "--entrypoint=python", name, *module, *words):
+        raise RefusedError(
+            f"{bundle}: the check in the image ended with exit code {code}, see above"
+        )
+
+
+def classify(bundle: Path, pictures: Path, table: Path) -> None:
+    """A folder of pictures through the bundle's network on the CPU, without the accelerator."""
+    verify(bundle, image=False)
+    if not pictures.is_dir() or not table.resolve().parent.is_dir():
+        raise RefusedError(f"{pictures}, {table.parent}: expected two folders")
+    images = f"--mount=type=bind,src={pictures.resolve()},dst=/images,readonly"
+    out = f"--mount=type=bind,src={table.resolve().parent},dst=/out"
+    words = ("--images", "/images", "--dst", f"/out/{table.name}")
+    inside(bundle, *words, mounts=(images, out))
+
+
+def sdk(bundle: Path, tree: Path) -> Path:
+    """Copy the bundle into customers/ of an SDK tree; a link would not be followed there."""
+    manifest = verify(bundle, image=False)
+    if lacking := [name for name in ("deploy.py", "ax_models") if not (tree / name).exists()]:
+        raise RefusedError(f"{tree}: expected a Voyager SDK, found no {', '.join(lacking)}")
+    target = tree / "customers" / bundle.name
+    if target.is_symlink() or target.exists():
+        whole = (target / MANIFEST).is_file() and not problems(target)
+        if target.is_symlink() or not whole or read(target)["files"] != manifest["files"]:
+            raise RefusedError(f"{target}: there is another one; take it away first")
+        return target
+    target.parent.mkdir(exist_ok=True)
+    draft = tree / f".{bundle.name}.partial"  # outside customers, where the SDK looks for YAMLs
+    shutil.rmtree(draft, ignore_errors=True)
+    shutil.copytree(bundle, draft)
+    draft.rename(target)
+    return target
+
+
+def only(name: str | None) -> Path:
+    """The bundle of that name beside this file, or the only one."""
+    here = Path(__file__).resolve().parent
+    places = (path.parent for path in here.glob(f"*/{MANIFEST}"))
+    found = sorted(path for path in places if path.suffix != ".partial")
+    chosen = [path for path in found if name in (None, path.name)]
+    if len(chosen) != 1:
+        names = ", ".join(path.name for path in found) or "none"
+        raise RefusedError(f"--bundle: expected one of the bundles in {here}, which are {names}")
+    return chosen[0]
+
+
+def run(command: str, bundle: Path, paths: list[Path]) -> None:
+    """Do what the command line asks for."""
+    if len(paths) != (wanted := {"classify": 2, "sdk": 1}.get(command, 0)):
+        raise RefusedError(f"{command}: expected {wanted} paths, found {len(paths)}")
+    if command in ("verify", "check"):
+        verify(bundle, image=command == "verify")
+        print(f"{bundle}: every file as in {MANIFEST}", flush=True)
+    if command == "check":
+        inside(bundle)
+    elif command == "load":
+        load(bundle)
+    elif command == "classify":
+        classify(bundle, *paths)
+    elif command == "sdk":
+        print(f"{sdk(bundle, *paths)}: {bundle / 'DEPLOY.md'} says how to go on")
+
+
+def main() -> int:
+    """Exit code of the command line."""
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("command", choices=("verify", "load", "check", "classify", "sdk"))
+    parser.add_argument("paths", nargs="*", type=Path, help="of classify and sdk")
+    parser.add_argument("--bundle", help="which one, when several lie here")
+    given = parser.parse_args()
+    try:
+        run(given.command, only(given.bundle), given.paths)
+    except (RefusedError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

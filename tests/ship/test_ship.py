@@ -1,0 +1,373 @@
+"""ship: the manifest by hand, both ways there, going on from half, flipped bytes, the refusals."""
+
+import gzip
+import hashlib
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shared.ship import place, saved
+from tests.ship.shipment import FILES, IMAGE, NAME, NUMBER, Image, manifest, ship
+
+ROOT = Path(__file__).resolve().parents[2]
+ARCHIVE = "export-abababababab.tar.gz"
+
+
+def install(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """install.py of a shipment, as people run it there."""
+    line = [sys.executable, str(folder / "install.py"), *words]
+    return subprocess.run(line, capture_output=True, text=True, check=False)
+
+
+def error(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def flip(path: Path, place: int = 0) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+# Both ways there.
+
+
+@pytest.mark.parametrize("dest", ['user@metis:it\'s a $(touch hurt); `touch` "dir"', "{}/dir"])
+def test_everything_arrives_and_is_checked_there(
+    home: Path, dest: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ship(home, dest.format(home))
+    (folder,) = [path for path in home.iterdir() if path.is_dir()]
+    assert folder.name == dest.rpartition(":" if ":" in dest else "/")[2]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        [ARCHIVE, NAME, "README.md", "install.py", "receive.py"]
+    )
+    assert gzip.decompress((folder / ARCHIVE).read_bytes()) == IMAGE
+    for name, content in FILES.items():
+        assert (folder / NAME / name).read_bytes() == content
+    assert not (home / "hurt").exists()
+    load, inspect, run = (home / "docker.log").read_text().splitlines()
+    assert load == f"load --input {folder / ARCHIVE}"
+    assert inspect == f"image inspect {NUMBER}"
+    assert f"src={folder / NAME},dst=/bundle,readonly" in run
+    assert run.endswith(f"--entrypoint=python {NUMBER} -m stages.export.check --bundle /bundle")
+    heard = capfd.readouterr()
+    assert heard.out.endswith("accuracy 75.00 %\n")
+    size = (folder / ARCHIVE).stat().st_size
+    assert f"{size / 1e6:.0f} MB, 3 MB uncompressed" in heard.err
+
+
+def test_manifest_by_hand(sent: Path) -> None:
+    found = manifest(sent)
+    assert found["files"] == {n: hashlib.sha256(c).hexdigest() for n, c in FILES.items()}
+    image, content = found["image"], (sent / ARCHIVE).read_bytes()
+    assert (image["id"], image["tag"]) == (NUMBER, "lcz42-edge/export:latest")
+    assert (image["file"], image["bytes"]) == (ARCHIVE, len(content))
+    assert image["sha256"] == hashlib.sha256(content).hexdigest()
+    assert not (sent.parent / "docker.log").exists()
+
+
+def test_second_time_copies_nothing(
+    home: Path, sent: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {p: p.stat().st_mtime_ns for p in sent.rglob("*.*") if p.suffix != ".py"}
+    ship(home, "user@metis:dir", "--noload")
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    heard = capsys.readouterr().err
+    assert f"{ARCHIVE}: already there" in heard
+    assert f"{NAME}: already there" in heard
+    assert Image.saved == 0
+
+
+def test_bundles_lie_beside_each_other(home: Path, sent: Path) -> None:
+    (home.parent / "bundle" / f"{NAME}.yaml").rename(home.parent / "bundle" / "other.yaml")
+    ship(home, str(sent), "--noload")
+    done = install(sent, "verify")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"which are {NAME}, other" in done.stderr
+    assert install(sent, "verify", "--bundle", NAME).returncode == 0
+
+
+# Going on.
+
+
+def test_broken_connection_goes_on_where_it_broke(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CUT", "1500000")
+    with pytest.raises(SystemExit, match="2"):
+        ship(home, "user@metis:dir")
+    assert "the connection broke" in error(capsys)
+    part = home / "dir" / f"{ARCHIVE}.part"
+    assert part.stat().st_size == 1_500_000
+    monkeypatch.setenv("CUT", "")
+    ship(home, "user@metis:dir")
+    assert f"{ARCHIVE}: goes on from byte 1,500,000 of" in capsys.readouterr().err
+    assert gzip.decompress((home / "dir" / ARCHIVE).read_bytes()) == IMAGE
+    assert Image.saved == 1
+    assert not part.exists()
+
+
+def test_damaged_part_is_copied_anew(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CUT", "1500000")
+    with pytest.raises(SystemExit, match="2"):
+        ship(home, "user@metis:dir")
+    flip(home / "dir" / f"{ARCHIVE}.part", 700_000)
+    monkeypatch.setenv("CUT", "")
+    ship(home, "user@metis:dir")
+    assert "of another file or damaged, copied anew" in capsys.readouterr().err
+    assert gzip.decompress((home / "dir" / ARCHIVE).read_bytes()) == IMAGE
+
+
+def test_killed_receiver_keeps_what_came(sent: Path, tmp_path: Path) -> None:
+    folder, sha256 = sent, hashlib.sha256(IMAGE).hexdigest()
+    line = [sys.executable, str(folder / "receive.py"), "take", "x", str(len(IMAGE)), sha256, "0"]
+    with subprocess.Popen(line, stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.write(IMAGE[: 2**21])
+        process.stdin.flush()
+        while not (folder / "x.part").exists() or not (folder / "x.part").stat().st_size:
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+    have = (folder / "x.part").read_bytes()
+    assert not (folder / "x").exists()
+    assert have == IMAGE[: len(have)]
+    (tmp_path / "x").write_bytes(IMAGE)
+    place.parse(str(folder)).send(tmp_path / "x", "x")
+    assert (folder / "x").read_bytes() == IMAGE
+
+
+def test_stopped_unpacking_goes_on(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask = place.Place.ask
+
+    def stop(there: place.Place, name: str, *words: str) -> object:
+        if words[0] == "unpack":
+            raise KeyboardInterrupt(143)
+        return ask(there, name, *words)
+
+    monkeypatch.setattr(place.Place, "ask", stop)
+    with pytest.raises(SystemExit, match="143"):
+        ship(home, f"{home}/dir", "--noload")
+    assert (home / "dir" / f"{NAME}.tar").exists()
+    monkeypatch.undo()
+    monkeypatch.setattr(saved, "save", lambda *_: (home.parent / "spool" / ARCHIVE, facts(home)))
+    ship(home, f"{home}/dir", "--noload")
+    assert install(home / "dir", "verify").returncode == 0
+    assert not (home / "dir" / f"{NAME}.tar").exists()
+
+
+def facts(home: Path) -> dict[str, object]:
+    return json.loads((home.parent / "spool" / f"{ARCHIVE}.json").read_text())
+
+
+# Flipped bytes.
+
+
+FLIPPED = [*((command, name) for command in ("verify", "load", "check") for name in FILES)]
+FLIPPED += [(command, f"../{ARCHIVE}") for command in ("verify", "load")]
+
+
+@pytest.mark.parametrize(("command", "name"), FLIPPED)
+def test_flipped_byte_is_refused_by_name(sent: Path, command: str, name: str) -> None:
+    flip(sent / NAME / name)
+    done = install(sent, command)
+    assert done.returncode == 2
+    assert Path(name).name in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (sent.parent / "docker.log").exists()  # not loaded, not run
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "MANIFEST.json", f"../{ARCHIVE}"])
+def test_flipped_byte_is_mended_by_the_next_shipment(home: Path, sent: Path, name: str) -> None:
+    flip(sent / NAME / name)
+    ship(home, str(sent), "--noload")
+    assert install(sent, "verify").returncode == 0
+
+
+def test_byte_flipped_on_the_way_is_refused(sent: Path) -> None:
+    there, expected = place.parse(str(sent)), hashlib.sha256(IMAGE).hexdigest()
+    line = there.script("receive.py", "take", "x", str(len(IMAGE)), expected, "0")
+    done = subprocess.run(line, input=IMAGE[:-1] + b"?", capture_output=True, check=False)
+    assert done.returncode == 2
+    assert b"dir/x: expected SHA-256" in done.stderr
+    assert not list(sent.glob("x*"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: (f / NAME / "val" / "extra.png").write_text("x"), "extra.png: not in the man"),
+        (lambda f: (f / NAME / "model.onnx").unlink(), "model.onnx: missing"),
+        (lambda f: (f / NAME / "MANIFEST.json").write_text("{}"), "expected a manifest"),
+        (lambda f: (f / ARCHIVE).unlink(), f"{ARCHIVE}: expected a file of SHA-256"),
+        (lambda f: shutil.rmtree(f / NAME), "which are none"),
+    ],
+)
+def test_what_is_not_as_sent_is_refused(
+    sent: Path, change: Callable[[Path], object], message: str
+) -> None:
+    change(sent)
+    done = install(sent, "load")
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+# On the host with the accelerator.
+
+
+def tree(folder: Path) -> Path:
+    (folder / "sdk" / "ax_models").mkdir(parents=True)
+    (folder / "sdk" / "deploy.py").touch()
+    return folder / "sdk"
+
+
+def test_installs_into_an_sdk_tree_once(sent: Path) -> None:
+    sdk = tree(sent.parent)
+    done = install(sent, "sdk", str(sdk))
+    copy = sdk / "customers" / NAME
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{copy}: ")
+    assert not any(path.is_symlink() for path in (copy, *copy.rglob("*")))
+    assert (copy / "model.onnx").read_bytes() == b"network"
+    assert sorted(p.name for p in sdk.iterdir()) == ["ax_models", "customers", "deploy.py"]
+    assert install(sent, "sdk", str(sdk)).returncode == 0
+    (copy / "model.onnx").write_bytes(b"other")
+    done = install(sent, "sdk", str(sdk))
+    assert done.returncode == 2
+    assert "there is another one" in done.stderr
+    assert (copy / "model.onnx").read_bytes() == b"other"
+
+
+def test_folder_that_is_no_sdk_is_refused(sent: Path) -> None:
+    done = install(sent, "sdk", str(sent.parent))
+    assert done.returncode == 2
+    assert "expected a Voyager SDK, found no deploy.py, ax_models" in done.stderr
+    assert not (sent.parent / "customers").exists()
+
+
+def test_classifies_a_folder_of_pictures(sent: Path, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    done = install(sent, "classify", str(tmp_path / "pictures"), str(tmp_path / "o.csv"))
+    assert done.returncode == 0, done.stderr
+    line = (sent.parent / "docker.log").read_text().splitlines()[-1]
+    assert f"src={tmp_path / 'pictures'},dst=/images,readonly" in line
+    assert f"src={tmp_path},dst=/out" in line
+    assert line.endswith("--bundle /bundle --images /images --dst /out/o.csv")
+
+
+# Refusals.
+
+
+@pytest.mark.parametrize(
+    ("dest", "host", "folder"),
+    [
+        ("user@metis:dir/", "user@metis", "dir"),
+        ("metis:~/a b", "metis", "a b"),
+        ("metis:-x", "metis", "./-x"),
+        ("metis:/", "metis", "/"),
+        ("/a/b:c", None, "/a/b:c"),
+    ],
+)
+def test_destination(dest: str, host: str | None, folder: str) -> None:
+    assert place.parse(dest) == place.Place(host, folder)
+
+
+@pytest.mark.parametrize(
+    ("dest", "flag", "message"),
+    [
+        ("", "", "--dest: expected user@host:dir or a folder, found ''"),
+        ("metis:", "", "expected user@host:dir or a folder"),
+        ("-oProxyCommand=touch x:dir", "", "expected user@host:dir or a folder"),
+        ("other@host:dir", "", "the connection broke"),
+        ("{}/dir", "--image=lcz42-edge/none", "no image lcz42-edge/none:latest in the engine"),
+        ("{}/dir", "--bundle=none", "--bundle: given twice"),
+        ("{}/dir", "--lod", "--lod: no such flag; did you mean --load?"),
+        ("{}/ssh/dir", "", "ssh"),
+    ],
+)
+def test_refuses(
+    home: Path, capsys: pytest.CaptureFixture[str], dest: str, flag: str, message: str
+) -> None:
+    (home / "ssh").touch()  # a file where a folder is wanted
+    with pytest.raises(SystemExit, match="2"):
+        ship(home, dest.format(home), *filter(None, [flag]))
+    said = error(capsys)
+    assert said.startswith("error: ")
+    assert message in said
+    assert [path.name for path in home.iterdir()] == ["ssh"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda b: shutil.rmtree(b), "no such folder"),
+        (lambda b: (b / "b.yaml").touch(), "expected one YAML, found ['b', 'lcz42-tiny']"),
+        (lambda b: (b / "l").symlink_to("model.onnx"), "found a link"),
+        (lambda b: record(b), "changed since it was made"),
+    ],
+)
+def test_refuses_what_is_no_bundle(
+    home: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[[Path], object],
+    message: str,
+) -> None:
+    change(home.parent / "bundle")
+    with pytest.raises(SystemExit, match="2"):
+        ship(home, f"{home}/dir")
+    assert message in error(capsys)
+    assert not (home / "dir").exists()
+
+
+def record(bundle: Path) -> None:
+    """The record of another product."""
+    output = {"sha256": "0" * 64, "bytes": 1}
+    bundle.with_name("bundle.run.json").write_text(json.dumps({"plan": {}, "output": output}))
+
+
+def test_without_an_engine_is_one_line(tmp_path: Path) -> None:
+    for name, content in FILES.items():
+        (tmp_path / "b" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "b" / name).write_bytes(content)
+    line = [sys.executable, "-m", "shared.ship.main", f"--bundle={tmp_path / 'b'}"]
+    done = subprocess.run(
+        [*line, f"--dest={tmp_path / 'd'}", f"--spool={tmp_path / 's'}"],
+        cwd=ROOT, env={"DOCKER_HOST": f"unix://{tmp_path}/none.sock"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    (said,) = done.stderr.splitlines()
+    assert said.startswith("error: no container engine answers: start one")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b"]
+
+
+def test_interrupted_save_is_done_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, calls = Image.save, []
+
+    def stop(image: Image, chunk_size: int, named: str) -> object:
+        calls.append(named)
+        chunks = whole(image, chunk_size, named)
+        yield next(chunks)
+        if len(calls) == 1:
+            raise KeyboardInterrupt(130)
+        yield from chunks
+
+    monkeypatch.setattr(Image, "save", stop)
+    with pytest.raises(SystemExit, match="130"):
+        ship(home, f"{home}/dir", "--noload")
+    assert not (home.parent / "spool" / ARCHIVE).exists()
+    ship(home, f"{home}/dir", "--noload")
+    assert gzip.decompress((home / "dir" / ARCHIVE).read_bytes()) == IMAGE
+    flip(home.parent / "spool" / ARCHIVE)  # a damaged one is saved anew
+    ship(home, f"{home}/dir", "--noload")
+    assert len(calls) == 3
+    assert gzip.decompress((home.parent / "spool" / ARCHIVE).read_bytes()) == IMAGE
