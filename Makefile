@@ -48,10 +48,15 @@ PRODUCTS-$(1) += $(2)
 $(if $(wildcard $(2)),,.PHONY: $(2).run.json)
 $(2).run.json: $(addsuffix .run.json,$(3)) | $(call ready,$(1)) $(D)
 	@echo "== $(1) -> $(2)" >&2
-	@$(call command,$(1)) --dst $(2) $(4) $(FLAGS-$(1))
+	@$(if $(filter $(RENEWED),$(1)),rm -rf $(2) $(2).run.json $(2).partial*; )$(call command,$(1)) --dst $(2) $(4) $(FLAGS-$(1))
 endef
 extra = $(eval $(call product,$(1),$(2),$(3),$(4)))
 rule = $(eval PRODUCTS += $(2))$(call extra,$(1),$(2),$(3),$(4))
+# What `make STAGE` makes. ASIDE: products that others ask for, or a verb of their own.
+wanted = $(filter-out $(ASIDE),$(PRODUCTS-$(1)))
+present = $(patsubst %.run.json,%,$(wildcard $(PRODUCTS-$(1):%=%.run.json)))
+# Only the page on all the others is replaced without being asked.
+RENEWED := report
 comma := ,
 list = $(subst $() ,$(comma),$(strip $(1)))
 
@@ -59,30 +64,19 @@ $(D):
 	@mkdir -p $@
 
 # --- settings: published ones are the stages' defaults; these make a small set learn in minutes -----
-MODES := rand randrgb sar
-FUSION_MODES = $(MODES)
-STUDENT_TEACHER := teacher/resnet18-rand
+# Those of the ensembles are in stages/ensembles.mk, those of super-resolution in stages/sr.mk.
 ifneq ($(filter demo tiny,$(SOURCE)),)
-PIXELS := --size 48
-SMALL := --batch 32 --lr 0.05 --cosine --members 2 --epochs 10
-FLAGS-teacher = $(PIXELS) $(SMALL)
-FLAGS-fusion = $(SMALL)
-FUSION_MODES := rand
 FLAGS-distill := --size 48 --batch 32 --lr 0.001 --epochs 10
 FLAGS-sr-train := --steps 200 --batch 64 --lr 3e-3
 endif
 ifeq ($(SOURCE),tiny)
 FLAGS-demo := --train_per_class 24 --test_per_class 6
-PIXELS := --size 32
-SMALL := --batch 32 --lr 0.05 --members 2 --epochs 1
 FLAGS-distill := --size 32 --batch 32 --lr 0.001 --epochs 1
 FLAGS-sr-train := --steps 4 --batch 16
 FLAGS-export := --calibration_per_class 12
 FLAGS-voyager := --calibration 204
 endif
 ifeq ($(SOURCE),eurosat)
-MODES := rand
-FLAGS-teacher := --batch 64 --lr 0.02 --size 64 --members 2 --epochs 6
 FLAGS-distill := --batch 64 --lr 0.002 --size 64 --epochs 8
 FLAGS-voyager := --name eurosat-resnet18 --per_class_val 0
 endif
@@ -91,7 +85,6 @@ endif
 SPLITS := training testing
 both = $(foreach split,$(SPLITS),$(D)/$(1)/$(split).h5)
 P := $(D)/prepare
-T := $(D)/tda
 
 ifeq ($(SOURCE),eurosat)
 EUROSAT ?= data/eurosat-rgb
@@ -106,52 +99,15 @@ RAW := $(D)/so2sat
 endif
 $(foreach split,$(SPLITS),$(call rule,prepare,$(P)/$(split).h5,$(RAW),--src $(D)/so2sat/$(split).h5))
 PREPARED := $(call both,prepare)
-
 endif
 include stages/sr.mk
+include stages/ensembles.mk
+include stages/edge.mk
 
-$(foreach mode,$(MODES),$(call rule,teacher,$(D)/teacher/resnet18-$(mode),$(PREPARED),\
-	--train $(P)/training.h5 --test $(P)/testing.h5 --mode $(mode)))
-
-ifneq ($(SOURCE),eurosat)
-S := $(D)/sr-swinir/x2
-# Topological features; the grid is fitted once, on the training split as it was observed.
-$(call rule,tda,$(T)/prepare/training.h5,$(PREPARED),--src $(P)/training.h5)
-$(call rule,tda,$(T)/prepare/testing.h5,$(PREPARED) $(T)/prepare/training.h5,\
-	--src $(P)/testing.h5 --grid $(T)/prepare/training.h5)
-$(call rule,tda-plot,$(D)/tda-plot,$(PREPARED) $(T)/prepare/testing.h5,\
-	--src $(P)/testing.h5 --features $(T)/prepare/testing.h5)
-$(foreach split,$(SPLITS),$(call rule,tda,$(T)/sr-swinir-x2/$(split).h5,$(S)/$(split).h5 \
-	$(T)/prepare/training.h5,--src $(S)/$(split).h5 --grid $(T)/prepare/training.h5))
-
-# Members in turn: the patches as observed, then super-resolved ones, each with its own topology.
-images = $(call list,$(P)/$(1).h5 $(S)/$(1).h5)
-topology = $(call list,$(T)/prepare/$(1).h5 $(T)/sr-swinir-x2/$(1).h5)
-FUSED := $(PREPARED) $(call both,tda/prepare) $(call both,sr-swinir/x2) $(call both,tda/sr-swinir-x2)
-$(foreach mode,$(FUSION_MODES),$(call rule,fusion,$(D)/fusion/resnet18-$(mode),$(FUSED),\
-	$(PIXELS) --train $(call images,training) --test $(call images,testing) --mode $(mode) \
-	--tda_train $(call topology,training) --tda_test $(call topology,testing) \
-	$(if $(filter sar,$(mode)),--sar_train $(P)/training.h5 --sar_test $(P)/testing.h5)))
-
-# What topology alone achieves: the same without pictures.
-$(call rule,fusion,$(D)/fusion/topology,$(PREPARED) $(call both,tda/prepare),\
-	--noimage --train $(P)/training.h5 --test $(P)/testing.h5 \
-	--tda_train $(T)/prepare/training.h5 --tda_test $(T)/prepare/testing.h5)
-
-TEACHERS := $(MODES:%=$(D)/teacher/resnet18-%)
-FUSIONS := $(FUSION_MODES:%=$(D)/fusion/resnet18-%)
-$(call rule,sumrule,$(D)/sumrule/teacher-resnet18,$(TEACHERS),--src $(call list,$(TEACHERS)))
-$(call rule,sumrule,$(D)/sumrule/fusion-resnet18,$(FUSIONS),--src $(call list,$(FUSIONS)))
-endif
-
-$(call rule,distill,$(D)/distill/resnet18,$(PREPARED) $(D)/$(STUDENT_TEACHER),\
-	--train $(P)/training.h5 --test $(P)/testing.h5 --teacher $(D)/$(STUDENT_TEACHER))
-$(call rule,export,$(D)/export/resnet18,$(PREPARED) $(D)/distill/resnet18,\
-	--src $(D)/distill/resnet18 --train $(P)/training.h5 --test $(P)/testing.h5)
-$(call rule,voyager,$(D)/voyager/resnet18,$(PREPARED) $(D)/export/resnet18,\
-	--src $(D)/export/resnet18 --train $(P)/training.h5 --test $(P)/testing.h5)
-
-SHOWN := $(filter-out $(D)/tda-plot,$(PRODUCTS))
+# The page shows what was made beyond `make all`, too.
+BEYOND := $(foreach stage,teacher fusion sumrule distill export voyager,\
+	$(call $(if $(filter $(stage),$(MAKECMDGOALS)),wanted,present),$(stage)))
+SHOWN := $(filter-out $(D)/tda-plot,$(PRODUCTS)) $(filter-out $(PRODUCTS),$(BEYOND))
 $(call rule,report,$(D)/report.html,$(SHOWN),--src $(call list,$(SHOWN)))
 
 # --- verbs ---------------------------------------------------------------------------------------
@@ -176,10 +132,9 @@ demo: ## the whole pipeline on procedural scenes made on the spot, in minutes
 eurosat: ## the chain on real RGB images: EUROSAT=folder of class folders
 	@$(MAKE) --no-print-directory SOURCE=eurosat all
 
-# wald.h5 is only for sr-eval, which asks for it.
 define stage_verb
-$(1): $(patsubst %,%.run.json,$(filter-out %/wald.h5,$(PRODUCTS-$(1))))
-	@$(if $(PRODUCTS-$(1)),for made in $(filter-out %/wald.h5,$(PRODUCTS-$(1))); do echo $$$$made; done,\
+$(1): $(patsubst %,%.run.json,$(wanted))
+	@$(if $(PRODUCTS-$(1)),for made in $(wanted); do echo $$$$made; done,\
 		echo "$(1): no product of SOURCE=$(SOURCE)" >&2; exit 2)
 endef
 $(foreach stage,$(filter-out demo eurosat merge,$(STAGES)),$(eval $(call stage_verb,$(stage))))
@@ -194,8 +149,9 @@ status: ## each product of SOURCE: there, stale or missing, by which record
 clean-%: ## take the products of one stage away: make clean-teacher
 	rm -rf $(foreach product,$(PRODUCTS-$*),$(product) $(product).run.json $(product).partial*)
 
-rerun-%: .venvs/merge/made ## make the products of one stage again and compare them with the recorded ones
-	@failed=0; for made in $(PRODUCTS-$*); do .venvs/merge/bin/python -m shared.rerun --product $$made \
+rerun-%: .venvs/merge/made ## make what is there of one stage again and compare them with the recorded ones
+	@$(if $(call present,$*),,echo "$*: nothing is made of it yet for SOURCE=$(SOURCE)" >&2; exit 2;) \
+		failed=0; for made in $(call present,$*); do .venvs/merge/bin/python -m shared.rerun --product $$made \
 		--root $(D) --command "$(subst $$$$,$$,$(call command,$*))" || failed=1; done; exit $$failed
 
 # --- checks --------------------------------------------------------------------------------------
@@ -225,12 +181,12 @@ test-sr: .venvs/sr_swinir/made .venvs/pytest/made
 test-e2e: .venvs/dev/made $(MODULES:%=.venvs/%/made)
 	$(PYTHON) -m pytest -q tests/e2e tests/test_images.py
 
-test: lint test-contract test-learn test-sr $(MODULES:%=test-%) ## everything: lint, types, contract, each stage under its own pins, the whole chain
+test: lint test-contract test-learn test-sr test-ship $(MODULES:%=test-%) ## everything: lint, types, contract, each stage under its own pins, the whole chain
 	@$(MAKE) --no-print-directory test-e2e
 
 # --- speed ---------------------------------------------------------------------------------------
-.PHONY: bench bench-sr bench-tda
-bench: bench-sr bench-tda ## the reference way and ours, side by side
+.PHONY: bench bench-sr bench-tda bench-train bench-edge
+bench: bench-sr bench-tda bench-train bench-edge ## the reference way and ours, side by side
 
 bench-sr: .venvs/dev/made $(patsubst %,.venvs/%/made,$(filter sr_%,$(MODULES))) ## super-resolution: seconds per patch, memory, share of the machine's limit
 	$(PYTHON) -m tests.bench.sr --out data/bench
@@ -238,7 +194,16 @@ bench-sr: .venvs/dev/made $(patsubst %,.venvs/%/made,$(filter sr_%,$(MODULES))) 
 bench-tda: .venvs/tda/made .venvs/bench_tda/made ## topology: milliseconds per band of each library, and from file to file
 	.venvs/tda/bin/python -m tests.bench.tda --out data/bench
 
+bench-train: .venvs/teacher/made .venvs/bench_train/made ## training: rows per second of the loader, the network alone and both together
+	.venvs/teacher/bin/python -m tests.bench.train --out data/bench
+
+bench-edge: .venvs/export/made .venvs/distill/made ## students on this CPU, FP32 and INT8, beside Metis' published figures
+	.venvs/export/bin/python -m tests.bench.edge --out data/bench
+
 # What is only compared with; behind the packages of the stage.
 .venvs/bench_tda/made: tests/bench/tda.txt .venvs/tda/made
 	@$(UV) pip install --quiet --python .venvs/tda/bin/python --target .venvs/bench_tda --require-hashes --requirement $<
+	@touch $@
+.venvs/bench_train/made: tests/bench/train.txt .venvs/teacher/made
+	@$(UV) pip install --quiet --python .venvs/teacher/bin/python --target .venvs/bench_train --require-hashes --requirement $<
 	@touch $@

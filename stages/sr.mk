@@ -5,9 +5,13 @@
 #   make weights         the published weights, into $(W); MIRROR=folder or url takes them from there
 #   WEIGHTS=trained      take weights that sr-train learns from the training split, not published ones
 #   WEIGHTS-edsr-x2=FILE take a file of one's own for one variant
-#   SR="edsr-x2 vdsr-x3" the variants that `make all` makes
+#   SR="edsr-x2 vdsr-x3" the variants that `make all` makes, and fusion may see
 VARIANTS := vdsr-x2 vdsr-x3 edsr-x2 edsr-x4 esrgan-x2 swinir-x2 bsrnet-x2 realesrgan-x4
-SR ?= $(if $(filter so2sat,$(SOURCE)),swinir-x2,$(VARIANTS))
+SR ?= $(VARIANTS)
+ifneq ($(filter-out $(VARIANTS),$(SR)),)
+$(error SR: expected of $(VARIANTS), found $(SR))
+endif
+ASIDE := %/wald.h5  # only for sr-eval, which asks for it
 W ?= data/weights
 WEIGHTS ?= $(if $(filter so2sat,$(SOURCE)),published,trained)
 ifeq ($(filter published trained,$(WEIGHTS)),)

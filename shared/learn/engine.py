@@ -5,6 +5,7 @@ that was not, and networks trained together equal those trained apart.
 """
 
 import contextlib
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -144,8 +145,9 @@ def _save(fabric: Fabric, learner: Learner, folder: Path) -> None:
     if not fabric.is_global_zero:
         return
     folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / f"{learner.name}.draft"
-    torch.save(learner.state(), draft)
+    draft, content = folder / f"{learner.name}.draft", io.BytesIO()
+    torch.save(learner.state(), content)  # to a full volume it would end in a RuntimeError
+    draft.write_bytes(content.getbuffer())
     draft.replace(folder / f"{learner.name}.ckpt")
 
 

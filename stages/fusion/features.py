@@ -1,5 +1,6 @@
-"""Topological features of a split: in memory as stored, their statistics, their grid."""
+"""Topological features of a split: their statistics, their grid."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from shared import patches
 from shared.errors import StageError
+from shared.learn.split import Split
 
 # Attributes of a grid on which the meaning of the features depends, beside its own numbers.
 FACTS = (
@@ -23,28 +25,43 @@ def count(path: Path) -> int:
         return int(source["features"].shape[1])
 
 
-def read(path: Path) -> Tensor:
-    """(N, F) as stored; StageError names rows that are not finite."""
-    with patches.read(path, "features") as source:
-        rows = source["features"]
-        stored = np.empty(rows.shape, rows.stored.dtype)
-        for block in rows.blocks():
-            stored[block] = rows.raw(block)
-            rows.refuse_nonfinite(stored[block], block)
-    return torch.from_numpy(stored)
+def statistics(blocks: Iterable[Tensor]) -> Tensor:
+    """(2, F) mean and standard deviation per column; deviations below 1e-6 become 1.
 
-
-def statistics(features: Tensor) -> Tensor:
-    """(2, F) mean and standard deviation per column; deviations below 1e-6 become 1."""
-    total, squares = torch.zeros(2, features.shape[1], dtype=torch.float64)
-    for block in features.split(4096):
+    Args:
+        blocks: (N, F) each, all rows in turn.
+    """
+    rows, total, squares = 0, torch.zeros(()), torch.zeros(())
+    for block in blocks:
         values = block.double()
-        total += values.sum(0)
-        squares += (values**2).sum(0)
-    mean = total / len(features)
-    std = (squares / len(features) - mean**2).clamp_min(0).sqrt()
+        rows, total, squares = (
+            rows + len(block),
+            total + values.sum(0),
+            squares + (values**2).sum(0),
+        )
+    mean = total / rows
+    std = (squares / rows - mean**2).clamp_min(0).sqrt()
     std[std < 1e-6] = 1
     return torch.stack([mean, std]).float()
+
+
+def of_split(split: Split, key: str, path: Path) -> Tensor:
+    """`statistics` of the features that a split holds under a key, or else of their file.
+
+    Raises:
+        StageError: names rows of the file that are not finite.
+    """
+    if key in split.bands:
+        return statistics(split.bands[key].stored.split(4096))
+    with patches.read(path, "features") as source:
+        return statistics(_blocks(source["features"]))
+
+
+def _blocks(rows: patches.Rows) -> Iterator[Tensor]:
+    for block in rows.blocks():
+        stored = rows.raw(block)
+        rows.refuse_nonfinite(stored, block)
+        yield torch.from_numpy(stored)
 
 
 def grid(path: Path) -> dict[str, Any]:

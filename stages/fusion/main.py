@@ -39,8 +39,12 @@ def run(
     augment: bool = True,
     weights: Path | None = None,
     seed: int = 42,
+    validation: float = 0.0,
+    patience: int = 0,
+    together: int = 1,
+    resident: float = 32.0,
     device: str = "auto",
-    precision: str = "32-true",
+    precision: str = "auto",
     shard: str = "1/1",
 ) -> None:
     """Train an ensemble whose members see an image and its topological features.
@@ -72,18 +76,26 @@ def run(
         interpolation: bilinear or nearest.
         augment: whether training sees flips, ±8° rotations, ±2 px shifts and cutouts.
         weights: state dict of the image branch (.safetensors or .pth), for instance ImageNet.
-        seed: member i draws its bands, weights, order and views from seed + i - 1.
+        seed: of the order of the rows; member i draws its bands, weights and views from
+            seed + i - 1.
+        validation: share of the training rows held out, by city where the file knows it, 0 to 0.5;
+            the epoch that is best on them is kept. 0, as published, keeps the last.
+        patience: epochs without a better one after which a member stops, 0 for never.
+        together: members that share one pass over the rows; more take more memory, that of all
+            their variants, and less time.
+        resident: GB of rows that may lie in memory; a split that takes more is read in shuffled
+            pieces, which changes the order of its rows.
         device: auto, cpu or cuda.
-        precision: 32-true, bf16-mixed or 16-mixed.
+        precision: auto (bf16-mixed on a GPU that has it, else 32-true), 32-true or bf16-mixed.
         shard: "i/n" trains the i-th of n runs of members.
     """
     from torch.nn.functional import cross_entropy
 
     from shared.learn import ensemble, settings, split
-    from shared.learn.learner import Recipe
+    from shared.learn.recipe import Recipe
     from stages.fusion import alone, features
-    from stages.fusion.members import Settings, Variants, agree, cards
-    from stages.fusion.members import members as each
+    from stages.fusion import members as each
+    from stages.fusion.variants import Variants, agree
 
     if not image:
         _refuse_picture(
@@ -93,8 +105,10 @@ def run(
     recipe = Recipe(
         epochs, batch, lr, seed, momentum=momentum, weight_decay=weight_decay, cosine=cosine,
         clip=clip, augment=augment and image, device=device, precision=precision,
+        keep_best=validation > 0, patience=patience,
     )  # fmt: skip
     settings.check(recipe, size, interpolation)
+    settings.check_pass(recipe, together, resident, validation)
     if not 0 <= label_smoothing < 1:
         raise StageError(f"--label_smoothing: expected 0 to below 1, found {label_smoothing}")
     counts = {len(train), len(test)} | ({len(tda_train), len(tda_test)} if tda_train else set())
@@ -102,21 +116,25 @@ def run(
         raise StageError("--train, --test, --tda_train, --tda_test: expected as many of each")
     if mode == "sar" and not (sar_train and sar_test):
         raise StageError("--mode=sar: needs --sar_train and --sar_test, patch files with sen1")
-    splits = Variants(train, tda_train, sar_train), Variants(test, tda_test, sar_test)
-    plan = Settings(architecture, mode, size, interpolation, weights, seed)
+    files = (
+        Variants(train, tda_train, sar_train, image), Variants(test, tda_test, sar_test, image),
+    )  # fmt: skip
+    plan = each.Settings(
+        architecture, mode, size, interpolation, weights, seed, together, resident, validation,
+        batch,
+    )  # fmt: skip
     numbers = settings.numbers(members, shard)
-    found = cards(splits[0], plan, numbers) if image else alone.cards(splits[0], numbers)
-    labels = split.label_pair(train[0], test[0], found[0].classes)
-    for files, truth in zip(splits, labels, strict=True):
-        agree(files, found[0].classes, found[0].features, truth)
+    cards = each.cards(files[0], plan, numbers) if image else alone.cards(files[0], numbers)
+    labels = split.label_pair(train[0], test[0], cards[0].classes)
+    for of, truth in zip(files, labels, strict=True):
+        agree(of, cards, truth)
     for ours, theirs in zip(tda_train, tda_test, strict=True):
         features.agree(ours, theirs)
 
     def loss(logits: "Tensor", rows: "Batch") -> "Tensor":
         return cross_entropy(logits, rows["label"], label_smoothing=label_smoothing)
 
-    made = each(*splits, plan, found, labels) if image else alone.members(*splits, found, labels)
-    ensemble.train_all(dst, made, loss, recipe, labels)
+    ensemble.train_all(dst, each.groups(files, plan, cards, labels, loss), recipe, labels)
 
 
 def _refuse_picture(tda_train: tuple[Path, ...], **given: object) -> None:

@@ -1,36 +1,26 @@
-"""The members of a fusion ensemble: bands, image variant and topological features of each."""
+"""The members of a fusion ensemble: what each one sees, and their rows in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from shared import model, patches
-from shared.errors import StageError
-from shared.learn import networks
+from shared.learn import holdout, networks
 from shared.learn.ensemble import Member
+from shared.learn.learner import Loss
 from shared.learn.settings import draw_bands
-from shared.learn.split import Part, Split, labels, load
+from shared.learn.split import Split
+from shared.learn.stream import load
+from shared.learn.view import View
 from stages.fusion import features
-from stages.fusion.network import Fusion
-
-
-@dataclass(frozen=True)
-class Variants:
-    """Files of one split: member i takes number i, modulo how many there are.
-
-    Attributes:
-        images: patch files, the first one at Sentinel resolution.
-        features: features files of the same variants; empty without the TDA branch.
-        radar: patch file with sen1, for mode sar.
-    """
-
-    images: tuple[Path, ...]
-    features: tuple[Path, ...]
-    radar: Path | None
+from stages.fusion.alone import Features
+from stages.fusion.network import Fusion, Topology
+from stages.fusion.variants import Variants, number_of
 
 
 @dataclass(frozen=True)
@@ -43,6 +33,10 @@ class Settings:
     interpolation: str
     weights: Path | None
     seed: int
+    together: int
+    resident: float
+    validation: float
+    batch: int
 
 
 def cards(train: Variants, plan: Settings, numbers: range) -> list[model.Card]:
@@ -54,9 +48,8 @@ def cards(train: Variants, plan: Settings, numbers: range) -> list[model.Card]:
     found: list[model.Card] = []
     for number in numbers:
         path = train.images[number % len(train.images)]
-        radar = _bands(train.radar, "sen1") if train.radar else ()
-        bands = draw_bands(plan.mode, _bands(path, "sen2"), radar, plan.seed + number)
-        mean, std = _statistics(path, train.radar, bands, radar)
+        bands = draw_bands(plan.mode, train.optical(number), train.channels, plan.seed + number)
+        mean, std = _statistics(train, number, bands)
         with patches.read(path, "label") as source:
             classes = source.classes
             source.expect_classes(found[0].classes if found else classes)
@@ -71,85 +64,67 @@ def cards(train: Variants, plan: Settings, numbers: range) -> list[model.Card]:
     return found
 
 
-def _bands(path: Path, name: str) -> tuple[str, ...]:
-    with patches.read(path) as source:
-        name = "rgb" if name == "sen2" and "sen2" not in source and "rgb" in source else name
-        layout = source[name].layout
-        return layout.bands if layout else ()
-
-
 def _statistics(
-    path: Path, radar: Path | None, bands: tuple[str, ...], channels: tuple[str, ...]
+    train: Variants, number: int, bands: tuple[str, ...]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
-    for file, of in _files(path, radar, bands, channels):
+    for file, of, _ in train.files(number, bands):
         with patches.read(file) as source:
             means, stds = model.statistics(source, of)
         mean, std = mean + means, std + stds
     return mean, std
 
 
-def _files(
-    path: Path, radar: Path | None, bands: tuple[str, ...], channels: tuple[str, ...]
-) -> list[tuple[Path, tuple[str, ...]]]:
-    """Which file holds which of the bands; optical ones come first in `bands`."""
-    split = [(path, tuple(band for band in bands if band not in channels))]
-    if radar and (of := tuple(band for band in bands if band in channels)):
-        split.append((radar, of))
-    return split
-
-
-def members(
-    train: Variants,
-    test: Variants,
+def groups(
+    files: tuple[Variants, Variants],
     plan: Settings,
-    cards: list[model.Card],
+    cards: Sequence[model.Card],
     truth: tuple[Tensor, Tensor],
-) -> Iterator[Member]:
-    """One member after the other; only the current one's rows are in memory."""
-    with patches.read(train.images[0]) as source:
-        side = next(source[name].shape[1] for name in ("sen2", "rgb") if name in source)
-    for card in cards:
-        # Nothing here holds the splits, so that they go with the member.
-        yield _member(train, test, plan, card, truth, side)
+    loss: Loss,
+) -> Iterator[list[Member]]:
+    """Members that share a pass over the rows; only the current ones' rows are in memory.
+
+    Args:
+        files: of the training and the test split.
+        plan: how they are trained.
+        cards: what each one eats.
+        truth: class numbers of both splits.
+        loss: of all of them.
+    """
+    cities = holdout.cities(files[0].images[0])
+    back = holdout.held_out(truth[0].numpy(), cities, plan.validation)
+    for start in range(0, len(cards), plan.together):
+        some = cards[start : start + plan.together]
+        # Nothing here holds the splits, so that they go with the members.
+        ours, theirs = (_split(*of, some, plan) for of in zip(files, truth, strict=True))
+        yield [_member(card, files[0], (ours, theirs), plan, loss, back) for card in some]
+        del ours, theirs
+
+
+def _split(files: Variants, label: Tensor, cards: Sequence[model.Card], plan: Settings) -> Split:
+    """What any of these members sees, each row of a file once."""
+    inputs = [want for card in cards for want in files.inputs(number_of(card), card.bands)]
+    return load(inputs, {"label": label}, plan.resident, plan.batch)
 
 
 def _member(
-    train: Variants, test: Variants, plan: Settings, card: model.Card,
-    truth: tuple[Tensor, Tensor], side: int,
+    card: model.Card, files: Variants, splits: tuple[Split, Split], plan: Settings, loss: Loss,
+    back: NDArray[np.intp],
 ) -> Member:  # fmt: skip
-    number = int(Path(card.file).stem.rpartition("-")[2]) - 1
-    ours = _split(train, number, card, truth[0])
-    theirs = _split(test, number, card, truth[1])
-    known = features.statistics(ours.extra["tda"]) if "tda" in ours.extra else None
+    number, topology = number_of(card), files.topology(number_of(card))
+    key = files.key(number, "tda") if topology else ""
+    known = features.of_split(splits[0], key, topology) if topology else None
+    whole = partial(
+        Member, Path(card.file).stem, card, loss=loss, seed=plan.seed + number,
+        train=splits[0], test=splits[1], held_out=back if len(back) else None,
+    )  # fmt: skip
+    if known is not None and not files.pictures:
+        alone = partial(Topology, len(card.classes), known)
+        # The features take the place of the picture, and its name in the ONNX file.
+        return whole(network=alone, view=Features(key), image="tda")
     network = partial(
         Fusion, plan.architecture, len(card.bands), len(card.classes), known, plan.weights
     )
-    return Member(Path(card.file).stem, card, network, ours, theirs, side)
-
-
-def agree(files: Variants, classes: tuple[str, ...], count: int, truth: Tensor) -> None:
-    """Read all labels of a split and the width of its features, before any training.
-
-    Raises:
-        StageError: a file whose rows are not those of the first image file, or other features.
-    """
-    for path in (*files.images, *files.features, *((files.radar,) if files.radar else ())):
-        if not torch.equal(labels(path, classes), truth):
-            raise StageError(f"{path}: labels differ from those of {files.images[0]}, row by row")
-    for path in files.features:
-        if (found := features.count(path)) != count:
-            raise StageError(f"{path}: expected {count} features, found {found}")
-
-
-def _split(files: Variants, number: int, card: model.Card, label: Tensor) -> Split:
-    path = files.images[number % len(files.images)]
-    radar = _bands(files.radar, "sen1") if files.radar else ()
-    parts: list[Part] = []
-    for file, bands in _files(path, files.radar, card.bands, radar):
-        parts += load(file, bands, first=sum(len(part.channels) for part in parts))
-    extra = {"label": label}
-    if files.features:
-        extra["tda"] = features.read(files.features[number % len(files.features)])
-    return Split(parts, extra)
+    view = View(card, splits[0].layouts, files.side, keys=files.keys(number, card.bands))
+    return whole(network=network, view=view, features=key)

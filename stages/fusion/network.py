@@ -84,6 +84,6 @@ class Topology(nn.Module):
         self.topology = _branch(statistics.shape[1])
         self.head = nn.Linear(WIDTHS[-1], classes)
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """(N, K) logits of the last input; training hands a picture in before it."""
-        return self.head(self.topology((inputs[-1] - self.mean) / self.std))
+    def forward(self, tda: Tensor) -> Tensor:
+        """(N, K) logits."""
+        return self.head(self.topology((tda - self.mean) / self.std))

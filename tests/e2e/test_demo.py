@@ -1,5 +1,6 @@
 """The whole chain on a few procedural scenes, by `make`: local, again, in containers, compared."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -72,9 +73,59 @@ def test_make_never_deletes_a_record() -> None:
     kept = {word for line in lines if line.startswith(".PRECIOUS:") for word in line.split()[1:]}
     targets = {line.split(":")[0] for line in lines if line.startswith(f"{HOME}/none/")}
     records = {target for target in targets if target.endswith(".run.json")}
-    assert len(records) == 55
-    assert records <= kept
+    (whole,) = [line.split()[1:] for line in lines if line.startswith("products: ")]
+    assert len(whole) == 54  # of `make all`; further verbs have more
+    assert set(whole) < records <= kept
     assert not any(line.startswith(".DELETE_ON_ERROR") for line in lines)
+
+
+def commands(*words: str) -> dict[str, dict[str, str]]:
+    """Flags by product of what make would run, from nothing."""
+    done = subprocess.run(
+        ["make", "-n", "RUNNER=local", f"D={HOME}/none", *words],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    lines = [line.split("--")[1:] for line in done.stdout.splitlines() if " --dst " in line]
+    flags = [dict(flag.split(maxsplit=1) for flag in line if " " in flag.strip()) for line in lines]
+    return {found["dst"].strip().removeprefix(f"{HOME}/none/"): found for found in flags}
+
+
+def test_every_ensemble_of_the_thesis_has_its_command() -> None:
+    found = commands("SOURCE=demo", "teacher", "fusion", "sumrule", "report")
+    each = [f"{net}-{mode}" for net in ("resnet18", "densenet201")
+            for mode in ("rand", "randrgb", "sar")]  # fmt: skip
+    sums = ["sumrule/" + name + end for name in ("teacher", "fusion")
+            for end in ("", "-resnet18", "-densenet201")]  # fmt: skip
+    wanted = {f"{stage}/{name}" for stage in ("teacher", "fusion") for name in each}
+    wanted |= {*sums, "fusion/topology"}
+    made = {name for name in found if name.split("/")[0] in ("teacher", "fusion", "sumrule")}
+    assert made == wanted
+    assert found["sumrule/teacher"]["src"].split(",") == [
+        f"{HOME}/none/sumrule/teacher-resnet18", f"{HOME}/none/sumrule/teacher-densenet201 ",
+    ]  # fmt: skip
+    shown = found["report.html"]["src"].strip().split(",")
+    assert {f"{HOME}/none/{name}" for name in wanted} <= set(shown)  # also what `all` leaves out
+
+
+def test_members_of_a_fusion_see_what_was_published() -> None:
+    (ROOT / HOME / "none" / "so2sat").mkdir(parents=True)
+    for split in ("training", "testing"):
+        (ROOT / HOME / "none" / "so2sat" / f"{split}.h5").touch()
+    try:
+        found = commands("SOURCE=so2sat", "fusion")["fusion/resnet18-rand"]
+    finally:
+        shutil.rmtree(ROOT / HOME / "none")
+        with contextlib.suppress(OSError):  # another test's products are there
+            (ROOT / HOME).rmdir()
+    folders = [
+        "prepare", "prepare", "sr-vdsr/x2", "sr-edsr/x2", "sr-esrgan/x2", "sr-edsr/x4",
+        "sr-swinir/x2", "sr-vdsr/x3", "sr-bsrnet/x2", "sr-realesrgan/x4",
+    ]  # fmt: skip
+    for flag, split in (("train", "training"), ("test", "testing")):
+        images = [f"{HOME}/none/{folder}/{split}.h5" for folder in folders]
+        topology = [f"{HOME}/none/tda/{folder.replace('/', '-')}/{split}.h5" for folder in folders]
+        assert found[flag].strip().split(",") == images
+        assert found[f"tda_{flag}"].strip().split(",") == topology
 
 
 def test_a_product_taken_away_is_made_again_alone(local: Path) -> None:

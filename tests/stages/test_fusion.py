@@ -8,19 +8,23 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from shared import cli, lcz, model, patches, scores
 from shared.learn import ensemble, networks
+from shared.learn.split import Split, joined
+from shared.learn.stream import load
 from stages.fusion import features
 from stages.fusion import main as stage
 from stages.fusion.network import Fusion, Topology
+from stages.fusion.variants import Variants
 from tests.conftest import pixels, write_patches
 
 QUICK = {
     "architecture": "test_resnet", "size": "32", "epochs": "1", "batch": "16", "device": "cpu",
     "members": "2",
 }  # fmt: skip
-Variants = dict[str, list[Path]]
+Files = dict[str, list[Path]]
 
 
 def tda(path: Path, images: Path, width: int = 5, seed: int = 0, grid: float = 1.0) -> Path:
@@ -39,9 +43,9 @@ def tda(path: Path, images: Path, width: int = 5, seed: int = 0, grid: float = 1
 
 
 @pytest.fixture
-def two(tmp_path: Path) -> Variants:
+def two(tmp_path: Path) -> Files:
     """Patches as observed and a variant twice as large, each with its features."""
-    found: Variants = {"train": [], "test": [], "tda_train": [], "tda_test": []}
+    found: Files = {"train": [], "test": [], "tda_train": [], "tda_test": []}
     for split, rows in (("train", 34), ("test", 17)):
         for scale in (1, 2):
             arrays = pixels(rows, seed=scale)
@@ -53,7 +57,7 @@ def two(tmp_path: Path) -> Variants:
     return found
 
 
-def command(files: Variants, dst: Path, *flags: str) -> Path:
+def command(files: Files, dst: Path, *flags: str) -> Path:
     """Run the stage as its container does."""
     given = {flag[2:].partition("=")[0] for flag in flags}
     lists = [f"--{name}={','.join(map(str, paths))}" for name, paths in files.items() if paths]
@@ -74,10 +78,43 @@ def test_parameters_are_those_of_the_architecture() -> None:
     assert rates == [0.25, 0.25, 0.5, 0.5, 0.5, 0.5, 0.5]
 
 
-def test_densenet_gets_the_wider_head() -> None:
+@pytest.mark.parametrize(("name", "features", "hidden"), [("resnet18", 512, 128),
+                                                          ("densenet201", 1920, 256)])  # fmt: skip
+def test_head_is_as_wide_as_published(name: str, features: int, hidden: int) -> None:
     with torch.device("meta"):
-        network = Fusion("densenet201", 3, 17, None)
-    assert [m.out_features for m in network.head if hasattr(m, "out_features")] == [256, 17]
+        both = Fusion(name, 3, 17, torch.zeros(2, 9)).head
+        pictures = Fusion(name, 3, 17, None).head
+    layers = [[m.weight.shape for m in head if isinstance(m, torch.nn.Linear)]
+              for head in (both, pictures)]  # fmt: skip
+    assert layers == [[(hidden, features + 128), (17, hidden)], [(hidden, features), (17, hidden)]]
+
+
+def normalised(values: Tensor, part: torch.nn.Module) -> Tensor:
+    """Batch norm in evaluation, written out."""
+    centred = (values - part.running_mean) / (part.running_var + 1e-5).sqrt()
+    return centred * part.weight + part.bias
+
+
+def test_both_branches_and_the_head_by_an_independent_reference() -> None:
+    torch.manual_seed(3)
+    network = Fusion("test_resnet", 3, 4, torch.tensor([[2.0, 5.0], [3.0, 0.5]])).eval()
+    with torch.no_grad():
+        for name, value in network.state_dict().items():  # no constant hides behind a zero or one
+            if "backbone" not in name and name not in ("mean", "std") and value.is_floating_point():
+                value.uniform_(0.5, 1.5) if "var" in name else value.normal_(0, 0.4)
+        images, tda = torch.rand(5, 3, 32, 32), torch.rand(5, 2) * 9
+        rows = (tda - torch.tensor([2.0, 5.0])) / torch.tensor([3.0, 0.5])
+        for linear, norm in zip(network.topology[0::4], network.topology[1::4], strict=True):
+            rows = normalised(rows @ linear.weight.T + linear.bias, norm).clamp_min(0)
+        joined = torch.cat([network.backbone(images), rows], 1)
+        _, _, linear, norm, _, _, last = network.head
+        scale, shift = network.head[0].weight, network.head[0].bias
+        spread = (joined.var(1, unbiased=False, keepdim=True) + 1e-5).sqrt()
+        joined = (joined - joined.mean(1, keepdim=True)) / spread * scale + shift
+        hidden = normalised(joined @ linear.weight.T + linear.bias, norm).clamp_min(0)
+        expected = hidden @ last.weight.T + last.bias
+        assert expected.std(0).min() > 0.01  # the rows differ, so that equality says something
+        torch.testing.assert_close(network(images, tda), expected)
 
 
 def test_backbone_with_a_layer_before_its_head() -> None:
@@ -87,7 +124,7 @@ def test_backbone_with_a_layer_before_its_head() -> None:
 
 def test_statistics_by_hand_and_zscore_inside() -> None:
     values = torch.tensor([[1.0, 5.0], [3.0, 5.0]], dtype=torch.float16)
-    known = features.statistics(values)
+    known = features.statistics([values[:1], values[1:]])
     assert known.tolist() == [[2.0, 5.0], [1.0, 1.0]]  # a constant column keeps its unit
     torch.manual_seed(0)
     network = Fusion("test_resnet", 3, 4, known).eval()
@@ -100,7 +137,7 @@ def test_statistics_by_hand_and_zscore_inside() -> None:
         torch.testing.assert_close(network(images, values.float()), expected)
 
 
-def test_members_take_the_variants_in_turn(two: Variants, tmp_path: Path) -> None:
+def test_members_take_the_variants_in_turn(two: Files, tmp_path: Path) -> None:
     dst = command(two, tmp_path / "fusion", "--members=3")
     each = []
     for number, card in enumerate(model.load(dst)):
@@ -118,7 +155,7 @@ def test_members_take_the_variants_in_turn(two: Variants, tmp_path: Path) -> Non
     assert len(json.loads((dst / "metrics.json").read_text())["member_accuracy"]) == 3
 
 
-def test_without_topology_and_with_radar_of_another_file(two: Variants, tmp_path: Path) -> None:
+def test_without_topology_and_with_radar_of_another_file(two: Files, tmp_path: Path) -> None:
     images = {name: two[name][1:] for name in ("train", "test")}  # the large variant alone
     radar = [f"--sar_{split}={two[split][0]}" for split in ("train", "test")]
     dst = command(images, tmp_path / "fusion", "--mode=sar", "--members=1", *radar)
@@ -141,10 +178,37 @@ def test_without_topology_and_with_radar_of_another_file(two: Variants, tmp_path
     np.testing.assert_allclose(said, np.load(dst / "test_logits.npy"), atol=1e-4)
 
 
-def test_shard_makes_the_same_member(two: Variants, tmp_path: Path) -> None:
-    whole = command(two, tmp_path / "whole")
-    second = command(two, tmp_path / "second", "--shard=2/2")
-    assert (second / "member-02.onnx").read_bytes() == (whole / "member-02.onnx").read_bytes()
+def test_shard_and_one_pass_make_the_same_members(two: Files, tmp_path: Path) -> None:
+    radar = [f"--sar_{split}={two[split][0]}" for split in ("train", "test")]
+    flags = ("--mode=sar", *radar)
+    whole = command(two, tmp_path / "whole", *flags, "--together=2")
+    for number in (1, 2):
+        part = command(two, tmp_path / str(number), *flags, f"--shard={number}/2")
+        name = f"member-0{number}.onnx"
+        assert (part / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_variant_named_twice_is_read_once(two: Files) -> None:
+    images, topology = two["train"], two["tda_train"]
+    files = Variants((images[0], *images), (topology[0], *topology), images[0])
+    assert [files.key(number, "B4") for number in range(4)] == ["0/B4", "0/B4", "2/B4", "0/B4"]
+    radar = lcz.SEN1.bands[5]
+    assert files.keys(2, ("B4", "B8", radar)) == ("2/B4", "2/B8", f"sar/{radar}")
+    wants = joined([want for number in (0, 1) for want in files.inputs(number, ("B4",))])
+    assert [(want.path, dict(want.keys)) for want in wants] == [
+        (images[0], {"0/B4": 2}), (topology[0], {"0/tda": None}),
+    ]  # fmt: skip
+
+
+def test_statistics_from_memory_and_from_the_file_are_the_same(two: Files) -> None:
+    files = Variants(tuple(two["train"]), tuple(two["tda_train"]), None)
+    whole = load(files.inputs(1, ("B4",)), {"label": torch.zeros(34)}, 32.0, 16)
+    known = features.of_split(whole, "1/tda", two["tda_train"][1])
+    with h5py.File(two["tda_train"][1]) as file:
+        stored = file["features"][:].astype(np.float64)
+    np.testing.assert_allclose(known, [stored.mean(0), stored.std(0)], rtol=1e-5)
+    pieces = Split({}, {"label": torch.zeros(34)})  # as one that is read in pieces
+    torch.testing.assert_close(features.of_split(pieces, "1/tda", two["tda_train"][1]), known)
 
 
 def test_topology_alone_is_the_branch_and_one_matrix() -> None:
@@ -160,7 +224,7 @@ def test_topology_alone_is_the_branch_and_one_matrix() -> None:
     ]  # fmt: skip
 
 
-def only_topology(files: Variants, dst: Path, *flags: str) -> Path:
+def only_topology(files: Files, dst: Path, *flags: str) -> Path:
     """The stage without an image branch, on a CPU, quickly."""
     lists = [f"--{name}={','.join(map(str, paths))}" for name, paths in files.items() if paths]
     quick = ["--epochs=1", "--batch=16", "--device=cpu", "--members=3"]
@@ -171,7 +235,7 @@ def only_topology(files: Variants, dst: Path, *flags: str) -> Path:
 
 
 def test_topology_alone_takes_the_features_of_the_variants_in_turn(
-    two: Variants, tmp_path: Path
+    two: Files, tmp_path: Path
 ) -> None:
     dst, each = only_topology(two, tmp_path / "fusion"), []
     for number, card in enumerate(model.load(dst)):
@@ -191,7 +255,7 @@ def test_topology_alone_takes_the_features_of_the_variants_in_turn(
     }
 
 
-def test_topology_alone_learns_from_features(two: Variants, tmp_path: Path) -> None:
+def test_topology_alone_learns_from_features(two: Files, tmp_path: Path) -> None:
     """Each class has a feature of its own, in any units: the training rows are told apart."""
     wide = {"train": two["train"][:1], "test": two["test"][:1]}
     for split in ("train", "test"):
@@ -205,7 +269,7 @@ def test_topology_alone_learns_from_features(two: Variants, tmp_path: Path) -> N
 
 
 def test_topology_alone_by_shards_and_after_a_crash(
-    two: Variants, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    two: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = only_topology(two, tmp_path / "whole", "--members=2")
     last = only_topology(two, tmp_path / "last", "--members=2", "--shard=2/2")
@@ -214,7 +278,7 @@ def test_topology_alone_by_shards_and_after_a_crash(
     fit, done = ensemble.engine.fit, []
 
     def second_crashes(*given):  # type: ignore[no-untyped-def]
-        done.append(given[6])
+        done.extend(learner.name for learner in given[0])
         if done == ["member-01", "member-02"]:
             raise KeyboardInterrupt
         return fit(*given)
@@ -228,7 +292,7 @@ def test_topology_alone_by_shards_and_after_a_crash(
         assert (cut / path.name).read_bytes() == path.read_bytes(), path.name
 
 
-def refused(files: Variants, tmp_path: Path, capfd, *flags: str) -> str:  # type: ignore[no-untyped-def]
+def refused(files: Files, tmp_path: Path, capfd, *flags: str) -> str:  # type: ignore[no-untyped-def]
     before = sorted(tmp_path.rglob("*"))
     capfd.readouterr()
     with pytest.raises(SystemExit, match="2"):
@@ -247,9 +311,10 @@ def refused(files: Variants, tmp_path: Path, capfd, *flags: str) -> str:  # type
         ("--mode=sar", "--mode=sar: needs --sar_train and --sar_test, patch files with sen1"),
         ("--architecture=resnet", "expected a timm or torchvision name, found 'resnet'"),
         ("--members=0", "--members: expected at least 1, found 0"),
+        ("--together=0", "--together: expected at least 1 member, found 0"),
     ],
 )
-def test_refuses(two: Variants, tmp_path: Path, capfd, flag: str, message: str) -> None:  # type: ignore[no-untyped-def]
+def test_refuses(two: Files, tmp_path: Path, capfd, flag: str, message: str) -> None:  # type: ignore[no-untyped-def]
     assert message in refused(two, tmp_path, capfd, flag)
 
 
@@ -260,10 +325,54 @@ def test_refuses_files_that_do_not_belong_together(two, tmp_path, capfd) -> None
     files = two | {"tda_test": [two["tda_test"][0], narrow]}
     assert "narrow.h5: expected 5 features, found 4" in refused(files, tmp_path, capfd)
     files = two | {"tda_train": two["tda_train"][:1] + two["tda_test"][:1]}
-    assert "labels differ from those of" in refused(files, tmp_path, capfd)
+    first = two["train"][0]
+    rows = f"tda-test-x1.h5: expected 34 rows as in {first}, found 17"
+    assert rows in refused(files, tmp_path, capfd)
     with h5py.File(two["train"][1], "a") as file:
         file["label"][:] = file["label"][:][::-1]
-    assert "train-x2.h5: labels differ from those of" in refused(two, tmp_path, capfd)
+    assert f"train-x2.h5: labels differ from those of {first}, first in row 0" in refused(
+        two, tmp_path, capfd
+    )
+    radar = [f"--sar_train={two['test'][0]}", f"--sar_test={two['test'][0]}", "--mode=sar"]
+    files = {name: two[name][:1] for name in ("train", "test")}
+    assert f"test-x1.h5: expected 34 rows as in {first}, found 17" in refused(
+        files, tmp_path, capfd, *radar
+    )
+
+
+def test_refuses_classes_and_bands_that_are_not_those_of_the_first(two, tmp_path, capfd) -> None:  # type: ignore[no-untyped-def]
+    with h5py.File(two["test"][1], "a") as file:
+        bands = [str(name) for name in file["sen2"].attrs["bands"]]
+        file["sen2"].attrs["bands"] = ["X" + name for name in bands]
+    assert "test-x2.h5: " in (said := refused(two, tmp_path, capfd))
+    assert "'XB2'" in said or "XB2" in said
+    with h5py.File(two["train"][1], "a") as file:
+        file.attrs["classes"] = [f"class {number}" for number in range(17)]
+    assert "train-x2.h5: " in (said := refused(two, tmp_path, capfd))
+    assert "classes" in said
+
+
+def test_refuses_a_single_class(two, tmp_path, capfd) -> None:  # type: ignore[no-untyped-def]
+    for path in (*two["train"], *two["tda_train"]):
+        with h5py.File(path, "a") as file:
+            file["label"][:] = np.eye(17)[np.zeros(34, int)]
+    said = f"{two['train'][0]}: label: one class only; expected at least two to train on"
+    assert said in refused(two, tmp_path, capfd)
+    assert said in refused(
+        two, tmp_path, capfd, "--noimage", "--architecture=resnet18", "--size=224"
+    )
+
+
+def test_missing_variants_are_listed_with_what_makes_them(  # type: ignore[no-untyped-def]
+    two, tmp_path, capfd, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    gone = [Path(f"data/demo/sr-{name}/x2/training.h5") for name in ("vdsr", "edsr")]
+    line = refused(two | {"train": [*two["train"], *gone]}, tmp_path, capfd)
+    assert line == (
+        f"error: --train: no such file or folder: {gone[0]}, {gone[1]}; "
+        "make SOURCE=demo sr-vdsr sr-edsr makes them\n"
+    )
 
 
 def test_refuses_another_grid(two, tmp_path, capfd) -> None:  # type: ignore[no-untyped-def]

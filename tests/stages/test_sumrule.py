@@ -102,6 +102,22 @@ def test_modes_made_of_shards_can_be_joined_again(tmp_path: Path) -> None:
     assert metrics(both)["networks"] == 6
 
 
+def test_sums_are_summed_each_counting_once(tmp_path: Path) -> None:
+    modes = {name: [shard(tmp_path / f"{name}-{n}", [seed + n]) for n in range(3)]
+             for name, seed in (("narrow", 1), ("wide", 11))}  # fmt: skip
+    both = [command(tmp_path / name, *parts) for name, parts in modes.items()]
+    whole = command(tmp_path / "sumrule", *both)
+    each = [np.load(part / "test_scores.npy") for parts in modes.values() for part in parts]
+    np.testing.assert_allclose(np.load(whole / "test_scores.npy"), np.mean(each, 0), atol=2e-7)
+    assert metrics(whole)["networks"] == 6
+    # An architecture with one mode fewer still counts as much as the other, which is no plain mean.
+    fewer = command(tmp_path / "fewer", *modes["narrow"][:2])
+    uneven = command(tmp_path / "uneven", fewer, both[1])
+    expected = (np.mean(each[:2], 0) + np.mean(each[3:], 0)) / 2
+    np.testing.assert_allclose(np.load(uneven / "test_scores.npy"), expected, atol=2e-7)
+    assert "networks" not in metrics(uneven)
+
+
 def test_refuses_to_weigh_what_is_not_counted(two, tmp_path, capsys) -> None:  # type: ignore[no-untyped-def]
     none = shard(tmp_path / "teacher" / "none", [1], networks=0)
     for src, flag, message in [
@@ -191,6 +207,17 @@ def spoil_classes(folder: Path) -> str:
     return "teacher/b: expected the 3 classes of teacher/a, found 3 others: sea, sky, sun"
 
 
+def spoil_class_count(folder: Path) -> str:
+    (folder / "metrics.json").write_text('{"classes": ["road", "roof"]}')
+    return "test_labels.npy: expected class numbers 0 to 1"
+
+
+def spoil_rows(folder: Path) -> str:
+    for name in ("test_labels", "test_scores", "test_logits"):
+        np.save(folder / f"{name}.npy", np.load(folder / f"{name}.npy")[1:])
+    return "teacher/b: test: expected 30 rows as in teacher/a, found 29"
+
+
 def spoil_metrics(folder: Path) -> str:
     (folder / "metrics.json").unlink()
     return "metrics.json: expected a score folder with metrics.json, found none"
@@ -203,8 +230,8 @@ def spoil_file(folder: Path) -> str:
 
 
 SPOILS = [
-    spoil_shape, spoil_sum, spoil_nan, spoil_labels, spoil_train, spoil_classes, spoil_metrics,
-    spoil_file,
+    spoil_shape, spoil_sum, spoil_nan, spoil_labels, spoil_train, spoil_classes, spoil_class_count,
+    spoil_rows, spoil_metrics, spoil_file,
 ]  # fmt: skip
 
 
