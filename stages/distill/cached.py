@@ -11,6 +11,8 @@ from torch import Tensor
 from shared import scores
 from shared.errors import StageError
 
+LEAST = 1e-7  # of a probability, before its logarithm
+
 
 def read(
     folder: Path, labels: tuple[Tensor, Tensor], classes: tuple[str, ...]
@@ -51,8 +53,16 @@ def _same_classes(path: Path, classes: tuple[str, ...]) -> None:
         )
 
 
+def probabilities(rows: NDArray[np.floating]) -> bool:
+    """Whether (N, K) rows are probabilities: not negative, and they sum to 1."""
+    return bool(rows.min() >= 0 and np.allclose(rows.sum(1), 1, atol=1e-3))
+
+
+def logarithm(rows: NDArray[np.floating]) -> NDArray[np.float32]:
+    """(N, K) probabilities to logits: a softmax gives them back."""
+    return np.log(np.maximum(rows, LEAST)).astype(np.float32)
+
+
 def as_logits(rows: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Rows that are probabilities (non-negative, sum 1) become log-probabilities."""
-    if rows.min() >= 0 and np.allclose(rows.sum(1), 1, atol=1e-3):
-        rows = np.log(np.maximum(rows, 1e-7))
-    return rows.astype(np.float32)
+    """Rows that are probabilities become log-probabilities; others stay."""
+    return logarithm(rows) if probabilities(rows) else rows.astype(np.float32)

@@ -1,127 +1,117 @@
-"""The student, its twin without a teacher, and what both leave."""
+"""The student, its twin without a teacher, the student before fine-tuning, and what they leave."""
 
 import dataclasses
 import shutil
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from shared import lcz, model, patches
-from shared.errors import StageError
-from shared.learn import ensemble, networks, product, settings
-from shared.learn.learner import Recipe
-from shared.learn.split import Split, label_pair, load
-from stages.distill import cached
+from shared import model, patches
+from shared.learn import ensemble, holdout, product, settings
+from shared.learn.recipe import Recipe
+from shared.learn.split import label_pair, wanted
+from shared.learn.stream import load
+from shared.learn.view import View
+from stages.distill import checkpoint, lessons, start, tune
+from stages.distill.lessons import Lesson
 from stages.distill.loss import hard_and_soft
+from stages.distill.settings import Settings
+
+BASELINE, FLOAT = "baseline", "float"
+Labels = tuple[Tensor, Tensor]
 
 
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """See the parameters of ``run``."""
-
-    architecture: str
-    alpha: float
-    temperature: float
-    size: int
-    interpolation: str
-    eight_bit: bool
-    validation: float
-    baseline: bool
-    weights: Path | None
-
-    def check(self) -> None:
-        """Refuse what makes no sense.
-
-        Raises:
-            StageError: names the flag.
-        """
-        if not 0 <= self.alpha <= 1:
-            raise StageError(f"--alpha: expected 0 to 1, found {self.alpha}")
-        if not self.temperature > 0:
-            raise StageError(f"--temperature: expected above 0, found {self.temperature}")
-        if not 0 <= self.validation <= 0.5:
-            raise StageError(f"--validation: expected 0 to 0.5, found {self.validation}")
-
-
-def make(train: Path, test: Path, teacher: Path, dst: Path, plan: Settings, recipe: Recipe) -> None:
+def make(train: Path, test: Path, dst: Path, plan: Settings, recipe: Recipe) -> None:
     """Train student and twin, write the product."""
     plan.check()
-    settings.check(recipe, plan.size, plan.interpolation)
+    settings.check(recipe, plan.published.size, plan.interpolation)
+    settings.check_pass(recipe, 1, plan.resident, plan.validation)
     if (dst / model.NAME).exists():  # written last: only the clean-up was left
         _clean(dst)
         return
     card = _card(train, plan)
     labels = label_pair(train, test, card.classes)
-    said, accuracy = cached.read(teacher, labels, card.classes)
-    member = _member(train, test, plan, card, labels, said)
-    more = {"alpha": plan.alpha, "temperature": plan.temperature, "seed": recipe.seed}
-    if plan.baseline:
-        twin = _train(dst / "baseline", member, 1.0, plan, recipe)
-        alone = product.write(dst / "baseline", [twin], labels)
+    lesson = lessons.prepare(train, test, labels, card.classes, plan, dst / ensemble.WORK)
+    members = _members(train, test, card, labels, lesson, plan, recipe.seed)
+    results = ensemble.train(dst, members, recipe)
+    more = _settings(plan, recipe)
+    if len(members) > 1:
+        alone = product.write(dst / BASELINE, results[1:], labels)
         more["baseline_accuracy"] = alone["overall_accuracy"]
-    result = _train(dst, member, plan.alpha, plan, recipe)
-    reached = float((result.test_logits.argmax(1) == labels[1].numpy()).mean())
-    more |= {"teacher_accuracy": accuracy, "retention": reached / accuracy if accuracy else 0.0}
+    result = results[0]
+    if plan.qat:
+        result, more["qat"] = _tuned(dst, members[0], result, labels, plan, recipe)
+    if lesson.accuracy is not None:
+        reached = float((result.test_logits.argmax(1) == labels[1].numpy()).mean())
+        retention = reached / lesson.accuracy if lesson.accuracy else 0.0
+        more |= {"teacher_accuracy": lesson.accuracy, "retention": retention}
     product.write(dst, [result], labels, **more)
     _clean(dst)
 
 
-def _train(
-    dst: Path, member: ensemble.Member, alpha: float, plan: Settings, recipe: Recipe
-) -> product.Result:
-    (dst / ensemble.WORK).mkdir(parents=True, exist_ok=True)
-    name = "student" if alpha < 1 else "baseline"
-    named = dataclasses.replace(member, name=name)
-    return ensemble.train(dst, named, hard_and_soft(alpha, plan.temperature), recipe)
+def _tuned(
+    dst: Path, member: ensemble.Member, plain: product.Result, labels: Labels, plan: Settings,
+    recipe: Recipe,
+) -> tuple[product.Result, dict[str, Any]]:  # fmt: skip
+    before = product.write(dst / FLOAT, [plain], labels)
+    final = dataclasses.replace(member, export=partial(tune.export, "."))
+    classes, channels = len(member.card.classes), len(plan.bands)
+    quick = dataclasses.replace(recipe, epochs=plan.qat, lr=plan.qat_lr)
+
+    def read(path: Path) -> nn.Module:
+        return checkpoint.read(path, plan.architecture, channels, classes)
+
+    truth = labels[1].numpy()
+    result, said = tune.tune(dst, final, read, truth, quick, plan.qat_weights)
+    return result, {"float_before": before["overall_accuracy"]} | said
 
 
 def _clean(dst: Path) -> None:
-    for folder in (dst, dst / "baseline"):
-        shutil.rmtree(folder / ensemble.WORK, ignore_errors=True)
+    shutil.rmtree(dst / ensemble.WORK, ignore_errors=True)
+
+
+def _settings(plan: Settings, recipe: Recipe) -> dict[str, Any]:
+    """What metrics.json says of the run, with the student's own defaults filled in."""
+    own = dataclasses.asdict(plan.published)
+    if plan.checkpoint:  # trained elsewhere, nobody knows how
+        own = {name: own[name] for name in ("size", "temperature")}
+    return {"alpha": plan.alpha, "targets": plan.targets, "seed": recipe.seed, **own}
 
 
 def _card(train: Path, plan: Settings) -> model.Card:
     with patches.read(train, "label") as source:
-        mean, std = model.statistics(source, lcz.TRUE_COLOUR)
+        mean, std = model.statistics(source, plan.bands)
         classes = source.classes
-    networks.check(plan.architecture, len(classes), plan.size, plan.weights)
+    start.check(plan, len(classes))
     return model.Card(
-        "student.onnx", plan.architecture, lcz.TRUE_COLOUR, mean, std, plan.size,
+        "student.onnx", plan.architecture, plan.bands, mean, std, plan.published.size,
         plan.interpolation, classes, eight_bit=plan.eight_bit,
     )  # fmt: skip
 
 
-def held_out(labels: NDArray[np.integer], share: float) -> NDArray[np.intp]:
-    """The last `share` of each class's rows, in file order.
-
-    Neighbouring rows show neighbouring places, so single rows drawn at random would leak; a run of
-    each class's rows is contiguous and keeps the class shares.
-    """
-    rows = [np.flatnonzero(labels == k) for k in np.unique(labels)]
-    return np.sort(np.concatenate([of[len(of) - round(share * len(of)) :] for of in rows]))
-
-
-def _member(
-    train: Path, test: Path, plan: Settings, card: model.Card,
-    labels: tuple[Tensor, Tensor], said: Tensor,
-) -> ensemble.Member:  # fmt: skip
-    splits = [
-        Split(load(path, card.bands), {"label": truth} | extra)
-        for path, truth, extra in ((train, labels[0], {"teacher": said}), (test, labels[1], {}))
-    ]
-    network = partial(networks.build, plan.architecture, 3, len(card.classes), plan.weights)
-    kept_back = held_out(labels[0].numpy(), plan.validation)
-    side = splits[0].parts[0].stored.shape[1]
-    return ensemble.Member(
-        "student",
-        card,
-        network,
-        splits[0],
-        splits[1],
-        side,
-        kept_back if len(kept_back) else None,
-        image="input",
+def _members(
+    train: Path, test: Path, card: model.Card, labels: Labels, lesson: Lesson, plan: Settings,
+    seed: int,
+) -> list[ensemble.Member]:  # fmt: skip
+    """The student and, where it is trained and wanted, its twin: the same rows, views and start."""
+    seen = dict.fromkeys((*card.bands, *lesson.bands))
+    batch = plan.published.batch
+    ours = load(wanted(train, seen), {"label": labels[0]} | lesson.extra, plan.resident, batch)
+    theirs = load(wanted(test, card.bands), {"label": labels[1]}, plan.resident, batch)
+    truth = labels[0].numpy()
+    back = holdout.held_out(truth, holdout.cities(train), plan.validation)
+    side = lessons.side_of(train, card.bands)
+    loss = partial(hard_and_soft, temperature=plan.published.temperature)
+    student = ensemble.Member(
+        "student", card, partial(start.network, plan, len(card.classes)),
+        View(card, ours.layouts, side), loss(plan.alpha, said=lesson.said(ours, side)), seed,
+        ours, theirs, back if len(back) else None, image="input",
+        trained=plan.checkpoint is not None,
+        export=partial(tune.export, FLOAT if plan.qat else "."),
+    )  # fmt: skip
+    twin = dataclasses.replace(
+        student, name=BASELINE, loss=loss(1.0), export=partial(tune.export, BASELINE)
     )
+    return [student, twin] if plan.baseline and not plan.checkpoint else [student]

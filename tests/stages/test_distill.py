@@ -1,18 +1,26 @@
-"""distill: the loss by hand, the student and its twin, held-out rows, going on, the refusals."""
+"""distill: the loss by hand, students, teachers as ONNX, their views, fake INT8, the refusals."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import h5py
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import helper, numpy_helper
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn.functional import mse_loss
 
 from shared import cli, lcz, model, patches, scores
-from shared.learn import engine, networks
-from stages.distill import cached, loss
+from shared.errors import StageError
+from shared.learn import engine, networks, split
+from shared.learn.view import View, draw, warp
+from stages.distill import cached, checkpoint, exported, foreign, lessons, loss, qat, students
 from stages.distill import main as stage
-from stages.distill.student import held_out
+from stages.distill.settings import Settings
 from tests.conftest import pixels, write_raw
 
 QUICK = {
@@ -25,22 +33,23 @@ def teacher(tmp_path: Path) -> Path:
     """A score folder that is right nine times in ten, of the rows of the other fixtures."""
     folder, rng = tmp_path / "teacher", np.random.default_rng(0)
     folder.mkdir()
-    for split, rows in (("train", 34), ("test", 17)):
+    for name, rows in (("train", 34), ("test", 17)):
         labels = np.arange(rows) % 17
         logits = (8 * np.eye(17)[labels] + rng.standard_normal((rows, 17))).astype(np.float32)
         logits[::10] = np.roll(logits[::10], 1, 1)
-        np.save(folder / f"{split}_logits.npy", logits)
-        np.save(folder / f"{split}_labels.npy", labels)
+        np.save(folder / f"{name}_logits.npy", logits)
+        np.save(folder / f"{name}_labels.npy", labels)
     scores.write(folder, labels, scores.softmax(logits), lcz.CLASSES)
     return folder
 
 
-def command(prepared: Path, teacher: Path, dst: Path, *flags: str) -> Path:
+def command(prepared: Path, teacher: Path | None, dst: Path, *flags: str) -> Path:
     """Run the stage as its container does, with the test split beside the training split."""
     given = {flag[2:].partition("=")[0] for flag in flags}
     quick = [f"--{name}={value}" for name, value in QUICK.items() if name not in given]
     files = [f"--train={prepared}", f"--test={prepared.with_name('testing.h5')}"]
-    cli.main(stage.run, [*files, f"--teacher={teacher}", f"--dst={dst}", *quick, *flags])
+    said = [f"--teacher={teacher}"] if teacher else []
+    cli.main(stage.run, [*files, *said, f"--dst={dst}", *quick, *flags])
     return dst
 
 
@@ -79,6 +88,24 @@ def test_gradient_of_the_soft_term() -> None:
     assert loss.soft(TEACHER, TEACHER + 5, 2.0).item() == pytest.approx(0, abs=1e-12)
 
 
+def test_alpha_weighs_the_labels_and_the_teacher_may_be_asked() -> None:
+    soft = loss.soft(STUDENT, TEACHER, 2.0).item()
+    asked = loss.hard_and_soft(0.0, 2.0, lambda rows: rows["label"][:, None] * 0 + TEACHER)
+    assert asked(STUDENT, {"label": ROWS["label"]}).item() == pytest.approx(soft, rel=1e-12)
+
+    def unasked(_: object) -> torch.Tensor:
+        raise AssertionError("alpha 1 needs no teacher")
+
+    assert loss.hard_and_soft(1.0, 2.0, unasked)(STUDENT, ROWS).item() > 0
+
+
+def test_temperature_squared_keeps_the_soft_term_in_size() -> None:
+    """For large T, T² KL is half the mean square of the centred logit differences."""
+    apart = (STUDENT - TEACHER) - (STUDENT - TEACHER).mean(1, keepdim=True)
+    limit = (apart**2).mean(1).mean().item() / 2
+    assert loss.soft(STUDENT, TEACHER, 1e4).item() == pytest.approx(limit, rel=1e-3)
+
+
 def test_probabilities_given_as_logits_are_recognised() -> None:
     probabilities = scores.softmax(TEACHER.numpy())
     again = scores.softmax(cached.as_logits(probabilities))
@@ -87,11 +114,27 @@ def test_probabilities_given_as_logits_are_recognised() -> None:
     assert np.isfinite(cached.as_logits(np.eye(3))).all()
 
 
-def test_held_out_rows_are_the_last_of_each_class() -> None:
-    labels = np.array([0] * 10 + [1] * 4 + [0] * 10 + [2])
-    assert held_out(labels, 0.1).tolist() == [22, 23]
-    assert held_out(labels, 0.5).tolist() == [12, 13, *range(14, 24)]
-    assert held_out(labels, 0.0).tolist() == []
+# --- students -------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("name", "parameters", "settings"),
+    [
+        ("resnet18", 11_185_233, (224, 2e-4, 1e-4, "cosine", 512, 30, 3.0)),
+        ("mobilenetv3_small_100", 1_535_281, (32, 1e-3, 0.0, "constant", 64, 20, 2.0)),
+        ("mobilenet_v3_small", 1_535_281, (32, 1e-3, 0.0, "constant", 64, 20, 2.0)),
+        ("mobilenetv4_conv_medium", 8_456_289, (224, 3e-4, 1e-4, "constant", 128, 30, 2.0)),
+        ("efficientnet_b0", 4_029_325, (224, 3e-4, 1e-4, "constant", 128, 30, 2.0)),
+    ],
+)
+def test_published_students(name: str, parameters: int, settings: tuple) -> None:  # type: ignore[type-arg]
+    network = networks.build(name, 3, 17)
+    assert sum(weights.numel() for weights in network.parameters()) == parameters
+    assert students.settled(name) == students.Published(*settings)
+
+
+def test_a_flag_wins_over_the_published_value() -> None:
+    found = students.settled("efficientnet_b0", lr=0.5, weight_decay=0.0, size=None)
+    assert (found.lr, found.weight_decay, found.size) == (0.5, 0.0, 224)
+    assert students.settled("any_other") == students.settled("resnet18")
 
 
 def test_product(prepared: Path, prepared_test: Path, teacher: Path, tmp_path: Path) -> None:
@@ -99,7 +142,7 @@ def test_product(prepared: Path, prepared_test: Path, teacher: Path, tmp_path: P
     (card,) = model.load(dst)
     assert (card.file, card.bands) == ("student.onnx", ("B4", "B3", "B2"))
     assert content(dst).keys() >= {"student.onnx", "baseline/student.onnx", "baseline/model.json"}
-    assert not list(dst.rglob("work"))
+    assert not list(dst.rglob("work*"))
     with patches.read(prepared_test) as source:
         images = model.prepare(model.scaled(source, card.bands, slice(0, 17)), card)
     session = networks.onnxruntime.InferenceSession(dst / card.file)
@@ -112,33 +155,392 @@ def test_product(prepared: Path, prepared_test: Path, teacher: Path, tmp_path: P
     assert found["baseline_accuracy"] == twin["overall_accuracy"]
     assert (dst / "student.onnx").read_bytes() != (dst / "baseline/student.onnx").read_bytes()
     assert "validation accuracy" in (dst / "curves.csv").read_text()
+    resolved = [found[key] for key in ("size", "epochs", "batch", "lr", "temperature", "schedule")]
+    assert resolved == [32, 2, 16, 2e-4, 3.0, "cosine"]
+    network = checkpoint.read(dst / "student.safetensors", "test_resnet", 3, 17).eval()
+    with torch.no_grad():
+        np.testing.assert_allclose(network(torch.from_numpy(images)), said, atol=1e-4)
 
 
-def test_goes_on_between_twin_and_student(
+def test_goes_on_after_a_stop(
     prepared: Path, prepared_test: Path, teacher: Path, tmp_path: Path, monkeypatch
 ) -> None:  # type: ignore[no-untyped-def]
     assert prepared_test.exists()
     whole, fit, done = command(prepared, teacher, tmp_path / "whole"), engine.fit, []
 
-    def student_crashes_once(*given):  # type: ignore[no-untyped-def]
-        done.append(given[6])
-        if done == ["baseline", "student"]:
+    def crashes(*given):  # type: ignore[no-untyped-def]
+        done.append([learner.name for learner in given[0]])
+        found = fit(*given)
+        if len(done) == 1:  # all epochs are done, nothing is exported yet
             raise KeyboardInterrupt
-        return fit(*given)
+        return found
 
-    monkeypatch.setattr(engine, "fit", student_crashes_once)
+    monkeypatch.setattr(engine, "fit", crashes)
     with pytest.raises(SystemExit, match="130"):
         command(prepared, teacher, tmp_path / "cut")
     assert content(command(prepared, teacher, tmp_path / "cut")) == content(whole)
-    assert done == ["baseline", "student", "student"]
+    assert done == [["student", "baseline"]] * 2  # one pass over the rows for both
 
 
-def refused(prepared: Path, teacher: Path, capfd, *flags: str) -> str:  # type: ignore[no-untyped-def]
-    before = sorted(teacher.parent.rglob("*"))
+# --- teachers as ONNX -----------------------------------------------------------------------------
+def network(
+    path: Path, matrix: np.ndarray, *, soft: bool = False, batch: int | str = "N",
+    size: int = 32, last: bool = False, kind: int = onnx.TensorProto.FLOAT,
+) -> Path:  # fmt: skip
+    """Mean of each channel times a matrix (C, K), as logits or through a softmax."""
+    axes, channels = ([1, 2], matrix.shape[0]) if last else ([2, 3], matrix.shape[0])
+    shape = [batch, size, size, channels] if last else [batch, channels, size, size]
+    nodes = [
+        helper.make_node("ReduceMean", ["image"], ["means"], axes=axes, keepdims=0),
+        helper.make_node("MatMul", ["means", "matrix"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["scores"], axis=1),
+    ][: 3 if soft else 2]
+    ends = [("image", kind, shape), (nodes[-1].output[0], kind, [batch, matrix.shape[1]])]
+    values = [helper.make_tensor_value_info(*end) for end in ends]
+    dtype = helper.tensor_dtype_to_np_dtype(kind)
+    constants = [numpy_helper.from_array(matrix.astype(dtype), "matrix")]
+    graph = helper.make_graph(nodes, "teacher", values[:1], values[1:], constants)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path.parent.mkdir(exist_ok=True)
+    onnx.save(made, path)
+    return path
+
+
+def matrix(channels: int = 3, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((channels, 17)).astype(np.float32)
+
+
+def card(file: str = "a.onnx", bands: tuple[str, ...] = ("B8", "B2", "VH"), **more) -> model.Card:  # type: ignore[no-untyped-def]
+    mean, std = (0.05, 0.02, 0.4)[: len(bands)], (0.03, 0.05, 0.2)[: len(bands)]
+    return model.Card(file, "any", bands, mean, std, 32, "bilinear", lcz.CLASSES, **more)
+
+
+def saved(folder: Path, *cards: model.Card) -> Path:
+    model.save(folder, list(cards))
+    return folder
+
+
+def expected(prepared: Path, found: model.Card, by: np.ndarray) -> np.ndarray:
+    """Logits of a `network` for all rows, without onnxruntime and without torch."""
+    with patches.read(prepared) as source:
+        values = model.scaled(source, found.bands, slice(0, 34))
+    return model.prepare(values, found).mean((2, 3)) @ by
+
+
+FORMS = {
+    "logits": {}, "probabilities": {"soft": True}, "one picture at once": {"batch": 1},
+    "four at once": {"batch": 4}, "channels last": {"last": True},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_onnx_teachers_say_what_they_say_alone(prepared: Path, tmp_path: Path, form) -> None:  # type: ignore[no-untyped-def]
+    network(tmp_path / "t" / "a.onnx", matrix(), **form)
+    (teacher,) = foreign.read((saved(tmp_path / "t", card()),), lcz.CLASSES)
+    with patches.read(prepared) as source:
+        images = model.prepare(model.scaled(source, card().bands, slice(0, 34)), card())
+    truth, said = expected(prepared, card(), matrix()), teacher.logits(images)
+    np.testing.assert_allclose(scores.softmax(said), scores.softmax(truth), atol=1e-5)
+    assert teacher.softened == ("soft" in form)
+
+
+def test_several_teachers_are_averaged_each_fed_its_own_bands(
+    prepared: Path, prepared_test: Path, tmp_path: Path
+) -> None:
+    ours, theirs = card(), card("b.onnx", ("B11",))
+    network(tmp_path / "t" / "a.onnx", matrix())
+    network(tmp_path / "u" / "b.onnx", matrix(1, seed=1))
+    folders = (saved(tmp_path / "t", ours), saved(tmp_path / "u", theirs))
+    plan = Settings(
+        None, folders, "cached", "test_resnet", lcz.TRUE_COLOUR, 0.7, students.RESNET18, "bilinear",
+        True, 0.0, False, None, False, None, 0, 1e-5, "per_tensor", resident=1.0,
+    )  # fmt: skip
+    labels = split.label_pair(prepared, prepared_test, lcz.CLASSES)
+    lesson = lessons.prepare(prepared, prepared_test, labels, lcz.CLASSES, plan, tmp_path / "w")
+    mean = expected(prepared, ours, matrix()) + expected(prepared, theirs, matrix(1, seed=1))
+    np.testing.assert_allclose(lesson.extra["teacher"], mean / 2, atol=1e-5)
+    assert lesson.bands == ()  # said already: a batch need not hold them
+
+
+def test_consistent_teachers_see_the_view_of_the_student(prepared: Path, tmp_path: Path) -> None:
+    """Not the plain one: each channel of its own bands, warped as the batch says."""
+    network(tmp_path / "t" / "a.onnx", matrix())
+    teachers = foreign.read((saved(tmp_path / "t", card()),), lcz.CLASSES)
+    rows = split.Split(split.read(prepared, card().bands), {"label": torch.arange(34) % 17})
+    ask = lessons.Lesson(teachers=tuple(teachers)).said(rows, 32)
+    batch, views = rows[np.arange(34)], draw(34, 32, torch.Generator().manual_seed(1))
+    plain = View(card(), rows.layouts, 32)(batch)
+    turned = warp(plain, views["theta"], views["holes"])
+    np.testing.assert_allclose(ask(batch), plain.mean((2, 3)).numpy() @ matrix(), atol=1e-4)
+    said = ask(batch | views)
+    np.testing.assert_allclose(said, turned.mean((2, 3)).numpy() @ matrix(), atol=1e-4)
+    assert (said - ask(batch)).abs().max() > 0.1
+
+
+def matlab(folder: Path, **changes) -> Path:  # type: ignore[no-untyped-def]
+    """The JSON as the thesis' exporter writes it, and the bands, which it does not."""
+    content = {
+        "input": {"layout": "NCHW", "dtype": "float32", "shape": [1, 3, 32, 32]},
+        "scaling": {"optical": {"src_range": [0, 2.8], "dst_range": [0, 255]}},
+        "zscore": {"enabled": True, "mu": list(range(10)), "sigma": list(range(1, 11))},
+        "labels": list(lcz.CLASSES), "bands": {"net.onnx": [4, "B2", 8]}, **changes,
+    }  # fmt: skip
+    network(folder / "net.onnx", matrix(), soft=True)
+    kept = {key: value for key, value in content.items() if value is not None}
+    (folder / exported.NAME).write_text(json.dumps(kept))
+    return folder
+
+
+def test_the_form_that_matlab_exports(tmp_path: Path) -> None:
+    """1-based bands, statistics per band in units of 0 … 255."""
+    (found,) = exported.read(matlab(tmp_path / "m"), lcz.CLASSES)
+    assert (found.file, found.bands) == ("net.onnx", ("B5", "B2", "B8A"))
+    assert found.mean == pytest.approx((3 / 255, 0, 7 / 255))
+    assert found.std == pytest.approx((4 / 255, 1 / 255, 8 / 255))
+    assert (found.size, found.interpolation, found.classes) == (32, "nearest", lcz.CLASSES)
+    changes = {"zscore": {"enabled": False}, "bands": [17, 11, 3], "input": None, "size": [64, 64]}
+    (found,) = exported.read(matlab(tmp_path / "m", **changes), lcz.CLASSES)
+    assert (found.bands, found.mean, found.std, found.size) == (
+        ("COV_real", "VH_real", "B4"), (0, 0, 0), (1, 1, 1), 64,
+    )  # fmt: skip
+
+
+def test_outputs_in_another_order_are_put_right(tmp_path: Path) -> None:
+    """MATLAB sorts class names that are numbers as text: 1, 10, 11, …, 17, 2, …"""
+    numbers = sorted(map(str, range(1, 18)))
+    (teacher,) = foreign.read((matlab(tmp_path / "m", labels=numbers),), lcz.CLASSES)
+    image = np.random.default_rng(0).standard_normal((2, 3, 32, 32)).astype(np.float32)
+    said = image.mean((2, 3)) @ matrix()
+    right = said[:, [numbers.index(str(k)) for k in range(1, 18)]]
+    np.testing.assert_allclose(
+        scores.softmax(teacher.logits(image)), scores.softmax(right), atol=1e-5
+    )
+
+
+UNFIT = {
+    "no bands": ({"bands": None}, "bands of net.onnx: expected names or numbers 1 to 18, found"),
+    "band": ({"bands": [0, 1, 2]}, "bands of net.onnx: expected B2, B3"),
+    "labels": ({"labels": ["sea"]}, "labels: expected the 17 classes of the data"),
+    "mean": ({"mean": [1, 2], "std": [1, 2], "zscore": {}}, "mean: expected 3 values, or one for"),
+    "size": ({"input": {"shape": [1, 3, 48, 48]}}, "expected input (N, 3, 48, 48), found (N, 3, 3"),
+    "form": ({"zscore": 3}, "not the description of a network"),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), UNFIT.values(), ids=UNFIT)
+def test_refuses_a_matlab_folder(tmp_path: Path, changes, message: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(StageError) as caught:
+        foreign.read((matlab(tmp_path / "m", **changes),), lcz.CLASSES)
+    assert message in str(caught.value)
+
+
+def test_refuses_onnx_teachers(tmp_path: Path) -> None:
+    def said(found: model.Card, **form) -> str:  # type: ignore[no-untyped-def]
+        network(tmp_path / "t" / "a.onnx", matrix(), **form)
+        with pytest.raises(StageError) as caught:
+            foreign.read((saved(tmp_path / "t", found),), lcz.CLASSES)
+        return str(caught.value)
+
+    assert "give the folder that fusion made as --teacher" in said(card(features=8))
+    assert "expected input (N, 3, 32, 32), found (N, 3, 48, 48)" in said(card(), size=48)
+    assert "expected one float32 picture" in said(card(), kind=onnx.TensorProto.DOUBLE)
+    other = dataclasses.replace(card(), classes=tuple("abc"))
+    assert "expected 17 classes 01_CompactHighRise" in said(other)
+    with pytest.raises(StageError, match=r"expected a model folder with model\.json"):
+        foreign.read((tmp_path,), lcz.CLASSES)
+
+
+# --- other inputs, other starts -------------------------------------------------------------------
+def test_multimodal_student_of_consistent_teachers(
+    prepared: Path, prepared_test: Path, tmp_path: Path
+) -> None:
+    """Optical and SAR bands, weights spread over them, ONNX teachers on bands of their own."""
+    network(tmp_path / "t" / "a.onnx", matrix())
+    weights = tmp_path / "three.safetensors"
+    torch.manual_seed(0)
+    three = networks.build("test_resnet", 3, 17)
+    save_file(three.state_dict(), weights)
+    bands = ("B4", "B3", "B2", "B8", "VH")
+    flags = [
+        f"--onnx={saved(tmp_path / 't', card())}", "--targets=consistent", f"--weights={weights}",
+        f"--bands={','.join(bands)}", "--adapt", "--nobaseline", "--epochs=1", "--lr=1e-9",
+    ]  # fmt: skip
+    dst = command(prepared, None, tmp_path / "distill", *flags)
+    (found,) = model.load(dst)
+    assert found.bands == bands
+    with patches.read(prepared) as source:
+        assert found.mean == model.statistics(source, bands)[0]
+    first = load_file(dst / "student.safetensors")["conv1.0.weight"]
+    old = three.state_dict()["conv1.0.weight"]
+    spread = torch.cat([old, old[:, :2]], 1) * 3 / 5  # as timm does; the rate changes nothing
+    torch.testing.assert_close(first, spread, atol=1e-5, rtol=0)
+    said = json.loads((dst / "metrics.json").read_text())
+    assert (said["targets"], said["alpha"], said["size"]) == ("consistent", 0.7, 32)
+    with patches.read(prepared_test) as source:
+        values = model.scaled(source, card().bands, slice(0, 17))
+    right = (model.prepare(values, card()).mean((2, 3)) @ matrix()).argmax(1) == np.arange(17)
+    assert said["teacher_accuracy"] == pytest.approx(right.mean())
+
+
+def test_a_checkpoint_is_scored_and_not_trained(
+    prepared: Path, prepared_test: Path, tmp_path: Path
+) -> None:
+    assert prepared_test.exists()
+    torch.manual_seed(3)
+    trained, file = networks.build("test_resnet", 3, 17), tmp_path / "student_last.pth"
+    wrapped = {f"module.{name}": of for name, of in trained.state_dict().items()}
+    torch.save({"state_dict": wrapped}, file)
+    dst = command(prepared, None, tmp_path / "distill", f"--checkpoint={file}")
+    (found,) = model.load(dst)
+    with patches.read(prepared_test) as source:
+        images = model.prepare(model.scaled(source, found.bands, slice(0, 17)), found)
+    with torch.no_grad():
+        said = trained.eval()(torch.from_numpy(images))
+    np.testing.assert_allclose(np.load(dst / "test_logits.npy"), said, atol=1e-4)
+    assert not (dst / "baseline").exists()
+    assert not (dst / "curves.csv").exists()
+    assert "retention" not in json.loads((dst / "metrics.json").read_text())
+
+
+# --- fake INT8 ------------------------------------------------------------------------------------
+def test_rounding_by_hand() -> None:
+    """Limit 127 makes steps of 1; outside it values are cut and gradients stop."""
+    values = torch.tensor([-300.0, -127.0, -0.4, 0.6, 2.5, 126.9, 200.0], requires_grad=True)
+    found = qat.rounded(values, torch.tensor(127.0))
+    assert found.tolist() == [-127, -127, 0, 1, 2, 127, 127]
+    (found * torch.arange(7)).sum().backward()
+    assert values.grad.tolist() == [0, 1, 2, 3, 4, 5, 0]
+    rows = torch.tensor([[1.0, 0.26], [100.0, 26.0]])
+    each = qat.rounded(rows, qat.largest(rows, per_channel=True))
+    np.testing.assert_allclose(each, [[1, 33 / 127], [100, 3300 / 127]], rtol=1e-5)
+    whole = qat.rounded(rows, qat.largest(rows, per_channel=False))
+    np.testing.assert_allclose(whole, np.array([[1, 0], [127, 33]]) * 100 / 127, rtol=1e-5)
+
+
+class Toy(nn.Module):
+    """Convolution, batch norm, ReLU, mean; one channel is large and never heard of again.
+
+    Its weights take the range of the whole tensor, so that few steps are left to the others.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.norm = nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8)
+        with torch.no_grad():
+            self.norm.running_mean.normal_()
+            self.norm.running_var.uniform_(0.5, 2)
+            self.norm.bias.normal_()
+            self.norm.weight[0], self.norm.bias[0] = 100, -1e5
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.norm(self.conv(images)).relu().mean((2, 3))
+
+
+PICTURES = torch.randn(32, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+@torch.no_grad()
+def error(network: nn.Module, truth: torch.Tensor) -> float:
+    """Mean square, of a network quantised after training, whatever it went through before."""
+    fake = qat.Fake(network, PICTURES).calibrate([PICTURES])
+    return float(((fake(PICTURES) - truth) ** 2).mean())
+
+
+def test_folding_changes_nothing_but_where_the_scales_are() -> None:
+    toy = Toy().eval()
+    with torch.no_grad():
+        before = toy(PICTURES)
+        weight = (
+            toy.conv.weight
+            * (toy.norm.weight / (toy.norm.running_var + 1e-5).sqrt())[:, None, None, None]
+        )
+        folded = qat.fold(toy, PICTURES)
+        torch.testing.assert_close(folded(PICTURES), before, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(folded.conv.weight, weight)
+    assert not folded.norm.weight.requires_grad
+    assert folded.state_dict().keys() == Toy().state_dict().keys()
+
+
+def test_ranges_follow_training_batches_only() -> None:
+    fake = qat.Fake(Toy(), PICTURES)
+    fake.calibrate([PICTURES, PICTURES])
+    assert fake.ranges[0].limit.item() == PICTURES.abs().max().item()
+    fake(3 * PICTURES)
+    assert fake.ranges[0].limit.item() == PICTURES.abs().max().item()
+    fake.train()(3 * PICTURES)
+    grown = PICTURES.abs().max().item() * (1 + 2 * qat.PACE)
+    assert fake.ranges[0].limit.item() == pytest.approx(grown)
+    assert not fake.network.norm.training
+
+
+def test_fine_tuned_weights_survive_quantisation(tmp_path: Path) -> None:
+    toy = Toy().eval()
+    with torch.no_grad():
+        truth = toy(PICTURES)
+    fake = qat.Fake(toy, PICTURES).calibrate([PICTURES]).train()
+    optimiser = torch.optim.Adam(fake.parameters(), 3e-3)
+    slower = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 100)
+    for _ in range(100):
+        optimiser.zero_grad()
+        mse_loss(fake(PICTURES), truth).backward()
+        optimiser.step()
+        slower.step()
+    plain = fake.plain()
+    assert error(plain, truth) < 0.6 * error(toy, truth)
+    steps = plain.conv.weight / plain.conv.weight.abs().max() * 127
+    torch.testing.assert_close(steps, steps.round(), atol=1e-3, rtol=0)
+    assert networks.to_onnx(plain, {"input": PICTURES}, tmp_path / "plain.onnx") < 1e-4
+    kinds = {node.op_type for node in onnx.load(tmp_path / "plain.onnx").graph.node}
+    assert kinds == {"Conv", "Relu", "ReduceMean"}
+
+
+def test_qat_goes_on_from_a_checkpoint(
+    prepared: Path, prepared_test: Path, teacher: Path, tmp_path: Path, monkeypatch
+) -> None:  # type: ignore[no-untyped-def]
+    """The plain student that it leaves, the one that it had, and what INT8 does to both.
+
+    Stopped when all epochs are done and nothing of them is written, it goes on from there.
+    """
+    assert prepared_test.exists()
+    file = tmp_path / "student.safetensors"
+    torch.manual_seed(0)
+    save_file(networks.build("test_resnet", 3, 17).state_dict(), file)
+    flags = (f"--checkpoint={file}", "--qat=2", "--qat_lr=1e-3")
+
+    def stop(_: object) -> nn.Module:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(qat.Fake, "plain", stop)
+        with pytest.raises(SystemExit, match="130"):
+            command(prepared, teacher, tmp_path / "distill", *flags)
+    dst = command(prepared, teacher, tmp_path / "distill", *flags)
+    said = json.loads((dst / "metrics.json").read_text())
+    before = json.loads((dst / "float" / "metrics.json").read_text())
+    assert said["qat"].keys() >= {"int8_before", "int8_after"}
+    assert said["qat"]["float_before"] == before["overall_accuracy"]
+    assert said["qat"]["float_after"] == said["overall_accuracy"]
+    assert (said["qat"]["epochs"], said["qat"]["weights"]) == (2, "per_tensor")
+    old, new = load_file(dst / "float" / file.name), load_file(dst / file.name)
+    assert old.keys() == new.keys()
+    torch.testing.assert_close(old["fc.weight"], load_file(file)["fc.weight"])
+    steps = new["fc.weight"] / new["fc.weight"].abs().max() * 127
+    torch.testing.assert_close(steps, steps.round(), atol=1e-3, rtol=0)
+    for folder in (dst, dst / "float"):
+        kinds = {node.op_type for node in onnx.load(folder / "student.onnx").graph.node}
+        assert not {kind for kind in kinds if "Quantize" in kind}
+    assert not list(dst.rglob("work*"))
+
+
+# --- refusals -------------------------------------------------------------------------------------
+def refused(prepared, teacher, capfd, *flags: str, folder: Path | None = None) -> str:  # type: ignore[no-untyped-def]
+    place = folder or teacher.parent
+    before = sorted(place.rglob("*"))
     capfd.readouterr()
     with pytest.raises(SystemExit, match="2"):
-        command(prepared, teacher, teacher.parent / "out" / "distill", *flags)
-    assert sorted(teacher.parent.rglob("*")) == before  # nothing left behind
+        command(prepared, teacher, place / "out" / "distill", *flags)
+    assert sorted(place.rglob("*")) == before  # nothing left behind
     heard = capfd.readouterr().err
     assert heard.count("\n") == 1
     return heard
@@ -152,11 +554,24 @@ def refused(prepared: Path, teacher: Path, capfd, *flags: str) -> str:  # type: 
         ("--validation=0.9", "--validation: expected 0 to 0.5, found 0.9"),
         ("--architecture=mobilenetv9", "expected a timm or torchvision name, found 'mobilenetv9'"),
         ("--batch=1", "--batch: expected at least 2, found 1"),
+        ("--schedule=step", "--schedule: expected cosine or constant, found 'step'"),
+        ("--bands=B4,B4", "--bands: expected different bands, found B4, B4"),
+        ("--bands=B4,B99", "no band 'B99', found ['VH_real'"),
+        ("--targets=fresh", "--targets: expected cached or consistent, found 'fresh'"),
+        ("--targets=consistent", "--targets=consistent: cached logits know only the plain view"),
+        ("--onnx=TEACHER", "--onnx: --teacher has cached what it says; give one of the two"),
+        ("--teacher=None", "--teacher: expected the folder of a teacher, fusion or sumrule, or"),
+        ("--adapt", "--adapt: nothing to adapt without --weights"),
+        ("--qat=-1", "--qat: expected at least 0 epochs, found -1"),
+        ("--qat_lr=0", "--qat_lr: expected above 0, found 0.0"),
+        ("--qat_weights=odd", "--qat_weights: expected per_tensor or per_channel, found 'odd'"),
     ],
 )
 def test_refuses(prepared, prepared_test, teacher, capfd, flag, message) -> None:  # type: ignore[no-untyped-def]
     assert prepared_test.exists()
-    assert message in refused(prepared, teacher, capfd, flag)
+    given = None if flag == "--teacher=None" else teacher
+    flags = [flag.replace("TEACHER", str(teacher))] if given else []
+    assert message in refused(prepared, given, capfd, *flags, folder=teacher.parent)
 
 
 def spoil_rows(folder: Path) -> str:
@@ -201,3 +616,22 @@ def test_refuses_files(prepared, prepared_test, teacher, lcz42, tmp_path, capfd)
         file.attrs["classes"] = [f"class {i}" for i in range(17)]
     assert "testing.h5: expected 17 classes" in refused(prepared, teacher, capfd)
     assert (tmp_path / "teacher").exists()
+
+
+def test_refuses_weights_of_other_bands_and_checkpoints(
+    prepared, prepared_test, teacher, tmp_path, capfd
+) -> None:  # type: ignore[no-untyped-def]
+    assert prepared_test.exists()
+    three, half = tmp_path / "three.safetensors", tmp_path / "half.safetensors"
+    tensors = networks.build("test_resnet", 3, 17).state_dict()
+    save_file(tensors, three)
+    save_file({name: of for name, of in tensors.items() if not name.startswith("fc")}, half)
+    four = "--bands=B4,B3,B2,B8"
+    heard = refused(prepared, teacher, capfd, f"--weights={three}", four)
+    assert "does not fit: missing or other shape ['conv1.0.weight']" in heard
+    heard = refused(prepared, teacher, capfd, f"--checkpoint={three}", four)
+    assert "not test_resnet (4 bands, 17 classes) weights: other shape" in heard
+    heard = refused(prepared, teacher, capfd, f"--checkpoint={half}")
+    assert "missing: " in heard
+    heard = refused(prepared, teacher, capfd, f"--checkpoint={three}", f"--weights={three}")
+    assert "--weights: --checkpoint has weights of its own" in heard

@@ -1,0 +1,33 @@
+"""Students trained already: ``student_resnet18_last.pth`` of the thesis, or our own safetensors."""
+
+import re
+from pathlib import Path
+
+from torch import nn
+
+from shared.learn import networks
+from shared.sr import weights
+
+PREFIX = re.compile(r"(module|model|student|network)\.")
+
+
+def read(path: Path, architecture: str, channels: int, classes: int) -> nn.Module:
+    """The trained network, head included.
+
+    Args:
+        path: .safetensors, or .pth of tensors alone, maybe under a wrapper key such as
+            "state_dict"; names may all begin with "module.", "model.", "student." or "network.".
+        architecture: timm or torchvision name.
+        channels: at its input.
+        classes: K outputs.
+
+    Raises:
+        StageError: not such a file; tensors are missing, extra or of another shape.
+    """
+    network = networks.build(architecture, channels, classes)
+    tensors = weights.read(path)
+    while tensors and all(PREFIX.match(name) for name in tensors):
+        tensors = {PREFIX.sub("", name, count=1): tensor for name, tensor in tensors.items()}
+    what = f"{architecture} ({channels} bands, {classes} classes)"
+    weights.fit(path, network, tensors, what)
+    return network

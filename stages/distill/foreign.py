@@ -1,0 +1,132 @@
+"""Teachers as ONNX files, whoever trained them, run by onnxruntime on the CPU."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from shared import model
+from shared.errors import StageError
+from stages.distill import cached, exported
+
+FLOAT = "tensor(float)"
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """One network and what it eats.
+
+    Attributes:
+        card: its description; classes are those of the data, in the order of its outputs.
+        session: runs it.
+        order: place of each class of the data among its outputs.
+        softened: whether it gives probabilities instead of logits.
+        rows: pictures that it takes at once, 0 for any number.
+        channels_last: whether its input is (N, S, S, C).
+    """
+
+    card: model.Card
+    session: onnxruntime.InferenceSession
+    order: tuple[int, ...]
+    softened: bool
+    rows: int
+    channels_last: bool
+
+    def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, K) logits of (N, C, S, S) pictures, in the classes of the data."""
+        said = outputs(self.session, images, self.rows, self.channels_last)[:, self.order]
+        return cached.logarithm(said) if self.softened else said
+
+
+def read(folders: tuple[Path, ...], classes: tuple[str, ...]) -> list[Teacher]:
+    """Every network of these folders, opened and tried on two pictures of noise.
+
+    Args:
+        folders: each with model.json or preprocessing.json (`exported.read`) and ONNX files.
+        classes: (K,) names of the data; the networks may have them in another order.
+
+    Raises:
+        StageError: names the file and what does not fit.
+    """
+    found = []
+    for folder in folders:
+        ours = (folder / model.NAME).is_file() or not (folder / exported.NAME).is_file()
+        cards = model.load(folder) if ours else exported.read(folder, classes)
+        found += [_open(folder / card.file, card, classes) for card in cards]
+    return found
+
+
+def outputs(
+    session: onnxruntime.InferenceSession,
+    images: NDArray[np.float32],
+    rows: int,
+    channels_last: bool,
+) -> NDArray[np.float32]:
+    """(N, K) of (N, C, S, S), in pieces of `rows` pictures where the network insists on that."""
+    name, count = session.get_inputs()[0].name, len(images)
+    images = np.moveaxis(images, 1, -1) if channels_last else images
+    if rows:  # the last piece is filled up
+        images = np.concatenate([images, np.repeat(images[-1:], -count % rows, 0)])
+    step = rows or len(images)
+    pieces = [images[first : first + step] for first in range(0, len(images), step)]
+    said = [session.run(None, {name: np.ascontiguousarray(piece)})[0] for piece in pieces]
+    whole: NDArray[np.float32] = np.concatenate(said)[:count]
+    return whole.reshape(count, -1)
+
+
+def _open(path: Path, card: model.Card, classes: tuple[str, ...]) -> Teacher:
+    if card.features:
+        raise StageError(
+            f"{path}: takes topological features; give the folder that fusion made as --teacher, "
+            "whose cached logits need no network"
+        )
+    names = exported.named(card.classes, classes)
+    if not names:
+        found = f"{len(card.classes)} classes {', '.join(card.classes[:3])} …"
+        raise StageError(
+            f"{path}: expected {len(classes)} classes {', '.join(classes[:3])} …, found {found}"
+        )
+    try:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise StageError(f"{path}: not a complete ONNX file ({_first(error)})") from None
+    rows, last = _form(path, card, session)
+    order = tuple(names.index(name) for name in classes)
+    softened = cached.probabilities(_tried(path, card, session, rows, last))
+    return Teacher(card, session, order, softened, rows, last)
+
+
+def _form(path: Path, card: model.Card, session: onnxruntime.InferenceSession) -> tuple[int, bool]:
+    """Pictures at once (0: any number), and whether channels come last."""
+    inputs = session.get_inputs()
+    if [value.type for value in inputs] != [FLOAT]:
+        names = [value.name for value in inputs]
+        raise StageError(f"{path}: expected one float32 picture as the input, found {names}")
+    found, channels, side = inputs[0].shape, len(card.bands), card.size
+    for shape, last in (((channels, side, side), False), ((side, side, channels), True)):
+        pairs = zip(found[1:], shape, strict=False)
+        if len(found) == 4 and all(a == b or not isinstance(a, int) for a, b in pairs):
+            return (found[0] if isinstance(found[0], int) else 0), last
+    shown = ", ".join(map(str, found))
+    raise StageError(f"{path}: expected input (N, {channels}, {side}, {side}), found ({shown})")
+
+
+def _tried(
+    path: Path, card: model.Card, session: onnxruntime.InferenceSession, rows: int, last: bool
+) -> NDArray[np.float32]:
+    shape = (2, len(card.bands), card.size, card.size)
+    noise = np.random.default_rng(0).standard_normal(shape, np.float32)
+    try:
+        said = outputs(session, noise, rows, last)
+    except Exception as error:
+        raise StageError(f"{path}: does not run on two pictures ({_first(error)})") from None
+    if said.shape != (2, len(card.classes)) or not np.isfinite(said).all():
+        expected = f"{len(card.classes)} finite numbers a picture"
+        raise StageError(f"{path}: expected {expected}, found shape {said.shape}")
+    return said
+
+
+def _first(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,60 @@
+"""The published settings of each student; what the caller says wins over them."""
+
+import dataclasses
+from typing import Any
+
+from shared.errors import StageError
+
+SCHEDULES = ("cosine", "constant")
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """How a student was trained. Adam of the published MobileNetV3 is AdamW without decay.
+
+    Attributes:
+        size: pixels per side at the input.
+        lr: learning rate of AdamW.
+        weight_decay: decoupled.
+        schedule: "cosine" falls to zero over the run, "constant" does not.
+        batch: rows a step.
+        epochs: passes over the training split.
+        temperature: softens both sides of the soft term.
+    """
+
+    size: int
+    lr: float
+    weight_decay: float
+    schedule: str
+    batch: int
+    epochs: int
+    temperature: float
+
+
+RESNET18 = Published(224, 2e-4, 1e-4, "cosine", 512, 30, 3.0)
+SMALL = Published(32, 1e-3, 0.0, "constant", 64, 20, 2.0)
+MEDIUM = Published(224, 3e-4, 1e-4, "constant", 128, 30, 2.0)
+STUDENTS = {
+    "resnet18": RESNET18,
+    "mobilenetv3_small_100": SMALL,  # timm's name
+    "mobilenet_v3_small": SMALL,  # torchvision's
+    "mobilenetv4_conv_medium": MEDIUM,
+    "efficientnet_b0": MEDIUM,
+}
+
+
+def settled(architecture: str, **given: Any) -> Published:
+    """The published settings of a student, those of ResNet18 for any other network.
+
+    Args:
+        architecture: timm or torchvision name.
+        given: fields by name, None for the published value.
+
+    Raises:
+        StageError: an unknown schedule.
+    """
+    told = {name: value for name, value in given.items() if value is not None}
+    found = dataclasses.replace(STUDENTS.get(architecture, RESNET18), **told)
+    if found.schedule not in SCHEDULES:
+        raise StageError(f"--schedule: expected {' or '.join(SCHEDULES)}, found {found.schedule!r}")
+    return found

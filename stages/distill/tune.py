@@ -1,0 +1,100 @@
+"""Quantisation-aware fine-tuning of a student, and what it was worth."""
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.torch import save as as_bytes
+from torch import Tensor, nn
+
+from shared.learn import ensemble, networks
+from shared.learn.product import Result
+from shared.learn.recipe import Recipe
+from stages.distill import qat
+
+CALIBRATION = 510  # rows for the first ranges: 30 of each of 17 classes, as Voyager is given
+EXAMPLE = 8  # rows to see which batch norm follows which convolution
+STUDENT = "student.safetensors"
+
+
+def tune(
+    dst: Path,
+    member: ensemble.Member,
+    read: Callable[[Path], nn.Module],
+    truth: NDArray[np.integer],
+    recipe: Recipe,
+    scheme: str,
+) -> tuple[Result, dict[str, Any]]:
+    """Fine-tune the student that lies in ``float/``.
+
+    Args:
+        dst: product folder; what is finished stays in its work folder.
+        member: the student as it is to be exported.
+        read: makes the network of a file of weights.
+        truth: (N,) class numbers of the test rows.
+        recipe: of these epochs.
+        scheme: "per_tensor" or "per_channel" ranges of the weights.
+
+    Returns:
+        What the tuned student leaves; accuracies on the test rows in single precision and in fake
+        INT8, before and after.
+    """
+    work, plain = dst / ensemble.WORK, dst / "float" / STUDENT
+    fake = partial(_fake, plain, read, member, scheme == "per_channel")
+    pair = [
+        dataclasses.replace(member, name="int8-before", network=fake, trained=True, export=_none),
+        dataclasses.replace(
+            member, name="int8-after", network=fake, trained=False,
+            export=partial(_keep, work / STUDENT),
+        ),
+    ]  # fmt: skip
+    before, after = ensemble.train(dst, pair, recipe)
+    final = dataclasses.replace(
+        member, name="tuned", network=lambda: read(work / STUDENT), trained=True
+    )
+    (result,) = ensemble.train(dst, [final], recipe)
+    reached = {
+        name: float((of.test_logits.argmax(1) == truth).mean())
+        for name, of in (("int8_before", before), ("int8_after", after), ("float_after", result))
+    }
+    result = dataclasses.replace(result, series=after.series, kept=after.kept)
+    return result, {"epochs": recipe.epochs, "lr": recipe.lr, "weights": scheme} | reached
+
+
+def _fake(
+    plain: Path, read: Callable[[Path], nn.Module], member: ensemble.Member, per_channel: bool
+) -> qat.Fake:
+    """The student with ranges of training rows that are spread over the split."""
+    split = member.train
+    rows = np.unique(np.linspace(0, len(split) - 1, CALIBRATION).astype(np.intp))
+    pieces = np.array_split(rows, -(-len(rows) // 64))
+    fake = qat.Fake(read(plain), member.view(split[rows[:EXAMPLE]]), per_channel)
+    return fake.calibrate(member.view(split[piece]) for piece in pieces)
+
+
+def save(path: Path, network: nn.Module) -> None:
+    """The state dict of a network as safetensors."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # By our own write: on a full volume its error says so, that of `save_file` is of its own kind.
+    path.write_bytes(as_bytes({name: of.contiguous() for name, of in network.state_dict().items()}))
+
+
+def export(folder: str, network: nn.Module, inputs: dict[str, Tensor], path: Path) -> float:
+    """Write student.safetensors and the ONNX file into a folder beside `path`, as `to_onnx`."""
+    place = path.parent / folder
+    save(place / STUDENT, network)
+    return networks.to_onnx(network, inputs, place / path.name)
+
+
+def _keep(kept: Path, network: nn.Module, *_: object) -> float:
+    assert isinstance(network, qat.Fake)
+    save(kept, network.plain())
+    return 0.0
+
+
+def _none(*_: object) -> float:
+    return 0.0
