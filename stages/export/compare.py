@@ -1,7 +1,5 @@
 """FP32 against INT8, and the network against what its trainer said."""
 
-import csv
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +8,13 @@ from numpy.typing import NDArray
 
 from shared import scores
 from shared.errors import StageError
-from shared.progress import say
 
+Logits = NDArray[np.floating]
 COLUMNS = ("overall_accuracy", "average_accuracy", "kappa", "macro_f1", "weighted_f1")
+TOP = 5
 
 
-def parity(found: NDArray[np.floating], trainer: Path, tolerance: float) -> float:
+def parity(found: Logits, trainer: Path, tolerance: float) -> float:
     """Largest difference between (N, K) logits and the trainer's, which lie in an NPY file.
 
     Raises:
@@ -35,59 +34,71 @@ def parity(found: NDArray[np.floating], trainer: Path, tolerance: float) -> floa
     return largest
 
 
+def top(labels: NDArray[np.integer], logits: Logits, places: int = TOP) -> float:
+    """Share of rows whose class is among the highest logits, 0 to 1.
+
+    Args:
+        labels: (N,) true classes.
+        logits: (N, K); of equal ones, the class before the other is the higher.
+        places: how many of the highest count.
+    """
+    own = np.take_along_axis(logits, labels[:, None], 1)
+    before = np.arange(logits.shape[1]) < labels[:, None]
+    rank = (logits > own).sum(1) + ((logits == own) & before).sum(1)
+    return float((rank < places).mean())
+
+
 def compare(
     folder: Path,
     labels: NDArray[np.integer],
-    logits: dict[str, NDArray[np.floating]],
+    logits: dict[str, Logits],
     files: dict[str, Path],
     classes: tuple[str, ...],
 ) -> dict[str, Any]:
-    """Write the score files of both networks; one table of them and how they differ.
+    """Write the score files of every network; one table of them and how they differ.
 
     Args:
-        folder: FP32 files go here, those of INT8 to ``folder/int8``.
+        folder: files of the first network go here, those of another to a folder of its name.
         labels: (N,) true classes.
-        logits: (N, K) under "fp32" and "int8".
+        logits: (N, K) under "fp32", which comes first, "int8", and further ones.
         files: ONNX files under the same names.
         classes: (K,) names.
     """
     found: dict[str, Any] = {}
+    models: dict[str, dict[str, Any]] = {}
     for name, values in logits.items():
         place = folder if name == "fp32" else folder / name
         place.mkdir(exist_ok=True)
-        found[name] = scores.write(place, labels, scores.softmax(values), classes)
-    one, other = logits["fp32"], logits["int8"]
-    models = {
-        name: {"file": files[name].name, "bytes": files[name].stat().st_size}
-        | {key: found[name][key] for key in COLUMNS}
-        for name in logits
-    }
+        more = {"top5_accuracy": top(labels, values)}
+        found[name] = scores.write(place, labels, scores.softmax(values), classes, **more)
+        models[name] = {"file": files[name].name, "bytes": files[name].stat().st_size} | more
+        models[name] |= {key: found[name][key] for key in COLUMNS}
+        if name != "fp32":
+            models[name] |= apart(logits["fp32"], values)
+            lost = found["fp32"]["overall_accuracy"] - found[name]["overall_accuracy"]
+            models[name]["points_lost"] = 100 * lost
     return {
         "rows": len(labels),
         "models": models,
-        "agreement": float((one.argmax(1) == other.argmax(1)).mean()),
-        "largest_logit_difference": float(np.abs(one - other).max()),
-        "recall_change": {
-            name: found["int8"]["per_class"][name]["recall"] - entry["recall"]
-            for name, entry in found["fp32"]["per_class"].items()
-        },
+        **apart(logits["fp32"], logits["int8"]),
+        "per_class": found["fp32"]["per_class"],
+        "per_class_change": {key: _changes(found, key) for key in ("recall", "f1")},
     }
 
 
-def write(folder: Path, report: dict[str, Any]) -> None:
-    """report.json, and report.csv with one line per network."""
-    (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")
-    with (folder / "report.csv").open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["model", "file", "bytes", *COLUMNS])
-        table.writerows([name, *entry.values()] for name, entry in report["models"].items())
+def apart(one: Logits, other: Logits) -> dict[str, float]:
+    """How often two networks name the same class, and how far their (N, K) logits differ."""
+    return {
+        "agreement": float((one.argmax(1) == other.argmax(1)).mean()),
+        "largest_logit_difference": float(np.abs(one - other).max()),
+    }
 
 
-def tell(report: dict[str, Any], times: dict[str, Any]) -> None:
-    """One line of log per network."""
-    for name, entry in report["models"].items():
-        say(
-            f"{name}: accuracy {100 * entry['overall_accuracy']:.2f} %, macro F1 "
-            f"{100 * entry['macro_f1']:.2f} %, {entry['bytes'] / 1e6:.2f} MB, "
-            f"median {times[name]['median_ms']:.2f} ms a row on one thread"
-        )
+def _changes(found: dict[str, Any], key: str) -> dict[str, dict[str, float]]:
+    """By network and class, a value less that of FP32."""
+    before = found["fp32"]["per_class"]
+    return {
+        name: {label: e[key] - before[label][key] for label, e in metrics["per_class"].items()}
+        for name, metrics in found.items()
+        if name != "fp32"
+    }

@@ -6,15 +6,15 @@ from typing import Any
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import TensorProto, shape_inference, version_converter
+from onnx import shape_inference, version_converter
 
 from shared.errors import StageError
 from shared.model import Card
+from stages.export.facts import inputs, shape_of, version
+from stages.export.fold import fold
+from stages.export.lint import IR, OPSETS
 
-OPSET, OLDEST = 17, 14  # Voyager 1.2.5 takes 14 to 17
-IR = 10  # the newest that the SDK's onnx 1.17 and onnxruntime 1.21 open
-HOST = {"Resize", "Upsample"}  # the SDK wants these in its YAML, not in the graph
-NORMALISING = {"Sub", "Div", "Mul", "Add", "Cast", "Transpose"}  # when they eat the input
+OLDEST, OPSET = OPSETS
 
 
 def load(path: Path) -> onnx.ModelProto:
@@ -45,30 +45,33 @@ def fit(model: onnx.ModelProto, card: Card, path: Path) -> onnx.ModelProto:
     """
     model = _opset(model, path)
     model.ir_version = min(model.ir_version, IR)
-    graph, known = model.graph, {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in graph.input if value.name not in known]
-    if len(inputs) != 1 or len(graph.output) != 1:
-        found = f"{[v.name for v in inputs]} to {[v.name for v in graph.output]}"
+    graph, given = model.graph, inputs(model.graph)
+    if len(given) != 1 or len(graph.output) != 1:
+        found = f"{[v.name for v in given]} to {[v.name for v in graph.output]}"
         raise StageError(f"{path}: expected one input and one output, found {found}")
-    _rename(graph, inputs[0].name, "input")
-    _rename(graph, graph.output[0].name, "logits")
     shape = (1, len(card.bands), card.size, card.size)
-    _set_shape(inputs[0], shape, path)
+    _set_shape(given[0], shape, path)
     _set_shape(graph.output[0], (1, len(card.classes)), path)
+    _rename(graph, given[0].name, "input")
+    _rename(graph, graph.output[0].name, "logits")
+    del graph.input[:]  # weights may be listed there, and could then be replaced by a caller
+    graph.input.extend(given)
     _drop_identities(graph)
-    del graph.value_info[:]
+    model = _inferred(model, path)
+    fold(model)
+    return _inferred(model, path)
+
+
+def _inferred(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
+    """The model with all shapes known, and checked."""
+    del model.graph.value_info[:]
     try:
-        fitted = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
-        onnx.checker.check_model(fitted)
+        found = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+        onnx.checker.check_model(found)
     except (shape_inference.InferenceError, onnx.checker.ValidationError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason, shape = str(error).strip().splitlines()[0], shape_of(model.graph.input[0])
         raise StageError(f"{path}: does not work as {shape} to (1, K): {reason}") from None
-    return fitted
-
-
-def version(model: onnx.ModelProto) -> int:
-    """Opset of the default domain; 0 when there is none."""
-    return next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), 0)
+    return found
 
 
 def _opset(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
@@ -95,10 +98,11 @@ def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
 
 
 def _drop_identities(graph: onnx.GraphProto) -> None:
-    """torch's exporter shares equal weights through Identity nodes, which Metis does not list."""
+    """Without Identity, which shares equal weights in torch's exports, and without Dropout."""
     kept = []
     for node in graph.node:
-        if node.op_type == "Identity" and node.output[0] != graph.output[0].name:
+        idle = node.op_type in ("Identity", "Dropout") and not any(node.output[1:])
+        if idle and node.output[0] != graph.output[0].name:
             for user in graph.node:
                 user.input[:] = [node.input[0] if n == node.output[0] else n for n in user.input]
         else:
@@ -118,25 +122,14 @@ def _set_shape(value: onnx.ValueInfoProto, shape: tuple[int, ...], path: Path) -
         dim.dim_value = want
 
 
-def violations(model: onnx.ModelProto) -> list[str]:
-    """What Voyager 1.2.5 would not take in a fitted graph; empty when nothing."""
-    graph, found = model.graph, []
-    if version(model) != OPSET or model.ir_version > IR:
-        found.append(f"opset {version(model)}, IR {model.ir_version}")
-    for value in (*graph.input, *graph.output):
-        if value.type.tensor_type.elem_type != TensorProto.FLOAT:
-            found.append(f"{value.name} is not float32")
-    for value in (*graph.input, *graph.output, *graph.value_info):
-        if any(not dim.dim_value for dim in value.type.tensor_type.shape.dim):
-            found.append(f"{value.name} has no static shape")
-    for tensor in graph.initializer:
-        if tensor.data_location == TensorProto.EXTERNAL:
-            found.append(f"{tensor.name} lies in another file")
-    for node in graph.node:
-        first = "input" in node.input and node.op_type in NORMALISING
-        if node.domain not in ("", "ai.onnx") or node.op_type in HOST or first:
-            found.append(f"node {node.name or node.op_type} ({node.op_type}) belongs outside")
-    return found
+def batched(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of a fitted graph that takes any number of rows, to measure with."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.value_info[:]  # of one row
+    for value in (*copy.graph.input, *copy.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    return copy
 
 
 def describe(model: onnx.ModelProto) -> dict[str, Any]:

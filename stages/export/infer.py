@@ -1,26 +1,42 @@
-"""Running the very files that are shipped, one row at a time, several rows at once."""
+"""Running the very files that are shipped: their logits, and how long they take."""
 
+import functools
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
 from shared import model, progress
 from shared.model import Card
 from shared.source import Source
+from stages.export import graph
+
+BATCHES = (1, 8, 32)  # rows of one call, as latencies are told
 
 
-def session(path: Path) -> onnxruntime.InferenceSession:
-    """A single-threaded CPU session, whose numbers do not depend on how many run at once."""
+def session(network: Path | bytes, threads: int = 1) -> onnxruntime.InferenceSession:
+    """A CPU session; with one thread its numbers do not depend on how many run at once."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    # Processors without VNNI saturate in their 8-bit products; this takes the exact way there.
-    options.add_session_config_entry("session.x64quantprecision", "1")
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.add_session_config_entry("session.x64quantprecision", str(int(saturates())))
+    given = network if isinstance(network, bytes) else str(network)
+    return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+
+
+@functools.cache
+def saturates() -> bool:
+    """Whether this processor's 8-bit products overflow in onnxruntime's fast way: x86, no VNNI.
+
+    The exact way gives the numbers that VNNI gives, but takes longer, so it is taken only there.
+    """
+    info = Path("/proc/cpuinfo")
+    return "vnni" not in info.read_text() if info.exists() else True
 
 
 def prepared(source: Source, card: Card, batch: int) -> Iterator[NDArray[np.float32]]:
@@ -57,29 +73,51 @@ def logits(
     return np.stack(found)
 
 
-def latency(paths: dict[str, Path], runs: int, seed: int) -> dict[str, dict[str, float]]:
-    """Median and 95th percentile of one row on one thread, in ms; the networks take turns.
+def latency(paths: dict[str, Path], runs: int, seed: int) -> dict[str, dict[str, Any]]:
+    """How long each network takes on one thread of this computer; the networks take turns.
 
     Args:
-        paths: ONNX files by name, all with the same static input.
-        runs: timed runs of each, after ten that are not counted.
+        paths: static ONNX files by name, all with the same input.
+        runs: timed runs of one row, after a tenth as many that do not count; of larger batches
+            fewer, so that about as many rows are run.
         seed: of the random input.
+
+    Returns:
+        By name: median, 90th, 95th and 99th percentile of one row in ms; under "rows", by batch
+        size, the median in ms and rows per second.
     """
-    sessions = {name: session(path) for name, path in paths.items()}
-    first = next(iter(sessions.values())).get_inputs()[0]
-    image = np.random.default_rng(seed).standard_normal(first.shape).astype(np.float32)
-    times: dict[str, list[float]] = {name: [] for name in paths}
-    with progress.bar(runs + 10, "latency", unit="runs") as bar:
-        for _ in range(runs + 10):
-            for name, network in sessions.items():
-                start = time.perf_counter()
-                network.run(None, {first.name: image})
-                times[name].append(1e3 * (time.perf_counter() - start))
-            bar.update()
-    return {
-        name: {
-            "median_ms": float(np.median(counted := taken[10:])),
-            "p95_ms": float(np.percentile(counted, 95)),
-        }
-        for name, taken in times.items()
+    found: dict[str, dict[str, Any]] = {name: {} for name in paths}
+    for rows in BATCHES:
+        repeats = max(3, runs // rows)
+        for name, times in timed(paths, rows, repeats, seed).items():
+            middle = float(np.median(times))
+            if rows == 1:
+                ends = zip((90, 95, 99), np.percentile(times, (90, 95, 99)).tolist(), strict=True)
+                found[name] = {"median_ms": middle} | {f"p{end}_ms": ms for end, ms in ends}
+                found[name]["rows"] = {}
+            entry = {"median_ms": middle, "rows_per_second": 1e3 * rows / middle}
+            found[name]["rows"][str(rows)] = entry
+    return found
+
+
+def timed(
+    paths: dict[str, Path], rows: int, repeats: int, seed: int, threads: int = 1
+) -> dict[str, NDArray[np.float64]]:
+    """(repeats,) times in ms of one call with so many rows, by name; the networks take turns."""
+    batched = {
+        name: graph.batched(onnx.load(path)).SerializeToString() for name, path in paths.items()
     }
+    sessions = {name: session(content, threads) for name, content in batched.items()}
+    first = next(iter(sessions.values())).get_inputs()[0]
+    shape = (rows, *first.shape[1:])
+    images = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+    before, times = max(1, repeats // 10), np.zeros((len(paths), repeats))
+    with progress.bar(repeats + before, f"latency, {rows} at once", unit="runs") as bar:
+        for turn in range(-before, repeats):
+            for place, network in enumerate(sessions.values()):
+                start = time.perf_counter()
+                network.run(None, {first.name: images})
+                if turn >= 0:
+                    times[place, turn] = 1e3 * (time.perf_counter() - start)
+            bar.update()
+    return dict(zip(paths, times, strict=True))

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +11,10 @@ from numpy.typing import NDArray
 from shared import cli, model, patches, scores
 from shared.errors import StageError
 from shared.model import Card
-from shared.progress import say
 from shared.source import Source
 
 FP32, INT8 = "model.onnx", "model_int8.onnx"
+METHODS = ("percentile", "entropy", "minmax")
 
 
 def run(
@@ -24,21 +23,28 @@ def run(
     train: Path,
     test: Path,
     dst: Path,
+    metis: str = "1.2",
+    strict: bool = True,
     calibration_per_class: int = 30,
+    calibration_method: tuple[str, ...] = METHODS,
     seed: int = 42,
     batch: int = 64,
     threads: int = 0,
     tolerance: float = 1e-3,
     latency_runs: int = 100,
 ) -> None:
-    """Export a trained network to static FP32 and INT8 ONNX and compare the two.
+    """Export a trained network to static FP32 and INT8 ONNX and compare them.
 
     Args:
         src: model folder with one network, test_logits.npy and test_labels.npy (from distill).
         train: patch file whose rows calibrate INT8.
         test: patch file the network was tested on, same rows in the same order.
-        dst: folder to write: both ONNX files, model.json, report.json, scores, latency.json.
+        dst: folder to write: the ONNX files, model.json, report.json, scores, latency.json.
+        metis: version of the SDK whose operators the network must keep to, 1.2 or 1.6.
+        strict: refuse a network that does not; --nostrict only says so.
         calibration_per_class: rows of each class for calibration, 1 or more.
+        calibration_method: percentile, entropy, minmax: how ranges are chosen; the first is the
+            INT8 network of the product, the others are compared with it.
         seed: of the choice of calibration rows, 0 or more.
         batch: rows prepared at once, 1 or more; changes memory, not results.
         threads: rows evaluated at once, 0 for one per processor; changes time, not results.
@@ -49,40 +55,50 @@ def run(
         1, calibration_per_class=calibration_per_class, batch=batch, latency_runs=latency_runs
     )
     _at_least(0, threads=threads, tolerance=tolerance, seed=seed)
-    card, files = _card(src), {"fp32": dst / FP32, "int8": dst / INT8}
+    methods, workers = _methods(dst, calibration_method), threads or len(os.sched_getaffinity(0))
+    files = {"fp32": dst / FP32} | _named(methods)
+    card, logits = _card(src), {}
     with patches.read(train, "label") as known, patches.read(test, "label") as source:
         labels = _labels(known, source, card, src)
-        from stages.export import compare, graph, infer, quantise
+        from stages.export import calibrate, compare, graph, infer, lint, making, tables
 
         dst.mkdir(exist_ok=True)
-        once(files["fp32"], lambda path: _fit(src / card.file, card, path))
-        rows = quantise.choose(known.labels(), calibration_per_class, seed)
-        feed = quantise.Calibration(known, card, rows)
-        once(files["int8"], lambda path: quantise.quantise(files["fp32"], path, feed))
-        workers = threads or len(os.sched_getaffinity(0))
-        logits = {"fp32": _logits(files["fp32"], dst, source, card, batch, workers)}
-        apart = compare.parity(logits["fp32"], src / "test_logits.npy", tolerance)
-        logits["int8"] = _logits(files["int8"], dst / "int8", source, card, batch, workers)
+        making.fp32(files["fp32"], src / card.file, card, metis, strict)
+        rows = calibrate.choose(known.labels(), calibration_per_class, seed)
+        making.int8(methods, files["fp32"], known, card, rows, workers)
+        for name, path in files.items():
+            place = dst if name == "fp32" else dst / name
+            logits[name] = making.logits(path, place, source, card, batch, workers)
+            if name == "fp32":
+                far = compare.parity(logits[name], src / "test_logits.npy", tolerance)
     report = compare.compare(dst, labels, logits, files, card.classes)
-    report["parity"] = {"largest_logit_difference": apart, "tolerance": tolerance}
-    report["calibration"] = {"rows": len(rows), "per_class": calibration_per_class, "seed": seed}
-    report["graph"] = graph.describe(graph.load(files["fp32"]))
-    compare.write(dst, report)
+    report["parity"] = {"largest_logit_difference": far, "tolerance": tolerance}
+    report["calibration"] = {
+        "rows": len(rows), "per_class": calibration_per_class, "seed": seed,
+        "method": calibration_method[0],
+    }  # fmt: skip
+    fitted = graph.load(files["fp32"])
+    report["graph"], report["metis"] = graph.describe(fitted), lint.write(dst, fitted, metis)
+    tables.write(dst, report)
     model.save(dst, [dataclasses.replace(card, file=FP32)], int8=INT8)
     times = {"threads": 1, "runs": latency_runs} | infer.latency(files, latency_runs, seed)
     (dst / "latency.json").write_text(json.dumps(times, indent=1) + "\n")
-    compare.tell(report, times)
+    tables.tell(report, times)
 
 
-def once(path: Path, make: Callable[[Path], object]) -> None:
-    """Let ``make`` write a file beside ``path`` and rename it, unless an earlier run did."""
-    if path.exists():
-        say(f"{path.name}: there from the earlier run")
-        return
-    path.parent.mkdir(exist_ok=True)
-    part = path.with_name("unfinished-" + path.name)
-    make(part)
-    part.rename(path)
+def _methods(dst: Path, methods: tuple[str, ...]) -> dict[str, Path]:
+    """INT8 files by calibration method; the first is that of the product."""
+    if not methods or len({*methods}) < len(methods) or not {*methods} <= {*METHODS}:
+        expected = f"one or more of {', '.join(METHODS)}"
+        raise StageError(f"--calibration_method: expected {expected}, found {', '.join(methods)!r}")
+    beside = {method: dst / f"model_int8_{method}.onnx" for method in methods[1:]}
+    return {methods[0]: dst / INT8} | beside
+
+
+def _named(methods: dict[str, Path]) -> dict[str, Path]:
+    """The same files by the name of the network in the report."""
+    names = ("int8" if path.name == INT8 else f"int8-{name}" for name, path in methods.items())
+    return dict(zip(names, methods.values(), strict=True))
 
 
 def _at_least(least: int, **values: float) -> None:
@@ -117,29 +133,6 @@ def _labels(train: Source, test: Source, card: Card, src: Path) -> NDArray[np.in
             f"({len(labels)} and {len(trainer)} rows); give the test file the network was tested on"
         )
     return labels
-
-
-def _fit(found: Path, card: Card, path: Path) -> None:
-    from stages.export import graph
-
-    fitted = graph.fit(graph.load(found), card, found)
-    if wrong := graph.violations(fitted):
-        raise StageError(f"{found}: cannot be compiled for Metis: {'; '.join(wrong[:3])}")
-    path.write_bytes(fitted.SerializeToString(deterministic=True))
-
-
-def _logits(
-    network: Path, folder: Path, source: Source, card: Card, batch: int, workers: int
-) -> NDArray[np.float32]:
-    """(N, K) of one network over a patch file; kept in ``folder/test_logits.npy``."""
-    from stages.export import infer
-
-    def make(path: Path) -> None:
-        blocks = infer.prepared(source, card, batch)
-        np.save(path, infer.logits(network, blocks, source.total, workers))
-
-    once(folder / "test_logits.npy", make)
-    return scores.array(folder / "test_logits.npy", 2)
 
 
 if __name__ == "__main__":

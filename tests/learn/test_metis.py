@@ -7,10 +7,11 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from torch.ao.quantization.observer import HistogramObserver
 
 from shared.learn import networks
 from shared.model import Card
-from stages.export import graph
+from stages.export import graph, main, ranges
 from stages.export.lint import lint
 
 SIDE, CLASSES = 32, tuple(f"class {k}" for k in range(17))
@@ -41,3 +42,24 @@ def test_students_of_the_zoo_pass(name: str, tmp_path: Path) -> None:
 def test_mobilenet_v3_passes_from_1_6_on(tmp_path: Path) -> None:
     _, _, found = fitted("mobilenetv3_small_100", tmp_path)
     assert found == [{"HardSwish": 19, "HardSigmoid": 9}, {}]
+
+
+def test_default_ranges_are_nearest_to_a_histogram_observer() -> None:
+    """Metis' per_tensor_histogram is closed; torch's observer of that name stands for it."""
+    rng, count = np.random.default_rng(0), 200_000
+    normal = rng.standard_normal(count)
+    tensors = [normal, np.maximum(normal, 0), rng.laplace(size=count), np.exp(normal / 2),
+               3 * normal / (1 + np.exp(-3 * normal))]  # fmt: skip
+    apart = {method: [] for method in ranges.METHODS}
+    for values in (tensor.astype(np.float32) for tensor in tensors):
+        observer = HistogramObserver(dtype=torch.qint8, qscheme=torch.per_tensor_affine)
+        observer(torch.from_numpy(values))
+        low, high = (float(end) for end in observer._non_linear_param_search())
+        limit = float(np.abs(values).max())
+        counts = ranges.count(values, limit)
+        found = ranges.Histogram(float(values.min()), float(values.max()), counts)
+        for method, pick in ranges.METHODS.items():
+            first, last = pick(found)
+            apart[method].append(abs(np.log((last - first) / (high - low))))
+    means = {method: np.mean(logs) for method, logs in apart.items()}
+    assert min(means, key=means.__getitem__) == main.METHODS[0], means

@@ -237,7 +237,7 @@ def test_an_image_of_one_stage_knows_the_others_by_their_place(
 
 def test_missing_inputs_leave_nothing_behind(values: dict[str, Any], tmp_path: Path) -> None:
     gone = (Path("no/a.h5"), Path("no/b.h5"))
-    with pytest.raises(StageError, match="--more: no such file or folder: no/a.h5, no/b.h5"):
+    with pytest.raises(StageError, match=r"--more: no such file or folder: no/a.h5, no/b.h5"):
         make(values, more=gone)
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 

@@ -1,0 +1,88 @@
+"""A shipped bundle on the machine it came to, without the accelerator; and the lint of a network.
+
+    python -m stages.export.check --bundle DIR                            is it whole and as good
+    python -m stages.export.check --bundle DIR --images DIR --dst out.csv classify pictures
+    python -m stages.export.check --model DIR_OR_ONNX --metis 1.6         would Metis compile it
+
+The first prints a line per class and one for all. Exit code 0: as it should be; 2: it is not, or
+the caller's mistake, told in one line; 1: a bug.
+"""
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from shared import arguments, signals
+from shared.errors import StageError, refusal
+
+
+def run(
+    *,
+    bundle: Path | None = None,
+    images: Path | None = None,
+    dst: Path | None = None,
+    model: Path | None = None,
+    metis: str = "1.2",
+    threads: int = 0,
+) -> None:
+    """Check a bundle, classify pictures with it, or lint a network.
+
+    Args:
+        bundle: folder of voyager; the digests of its MANIFEST.json are verified if it has one.
+        images: folder of pictures to classify by the bundle instead of its own.
+        dst: file to write: CSV of the classes of images, JSON of what else was found.
+        model: ONNX file, or model folder of any stage, to lint instead.
+        metis: version of the SDK for the lint, 1.2 or 1.6.
+        threads: pictures at once, 0 for one per processor; changes time, not results.
+    """
+    if (bundle is None) == (model is None) or (images and not bundle):
+        raise StageError("expected --bundle, with or without --images, or --model")
+    for name, path in {"bundle": bundle, "images": images, "model": model}.items():
+        if path and not path.exists():
+            raise StageError(f"--{name}: no such file or folder: {path}")
+    if dst and dst.exists():
+        raise StageError(f"--dst: {dst} exists; it is not overwritten")
+    workers = threads or len(os.sched_getaffinity(0))
+    from stages.export import checking
+
+    if model:
+        text, rows, wrong = checking.networks(model, metis)
+    elif images and bundle:
+        text, rows, wrong = checking.classify(bundle, images, workers)
+    elif bundle:
+        text, rows, wrong = checking.bundle(bundle, workers)
+    if dst:
+        draft = dst.with_name(dst.name + ".partial")
+        draft.write_text(rows if isinstance(rows, str) else json.dumps(rows, indent=1) + "\n")
+        draft.rename(dst)
+    print(text)
+    if wrong:
+        raise StageError(wrong)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line: exit codes and messages as those of the stages."""
+    try:
+        with signals.heeded():
+            run(**arguments.collect(run, argv))
+    except StageError as error:
+        _fail(f"error: {error}", 2)
+    except KeyboardInterrupt as stop:
+        _fail("stopped", stop.args[0] if stop.args else 130)
+    except Exception as error:
+        if reason := refusal(error):
+            _fail(f"error: {reason}", 2)
+        traceback.print_exc()
+        raise SystemExit(1) from None
+
+
+def _fail(line: str, code: int) -> None:
+    print(" ".join(line.split()), file=sys.stderr, flush=True)
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""What `check` does: each gives a text, content for a file, and what is wrong, if anything."""
+
+import csv
+import dataclasses
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+
+from shared import model, progress, scores
+from shared.bundle import READBACK, Bundle, open_bundle
+from shared.errors import StageError
+from shared.readback import Network, load, preprocess
+from shared.ship.host.install import MANIFEST, RefusedError, problems
+from stages.export.lint import lint
+
+Outcome = tuple[str, Any, str]
+BATCH = 64
+NEAR = 0.05  # points of accuracy that two processors may differ by
+KINDS = {".png", ".jpg", ".jpeg", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
+
+
+def bundle(folder: Path, threads: int) -> Outcome:
+    """A bundle's own pictures through its network, beside the accuracy that voyager stored.
+
+    Raises:
+        StageError: a file is not as the manifest says, or the bundle cannot be read.
+    """
+    verify(folder)
+    found = open_bundle(folder)
+    stored = _stored(folder)
+    files = _known(found, folder)
+    given = logits(found, [path for path, _ in files], threads)
+    labels, classes = np.array([k for _, k in files]), found.labels
+    if given.shape[1] != len(classes) or labels.max() >= len(classes):
+        shown = f"{len(classes)} labels, {labels.max() + 1} class folders"
+        raise StageError(f"{folder}: expected {given.shape[1]} classes as the network, {shown}")
+    metrics = scores.metrics(scores.confusion(labels, given), classes)
+    points = 100 * metrics["overall_accuracy"]
+    lines = [f"{'class':24} {'pictures':>8} {'right %':>8}"]
+    for name, entry in metrics["per_class"].items():
+        lines.append(f"{name:24} {entry['rows']:8} {100 * entry['recall']:8.2f}")
+    lines.append(f"{'all':24} {len(labels):8} {points:8.2f}   stored: {stored:.2f}")
+    apart = abs(points - stored)
+    wrong = f"{folder}: accuracy {points:.2f} %, but {READBACK} says {stored:.2f} %"
+    content = {"accuracy": points, "stored": stored, **metrics}
+    return "\n".join(lines), content, wrong if apart > NEAR else ""
+
+
+def verify(folder: Path) -> None:
+    """Every digest of MANIFEST.json, if the bundle came with one.
+
+    Raises:
+        StageError: the first file that is missing, added or changed.
+    """
+    if not (folder / MANIFEST).is_file():
+        return
+    try:
+        found = problems(folder)
+    except RefusedError as error:
+        raise StageError(str(error)) from None
+    if found:
+        more = f" ({len(found)} such files)" if len(found) > 1 else ""
+        raise StageError(f"{found[0]}{more}; copy it again")
+
+
+def _stored(folder: Path) -> float:
+    """Points of accuracy from the pictures, as voyager measured them."""
+    try:
+        found = json.loads((folder / READBACK).read_text())["accuracy"]["png"]
+        return 100 * float(found["overall_accuracy"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StageError(f"{folder / READBACK}: expected stored accuracies ({error})") from None
+
+
+def _known(found: Bundle, folder: Path) -> list[tuple[Path, int]]:
+    """Test pictures and their classes."""
+    try:
+        files = found.pictures()
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise StageError(f"{folder}: not a bundle ({error})") from None
+    if not files:
+        raise StageError(f"{found.validation}: expected test pictures, found none")
+    return files
+
+
+def logits(found: Bundle, paths: list[Path], threads: int) -> NDArray[np.float32]:
+    """(N, K) of pictures of any sizes, by the bundle's YAML and network.
+
+    Raises:
+        StageError: the bundle cannot be read, or a picture.
+    """
+    parts = []
+    try:
+        network, steps = _network(found.network, threads), found.steps
+        with progress.bar(len(paths), "classify", unit="pictures") as bar:
+            for start in range(0, len(paths), BATCH):
+                block = paths[start : start + BATCH]
+                ready = [preprocess(load(path)[None], steps) for path in block]
+                parts.append(network(np.concatenate(ready)))
+                bar.update(len(block))
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise StageError(f"{found.folder}: not a bundle ({error})") from None
+    return np.concatenate(parts)
+
+
+def _network(path: Path, threads: int) -> Network:
+    try:
+        return Network(path, threads)
+    except Exception as error:  # onnxruntime has a class of its own for every reason
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise StageError(f"{path}: not a usable ONNX file ({reason})") from None
+
+
+def classify(folder: Path, images: Path, threads: int) -> Outcome:
+    """CSV of the pictures of a folder: file, class, and the score of every class.
+
+    Raises:
+        StageError: a file is not as the manifest says, no picture in the folder, or a broken one.
+    """
+    verify(folder)
+    found = open_bundle(folder)
+    paths = sorted(path for path in images.rglob("*") if path.suffix.lower() in KINDS)
+    if not paths:
+        raise StageError(f"--images: {images}: expected pictures, found none")
+    given = scores.softmax(logits(found, paths, threads))
+    names, text = found.labels, io.StringIO()
+    table = csv.writer(text)
+    table.writerow(["file", "class", *names])
+    for path, row in zip(paths, given, strict=True):
+        where = path.relative_to(images).as_posix()
+        table.writerow([where, names[int(row.argmax())], *(f"{score:.6f}" for score in row)])
+    counts = np.bincount(given.argmax(1), minlength=len(names)).tolist()
+    lines = [f"{name:24} {count:8}" for name, count in zip(names, counts, strict=True)]
+    return "\n".join([*lines, f"{'all':24} {len(paths):8}"]), text.getvalue(), ""
+
+
+def networks(place: Path, metis: str) -> Outcome:
+    """The lint of one ONNX file, or of every network of a model folder, as it is."""
+    cards = model.load(place) if place.is_dir() else []
+    files = [place / card.file for card in cards] or [place]
+    found = {path.name: lint(_bare(path), metis) for path in files}
+    lines = [f"{name}: {violation}" for name, some in found.items() for violation in some]
+    content = {name: [dataclasses.asdict(v) for v in some] for name, some in found.items()}
+    text = "\n".join(lines) or f"{place}: nothing that Metis {metis} would not compile"
+    wrong = f"{place}: Metis {metis} does not compile it: {len(lines)} violations" if lines else ""
+    return text, {"metis": metis, "violations": content}, wrong
+
+
+def _bare(path: Path) -> onnx.ModelProto:
+    """The graph of a file, without weights that lie elsewhere."""
+    try:
+        found = onnx.load(path, "protobuf", load_external_data=False)
+        if found.graph.node:
+            return found
+        reason = "no graph"
+    except (DecodeError, OSError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    raise StageError(f"{path}: not a usable ONNX file ({reason})")

@@ -1,0 +1,84 @@
+"""The files of the product that take long, each made once: both networks and what they say."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared import scores
+from shared.model import Card
+from shared.progress import say
+from shared.source import Source
+from stages.export import calibrate, graph, infer, lint, quantise
+
+
+def once(path: Path, make: Callable[[Path], object]) -> None:
+    """Let ``make`` write a file beside ``path`` and rename it, unless an earlier run did."""
+    if path.exists():
+        say(f"{path.name}: there from the earlier run")
+        return
+    path.parent.mkdir(exist_ok=True)
+    part = path.with_name("unfinished-" + path.name)
+    make(part)
+    part.rename(path)
+
+
+def fp32(path: Path, found: Path, card: Card, metis: str, strict: bool) -> None:
+    """The trainer's ONNX as it is deployed.
+
+    Args:
+        path: ONNX file to write.
+        found: the trainer's.
+        card: what its input and classes are.
+        metis: version of the SDK that has to take it.
+        strict: whether one that it would not take is refused.
+
+    Raises:
+        StageError: as `graph.load`, `graph.fit` and `lint.judge`.
+    """
+
+    def make(part: Path) -> None:
+        fitted = graph.fit(graph.load(found), card, found)
+        lint.judge(fitted, found, metis, strict)
+        part.write_bytes(fitted.SerializeToString(deterministic=True))
+
+    once(path, make)
+
+
+def int8(
+    paths: dict[str, Path],
+    whole: Path,
+    source: Source,
+    card: Card,
+    rows: NDArray[np.intp],
+    threads: int,
+) -> None:
+    """The INT8 networks of several calibration methods, from one look at the same rows.
+
+    Args:
+        paths: ONNX files to write by method.
+        whole: the FP32 network.
+        source: patch file of the calibration rows.
+        card: how the network wants patches.
+        rows: (M,) calibration rows.
+        threads: rows at once; changes time, not results.
+    """
+    there = all(path.exists() for path in paths.values())
+    found = {} if there else calibrate.observe(whole, source, card, rows, threads)
+    for method, path in paths.items():
+        once(path, functools.partial(quantise.quantise, whole, found=found, method=method))
+
+
+def logits(
+    network: Path, folder: Path, source: Source, card: Card, batch: int, threads: int
+) -> NDArray[np.float32]:
+    """(N, K) of one network over a patch file; kept in ``folder/test_logits.npy``."""
+
+    def make(path: Path) -> None:
+        blocks = infer.prepared(source, card, batch)
+        np.save(path, infer.logits(network, blocks, source.total, threads))
+
+    once(folder / "test_logits.npy", make)
+    return scores.array(folder / "test_logits.npy", 2)

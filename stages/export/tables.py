@@ -1,0 +1,69 @@
+"""The comparison as files for programs and for people: JSON, CSV, Markdown, log."""
+
+import csv
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from shared.progress import say
+
+Report = dict[str, Any]
+SHARES = {
+    "overall_accuracy": "top-1", "top5_accuracy": "top-5", "average_accuracy": "average",
+    "macro_f1": "macro F1", "weighted_f1": "weighted F1", "agreement": "agreement",
+}  # fmt: skip
+
+
+def write(folder: Path, report: Report) -> None:
+    """report.json; report.csv with one line per network; table.md with both tables."""
+    (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+    names = list(dict.fromkeys(key for entry in report["models"].values() for key in entry))
+    with (folder / "report.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["model", *names])
+        for model, entry in report["models"].items():
+            table.writerow([model, *(entry.get(name, "") for name in names)])
+    (folder / "table.md").write_text("\n".join([networks(report), per_class(report)]))
+
+
+def networks(report: Report) -> str:
+    """One line per network, shares in per cent."""
+    lines = []
+    for name, entry in report["models"].items():
+        shares = (f"{100 * entry[key]:.2f}" if key in entry else "" for key in SHARES)
+        logit = entry.get("largest_logit_difference")
+        far = "" if logit is None else f"{logit:.3g}"
+        lines.append([name, f"{entry['bytes'] / 1e6:.2f}", *shares, far])
+    return _table(["network", "MB", *(f"{v} %" for v in SHARES.values()), "logits apart"], lines)
+
+
+def per_class(report: Report) -> str:
+    """One line per class: rows, FP32, and by how many points each INT8 changes it."""
+    change, names = report["per_class_change"], list(report["per_class_change"]["recall"])
+    heads = [f"{kind} {name}" for kind in change for name in ("fp32 %", *names)]
+    lines = []
+    for label, entry in report["per_class"].items():
+        line = [label, str(entry["rows"])]
+        for kind in change:
+            points = (100 * change[kind][name][label] for name in names)
+            line += [f"{100 * entry[kind]:.1f}", *(f"{point:+.1f}" for point in points)]
+        lines.append(line)
+    return _table(["class", "rows", *heads], lines)
+
+
+def _table(head: list[str], lines: Iterable[list[str]]) -> str:
+    every = [head, ["---"] * len(head), *lines]
+    return "\n".join("| " + " | ".join(line) + " |" for line in every) + "\n"
+
+
+def tell(report: Report, times: dict[str, Any]) -> None:
+    """One line of log per network."""
+    for name, entry in report["models"].items():
+        per_second = times[name]["rows"]
+        speed = ", ".join(f"{rows}: {e['rows_per_second']:.0f}" for rows, e in per_second.items())
+        say(
+            f"{name}: top-1 {100 * entry['overall_accuracy']:.2f} %, macro F1 "
+            f"{100 * entry['macro_f1']:.2f} %, {entry['bytes'] / 1e6:.2f} MB, median "
+            f"{times[name]['median_ms']:.2f} ms a row on one thread, rows a second at {speed}"
+        )

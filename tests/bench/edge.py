@@ -1,0 +1,187 @@
+"""Students on this computer's CPU, FP32 and INT8, beside what is published for the accelerator.
+
+    .venvs/export/bin/python -m tests.bench.edge --out data/bench
+
+Writes edge.md and edge.json. Networks as the stage exports them, with random weights.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shared.model import Card
+from stages.export import calibrate, graph, infer, quantise, ranges
+from stages.export.lint import lint
+from tests.bench import table
+
+ROOT = Path(__file__).resolve().parents[2]
+TRAINER = ROOT / ".venvs" / "distill" / "bin" / "python"
+STUDENTS = {
+    "resnet18": 224, "mobilenetv4_conv_medium": 224, "efficientnet_b0": 224,
+    "mobilenetv3_small_100": 32,
+}  # fmt: skip
+# Axelera's model zoo, SDK 1.6: images a second on the PCIe card and on M.2, points of top-1 lost to
+# INT8 on ImageNet. Their streaming pipeline on four cores of the accelerator, not one call.
+PUBLISHED = {
+    "resnet18": (3904, 3749, 0.36), "mobilenetv4_conv_medium": (2517, 2395, 0.90),
+    "efficientnet_b0": (1429, 1450, 1.12),
+}  # fmt: skip
+CLASSES = tuple(f"class {k}" for k in range(17))
+THREADS = (1, 2)
+LEAST, MOST = 10, 400  # runs of each
+COUNTERS = Path("/sys/class/powercap")
+HEAD = """# Students on a CPU, beside the accelerator's published numbers
+
+`make bench-edge` on {hardware}; onnxruntime {onnxruntime}; load average at the start {load:.1f}.
+
+Networks with random weights and 17 classes, as `export` writes them. FP32 and INT8 take turns in
+one process. Percentiles are of calls with one row; rows a second are of calls with 1, 8 and 32
+rows, by the median. Energy is that of the whole processor package, by its own counters (RAPL), per
+row of calls with one row; a dash where they cannot be read. The last columns are Axelera's for
+ImageNet and SDK 1.6, images a second through their streaming pipeline on PCIe and M.2 cards, and
+points of top-1 lost to INT8: another measurement, on another machine.
+"""
+
+
+def made(name: str, side: int, folder: Path) -> dict[str, Path]:
+    """FP32 and INT8 files of a student, the latter with the ranges that random pictures give."""
+    card = Card("", name, ("B4", "B3", "B2"), (0.0,) * 3, (1.0,) * 3, side, "bilinear", CLASSES)
+    source = folder / f"{name}.onnx"
+    fitted = graph.fit(graph.load(source), card, source)
+    files = {kind: folder / f"{name}.{kind}.onnx" for kind in ("fp32", "int8")}
+    files["fp32"].write_bytes(fitted.SerializeToString())
+    opened = calibrate.Opened(files["fp32"], folder)
+    values = opened(np.random.default_rng(0).standard_normal((3, side, side)).astype(np.float32))
+    ends = [(float(array.min()), float(array.max())) for array in values]
+    found = {
+        name: ranges.Histogram(*pair, np.zeros(0, np.int64))
+        for name, pair in zip(opened.names, ends, strict=True)
+    }
+    quantise.quantise(files["fp32"], files["int8"], found=found, method="minmax")
+    return files
+
+
+def joules() -> float | None:
+    """Energy counters of all processor packages, or None where there are none to read."""
+    try:
+        found = [path.read_text() for path in COUNTERS.glob("intel-rapl:?/energy_uj")]
+    except OSError:
+        return None
+    return sum(map(int, found)) / 1e6 if found else None
+
+
+def energy(network: Path, threads: int, seconds: float) -> float | None:
+    """Joules of one row, over so many seconds of calls; None where they cannot be read."""
+    if joules() is None:
+        return None
+    session = infer.session(network, threads)
+    first = session.get_inputs()[0]
+    feed = {first.name: np.zeros(first.shape, np.float32)}
+    session.run(None, feed)
+    before, rows, end = joules(), 0, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        session.run(None, feed)
+        rows += 1
+    after = joules()
+    spent = None if before is None or after is None else after - before
+    return None if spent is None or spent < 0 else spent / rows  # below 0: a counter began anew
+
+
+def measure(files: dict[str, Path], seconds: float) -> Iterator[dict[str, Any]]:
+    """One line per number of threads and kind of network."""
+    for threads in THREADS:
+        spent: dict[str, dict[int, np.ndarray]] = {kind: {} for kind in files}
+        for rows in infer.BATCHES:
+            first = infer.timed(files, rows, 1, 0, threads)
+            both = sum(float(times[0]) for times in first.values()) / 1e3
+            runs = int(np.clip(seconds / both, LEAST if rows == 1 else 3, MOST))
+            for kind, times in infer.timed(files, rows, runs, 0, threads).items():
+                spent[kind][rows] = times
+        for kind, path in files.items():
+            speeds = {r: 1e3 * r / float(np.median(times)) for r, times in spent[kind].items()}
+            middle, *ends = np.percentile(spent[kind][1], (50, 90, 99)).tolist()
+            yield {
+                "kind": kind, "threads": threads, "mb": path.stat().st_size / 1e6,
+                "p50_ms": middle, "p90_ms": ends[0], "p99_ms": ends[1], "runs": len(spent[kind][1]),
+                "rows_per_second": speeds, "joules": energy(path, threads, seconds),
+            }  # fmt: skip
+
+
+def page(result: dict[str, Any]) -> str:
+    """The measurements as Markdown."""
+    head = ["student", "network", "threads", "MB", "p50 ms", "p90", "p99"]
+    head += [f"rows/s at {rows}" for rows in infer.BATCHES]
+    head += ["mJ a row", "Metis PCIe / M.2, published", "INT8 loss, published"]
+    lines = []
+    for name, case in result["students"].items():
+        card, module, loss = PUBLISHED.get(name, (None, None, None))
+        for line in case["lines"]:
+            cells = [f"{name}, {case['side']}", line["kind"], str(line["threads"])]
+            cells += [f"{line['mb']:.1f}", *(f"{line[f'p{end}_ms']:.2f}" for end in (50, 90, 99))]
+            cells += [f"{speed:.0f}" for speed in line["rows_per_second"].values()]
+            cells += ["–" if line["joules"] is None else f"{1e3 * line['joules']:.1f}"]
+            cells += ["–", "–"] if card is None else [f"{card} / {module}", f"{loss:.2f}"]
+            lines.append(cells)
+    notes = [
+        f"{name}: {count} nodes that Metis 1.2 does not compile"
+        for name, case in result["students"].items() if (count := case["violations"])
+    ]  # fmt: skip
+    return "\n".join([HEAD.format(**result), table.rows(head, lines), *notes]) + "\n"
+
+
+def hardware() -> str:
+    """The processor's name, its cores, and whether it multiplies 8-bit numbers natively."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    pairs = [line.partition(":") for line in lines]
+    fields = {name.strip(): value.strip() for name, _, value in pairs}
+    units = sorted(
+        {"avx2", "avx_vnni", "avx512_vnni", "amx_int8"} & {*fields.get("flags", "").split()}
+    )
+    named = fields.get("model name", platform.processor())
+    return f"{named}, {os.cpu_count()} cores ({', '.join(units) or 'no known units'})"
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder for edge.md and edge.json")
+    parser.add_argument("--seconds", type=float, default=1, help="of runs for each measurement")
+    parser.add_argument("--only", choices=STUDENTS, help="one of the students")
+    given = parser.parse_args()
+    if not TRAINER.exists():
+        sys.exit(f"error: {TRAINER}: no such file; make .venvs/distill/made")
+    chosen = {given.only: STUDENTS[given.only]} if given.only else STUDENTS
+    found: dict[str, Any] = {}
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as folder:
+        words = [f"{name}:{side}" for name, side in chosen.items()]
+        line = [TRAINER, "-W", "ignore", "-m", "tests.bench.edge_students", folder, *words]
+        subprocess.run(line, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        for name, side in chosen.items():
+            print(name, file=sys.stderr)
+            files = made(name, side, Path(folder))
+            lines = list(measure(files, given.seconds))
+            wrong = len(lint(graph.load(files["fp32"])))
+            found[name] = {"side": side, "violations": wrong, "lines": lines}
+    result = {"hardware": hardware(), "onnxruntime": infer.onnxruntime.__version__, "load": load}
+    result |= {"students": found}
+    text = page(result)
+    given.out.mkdir(parents=True, exist_ok=True)
+    (given.out / "edge.json").write_text(json.dumps(result, indent=1) + "\n")
+    (given.out / "edge.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
