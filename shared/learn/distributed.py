@@ -1,13 +1,16 @@
 """One network in one process or in several: Lightning Fabric, and batch norm over all of them."""
 
 import atexit
+import contextlib
 import functools
 import logging
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 import torch.distributed
+import torch.utils.deterministic
 from lightning.fabric import Fabric
 from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.fabric.strategies import DDPStrategy
@@ -68,6 +71,21 @@ def _quiet() -> None:
     """Lightning's banners do not concern the caller; cuBLAS is to round alike every time."""
     logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
+@contextlib.contextmanager
+def alike(fabric: Fabric) -> Iterator[None]:
+    """Kernels that round alike every time; batch norm over all processes where there are some."""
+    deterministic, filled = torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic
+    before = deterministic, filled.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    filled.fill_uninitialized_memory = False  # with NaN, to find those who read it: 5 % of the time
+    try:
+        with GlobalBatchNorm() if fabric.world_size > 1 else contextlib.nullcontext():
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        filled.fill_uninitialized_memory = before[1]
 
 
 class GlobalBatchNorm(TorchFunctionMode):

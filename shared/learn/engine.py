@@ -51,7 +51,7 @@ def fit(
         if state:
             learner.take_up(state)
     waiting = [learner for learner in learners if not learner.finished]
-    with _deterministic(fabric):
+    with distributed.alike(fabric):
         for learner, state in zip(learners, states, strict=True):
             if learner in waiting:
                 learner.begin(fabric)
@@ -175,18 +175,6 @@ def logits(
     for learner, training in zip(learners, modes, strict=True):
         learner.network.train(training)
     return [torch.cat(found).numpy() for found in said]
-
-
-@contextlib.contextmanager
-def _deterministic(fabric: Fabric) -> Iterator[None]:
-    """Kernels that round alike every time; batch norm over all processes where there are some."""
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        with distributed.GlobalBatchNorm() if fabric.world_size > 1 else contextlib.nullcontext():
-            yield
-    finally:
-        torch.use_deterministic_algorithms(before)
 
 
 @contextlib.contextmanager

@@ -52,7 +52,9 @@ class Learner:
         self, name: str, network: nn.Module, view: nn.Module, loss: Loss, recipe: Recipe,
         seed: int, features: str = "",
     ) -> None:  # fmt: skip
-        self.name, self.network, self.view, self.loss = name, network, view, loss
+        # Channels last: a sixth faster on a CPU, and what half precision on a GPU wants.
+        self.network = network.to(memory_format=torch.channels_last)
+        self.name, self.view, self.loss = name, view, loss
         self.recipe, self.seed, self.features = recipe, seed, features
         self.epoch, self.history = 0, History()
         self.best: tuple[float, Weights] = (-1.0, {})
@@ -101,6 +103,8 @@ class Learner:
     def logits(self, batch: Batch, network: nn.Module | None = None) -> Tensor:
         """(B, K) logits of a stored batch; a second input comes as it is stored."""
         images = self.view(batch)
+        if images.ndim == 4:
+            images = images.contiguous(memory_format=torch.channels_last)
         second = [batch[self.features].float()] if self.features else []
         found: Tensor = (network or self.network)(images, *second)
         return found

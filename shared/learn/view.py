@@ -17,6 +17,7 @@ from shared import lcz, model
 from shared.learn.split import Batch
 
 DEGREES, SHIFT, CUTOUT, CUTOUT_CHANCE = 8.0, 2.0, (3, 5), 0.3
+RUN = 128  # samples warped at once on a CPU
 OUTSIDE = 1e4  # added to a coordinate of -1 … 1: no pixel is there, so what is read is zero
 
 
@@ -117,7 +118,11 @@ class View(nn.Module):
         """These channels, which are all of one side."""
         images = self._normal(batch, channels)
         if "theta" in batch:
-            images = warp(images, batch["theta"], batch["holes"])
+            # On a CPU in runs that stay in its cache, which takes a quarter less time.
+            step = len(images) if images.is_cuda else RUN
+            for first in range(0, len(images), step):
+                rows = slice(first, first + step)
+                images[rows] = warp(images[rows], batch["theta"][rows], batch["holes"][rows])
         return _resize(images, self.card.size, self.card.interpolation)
 
     def _normal(self, batch: Batch, channels: Sequence[int]) -> Tensor:

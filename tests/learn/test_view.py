@@ -181,9 +181,10 @@ def test_sensors_of_several_resolutions_see_one_geometry() -> None:
 
 
 def test_channels_stay_in_the_order_of_the_card_whatever_their_side() -> None:
-    batch = {"x/a": torch.full((2, 8, 8), 0.5), "x/b": torch.full((2, 4, 4), 0.25)}
-    through = View(card(("b", "a", "b"), 8), dict.fromkeys(batch, UNIT), 4, "x/")
-    assert through(batch)[1, :, 3, 3].tolist() == [0.25, 0.5, 0.25]
+    sides = {"x/a": (8, 0.5), "x/b": (4, 0.25), "x/c": (4, 0.75)}
+    batch = {key: torch.full((2, side, side), value) for key, (side, value) in sides.items()}
+    through = View(card(("a", "b", "c"), 8), dict.fromkeys(batch, UNIT), 4, "x/")
+    assert through(batch)[1, :, 3, 3].tolist() == [0.5, 0.25, 0.75]
 
 
 def test_a_row_is_seen_alike_in_every_batch() -> None:
