@@ -97,7 +97,9 @@ else
 $(call rule,demo,$(D)/so2sat,,)
 RAW := $(D)/so2sat
 endif
-$(foreach split,$(SPLITS),$(call rule,prepare,$(P)/$(split).h5,$(RAW),--src $(D)/so2sat/$(split).h5))
+# Version 4 has files that tell where each patch lies, by which prepare knows its city.
+geo = $(addprefix --geo ,$(wildcard $(D)/so2sat/$(1)_geo.h5))
+$(foreach split,$(SPLITS),$(call rule,prepare,$(P)/$(split).h5,$(RAW),--src $(D)/so2sat/$(split).h5 $(call geo,$(split))))
 PREPARED := $(call both,prepare)
 endif
 include stages/sr.mk
@@ -185,8 +187,11 @@ test: lint test-contract test-learn test-sr test-ship $(MODULES:%=test-%) ## eve
 	@$(MAKE) --no-print-directory test-e2e
 
 # --- speed ---------------------------------------------------------------------------------------
-.PHONY: bench bench-sr bench-tda bench-train bench-edge
-bench: bench-sr bench-tda bench-train bench-edge ## the reference way and ours, side by side
+.PHONY: bench bench-despeckle bench-sr bench-tda bench-train bench-edge
+bench: bench-despeckle bench-sr bench-tda bench-train bench-edge ## the reference way and ours, side by side
+
+bench-despeckle: .venvs/prepare/made ## the speckle filter: milliseconds a patch
+	.venvs/prepare/bin/python -m tests.bench.despeckle
 
 bench-sr: .venvs/dev/made $(patsubst %,.venvs/%/made,$(filter sr_%,$(MODULES))) ## super-resolution: seconds per patch, memory, share of the machine's limit
 	$(PYTHON) -m tests.bench.sr --out data/bench
