@@ -66,7 +66,7 @@ $(D):
 # --- settings: published ones are the stages' defaults; these make a small set learn in minutes -----
 # Those of the ensembles are in stages/ensembles.mk, those of super-resolution in stages/sr.mk.
 ifneq ($(filter demo tiny,$(SOURCE)),)
-FLAGS-distill := --size 48 --batch 32 --lr 0.001 --epochs 10
+FLAGS-distill := --size 48 --batch 32 --lr 0.002 --epochs 16
 FLAGS-sr-train := --steps 200 --batch 64 --lr 3e-3
 endif
 ifeq ($(SOURCE),tiny)

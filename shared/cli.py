@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from shared import arguments, making, ranks, signals
+from shared import arguments, making, signals
 from shared.errors import StageError, refusal
 
 
@@ -31,7 +31,7 @@ def main(run: Callable[..., None], argv: Sequence[str] | None = None) -> None:
         with signals.heeded():
             values = arguments.collect(run, argv)
             made = making.produce(run, values)
-            if not ranks.follows():
+            if not making.follows(run):
                 print(made, flush=True)
     except StageError as error:
         _fail(f"error: {error}", 2)

@@ -21,6 +21,9 @@ from shared.progress import say
 # Parameters by which a run takes more or less time and nothing else: not part of its plan.
 # Where a listed file is taken from (mirror) is no part of it either: the list says what it must be.
 RESOURCES = {"threads", "jobs", "mirror", "together"}
+# A stage with this parameter trains, which several processes do together; of any other stage each
+# process makes a product of its own, such as the shards that one srun starts side by side.
+JOINT = "epochs"
 
 
 def produce(run: Callable[..., None], values: dict[str, Any]) -> Path:
@@ -38,7 +41,7 @@ def produce(run: Callable[..., None], values: dict[str, Any]) -> Path:
     usual = _defaults(run)
     if _made(dst, plan, usual):
         return dst
-    if ranks.follows():
+    if follows(run):
         return _follow(run, values)
     with claim.folders(dst), claim.held(dst, plan, seen, usual) as earlier:
         if not _made(dst, plan, usual):  # by a run that ended while this one hashed
@@ -51,6 +54,11 @@ def _defaults(run: Callable[..., None]) -> record.Plan:
     """What a plan that lacks one of these parameters or inputs stands for."""
     inputs, parameters = _split(run, arguments.defaults(run))
     return record.plan(arguments.stage_name(run), parameters, inputs)
+
+
+def follows(run: Callable[..., None]) -> bool:
+    """Whether another process makes the product of this run, and this one only helps."""
+    return ranks.follows() and JOINT in typing.get_type_hints(run)
 
 
 def _follow(run: Callable[..., None], values: dict[str, Any]) -> Path:

@@ -37,7 +37,8 @@ class Card:
         interpolation: "bilinear" or "nearest" from patch size to input size.
         classes: (K,) names.
         features: F of the second input `tda` (N, F), 0 when there is none.
-        eight_bit: whether values are rounded to whole levels first, as an 8-bit picture holds them.
+        eight_bit: whether values are rounded to whole levels before and after the resize, as the
+            8-bit pictures that the SDK enlarges.
     """
 
     file: str
@@ -151,11 +152,13 @@ def statistics(
 
 def prepare(values: NDArray[np.float32], card: Card) -> NDArray[np.float32]:
     """(N, H, W, C) values 0 … 255 to the network's (N, C, size, size) float32 input."""
-    mean, std = np.asarray(card.mean, np.float32), np.asarray(card.std, np.float32)
-    values = levels(values) if card.eight_bit else values
-    normal = (values / np.float32(255) - mean) / std
-    images = np.moveaxis(normal, -1, 1)
-    return resize(images, card.size, card.size, card.interpolation)
+    mean, std = (np.asarray(of, np.float32)[:, None, None] for of in (card.mean, card.std))
+    images = np.moveaxis(values, -1, 1)
+    if card.eight_bit:
+        images = levels(resize(levels(images), card.size, card.size, card.interpolation))
+        return np.ascontiguousarray((images / np.float32(255) - mean) / std, np.float32)
+    normal = (images / np.float32(255) - mean) / std
+    return resize(normal, card.size, card.size, card.interpolation)
 
 
 def levels(values: NDArray[np.floating]) -> NDArray[np.floating]:

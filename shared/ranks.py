@@ -1,7 +1,7 @@
 """Several processes at one product: which of them this is, as torchrun or srun says.
 
-The first one makes the product. The others help to compute it; what they would write goes into a
-scratch folder that is thrown away, so that no stage needs to know of them.
+Of a stage that trains, the first one makes the product. The others help to compute it; what they
+would write goes into a scratch folder that is thrown away, so that no stage needs to know of them.
 """
 
 import os
@@ -16,7 +16,7 @@ def place() -> tuple[int, int]:
 
 
 def follows() -> bool:
-    """Whether another process makes the product."""
+    """Whether this is not the first of them."""
     return place()[0] > 0
 
 

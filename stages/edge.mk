@@ -30,10 +30,12 @@ qat: $(D)/export/resnet18-qat.run.json $(D)/export/resnet18.run.json ## the stud
 students: $(STUDENTS:%=$(D)/distill/%.run.json) ## the other published students, each with its twin
 
 # The tool that ships is no stage: it talks to the engine, so it runs on the host, in an environment of its own.
+# Without DEST nothing is made first: the tool says at once what is missing.
 BUNDLE ?= $(D)/voyager/resnet18
+quoted = '$(subst ','\'',$(1))'
 .PHONY: ship test-ship
-ship: $(filter $(D)/voyager/%,$(BUNDLE:%=%.run.json)) $(if $(filter docker,$(RUNNER)),.images/export) | .venvs/ship/made ## DEST=user@host:dir or a folder: the export image and the bundle, loaded and checked there
-	@.venvs/ship/bin/python -m shared.ship.main --bundle '$(BUNDLE)' --dest '$(DEST)' $(FLAGS-ship)
+ship: $(if $(DEST),$(filter $(D)/voyager/%,$(BUNDLE:%=%.run.json)) $(if $(filter docker,$(RUNNER)),.images/export)) | .venvs/ship/made ## DEST=user@host:dir or a folder: the export image and the bundle, loaded and checked there
+	@.venvs/ship/bin/python -m shared.ship.main --bundle=$(call quoted,$(BUNDLE)) --dest=$(call quoted,$(DEST)) $(FLAGS-ship)
 
 test-ship: .venvs/ship/made .venvs/voyager/made .venvs/pytest/made
 	.venvs/ship/bin/python tests/under.py -q tests/ship

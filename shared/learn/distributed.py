@@ -5,6 +5,8 @@ import contextlib
 import functools
 import logging
 import os
+import shlex
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +14,6 @@ import torch
 import torch.distributed
 import torch.utils.deterministic
 from lightning.fabric import Fabric
-from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.fabric.strategies import DDPStrategy
 from torch import Tensor
 from torch.distributed.nn.functional import all_reduce
@@ -22,6 +23,7 @@ from torch.overrides import TorchFunctionMode
 
 from shared import ranks
 from shared.errors import StageError
+from shared.learn import starters
 
 
 def accelerator(device: str) -> str:
@@ -48,23 +50,41 @@ def launch(device: str, asked: str) -> Fabric:
     Args:
         device: "auto", "cpu" or "cuda".
         asked: precision.
+
+    Raises:
+        StageError: the device is not there, or GPUs or processes are not as `starters.each` wants.
     """
     _quiet()
-    processes = ranks.place()[1]
-    alone = processes == 1
+    alone = ranks.place()[1] == 1
     fabric = Fabric(
         accelerator=accelerator(device),
-        devices=processes // ranks.nodes(),
+        devices=starters.each(accelerator(device)),
         num_nodes=ranks.nodes(),
         # A step is the same every time; some image branches have a layer that is never used.
         strategy="auto" if alone else DDPStrategy(static_graph=True),
         precision=precision(asked, device),  # type: ignore[arg-type]
-        plugins=LightningEnvironment() if alone else None,  # not Slurm's: a job may be one of many
+        plugins=starters.environment(),
     )
     fabric.launch()
-    if not alone:  # before Python takes apart what a thread of the process group still needs
+    if not alone:
+        _refuse_others()
+        # before Python takes apart what a thread of the process group still needs
         atexit.register(torch.distributed.destroy_process_group)
     return fabric
+
+
+def _refuse_others() -> None:
+    """StageError unless all processes were started with one command.
+
+    Of shards that srun starts side by side, only the first one's product would be kept.
+    """
+    said: list[Any] = [None] * ranks.place()[1]
+    torch.distributed.all_gather_object(said, sys.argv[1:])
+    if any(one != said[0] for one in said):
+        raise StageError(
+            f"{len(said)} processes, one product: expected the same command in each, found "
+            f"{shlex.join(said[0])} and others; start shards apart, as jobs of their own"
+        )
 
 
 def _quiet() -> None:

@@ -85,8 +85,8 @@ def _epochs(
                 for learner in active:
                     learner.step(fabric, batch, len(batches[step]), step)
                 show.step(active, len(batches[step]))
-            for learner in active:
-                accuracy = _accuracy(fabric, learner, split, recipe, held_out)
+            accuracies = _accuracies(fabric, active, split, recipe, held_out)
+            for learner, accuracy in zip(active, accuracies, strict=True):
                 learner.end_epoch(fabric, accuracy)
                 _save(fabric, learner, folder)
             show.epoch(active)
@@ -100,7 +100,8 @@ def _parts(fabric: Fabric, split: Split, batches: list[NDArray[np.intp]]) -> Ite
 
 def moved(split: Split, order: Sequence[NDArray[np.intp]], device: torch.device) -> Iterator[Batch]:
     """Batches of a split on a device."""
-    if split.extra["label"].device == device:
+    # Not the numbers: "cuda" is "cuda:0" and yet not equal, and what is there cannot be pinned.
+    if split.extra["label"].device.type == device.type:
         return split.batches(order)
     pinned = ({n: t.pin_memory() for n, t in of.items()} for of in split.batches(order))
     return (
@@ -116,16 +117,17 @@ def placed(split: Split, device: torch.device) -> Split:
     return split.to(device)
 
 
-def _accuracy(
-    fabric: Fabric, learner: Learner, split: Split, recipe: Recipe,
+def _accuracies(
+    fabric: Fabric, learners: Sequence[Learner], split: Split, recipe: Recipe,
     held_out: NDArray[np.intp] | None,
-) -> float | None:  # fmt: skip
-    """Of the rows held out, the same number in every process."""
+) -> Sequence[float | None]:  # fmt: skip
+    """Of each network on the rows held out, in one pass; the same numbers in every process."""
     if held_out is None or not len(held_out):
-        return None
-    said = logits([learner], split, recipe, held_out)[0].argmax(1)
+        return [None] * len(learners)
     truth = split.extra["label"].cpu().numpy()[held_out]
-    return float(fabric.broadcast(float((said == truth).mean())))
+    said = logits(learners, split, recipe, held_out)
+    found: list[float] = fabric.broadcast([float((o.argmax(1) == truth).mean()) for o in said])
+    return found
 
 
 def _usable(checkpoint: Path) -> dict[str, Any] | None:
@@ -161,7 +163,7 @@ def logits(
 
     In full single precision on every device, as the ONNX file is compared with them on a CPU.
     """
-    device = torch.device(distributed.accelerator(recipe.device))
+    device = distributed.launch(recipe.device, recipe.precision).device
     modes = [learner.network.training for learner in learners]
     for learner in learners:
         learner.network.to(device).eval()

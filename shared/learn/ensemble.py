@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from lightning.fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -82,7 +83,26 @@ def train(dst: Path, members: Sequence[Member], recipe: Recipe) -> list[Result]:
                 _save(work / f"{member.name}-{name}.npy", rows)
         for member, learner in zip(waiting, learners, strict=True):
             _finish(dst, member, learner)
+    for member, over in zip(members, done, strict=True):
+        if over:
+            _hand_round(fabric, [work / name for name in _left(member)])
     return [_finished(dst, member) for member in members]
+
+
+def _left(member: Member) -> tuple[str, str, str]:
+    """Names of the files that a finished member leaves in the folder of the work."""
+    return f"{member.name}.json", f"{member.name}-train.npy", f"{member.name}-test.npy"
+
+
+def _hand_round(fabric: Fabric, paths: Sequence[Path]) -> None:
+    """Files of the first of several processes to the others, whose product is a scratch folder."""
+    if fabric.world_size == 1:
+        return
+    first = fabric.is_global_zero
+    given = fabric.broadcast([path.read_bytes() if first else b"" for path in paths])
+    for path, content in zip(paths, given, strict=True):
+        if not first:
+            path.write_bytes(content)
 
 
 def _finish(dst: Path, member: Member, learner: Learner) -> None:
@@ -109,12 +129,10 @@ def example(member: Member) -> dict[str, Tensor]:
 
 
 def _finished(dst: Path, member: Member) -> Result:
-    found = json.loads((dst / WORK / f"{member.name}.json").read_text())
+    described, *files = (dst / WORK / name for name in _left(member))
+    found = json.loads(described.read_text())
     # Mapped, not read: memory does not grow with the members that are finished.
-    said = [
-        np.load(dst / WORK / f"{member.name}-{name}.npy", mmap_mode="r")
-        for name in ("train", "test")
-    ]
+    said = [np.load(path, mmap_mode="r") for path in files]
     return Result(
         member.card, said[0], said[1], found["series"], found["difference"],
         found["parameters"], found["macs"], found["kept"],
@@ -141,8 +159,8 @@ def train_all(
         recipe: how; its seed is that of the order of the rows.
         labels: class numbers of the training and the test split.
     """
-    distributed.launch(recipe.device, recipe.precision)
-    if (dst / model.NAME).exists():  # written last: only the clean-up was left
+    fabric = distributed.launch(recipe.device, recipe.precision)
+    if fabric.broadcast((dst / model.NAME).exists()):  # written last: only the clean-up was left
         shutil.rmtree(dst / WORK, ignore_errors=True)
         return
     results: list[Result] = []

@@ -54,13 +54,11 @@ class Split:
     Attributes:
         bands: by their names in a batch.
         extra: further (N, …) tensors by name: label, teacher.
-        at_once: rows of a piece when it is read in pieces; None when all are there.
+        at_once: rows of a piece when it is trained on in pieces; None when in any order.
     """
 
-    at_once: int | None = None
-
-    def __init__(self, bands: Mapping[str, Band], extra: Batch) -> None:
-        self.bands, self.extra = dict(bands), extra
+    def __init__(self, bands: Mapping[str, Band], extra: Batch, at_once: int | None = None) -> None:
+        self.bands, self.extra, self.at_once = dict(bands), extra, at_once
 
     def __len__(self) -> int:
         return len(self.extra["label"])
@@ -89,7 +87,8 @@ class Split:
     def to(self, device: torch.device) -> "Split":
         """The same on another device."""
         bands = {n: Band(band.stored.to(device), band.layout) for n, band in self.bands.items()}
-        return Split(bands, {name: tensor.to(device) for name, tensor in self.extra.items()})
+        extra = {name: tensor.to(device) for name, tensor in self.extra.items()}
+        return Split(bands, extra, self.at_once)
 
 
 def wanted(path: Path, bands: Iterable[str], prefix: str = "") -> list[Input]:

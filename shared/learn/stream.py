@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -25,8 +26,8 @@ class Streamed(Split):
     """
 
     def __init__(self, inputs: list[Input], extra: Batch, at_once: int) -> None:
-        super().__init__({}, extra)
-        self.inputs, self.at_once = joined(inputs), at_once
+        super().__init__({}, extra, at_once)
+        self.inputs = joined(inputs)
 
     def __getitem__(self, rows: Numbers | object) -> Batch:
         wanted = np.asarray(rows)
@@ -57,12 +58,7 @@ class Streamed(Split):
     @property
     def layouts(self) -> dict[str, lcz.Layout]:
         """How each band decodes and scales."""
-        found: dict[str, lcz.Layout] = {}
-        for want in self.inputs:
-            with patches.read(want.path) as source:
-                if layout := source[want.dataset].layout:
-                    found |= dict.fromkeys(want.keys, layout)
-        return found
+        return {key: layout for key, (_, layout) in _stored(self.inputs).items()}
 
     def to(self, device: torch.device) -> Split:
         """Itself: what does not fit into memory stays on disk."""
@@ -81,7 +77,7 @@ def _grouped(order: Iterable[Numbers], at_once: int) -> Iterator[list[Numbers]]:
         yield group
 
 
-def load(inputs: list[Input], extra: Batch, resident: float, batch: int) -> Split:
+def load(inputs: list[Input], extra: Batch, resident: float, batch: int, largest: int = 0) -> Split:
     """The split in memory when it takes no more than `resident` GB there, else in pieces.
 
     Args:
@@ -90,18 +86,57 @@ def load(inputs: list[Input], extra: Batch, resident: float, batch: int) -> Spli
         resident: GB. What it decides changes the order of the rows and so the result, which is
             why the machine's own memory has no say in it.
         batch: rows a step; a piece holds whole batches.
+        largest: `row_bytes` that decide about the order, where it is to be that of other passes
+            too, which want other bands; 0 for those of these inputs.
 
     Raises:
         StageError: more than this machine's memory is wanted; as `fill`.
     """
     inputs, count = joined(inputs), len(extra["label"])
-    row_bytes = sum(map(_row_bytes, inputs))
-    if count * row_bytes <= resident * GB:
-        _refuse_too_much(count * row_bytes, "--resident")
-        return Split(fill(inputs), extra)
-    at_once = max(1, int(resident * GB / 2 / row_bytes) // batch) * batch
-    _refuse_too_much(2 * at_once * row_bytes, "--batch or --resident")
+    here = row_bytes(inputs)
+    largest = largest or here
+    at_once = max(1, int(resident * GB / 2 / largest) // batch) * batch
+    if count * here <= resident * GB:
+        _refuse_too_much(count * here, "--resident")
+        ordered = None if count * largest <= resident * GB else at_once
+        return Split(fill(inputs), extra, ordered)
+    _refuse_too_much(2 * at_once * here, "--batch or --resident")
     return Streamed(inputs, extra, at_once)
+
+
+def row_bytes(inputs: Iterable[Input]) -> int:
+    """Bytes that a row of what is wanted takes in memory."""
+    return sum(map(_row_bytes, joined(inputs)))
+
+
+def agree(train: Iterable[Input], test: Iterable[Input]) -> None:
+    """Refuse splits that are stored differently, as a network sees both through one view.
+
+    Raises:
+        StageError: numbers of a band mean other values in the one file than in the other.
+    """
+    ours, theirs = _stored(train), _stored(test)
+    for key, (path, layout) in ours.items():
+        other, found = theirs[key]
+        said = [
+            f"{one.per_unit:g} a unit, {one.low:g} … {one.high:g}{', clipped' * one.clip}"
+            for one in (layout, found)
+        ]
+        if said[0] != said[1]:
+            raise StageError(
+                f"{other}: {key}: expected to be stored as in {path} ({said[0]}), "
+                f"found {said[1]}; prepare both with the same --dtype"
+            )
+
+
+def _stored(inputs: Iterable[Input]) -> dict[str, tuple[Path, lcz.Layout]]:
+    """Key to its file and how it is stored there, for what is a picture."""
+    found: dict[str, tuple[Path, lcz.Layout]] = {}
+    for want in joined(inputs):
+        with patches.read(want.path) as source:
+            if layout := source[want.dataset].layout:
+                found |= dict.fromkeys(want.keys, (want.path, layout))
+    return found
 
 
 def _row_bytes(want: Input) -> int:

@@ -123,7 +123,16 @@ class View(nn.Module):
             for first in range(0, len(images), step):
                 rows = slice(first, first + step)
                 images[rows] = warp(images[rows], batch["theta"][rows], batch["holes"][rows])
-        return _resize(images, self.card.size, self.card.interpolation)
+        images = _resize(images, self.card.size, self.card.interpolation)
+        return self._whole(images, channels) if self.card.eight_bit else images
+
+    def _whole(self, images: Tensor, channels: Sequence[int]) -> Tensor:
+        """In whole levels of 0 … 255 again, as `shared.model.prepare` after the resize."""
+        for place, c in enumerate(channels):
+            mean, std = self.card.mean[c], self.card.std[c]
+            band = images[:, place].mul_(255 * std).add_(255 * mean + 0.501).floor_()
+            band.clamp_(0, 255).mul_(1 / 255 / std).sub_(mean / std)
+        return images
 
     def _normal(self, batch: Batch, channels: Sequence[int]) -> Tensor:
         first = batch[self.keys[channels[0]]]

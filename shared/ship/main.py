@@ -1,14 +1,11 @@
 """Ship the export image and a bundle to the host with the accelerator, and check both there."""
 
 import hashlib
-import sys
 import tempfile
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from shared import arguments, signals
-from shared.errors import StageError, refusal
+from shared import arguments, exits
 from shared.progress import say
 from shared.ship import packing, place, saved
 
@@ -62,23 +59,8 @@ def _mb(size: int) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line: exit codes and messages as those of the stages."""
-    try:
-        with signals.heeded():
-            run(**arguments.collect(run, argv))
-    except StageError as error:
-        _fail(f"error: {error}", 2)
-    except KeyboardInterrupt as stop:
-        _fail("stopped; the same command goes on from here", stop.args[0] if stop.args else 130)
-    except Exception as error:
-        if reason := refusal(error):
-            _fail(f"error: {reason}", 2)
-        traceback.print_exc()
-        raise SystemExit(1) from None
-
-
-def _fail(line: str, code: int) -> None:
-    print(" ".join(line.split()), file=sys.stderr, flush=True)
-    raise SystemExit(code)
+    with exits.told("stopped; the same command goes on from here"):
+        run(**arguments.collect(run, argv))
 
 
 if __name__ == "__main__":

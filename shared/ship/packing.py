@@ -8,7 +8,7 @@ from typing import Any
 
 from shared import record
 from shared.errors import StageError
-from shared.ship.host.install import MANIFEST, digest
+from shared.ship.host.install import MANIFEST, digest, seal
 
 
 def name_of(bundle: Path) -> str:
@@ -31,10 +31,10 @@ def name_of(bundle: Path) -> str:
 
 
 def manifest(bundle: Path, image: dict[str, Any]) -> bytes:
-    """MANIFEST.json: SHA-256 of every file by its path, the image, the record of the bundle."""
+    """MANIFEST.json: SHA-256 of every file by its path, the image, the record, its own seal."""
     files = {path.relative_to(bundle).as_posix(): digest(path) for path in _files(bundle)}
     content = {"files": files, "image": image, "record": record.load(bundle)}
-    return (json.dumps(content, indent=1) + "\n").encode()
+    return (json.dumps({"sha256": seal(content), **content}, indent=1) + "\n").encode()
 
 
 def pack(bundle: Path, content: bytes, archive: Path) -> None:

@@ -143,6 +143,8 @@ def parse(dest: str) -> Place:
     if not folder.strip():
         raise StageError(f"--dest: expected user@host:dir or a folder, found {dest!r}")
     if not host:
-        return Place(None, str(Path(folder).absolute()))
-    folder = folder.removeprefix("~/").rstrip("/") or "/"
+        return Place(None, str(Path(folder).expanduser().absolute()))
+    if folder == "~" or folder.startswith("~/"):  # where ssh starts; quoted, no shell expands it
+        folder = folder[1:].strip("/") or "."
+    folder = folder.rstrip("/") or "/"
     return Place(host, f"./{folder}" if folder.startswith("-") else folder)

@@ -113,6 +113,8 @@ def _statistics(
     if not min(found[1]) > 0:
         raise StageError(f"{path}: std: expected above 0, found {found[1]}")
     scale = float(high) - float(low)
+    if not scale > 0:
+        raise StageError(f"{path}: range: expected two ascending numbers, found {low}, {high}")
     return (
         tuple((value - low) / scale for value in found[0]),
         tuple(value / scale for value in found[1]),

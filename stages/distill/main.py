@@ -70,8 +70,8 @@ def run(
         size: pixels per side at the network's input.
         interpolation: bilinear (as Voyager resizes) or nearest.
         augment: whether training sees flips, ±8° rotations, ±2 px shifts and cutouts.
-        eight_bit: whether values are rounded to whole levels of 0 … 255 before the z-score: the
-            pictures that Metis gets hold no more.
+        eight_bit: whether values are rounded to whole levels of 0 … 255 before and after the
+            resize: the pictures that Metis gets hold no more, nor do those that the SDK enlarges.
         validation: share of the training rows held out to choose the epoch, by city where the file
             knows it, 0 to 0.5; 0 keeps the last.
         patience: epochs without a better one after which training stops, 0 for never.

@@ -12,7 +12,7 @@ from shared import model, patches
 from shared.learn import ensemble, holdout, product, settings
 from shared.learn.recipe import Recipe
 from shared.learn.split import label_pair, wanted
-from shared.learn.stream import load
+from shared.learn.stream import agree, load
 from shared.learn.view import View
 from stages.distill import checkpoint, lessons, start, tune
 from stages.distill.lessons import Lesson
@@ -98,6 +98,7 @@ def _members(
     """The student and, where it is trained and wanted, its twin: the same rows, views and start."""
     seen = dict.fromkeys((*card.bands, *lesson.bands))
     batch = plan.published.batch
+    agree(wanted(train, card.bands), wanted(test, card.bands))
     ours = load(wanted(train, seen), {"label": labels[0]} | lesson.extra, plan.resident, batch)
     theirs = load(wanted(test, card.bands), {"label": labels[1]}, plan.resident, batch)
     truth = labels[0].numpy()

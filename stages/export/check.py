@@ -10,13 +10,11 @@ the caller's mistake, told in one line; 1: a bug.
 
 import json
 import os
-import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from shared import arguments, signals
-from shared.errors import StageError, refusal
+from shared import arguments, exits
+from shared.errors import StageError
 
 
 def run(
@@ -65,23 +63,8 @@ def run(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line: exit codes and messages as those of the stages."""
-    try:
-        with signals.heeded():
-            run(**arguments.collect(run, argv))
-    except StageError as error:
-        _fail(f"error: {error}", 2)
-    except KeyboardInterrupt as stop:
-        _fail("stopped", stop.args[0] if stop.args else 130)
-    except Exception as error:
-        if reason := refusal(error):
-            _fail(f"error: {reason}", 2)
-        traceback.print_exc()
-        raise SystemExit(1) from None
-
-
-def _fail(line: str, code: int) -> None:
-    print(" ".join(line.split()), file=sys.stderr, flush=True)
-    raise SystemExit(code)
+    with exits.told():
+        run(**arguments.collect(run, argv))
 
 
 if __name__ == "__main__":

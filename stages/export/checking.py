@@ -17,7 +17,7 @@ from shared.bundle import READBACK, Bundle, open_bundle
 from shared.errors import StageError
 from shared.readback import Network, load, preprocess
 from shared.ship.host.install import MANIFEST, RefusedError, problems
-from stages.export.lint import lint
+from stages.export.lint import Violation, lint
 
 Outcome = tuple[str, Any, str]
 BATCH = 64
@@ -144,12 +144,20 @@ def networks(place: Path, metis: str) -> Outcome:
     """The lint of one ONNX file, or of every network of a model folder, as it is."""
     cards = model.load(place) if place.is_dir() else []
     files = [place / card.file for card in cards] or [place]
-    found = {path.name: lint(_bare(path), metis) for path in files}
+    found = {path.name: _linted(path, metis) for path in files}
     lines = [f"{name}: {violation}" for name, some in found.items() for violation in some]
     content = {name: [dataclasses.asdict(v) for v in some] for name, some in found.items()}
     text = "\n".join(lines) or f"{place}: nothing that Metis {metis} would not compile"
     wrong = f"{place}: Metis {metis} does not compile it: {len(lines)} violations" if lines else ""
     return text, {"metis": metis, "violations": content}, wrong
+
+
+def _linted(path: Path, metis: str) -> list[Violation]:
+    try:
+        return lint(_bare(path), metis)
+    except (KeyError, IndexError, ValueError) as error:
+        reason = f"a node lacks an input or an attribute: {error}"
+        raise StageError(f"{path}: not a usable ONNX file ({reason})") from None
 
 
 def _bare(path: Path) -> onnx.ModelProto:

@@ -105,8 +105,8 @@ def _file(model: onnx.ModelProto) -> Iterator[Violation]:
 
 
 def _ends(graph: onnx.GraphProto) -> Iterator[Violation]:
-    given = {"inputs": inputs(graph), "outputs": list(graph.output)}
-    for name, values in given.items():
+    given = {"inputs": (inputs(graph), 4), "outputs": (list(graph.output), 2)}
+    for name, (values, rank) in given.items():
         if len(values) != 1:
             found = [value.name for value in values]
             yield Violation("", "", name, f"expected one, found {found}")
@@ -115,7 +115,10 @@ def _ends(graph: onnx.GraphProto) -> Iterator[Violation]:
             if kind != TensorProto.FLOAT:
                 found_kind = TensorProto.DataType.Name(kind)
                 yield Violation("", "", value.name, f"expected float32, found {found_kind}")
-            if not all(isinstance(size, int) for size in shape):
+            if len(shape) != rank:
+                rule = f"expected {rank} dimensions, found {list(shape)}"
+                yield Violation("", "", value.name, rule)
+            elif not all(isinstance(size, int) for size in shape):
                 rule = f"expected a static shape, found {list(shape)}"
                 yield Violation("", "", value.name, rule)
             elif shape[:1] != (1,):

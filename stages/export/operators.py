@@ -121,7 +121,7 @@ def reshape(node: NodeProto, facts: Facts, _version: str) -> Found:
     """One that changes nothing, or drops axes of size 1."""
     sizes = [facts.shapes.get(name, ("?",)) for name in (node.input[0], node.output[0])]
     before, after = ([size for size in shape if size != 1] for shape in sizes)
-    if before != after:
+    if before != after or len(sizes[1]) > len(sizes[0]):
         yield "shape", f"{list(sizes[0])} to {list(sizes[1])}: expected only axes of 1 to go"
 
 
@@ -131,6 +131,20 @@ def erf(node: NodeProto, facts: Facts, _version: str) -> Found:
     users = [user.op_type for user in facts.users[node.output[0]]]
     if maker is None or maker.op_type not in ("Div", "Mul") or users != ["Add"]:
         yield "input", "expected the Erf of a GELU"
+
+
+def halved(node: NodeProto, facts: Facts, _version: str) -> Found:
+    """As the part of a GELU that it is: exporters divide by the root of 2 before the Erf."""
+    if [user.op_type for user in facts.users[node.output[0]]] != ["Erf"]:
+        yield "output", "expected the Erf of a GELU after it"
+
+
+def softplus(node: NodeProto, facts: Facts, _version: str) -> Found:
+    """As the part of a Mish that it is, x * tanh(softplus(x)): an operator from opset 18 on."""
+    users = facts.users[node.output[0]]
+    after = [user.op_type for tanh in users for user in facts.users[tanh.output[0]]]
+    if [user.op_type for user in users] != ["Tanh"] or after != ["Mul"]:
+        yield "output", "expected the Tanh and Mul of a Mish after it"
 
 
 def attention(_node: NodeProto, _facts: Facts, _version: str) -> Found:
@@ -149,7 +163,7 @@ LISTED: dict[str, Rule] = dict.fromkeys(FREE, free) | {
 }  # fmt: skip
 ADDED: dict[str, Rule] = {
     "HardSwish": free, "Softmax": free, "Unsqueeze": free, "LayerNormalization": free,
-    "Reshape": reshape, "Erf": erf, "MatMul": attention,
+    "Reshape": reshape, "Erf": erf, "Div": halved, "Softplus": softplus, "MatMul": attention,
 }  # fmt: skip
 RULES: dict[str, dict[str, Rule]] = {OLD: LISTED, NEW: LISTED | ADDED}
 UNLISTED = {

@@ -15,7 +15,7 @@ from shared.learn.ensemble import Member
 from shared.learn.learner import Loss
 from shared.learn.settings import draw_bands
 from shared.learn.split import Split
-from shared.learn.stream import load
+from shared.learn.stream import agree, load, row_bytes
 from shared.learn.view import View
 from stages.fusion import features
 from stages.fusion.alone import Features
@@ -92,6 +92,8 @@ def groups(
         truth: class numbers of both splits.
         loss: of all of them.
     """
+    for card in cards:
+        agree(*(of.inputs(number_of(card), card.bands) for of in files))
     cities = holdout.cities(files[0].images[0])
     back = holdout.held_out(truth[0].numpy(), cities, plan.validation)
     for start in range(0, len(cards), plan.together):
@@ -105,7 +107,8 @@ def groups(
 def _split(files: Variants, label: Tensor, cards: Sequence[model.Card], plan: Settings) -> Split:
     """What any of these members sees, each row of a file once."""
     inputs = [want for card in cards for want in files.inputs(number_of(card), card.bands)]
-    return load(inputs, {"label": label}, plan.resident, plan.batch)
+    largest = max(row_bytes(want) for want in files.each(plan.mode))
+    return load(inputs, {"label": label}, plan.resident, plan.batch, largest)
 
 
 def _member(

@@ -75,6 +75,13 @@ class Variants:
         path = self.topology(number)
         return [*found, Input(path, "features", {self.key(number, "tda"): None})] if path else found
 
+    def each(self, mode: str) -> Iterator[list[Input]]:
+        """What is wanted for a member of each variant, as many bands as a member of `mode` has."""
+        radar = self.channels[:1] if mode == "sar" else ()
+        for number in range(len(self.images)):
+            optical = self.optical(number)[: 3 - len(radar)] if self.pictures else ()
+            yield self.inputs(number, (*optical, *radar))
+
 
 def number_of(card: model.Card) -> int:
     """Zero-based number of the member "member-NN.onnx"."""

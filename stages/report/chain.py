@@ -103,10 +103,12 @@ def _export(
     products: list[Product],
     base: float | None = None,
 ) -> list[dict[str, Any]]:
-    """FP32, INT8 by every way of calibration, and the bundles made of it."""
+    """FP32, INT8 by every way of calibration, those beside the product's aside, and its bundles."""
     whole = next(iter(_of(export, FP32, found)), None)
     steps = [step(whole, student, base)] if whole else []
-    steps += [step(c, whole, base) for c in _of(export, INT8, found)]
+    for c in _of(export, INT8, found):  # the best by test accuracy would be no measurement
+        other = c.folder is not None and c.folder.name != "int8"
+        steps.append(step(c, whole, base) | {"aside": other})
     for bundle in products:
         if bundle.kind == "bundle" and _among(bundle, [export], products):
             steps += [bundle_step(c) for c in _of(bundle, PNG, found)]

@@ -12,7 +12,7 @@ WAYS = {
 
 
 def export(product: Product) -> dict[str, Any]:
-    """report.json and latency.json of one export."""
+    """report.json and latency.json of one export, as far as they are there."""
     report = read_json(product.path / "report.json")
     there = (product.path / "latency.json").is_file()
     latency = read_json(product.path / "latency.json") if there else {}
@@ -20,14 +20,21 @@ def export(product: Product) -> dict[str, Any]:
         {"name": name, **entry, "latency": latency.get(name, {})}
         for name, entry in report.get("models", {}).items()
     ]
-    apart = {"models", "per_class", "per_class_change"}
+    apart = {"models", "per_class", "per_class_change", "metis"}
     rest = {key: value for key, value in report.items() if key not in apart}
     return {
         "name": product.name,
         "models": models,
         "facts": flat(rest),
         "threads": latency.get("threads"),
+        "batches": list(dict.fromkeys(rows for model in models for rows in speeds(model))),
+        "lint": report.get("metis", {}).get("violations", {}),
     }
+
+
+def speeds(model: dict[str, Any]) -> dict[str, Any]:
+    """What was measured of calls with several rows, by their number as text."""
+    return dict(model["latency"].get("rows", {}))
 
 
 def bundle(product: Product) -> dict[str, Any]:

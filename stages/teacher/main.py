@@ -66,8 +66,8 @@ def run(
             the epoch that is best on them is kept. 0, as published, keeps the last.
         patience: epochs without a better one after which a member stops, 0 for never.
         together: members that share one pass over the rows; more take more memory and less time.
-        resident: GB of rows that may lie in memory; a split that takes more is read in shuffled
-            pieces, which changes the order of its rows.
+        resident: GB of rows that may lie in memory. Where all bands that the mode draws from take
+            more, rows come in shuffled pieces, which changes their order.
         device: auto, cpu or cuda.
         precision: auto (bf16-mixed on a GPU that has it, else 32-true), 32-true or bf16-mixed.
         shard: "i/n" trains the i-th of n runs of members.

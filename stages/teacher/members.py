@@ -13,7 +13,7 @@ from shared.learn.ensemble import Member
 from shared.learn.learner import Loss
 from shared.learn.settings import draw_bands, numbers
 from shared.learn.split import Split, labels, wanted
-from shared.learn.stream import load
+from shared.learn.stream import agree, load, row_bytes
 from shared.learn.view import View
 from stages.teacher import foreign, published
 from stages.teacher.start import Settings, Start, card
@@ -79,6 +79,8 @@ def groups(
     truth = {path: labels(path, classes) for path in (train, test)}
     with patches.read(train) as source:
         side = source[optical_name(source)].shape[1]
+    bands = dict.fromkeys(band for start in starts for band in start.card.bands)
+    agree(wanted(train, bands), wanted(test, bands))
     back = holdout.held_out(truth[train].numpy(), holdout.cities(train), settings.validation)
     for first in range(0, len(starts), settings.together):
         some = starts[first : first + settings.together]
@@ -97,6 +99,15 @@ def groups(
 
 
 def _split(path: Path, starts: Sequence[Start], label: Tensor, settings: Settings) -> Split:
-    """The bands that any of these members sees."""
+    """The bands that any of these members sees, in the order that any other members' have."""
     bands = dict.fromkeys(band for start in starts for band in start.card.bands)
-    return load(wanted(path, bands), {"label": label}, settings.resident, settings.batch)
+    with patches.read(path) as source:
+        names = [
+            optical_name(source),
+            *(["sen1"] if settings.mode == "sar" and "sen1" in source else []),
+        ]
+        layouts = [source[name].layout for name in names]
+    whole = [band for layout in layouts if layout for band in layout.bands]
+    largest = row_bytes(wanted(path, whole))
+    inputs = wanted(path, bands)
+    return load(inputs, {"label": label}, settings.resident, settings.batch, largest)

@@ -7,7 +7,7 @@ that release accepts, the 1.6 series is documented to accept as well.
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from shared.bundle import Bundle, open_bundle
+from shared.bundle import SDK, Bundle, open_bundle
 from shared.errors import StageError
 from stages.voyager import check_files
 
@@ -21,8 +21,14 @@ DATASET = {
     "class", "class_path", "data_dir_name", "labels", "labels_path", "repr_imgs_dir_path",
     "repr_imgs_dir_name", "repr_imgs_dataloader_color_format", "val_data",
 }  # fmt: skip
+ADAPTER = ("TorchvisionDataAdapter", f"{SDK}/ax_datasets/torchvision.py")
+STEPS = {  # operators and their arguments: the SDK refuses unknown ones
+    "resize": {"width", "height", "half_pixel_centers", "interpolation"},
+    "torch-totensor": {"scale"},
+    "normalize": {"mean", "std"},
+}
+INPUT = {"type", "color_format", "imreader_backend"}
 RESERVED = {"data_dir_path", "target_split", "imreader_backend", "pipeline_input_color_format"}
-TAKEN = {"MNIST", "ImageNet", "ImageFolder", "CIFAR10", "config"}  # names in the SDK's module
 
 
 def keys(bundle: Bundle) -> Iterator[str]:
@@ -36,6 +42,7 @@ def keys(bundle: Bundle) -> Iterator[str]:
             yield f"{place}: missing {sorted(want - have)}, unknown {sorted(have - want)}"
     wanted = {
         "class": "AxONNXModel",
+        "class_path": f"{SDK}/ax_models/base_onnx.py",
         "task_category": "Classification",
         "input_tensor_layout": "NCHW",
     }
@@ -51,7 +58,7 @@ def names(bundle: Bundle) -> Iterator[str]:
         yield f"the YAML of {name!r} is not called {name}.yaml"
     if bundle.task["model_name"] not in bundle.yaml["models"]:
         yield f"model_name {bundle.task['model_name']!r} is not under models"
-    if data["data_dir_name"] != name or name in TAKEN:
+    if data["data_dir_name"] != name or name.isidentifier():  # could be one of that module
         yield f"data_dir_name {data['data_dir_name']!r} is not the bundle's name, or is taken"
     if any(path.is_symlink() for path in bundle.folder.rglob("*")):
         yield "holds links, which the SDK does not follow"
@@ -64,8 +71,8 @@ def adapter(bundle: Bundle) -> Iterator[str]:
         yield f"dataset: reserved keys {sorted(bad)}"
     if unknown := set(data) - DATASET - RESERVED - {"is_one_indexed"}:
         yield f"dataset: keys that the adapter silently ignores: {sorted(unknown)}"
-    if data["class"] != "TorchvisionDataAdapter" or "class_path" not in data:
-        yield "dataset: expected class TorchvisionDataAdapter with its class_path"
+    if (data["class"], data["class_path"]) != ADAPTER:
+        yield f"dataset: expected class {ADAPTER[0]} with class_path {ADAPTER[1]}"
     for one, other in (("labels", "labels_path"), ("repr_imgs_dir_name", "repr_imgs_dir_path")):
         if (one in data) == (other in data):
             yield f"dataset: expected either {one} or {other}"
@@ -87,15 +94,18 @@ def colour(bundle: Bundle) -> Iterator[str]:
 def preprocessing(bundle: Bundle) -> Iterator[str]:
     """Resize bilinear to the network's size, scale, normalise with what the SDK does not round."""
     steps = bundle.steps
-    if list(steps) != ["resize", "torch-totensor", "normalize"]:
-        yield f"preprocess is {list(steps)}, expected resize, torch-totensor, normalize"
+    if list(steps) != list(STEPS):
+        yield f"preprocess is {list(steps)}, expected {', '.join(STEPS)}"
         return
+    for step, wanted in STEPS.items():
+        if set(steps[step]) != wanted:
+            yield f"{step} has {sorted(steps[step])}, expected {sorted(wanted)}"
     if steps["torch-totensor"] != {"scale": True}:
         yield f"torch-totensor is {steps['torch-totensor']}: normalize is for values 0 to 1"
     resize, shape = steps["resize"], bundle.model["input_tensor_shape"]
-    if resize["interpolation"] != "bilinear":
-        yield f"interpolation {resize['interpolation']!r}: the SDK streams bilinear only"
-    if [resize["height"], resize["width"]] != shape[2:] or "size" in resize:
+    if resize["interpolation"] != "bilinear" or resize["half_pixel_centers"] is not True:
+        yield f"resize is {resize}: the SDK streams bilinear only, with half-pixel centres"
+    if [1, 3, resize["height"], resize["width"]] != shape:
         yield f"resize to {resize}, but input_tensor_shape is {shape}"
     for key in ("mean", "std"):
         parts = [part.strip() for part in str(steps["normalize"][key]).split(",")]
@@ -110,11 +120,13 @@ def preprocessing(bundle: Bundle) -> Iterator[str]:
 def ends(bundle: Bundle) -> Iterator[str]:
     """Pictures go in, the most likely classes come out."""
     entry = bundle.task["input"]
+    if set(entry) != INPUT:
+        yield f"input has {sorted(entry)}, expected {sorted(INPUT)}"
     if entry["type"] != "image" or entry["imreader_backend"] not in ("PIL", "OPENCV"):
         yield f"input is {entry}, expected type image, read by PIL or OPENCV"
     found = bundle.task["postprocess"]
-    if [list(step) for step in found] != [["topk"]]:
-        yield f"postprocess is {found}, expected topk"
+    if [list(step) for step in found] != [["topk"]] or list(found[0]["topk"]) != ["k"]:
+        yield f"postprocess is {found}, expected topk of k"
     elif not 1 <= found[0]["topk"]["k"] <= bundle.model["num_classes"]:
         yield f"topk of {found[0]['topk']['k']} of {bundle.model['num_classes']} classes"
 

@@ -1,5 +1,6 @@
 """The rules about what the YAML points to: network, labels, class folders, pictures."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from stages.voyager.names import identifier
 
 # What belongs into the YAML: the compiler cuts it off the graph, or does not take it.
 PREPARING = {"Resize", "Upsample", "Cast", "Transpose", "Sub", "Div", "Mul", "Add"}
+DEPTH = 24  # byte of a PNG that tells its bits a channel
 OPSETS, IR = range(14, 18), 10  # of SDK 1.2.5, whose onnx is 1.17 and onnxruntime 1.21
 
 
@@ -65,9 +67,10 @@ def graph(bundle: Bundle) -> Iterator[str]:
         nodes = onnx.load(bundle.network, "protobuf", load_external_data=False).graph
     except (DecodeError, OSError):
         return  # told by another rule
-    taken = {value.name for value in nodes.input}
+    weights = {tensor.name for tensor in nodes.initializer}
+    taken = {value.name for value in nodes.input} - weights  # old files list weights there as well
     for node in nodes.node:
-        if node.op_type in PREPARING and node.input[0] in taken:
+        if node.op_type in PREPARING and taken & {*node.input}:
             yield f"{node.op_type} of the input belongs into the YAML, not into the graph"
 
 
@@ -105,12 +108,20 @@ def folders(bundle: Bundle) -> Iterator[str]:
         yield f"{len(found)} class folders for {len(lines)} labels: later classes would shift"
         return
     for number, (path, line) in enumerate(zip(found, lines, strict=True)):
-        if not identifier(path.name).endswith(identifier(line).removeprefix("class_")):
+        if not named(path.name, line, number):
             yield f"class {number} is folder {path.name!r} but label {line!r}"
     if deep := [path.name for path in found if any(p.is_dir() for p in path.iterdir())]:
         yield f"class folder {deep[0]!r} holds folders, whose pictures would count, too"
     if empty := [path.name for path in found if not any(path.iterdir())]:
         yield f"class folder {empty[0]!r} is empty, which is an error of the loader"
+
+
+def named(folder: str, label: str, number: int) -> bool:
+    """Whether a folder has the name of a label, which may have got its own number at the end."""
+    one, other = (re.sub(r"[\W_]", "", text.lower()) for text in (folder, label))
+    plain = other.removeprefix("class")
+    wanted = {plain, plain.removesuffix(str(number + 1)) or plain}
+    return any(one.endswith(name) for name in wanted)
 
 
 def pictures(bundle: Bundle) -> Iterator[str]:
@@ -121,6 +132,8 @@ def pictures(bundle: Bundle) -> Iterator[str]:
             sizes.add(picture.size)
             if path.suffix != ".png" or picture.format != "PNG" or picture.mode != "RGB":
                 yield f"{path.name} is {picture.format} {picture.mode}, expected 8-bit RGB PNG"
+            elif (bits := path.read_bytes()[DEPTH]) != 8:  # Pillow shows 16 bits as 8
+                yield f"{path.name} has {bits} bits a channel, expected 8-bit RGB PNG"
     if len(sizes) != 1:
         yield f"pictures of {len(sizes)} sizes: {sorted(sizes)[:3]}"
 

@@ -33,7 +33,7 @@ def run(
         train: patch file for the calibration pictures.
         test: patch file for the test pictures.
         dst: folder to write: the bundle, with readback.json.
-        name: of the network in the SDK and of its folder there: a to z, 0 to 9, hyphens.
+        name: of the network in the SDK and of its folder there: a to z, 0 to 9, one hyphen or more.
         calibration: pictures for quantisation, all classes in turn, 200 to 2000.
         per_class_val: test pictures of each class, 0 for all rows.
         seed: of the choice of both, 0 or more.
@@ -62,8 +62,11 @@ def run(
 
 
 def _refuse(name: str, calibration: int, per_class_val: int, seed: int, threads: int) -> None:
-    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
-        raise StageError(f"--name: expected a to z, 0 to 9 and hyphens, found {name!r}")
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)+", name):
+        raise StageError(
+            f"--name: expected a to z, 0 to 9 and at least one hyphen, found {name!r}: a plain "
+            "word may be a name that the SDK's data adapter knows"
+        )
     if not 200 <= calibration <= 2000:
         raise StageError(
             f"--calibration: expected 200 to 2000, found {calibration}: the SDK's deploy.py asks "

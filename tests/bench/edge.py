@@ -73,8 +73,9 @@ def made(name: str, side: int, folder: Path) -> dict[str, Path]:
 
 def joules() -> float | None:
     """Energy counters of all processor packages, or None where there are none to read."""
-    try:
-        found = [path.read_text() for path in COUNTERS.glob("intel-rapl:?/energy_uj")]
+    try:  # beside the packages there may be "psys", which counts them once more
+        packages = [p for p in COUNTERS.glob("intel-rapl:*/name") if "package" in p.read_text()]
+        found = [path.with_name("energy_uj").read_text() for path in packages]
     except OSError:
         return None
     return sum(map(int, found)) / 1e6 if found else None

@@ -131,7 +131,9 @@ def test_members_of_a_fusion_see_what_was_published() -> None:
 def test_a_product_taken_away_is_made_again_alone(local: Path) -> None:
     before = plans(local)
     shutil.rmtree(local / "sumrule" / "teacher-resnet18")
-    done = make("RUNNER=local", f"D={HOME}/local", f"{HOME}/local/sumrule/teacher-resnet18.run.json")
+    done = make(
+        "RUNNER=local", f"D={HOME}/local", f"{HOME}/local/sumrule/teacher-resnet18.run.json"
+    )
     assert done.returncode == 0
     assert done.stderr.count("== ") == 1
     assert plans(local) == before

@@ -204,9 +204,21 @@ def test_cuda_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
     assert distributed.precision("auto", "auto") == "32-true"
 
 
+def test_rows_that_are_on_the_device_stay_there() -> None:
+    """Also where one says cuda and the other cuda:0; pinning what is on a GPU is an error."""
+    rows = split(4)
+    place = torch.device("cpu", 0)
+    assert place != rows.extra["label"].device
+    (batch,) = engine.moved(rows, [np.array([3, 1])], place)
+    assert torch.equal(batch["label"], rows.extra["label"][[3, 1]])
+
+
 @pytest.mark.gpu
 def test_cuda_is_deterministic(tmp_path: Path) -> None:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device here")
-    one, two = (fit(tmp_path / n, recipe(**BUSY, device="cuda"))[0] for n in "ab")
-    assert same(one, two)
+    plan = recipe(**BUSY, device="cuda", keep_best=True)
+    one, two = (fit(tmp_path / n, plan, held_out=np.arange(20, 30)) for n in "ab")
+    assert same(one[0], two[0])
+    assert one[1] == two[1]
+    assert len(one[1]["validation accuracy"]) == 4

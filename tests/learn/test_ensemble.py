@@ -5,13 +5,14 @@ import dataclasses
 import json
 import weakref
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from shared import model, scores
-from shared.learn import ensemble, networks
+from shared.learn import distributed, ensemble, networks
 from shared.learn.product import Result, write
 from tests.learn import tiny
 
@@ -114,6 +115,21 @@ def test_finished_member_is_not_trained_again(
     assert done == ["member-01", "member-02", "member-02"]
     assert (tmp_path / "cut" / "member-01.onnx").stat() == before
     assert tiny.files(tmp_path / "cut") == tiny.files(two)
+
+
+def test_second_process_gets_what_an_earlier_run_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own folder is a scratch one, without the members that were finished before."""
+    member, plan = tiny.member(1, TRAIN, TEST), tiny.recipe(epochs=1)
+    (left,) = ensemble.train(tmp_path / "first", [member], plan)
+    work = tmp_path / "first" / ensemble.WORK
+    said = iter([[True], [(work / name).read_bytes() for name in ensemble._left(member)]])
+    other = SimpleNamespace(world_size=2, is_global_zero=False, broadcast=lambda _: next(said))
+    monkeypatch.setattr(distributed, "launch", lambda *_: other)
+    (found,) = ensemble.train(tmp_path / "scratch", [member], plan)
+    np.testing.assert_array_equal(found.test_logits, left.test_logits)
+    assert found.series == left.series
 
 
 def test_only_the_clean_up_was_left(tmp_path: Path) -> None:

@@ -32,7 +32,10 @@ def fitted(name: str, folder: Path) -> tuple[np.ndarray, np.ndarray, list[collec
     return before, after, found
 
 
-@pytest.mark.parametrize("name", ["resnet18", "mobilenetv4_conv_medium", "efficientnet_b0"])
+ZOO = ("resnet18", "mobilenetv4_conv_medium", "efficientnet_b0", "mobilenetv2_100", "densenet121")
+
+
+@pytest.mark.parametrize("name", ZOO)
 def test_students_of_the_zoo_pass(name: str, tmp_path: Path) -> None:
     before, after, found = fitted(name, tmp_path)
     np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-6 * np.abs(before).max())

@@ -10,7 +10,7 @@ from shared import lcz
 from shared.errors import StageError
 from shared.learn import order, stream
 from shared.learn.split import Input, Split, labels, wanted
-from shared.learn.stream import Streamed, load
+from shared.learn.stream import Streamed, load, row_bytes
 from tests.conftest import pixels, write_patches
 
 ROW = 32 * 32 * 2  # bytes of one band
@@ -59,6 +59,17 @@ def test_no_more_than_a_piece_is_read_at_once(path: Path, monkeypatch: pytest.Mo
     list(pieces.batches(order.cut(order.shuffled(np.arange(170), 1, 0, pieces.at_once), 8)))
     assert sum(sizes) == 170
     assert max(sizes) <= pieces.at_once == 16
+
+
+def test_another_pass_may_decide_about_the_order(path: Path) -> None:
+    """What fits into memory lies there, in the order that the pass with more bands has."""
+    inputs, extra = wanted(path, ("B2",)), {"label": labels(path, lcz.CLASSES)}
+    resident = 200 * ROW / 1e9
+    found = load(inputs, extra, resident, 8, row_bytes(wanted(path, ("B2", "VV"))))
+    assert not isinstance(found, Streamed)
+    assert found.at_once == found.to(torch.device("cpu")).at_once == split(path, resident).at_once
+    assert found.at_once == 48
+    assert load(inputs, extra, resident, 8).at_once is None
 
 
 def test_features_come_whole(path: Path) -> None:

@@ -48,6 +48,19 @@ def test_plan_does_not_depend_on_how_paths_are_written(
     assert capsys.readouterr().err == "out.txt: up to date\n"
 
 
+@pytest.mark.parametrize("joint", [True, False])
+def test_second_process_makes_its_own_product_unless_it_trains(
+    values: dict[str, Any], monkeypatch: pytest.MonkeyPatch, joint: bool
+) -> None:
+    """As the second shard of a row-wise stage does that one srun starts beside the first."""
+    for name, value in (("PROCID", "1"), ("STEP_NUM_TASKS", "2")):
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    monkeypatch.setattr(making, "JOINT", "scale" if joint else "epochs")
+    dst = make(values)
+    assert dst.exists() != joint
+    assert making.follows(toy.run) == joint
+
+
 @pytest.mark.parametrize(
     ("other", "message"),
     [

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared import lcz, model, patches
+from shared import lcz, model, patches, readback
 from shared.errors import StageError
 from tests.conftest import pixels
 
@@ -127,3 +127,25 @@ def test_resize_keeps_constants_and_ramps(target: int) -> None:
     ramp = model.resize(np.arange(32, dtype=np.float32)[None], 1, target, "bilinear")
     centres = (np.arange(target) + 0.5) * 32 / target - 0.5
     np.testing.assert_allclose(ramp[0], centres.clip(0, 31), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [32, 48, 224])
+def test_eight_bits_are_those_that_the_sdk_enlarges(size: int) -> None:
+    """A student sees in training what the bundle's pictures become on the way to Metis."""
+    pictures = np.random.default_rng(0).integers(0, 60, (2, 32, 32, 3), np.uint8)
+    mean, std = (0.036, 0.039, 0.044), (0.024, 0.017, 0.014)
+    card = model.Card(
+        "a.onnx", "a", ("B4", "B3", "B2"), mean, std, size, "bilinear", ("a", "b"), eight_bit=True
+    )
+    resize = {
+        "width": size,
+        "height": size,
+        "half_pixel_centers": True,
+        "interpolation": "bilinear",
+    }
+    normalize = {"mean": ", ".join(map(str, mean)), "std": ", ".join(map(str, std))}
+    sdk = readback.preprocess(pictures, {"resize": resize, "normalize": normalize})
+    found = model.prepare(pictures + np.float32(0.3), card)
+    np.testing.assert_allclose(found, sdk, atol=1e-5)
+    levels = (sdk * np.array(std)[:, None, None] + np.array(mean)[:, None, None]) * 255
+    np.testing.assert_allclose(levels, levels.round(), atol=1e-3)

@@ -1,8 +1,10 @@
 """ship: the manifest by hand, both ways there, going on from half, flipped bytes, the refusals."""
 
+import csv
 import gzip
 import hashlib
 import json
+import shlex
 import shutil
 import signal
 import subprocess
@@ -39,7 +41,7 @@ def flip(path: Path, place: int = 0) -> None:
 # Both ways there.
 
 
-@pytest.mark.parametrize("dest", ['user@metis:it\'s a $(touch hurt); `touch` "dir"', "{}/dir"])
+@pytest.mark.parametrize("dest", ['user@metis:it\'s a $(touch hurt); `touch` "dir"', "{}/dir, too"])
 def test_everything_arrives_and_is_checked_there(
     home: Path, dest: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -56,12 +58,21 @@ def test_everything_arrives_and_is_checked_there(
     load, inspect, run = (home / "docker.log").read_text().splitlines()
     assert load == f"load --input {folder / ARCHIVE}"
     assert inspect == f"image inspect {NUMBER}"
-    assert f"src={folder / NAME},dst=/bundle,readonly" in run
+    (source,) = [word for word in mounted(run) if word.startswith("src=")]
+    assert source == f"src={folder / NAME}"
     assert run.endswith(f"--entrypoint=python {NUMBER} -m stages.export.check --bundle /bundle")
     heard = capfd.readouterr()
     assert heard.out.endswith("accuracy 75.00 %\n")
     size = (folder / ARCHIVE).stat().st_size
     assert f"{size / 1e6:.0f} MB, 3 MB uncompressed" in heard.err
+
+
+def mounted(line: str) -> list[str]:
+    """Fields of the bundle's mount in a line of the engine's log, as the engine reads them: CSV."""
+    text = line.partition("--mount=")[2].partition(" --entrypoint")[0]
+    (fields,) = csv.reader([text])
+    assert (fields[0], fields[2:]) == ("type=bind", ["dst=/bundle", "readonly"])
+    return fields
 
 
 def test_manifest_by_hand(sent: Path) -> None:
@@ -93,6 +104,18 @@ def test_bundles_lie_beside_each_other(home: Path, sent: Path) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert f"which are {NAME}, other" in done.stderr
     assert install(sent, "verify", "--bundle", NAME).returncode == 0
+
+
+@pytest.mark.parametrize("dest", ['user@metis:it\'s a `touch hurt`; "dir"', "-x", ""])
+def test_make_hands_on_what_was_typed(dest: str, tmp_path: Path) -> None:
+    """And makes nothing first when there is no destination, which the tool tells at once."""
+    there = (f"DEST={dest}", "RUNNER=local", "SOURCE=demo", f"D={tmp_path}/none")
+    line = ["make", "--dry-run", "ship", *there]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
+    (said,) = (said for said in done.stdout.splitlines() if "shared.ship.main" in said)
+    bundle = f"--bundle={tmp_path}/none/voyager/resnet18"
+    assert shlex.split(said)[-2:] == [bundle, f"--dest={dest}"]
+    assert ("stages.voyager.main" in done.stdout) == bool(dest)
 
 
 # Going on.
@@ -208,6 +231,8 @@ def test_byte_flipped_on_the_way_is_refused(sent: Path) -> None:
         (lambda f: (f / NAME / "val" / "extra.png").write_text("x"), "extra.png: not in the man"),
         (lambda f: (f / NAME / "model.onnx").unlink(), "model.onnx: missing"),
         (lambda f: (f / NAME / "MANIFEST.json").write_text("{}"), "expected a manifest"),
+        (lambda f: flip(f / NAME / "MANIFEST.json", -60), "expected a manifest"),
+        (lambda f: flip(f / NAME / "MANIFEST.json", 400), "expected a manifest"),
         (lambda f: (f / ARCHIVE).unlink(), f"{ARCHIVE}: expected a file of SHA-256"),
         (lambda f: shutil.rmtree(f / NAME), "which are none"),
     ],
@@ -259,8 +284,8 @@ def test_classifies_a_folder_of_pictures(sent: Path, tmp_path: Path) -> None:
     done = install(sent, "classify", str(tmp_path / "pictures"), str(tmp_path / "o.csv"))
     assert done.returncode == 0, done.stderr
     line = (sent.parent / "docker.log").read_text().splitlines()[-1]
-    assert f"src={tmp_path / 'pictures'},dst=/images,readonly" in line
-    assert f"src={tmp_path},dst=/out" in line
+    assert f'"src={tmp_path / "pictures"}",dst=/images,readonly' in line
+    assert f'"src={tmp_path}",dst=/out' in line
     assert line.endswith("--bundle /bundle --images /images --dst /out/o.csv")
 
 
@@ -274,6 +299,10 @@ def test_classifies_a_folder_of_pictures(sent: Path, tmp_path: Path) -> None:
         ("metis:~/a b", "metis", "a b"),
         ("metis:-x", "metis", "./-x"),
         ("metis:/", "metis", "/"),
+        ("metis:~", "metis", "."),
+        ("metis:~/", "metis", "."),
+        ("metis:~//etc", "metis", "etc"),
+        ("~/a", None, str(Path.home() / "a")),
         ("/a/b:c", None, "/a/b:c"),
     ],
 )

@@ -322,6 +322,7 @@ UNFIT = {
     "band": ({"bands": [0, 1, 2]}, "bands of net.onnx: expected B2, B3"),
     "labels": ({"labels": ["sea"]}, "labels: expected the 17 classes of the data"),
     "mean": ({"mean": [1, 2], "std": [1, 2], "zscore": {}}, "mean: expected 3 values, or one for"),
+    "range": ({"scaling": {"optical": {"dst_range": [1, 1]}}}, "range: expected two ascending"),
     "size": ({"input": {"shape": [1, 3, 48, 48]}}, "expected input (N, 3, 48, 48), found (N, 3, 3"),
     "form": ({"zscore": 3}, "not the description of a network"),
 }

@@ -17,6 +17,7 @@ from PIL import Image
 from shared import cli, model, patches
 from shared.errors import StageError
 from shared.model import Card
+from shared.ship.host import install
 from stages.export import calibrate, check, compare, facts, graph, infer, main, ranges, tables
 from stages.export.lint import Violation, lint
 from tests import networks
@@ -294,7 +295,11 @@ LISTED: list[tuple[tuple[onnx.NodeProto, ...], str, str]] = [
     ((node("HardSigmoid", "x", "t", alpha=0.166664, beta=0.4),), "beta: 0.4: exp", "beta"),
     ((node("HardSwish", "x", "t"),), "HardSwish-t (HardSwish): not among the operators", ""),
     ((node("Softmax", "x", "t", axis=1),), "(Softmax): not among", ""),
-    ((node("Softplus", "x", "t"),), "(Softplus): not among", "the host runs it, if first or last"),
+    ((node("Softsign", "x", "t"),), "(Softsign): not among", "the host runs it, if first or last"),
+    ((node("Softplus", "x", "t"),), "(Softplus): not among", "the Tanh and Mul of a Mish after it"),
+    ((node("Relu", "x", "r"), node("Div", "r two", "t")), "(Div): not among", "the Erf of a GELU"),
+    ((node("Relu", "x", "r"), node("Reshape", "r same", "t")), "(Reshape): not among", ""),
+    ((node("PRelu", "x slopes", "t"),), "", ""),
     ((node("Pad", "x sides", "t", mode="reflect"),), "mode: reflect: expected constant", "mode"),
     ((node("Relu", "x", "r"), node("Transpose", "r", "t", perm=[0, 1, 3, 2])), "perm", "perm"),
     ((node("Sigmoid", "x", "r"), node("Erf", "r", "t")), "(Erf): not among", "the Erf of a GELU"),
@@ -305,7 +310,8 @@ WEIGHTS = {
     "zero": np.float32(0), "two": np.float32(2), "six": np.float32(6),
     "channels": np.ones((1, 4, 1, 1), np.float32), "columns": np.ones(8, np.float32),
     "sides": np.array([0, 0, 1, 1, 0, 0, 1, 1]), "w": np.ones((4, 4), np.float32),
-    "w8": np.ones((8, 4), np.float32),
+    "w8": np.ones((8, 4), np.float32), "same": np.array([1, 4, 8, 8]),
+    "slopes": np.ones((4, 1, 1), np.float32),
 }  # fmt: skip
 
 
@@ -317,6 +323,47 @@ def test_operators_and_attributes(body: tuple[onnx.NodeProto, ...], old: str, ne
     for metis, message in (("1.2", old), ("1.6", new)):
         found = lint(network, metis)
         assert [message in str(violation) for violation in found] == [True] * bool(message), found
+
+
+GELU = (
+    node("Conv", "x k", "c", **PADS), node("Div", "c two", "d"), node("Erf", "d", "e"),
+    node("Add", "e one", "a"), node("Mul", "c a", "m"), node("Mul", "m half", "t"),
+)  # fmt: skip
+MISH = (
+    node("Conv", "x k", "c", **PADS), node("Softplus", "c", "s"), node("Tanh", "s", "h"),
+    node("Mul", "c h", "t"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "old"), [(GELU, ["Div", "Erf"]), (MISH, ["Softplus"])])
+def test_activations_of_several_nodes(body: tuple[onnx.NodeProto, ...], old: list[str]) -> None:
+    """As exporters spell GELU and Mish up to opset 17, where neither is an operator."""
+    ones = {"one": np.float32(1), "half": np.float32(0.5)}
+    network = nodes(**WEIGHTS, **ones)(
+        *body, node("GlobalAveragePool", "t", "p"), node("Flatten", "p", "f"),
+        node("Gemm", "f w", "y"),
+    )  # fmt: skip
+    assert [violation.operator for violation in lint(network, "1.2")] == old
+    assert lint(network, "1.6") == []
+
+
+def test_reshape_may_drop_axes_and_not_add_some() -> None:
+    """1.6 lists a Reshape that changes nothing or squeezes."""
+    build = nodes(short=np.array([1, 4]), long=np.array([1, 4, 1, 1]), w=WEIGHTS["w"])
+    pool, last = node("GlobalAveragePool", "x", "p"), node("Gemm", "s w", "y")
+    assert lint(build(pool, node("Reshape", "p short", "s"), last), "1.6") == []
+    back = node("Reshape", "s long", "u"), node("Flatten", "u", "g"), node("Gemm", "g w", "y")
+    (found,) = lint(build(pool, node("Reshape", "p short", "s"), *back), "1.6")
+    assert "[1, 4] to [1, 4, 1, 1]: expected only axes of 1 to go" in str(found)
+
+
+def test_scores_of_four_dimensions_are_flagged() -> None:
+    """As a network ends whose classifier is a convolution; the SDK's top-k takes (1, K)."""
+    network = nodes()(node("GlobalAveragePool", "x", "y"))
+    del network.graph.output[:]
+    values = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4, 1, 1])
+    network.graph.output.append(values)
+    assert "y: expected 2 dimensions, found [1, 4, 1, 1]" in map(str, lint(network))
 
 
 def test_flatten_is_let_pass_before_the_classifier() -> None:
@@ -694,7 +741,9 @@ def seal(folder: Path) -> None:
         if path.is_file()
     }
     image = dict.fromkeys(("file", "id", "sha256", "tag"), "")
-    (folder / "MANIFEST.json").write_text(json.dumps({"files": files, "image": image}))
+    content = {"files": files, "image": image}
+    whole = {"sha256": install.seal(content), **content}
+    (folder / "MANIFEST.json").write_text(json.dumps(whole))
 
 
 def test_check_of_a_whole_bundle(
@@ -733,6 +782,9 @@ def damage(bundle: Path, how: str) -> None:
         picture.unlink()
     elif how == "added":
         (bundle / "more.txt").write_text("")
+    elif how == "manifest":
+        text = (bundle / "MANIFEST.json").read_text()
+        (bundle / "MANIFEST.json").write_text(text.replace('"tag": ""', '"tag": "x"'))
     elif how == "worse":
         shutil.move(picture, bundle / "val" / "b_light" / "9.png")
         seal(bundle)
@@ -756,6 +808,7 @@ def damage(bundle: Path, how: str) -> None:
         ("flipped", (), "val/a_dark/2.png: expected SHA-256"),
         ("missing", (), "val/a_dark/2.png: missing"),
         ("added", (), "more.txt: not in the manifest"),
+        ("manifest", (), "MANIFEST.json: expected a manifest with files and image"),
         ("worse", (), "accuracy 87.50 %, but readback.json says 100.00 %"),
         ("no accuracy", (), "readback.json: expected stored accuracies"),
         ("no yaml", (), "expected one YAML, found []"),
@@ -798,3 +851,13 @@ def test_lint_of_a_model_folder_as_it_is(
     assert "nothing that Metis 1.6 would not compile" in capsys.readouterr().out
     found = json.loads((tmp_path / "lint.json").read_text())
     assert found == {"metis": "1.6", "violations": {"model.onnx": []}}
+
+
+def test_lint_of_a_damaged_graph_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    onnx.save(nodes()(node("Concat", "x", "t"), node("Add", "t", "y")), tmp_path / "m.onnx")
+    with pytest.raises(SystemExit, match="2"):
+        check.main([f"--model={tmp_path / 'm.onnx'}"])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "m.onnx: not a usable ONNX file (a node lacks an input or an attribute" in line

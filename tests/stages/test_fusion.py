@@ -178,9 +178,12 @@ def test_without_topology_and_with_radar_of_another_file(two: Files, tmp_path: P
     np.testing.assert_allclose(said, np.load(dst / "test_logits.npy"), atol=1e-4)
 
 
-def test_shard_and_one_pass_make_the_same_members(two: Files, tmp_path: Path) -> None:
+@pytest.mark.parametrize("bands", [100, 8])
+def test_shard_and_one_pass_make_the_same_members(two: Files, tmp_path: Path, bands: int) -> None:
+    """Also where the smaller variant may lie in memory and the larger one may not."""
     radar = [f"--sar_{split}={two[split][0]}" for split in ("train", "test")]
-    flags = ("--mode=sar", *radar)
+    resident = bands * 34 * 32 * 32 * 2 / 1e9
+    flags = ("--mode=sar", *radar, f"--resident={resident}", "--batch=4")
     whole = command(two, tmp_path / "whole", *flags, "--together=2")
     for number in (1, 2):
         part = command(two, tmp_path / str(number), *flags, f"--shard={number}/2")

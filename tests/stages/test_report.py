@@ -90,14 +90,20 @@ def compared(folder: Path) -> Path:
     return folder
 
 
+SPEEDS = {"1": 108.11, "8": 131.2, "32": 4128.7}
+
+
 def edge(root: Path) -> list[Path]:
     """An export and a bundle."""
     export = root / "export" / "resnet18"
     classifier(export / "int8", 5)
     numbers = {"bytes": 11_300_000, "overall_accuracy": 0.6, "macro_f1": 0.5}
     models = {name: {"file": f"{name}.onnx", **numbers} for name in ("fp32", "int8")}
-    (export / "report.json").write_text(json.dumps({"models": models, "agreement": 0.98}))
-    latency = {"threads": 1, "fp32": {"median_ms": 9.25, "p95_ms": 10}}
+    lint = {"version": "1.2", "violations": {"1.2": 28, "1.6": 0}}
+    report = {"models": models, "agreement": 0.98, "metis": lint}
+    (export / "report.json").write_text(json.dumps(report))
+    speeds = {rows: {"median_ms": 1, "rows_per_second": each} for rows, each in SPEEDS.items()}
+    latency = {"threads": 1, "fp32": {"median_ms": 9.25, "p95_ms": 10, "rows": speeds}}
     (export / "latency.json").write_text(json.dumps(latency))
     bundle = root / "voyager" / "resnet18"
     (bundle / "repr").mkdir(parents=True)
@@ -386,6 +392,15 @@ def test_students_side_by_side(chained: Volume) -> None:
     assert text.count("−0.00") == 0
 
 
+def test_int8_side_by_side_is_that_of_the_product_and_not_the_best(chained: Volume) -> None:
+    folder = chained.made["export/a"]
+    classifier(folder / "int8-minmax", 99, 0.6)  # another calibration, more hits by chance
+    one, _ = chains = chain.chains(chained.classifiers(), chained.products())
+    int8 = {s["name"]: s for s in one["steps"] if s["role"] == "INT8 ONNX"}
+    best = steps.side_by_side(chains)[0]["best"]["INT8 ONNX"]
+    assert best == int8["export/a/int8"]["accuracy"] < int8["export/a/int8-minmax"]["accuracy"]
+
+
 def test_fine_tuning_is_a_step_of_its_own(tmp_path: Path) -> None:
     volume, given = Volume(tmp_path), {"architecture": "resnet18", "qat": 3}
     volume.put("teacher/r", {"architecture": "resnet18", "mode": "rand"}, hits=0.9)
@@ -472,6 +487,19 @@ def test_best_ensemble_and_students_by_class(chained: Volume) -> None:
     assert table["lines"][2]["values"] == expected
     (table,) = confusions.recalls(every)
     assert len(table["lines"]) == len([c for c in every if c.folder])
+
+
+def test_edge_tells_lint_and_rows_a_second(tmp_path: Path) -> None:
+    folder = edge(tmp_path)[0]
+    text = " ".join(Balanced(command(tmp_path / "out" / "r.html", folder)).text)
+    assert "in the FP32 network: 28 violations by 1.2, nothing by 1.6." in text
+    assert " ".join(f"rows a second, {rows} at once" for rows in SPEEDS) in text
+    assert " 9.25 10.00 108 131 4129 " in text
+    (folder / "latency.json").unlink()  # of an export without them, such as an older one
+    (folder / "report.json").write_text('{"models": {}}')
+    text = " ".join(Balanced(command(tmp_path / "out" / "old.html", folder)).text)
+    assert "rows a second" not in text
+    assert "violation" not in text
 
 
 def test_natural_order() -> None:

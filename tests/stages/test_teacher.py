@@ -88,14 +88,35 @@ def test_shard_makes_the_same_member(prepared: Path, prepared_test: Path, tmp_pa
     assert model.load(second)[0] == model.load(whole)[1]
 
 
+@pytest.mark.parametrize("bands", [100, 4])
 def test_members_of_one_pass_equal_those_trained_apart(
-    prepared: Path, prepared_test: Path, tmp_path: Path
+    prepared: Path, prepared_test: Path, tmp_path: Path, bands: int
 ) -> None:
-    whole = command(prepared, prepared_test, tmp_path / "whole", "--members=3", "--mode=sar")
-    flags = ("--members=3", "--mode=sar", "--together=2")
+    """Also where the bands of one member may lie in memory and those of two may not."""
+    with patches.read(prepared, "label") as source:
+        resident = bands * source.total * 32 * 32 * 2 / 1e9
+    flags = ("--members=3", "--mode=sar", "--batch=4", f"--resident={resident}")
+    whole = command(prepared, prepared_test, tmp_path / "whole", *flags)
+    flags = (*flags, "--together=2")
     assert content(command(prepared, prepared_test, tmp_path / "two", *flags)) == content(whole)
     third = command(prepared, prepared_test, tmp_path / "third", *flags, "--shard=3/3")
     assert (third / "member-03.onnx").read_bytes() == (whole / "member-03.onnx").read_bytes()
+
+
+def test_refuses_splits_that_are_stored_otherwise(
+    prepared: Path, prepared_test: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both go through one view, to which integers of 1e-4 are not reflectance."""
+    with h5py.File(prepared_test, "r+") as file:
+        values, attributes = file["sen2"][:] / 1e4, dict(file["sen2"].attrs)
+        del file["sen2"]
+        file["sen2"] = values.astype(np.float32)
+        file["sen2"].attrs.update(attributes | {"per_unit": 1.0})
+    with pytest.raises(SystemExit, match="2"):
+        command(prepared, prepared_test, tmp_path / "teacher")
+    found = "(10000 a unit, 0 … 2.8), found 1 a unit, 0 … 2.8; prepare both with the same --dtype"
+    assert found in capsys.readouterr().err
+    assert not list(tmp_path.glob("teacher*"))
 
 
 def test_rows_in_pieces_and_held_out(prepared: Path, prepared_test: Path, tmp_path: Path) -> None:

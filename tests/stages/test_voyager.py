@@ -5,9 +5,11 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,11 +20,11 @@ import yaml
 from onnx import TensorProto
 from PIL import Image
 
-from shared import cli, model
+from shared import cli, lcz, model
 from shared.bundle import Bundle, open_bundle
 from shared.errors import StageError
 from shared.readback import load, preprocess
-from stages.voyager import check, main, names, readback, sheet, tiles
+from stages.voyager import check, check_files, main, names, readback, sheet, tiles
 from tests import networks
 from tests.conftest import pixels, write_patches
 
@@ -100,6 +102,16 @@ def test_labels_stay_different_identifiers() -> None:
     assert names.labels(("1", "2")) == ("class 1", "class 2")
 
 
+@pytest.mark.parametrize(
+    "classes", [("A b", "A/b", "a-b"), ("1", "2", "10"), ("Water, deep", "50% Water"), lcz.CLASSES]
+)
+def test_folders_are_told_by_the_labels_in_their_order_alone(classes: tuple[str, ...]) -> None:
+    pairs = list(zip(names.folders(classes), names.labels(classes), strict=True))
+    assert all(check_files.named(*pair, number) for number, pair in enumerate(pairs))
+    turned = zip(names.folders(classes), names.labels(classes)[::-1], strict=True)
+    assert not all(check_files.named(*pair, number) for number, pair in enumerate(turned))
+
+
 def test_calibration_takes_classes_in_turn_and_skips_bad_tiles(made: Path) -> None:
     from shared import patches
 
@@ -158,7 +170,7 @@ def test_product(made: Path) -> None:
     found = json.loads((out / "readback.json").read_text())
     assert found["rows"] == found["test_pictures"] == 51
     assert found["accuracy"]["hdf5"]["overall_accuracy"] > 0.9
-    assert abs(found["points_lost"]) <= 2 or found["why"]
+    assert abs(found["points_lost"]) <= 0.5 or "rounding the pixels" in found["why"]
     with Image.open(out / "calibration.png") as picture:
         assert picture.size == (150 + 13 * 32, 17 * 32)  # 210 of 221: 13 of the first classes
     text = (out / "DEPLOY.md").read_text()
@@ -334,12 +346,57 @@ def unpad(folder: Path) -> None:
         place.rename(place.with_name(place.name.lstrip("0")))
 
 
+def png(path: Path, bits: int) -> None:
+    """The same values as an RGB PNG of so many bits a channel, written by hand."""
+    values = load(path).astype(f">u{bits // 8}") * (257 if bits == 16 else 1)
+    lines = b"".join(b"\0" + row.tobytes() for row in values)
+    head = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], bits, 2, 0, 0, 0)
+    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(lines)), (b"IEND", b""))
+    whole = b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in parts
+    )
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + whole)
+
+
+def scaled_from_the_left(found: onnx.ModelProto) -> None:
+    """A constant times the picture: the picture is the second input."""
+    found.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(2), "two"))
+    found.graph.node[0].input[0] = "prepared"
+    node = onnx.helper.make_node("Mul", ["two", "image"], ["prepared"], "prepare")
+    found.graph.node.insert(0, node)
+
+
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "format": (edit(lambda y: y.update({"axelera-model-format": "2"})), "keys: axelera-model"),
     "no datasets": (edit(lambda y: y.pop("datasets")), "keys: "),
     "unknown model key": (edit(lambda y: y["models"][NAME].update(md5="x")), "unknown ['md5']"),
     "task": (edit(lambda y: y["models"][NAME].update(task_category="Detection")), "task_category"),
     "class": (edit(lambda y: y["models"][NAME].update({"class": "AxModel"})), "class is 'AxModel'"),
+    "class path": (
+        edit(lambda y: y["models"][NAME].update(class_path="base_onnx.py")),
+        "class_path is 'base_onnx.py'",
+    ),
+    "adapter": (edit(lambda y: dataset(y).update({"class": "DataAdapter"})), "expected class Torc"),
+    "adapter path": (
+        edit(lambda y: dataset(y).update(class_path="torchvision.py")),
+        "class_path $A",
+    ),
+    "no calibration folder": (edit(lambda y: dataset(y).pop("repr_imgs_dir_path")), "either repr_"),
+    "no val_data": (edit(lambda y: dataset(y).pop("val_data")), "KeyError 'val_data'"),
+    "region": (edit(lambda y: post(y)["input"].update(source="roi")), "input has"),
+    "pil resize": (
+        edit(lambda y: steps(y)[0]["resize"].update(half_pixel_centers=False)),
+        "with half-pixel centres",
+    ),
+    "resize argument": (edit(lambda y: steps(y)[0]["resize"].update(antialias=1)), "resize has"),
+    "normalise argument": (edit(lambda y: steps(y)[2]["normalize"].update(eps=1)), "normalize has"),
+    "softmax": (
+        edit(lambda y: post(y).update(postprocess=[{"topk": {"k": 5, "sort": True}}])),
+        "expected topk of k",
+    ),
+    "scaling node": (network(scaled_from_the_left), "Mul of the input belongs into the YAML"),
+    "16 bit colour": (lambda f: png(first(f, "val"), 16), "has 16 bits a channel"),
     "layout": (edit(lambda y: y["models"][NAME].update(input_tensor_layout="NHWC")), "'NHWC'"),
     "two yaml": (lambda f: shutil.copy(f / f"{NAME}.yaml", f / "x.yaml"), "expected one YAML"),
     "no yaml": (lambda f: (f / f"{NAME}.yaml").write_text("- a"), "expected a mapping"),
@@ -352,7 +409,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
         edit(lambda y: steps(y)[1].update({"torch-totensor": {"scale": False}})),
         "0 to 1",
     ),
-    "both sizes": (edit(lambda y: steps(y)[0]["resize"].update(size=48)), "input_tensor_shape"),
+    "both sizes": (edit(lambda y: steps(y)[0]["resize"].update(size=48)), "resize has ['half_"),
     "misspelt": (edit(lambda y: dataset(y).update(valdata="x")), "silently ignores: ['valdata']"),
     "relative": (edit(lambda y: dataset(y).update(labels_path="labels.txt")), "does not lie in"),
     "calibration colour": (
@@ -419,6 +476,30 @@ def problems(folder: Path) -> str:
     return "; ".join(check.problems(folder))
 
 
+def test_weights_listed_as_inputs_are_no_problem(made: Path, tmp_path: Path) -> None:
+    """As older exporters write them: adding one is no preparation of the picture."""
+
+    def listed(found: onnx.ModelProto) -> None:
+        shift = onnx.numpy_helper.from_array(np.zeros((1, 1), np.float32), "moved")
+        found.graph.initializer.append(shift)
+        value = onnx.helper.make_tensor_value_info("moved", TensorProto.FLOAT, [1, 1])
+        found.graph.input.append(value)
+        last = found.graph.node[-1]
+        last.output[0], score = "before", last.output[0]
+        found.graph.node.append(onnx.helper.make_node("Add", ["before", "moved"], [score], "end"))
+
+    shutil.copytree(made / "out", tmp_path / "out")
+    network(listed)(tmp_path / "out")
+    assert check.problems(tmp_path / "out") == []
+
+
+def test_eight_bits_by_hand_are_no_problem(made: Path, tmp_path: Path) -> None:
+    """So that it is the depth that the rule finds, not the other writer."""
+    shutil.copytree(made / "out", tmp_path / "out")
+    png(first(tmp_path / "out", "val"), 8)
+    assert check.problems(tmp_path / "out") == []
+
+
 def test_swapped_colours_are_caught_by_the_read_back(made: Path, tmp_path: Path) -> None:
     from shared import patches
 
@@ -475,6 +556,7 @@ def four_bands(card: dict) -> None:
         (lambda c: c.update(size=64), "", "input [[1, 3, 48, 48]], expected [1, 3, 64, 64]"),
         (None, "--calibration=199", "--calibration: expected 200 to 2000, found 199"),
         (None, "--name=My_Net", "--name: expected a to z"),
+        (None, "--name=config", "at least one hyphen, found 'config': a plain word"),
         (None, "--per_class_val=-1", "--per_class_val: expected 0 or more"),
         (None, "--seed=-1", "--seed: expected 0 or more, found -1"),
         (None, "--calibrate=200", "no such flag; did you mean --calibration?"),

@@ -38,17 +38,18 @@ def digest(path: Path, end: int | None = None) -> str:
     return sha.hexdigest()
 
 
+def seal(content: dict[str, Any]) -> str:
+    """SHA-256 of a manifest without its own `sha256`: a flipped byte of it is found as well."""
+    return hashlib.sha256(json.dumps(content, indent=1).encode()).hexdigest()
+
+
 def read(bundle: Path) -> dict[str, Any]:
     """The manifest of a bundle: `files`, path to SHA-256, and the `image` that came with it."""
     path = bundle / MANIFEST
     try:
         found: dict[str, Any] = json.loads(path.read_text())
-        if isinstance(found["files"], dict) and found["image"].keys() >= {
-            "file",
-            "id",
-            "sha256",
-            "tag",
-        }:
+        whole = found.pop("sha256") == seal(found) and isinstance(found["files"], dict)
+        if whole and found["image"].keys() >= {"file", "id", "sha256", "tag"}:
             return found
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
@@ -75,8 +76,7 @@ def verify(bundle: Path, image: bool = True) -> dict[str, Any]:
     """
     manifest = read(bundle)
     found = problems(bundle)
-    archive = bundle.parent / manifest["image"]["file"]
-    expected = manifest["image"]["sha256"]
+    archive, expected = bundle.parent / manifest["image"]["file"], manifest["image"]["sha256"]
     if image and (not archive.is_file() or digest(archive) != expected):
         found.append(f"{archive}: expected a file of SHA-256 {expected}, found none or another")
     if found:
@@ -101,6 +101,12 @@ def load(bundle: Path) -> None:
         raise RefusedError(f"{image['file']}: docker load failed, see above")
 
 
+def mount(path: Path, place: str, *more: str) -> str:
+    """A bind mount; quoted, because the engine reads it as a line of CSV."""
+    source = str(path).replace('"', '""')
+    return "--mount=" + ",".join(["type=bind", f'"src={source}"', f"dst={place}", *more])
+
+
 def inside(bundle: Path, *words: str, mounts: tuple[str, ...] = ()) -> None:
     """Run the image's checker, sealed off, with the bundle at /bundle."""
     image = read(bundle)["image"]
@@ -111,12 +117,10 @@ def inside(bundle: Path, *words: str, mounts: tuple[str, ...] = ()) -> None:
         raise RefusedError(f"{image['tag']}: not loaded here; python3 install.py load")
     sealed = ["--rm", "--network=none", "--read-only", "--cap-drop=ALL", "--tmpfs=/tmp"]
     sealed += ["--security-opt=no-new-privileges", f"--user={os.getuid()}:{os.getgid()}"]
-    places = [f"--mount=type=bind,src={bundle},dst=/bundle,readonly", *mounts]
+    places = [mount(bundle, "/bundle", "readonly"), *mounts]
     module = ["-m", "stages.export.check", "--bundle", "/bundle"]
     if code := docker("run", *sealed, *places, "--entrypoint=python", name, *module, *words):
-        raise RefusedError(
-            f"{bundle}: the check in the image ended with exit code {code}, see above"
-        )
+        raise RefusedError(f"{bundle}: the check in the image ended with code {code}, see above")
 
 
 def classify(bundle: Path, pictures: Path, table: Path) -> None:
@@ -124,10 +128,9 @@ def classify(bundle: Path, pictures: Path, table: Path) -> None:
     verify(bundle, image=False)
     if not pictures.is_dir() or not table.resolve().parent.is_dir():
         raise RefusedError(f"{pictures}, {table.parent}: expected two folders")
-    images = f"--mount=type=bind,src={pictures.resolve()},dst=/images,readonly"
-    out = f"--mount=type=bind,src={table.resolve().parent},dst=/out"
-    words = ("--images", "/images", "--dst", f"/out/{table.name}")
-    inside(bundle, *words, mounts=(images, out))
+    images = mount(pictures.resolve(), "/images", "readonly")
+    mounts = (images, mount(table.resolve().parent, "/out"))
+    inside(bundle, "--images", "/images", "--dst", f"/out/{table.name}", mounts=mounts)
 
 
 def sdk(bundle: Path, tree: Path) -> Path:
