@@ -1,20 +1,22 @@
-"""How a tool that is no stage ends: the exit codes and messages of `cli`, without a product."""
+"""How a stage, or a tool beside them, ends: exit codes and messages."""
 
 import contextlib
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from shared import signals
 from shared.errors import StageError, refusal
 
 
 @contextlib.contextmanager
-def told(stopped: str = "stopped") -> Iterator[None]:
+def told(stopped: str = "stopped", values: Mapping[str, Any] | None = None) -> Iterator[None]:
     """Turn what ends a run early into its exit code and one line on stderr.
 
     Args:
         stopped: the line after Ctrl-C or SIGTERM.
+        values: arguments; their `dst` is named where the volume refuses.
 
     Raises:
         SystemExit: 2 the caller's mistake; 1 a bug, with its traceback; 130 or 143 stopped.
@@ -28,7 +30,8 @@ def told(stopped: str = "stopped") -> Iterator[None]:
         _fail(stopped, stop.args[0] if stop.args else 130)
     except Exception as error:
         if reason := refusal(error):
-            _fail(f"error: {reason}", 2)
+            place = f"{values['dst']}: " if values and "dst" in values else ""
+            _fail(f"error: {place}{reason}", 2)
         traceback.print_exc()
         raise SystemExit(1) from None
 
