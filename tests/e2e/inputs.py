@@ -120,6 +120,13 @@ def add_nan(arrays: dict[str, np.ndarray]) -> None:
             arrays[name][BROKEN:, 4, 5] = np.nan
 
 
+def add_nan_as_stored(arrays: dict[str, np.ndarray]) -> None:
+    """In the numbers of the file, as its twin split has them, but in floating point."""
+    for name in ("sen1", "sen2"):
+        arrays[name] = arrays[name].astype(np.float32)
+    add_nan(arrays)
+
+
 def two_classes(arrays: dict[str, np.ndarray]) -> None:
     arrays["label"][BROKEN] = 1
 
