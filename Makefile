@@ -108,8 +108,9 @@ include stages/edge.mk
 
 # The page shows what was made beyond `make all`, too.
 BEYOND := $(foreach stage,teacher fusion sumrule distill export voyager,\
-	$(call $(if $(filter $(stage),$(MAKECMDGOALS)),wanted,present),$(stage)))
-SHOWN := $(filter-out $(D)/tda-plot,$(PRODUCTS)) $(filter-out $(PRODUCTS),$(BEYOND))
+	$(call $(if $(filter $(stage),$(MAKECMDGOALS)),wanted,present),$(stage))) \
+	$(foreach verb,qat students,$(if $(filter $(verb),$(MAKECMDGOALS)),$(MADE-$(verb))))
+SHOWN := $(filter-out $(D)/tda-plot,$(PRODUCTS)) $(filter-out $(PRODUCTS),$(sort $(BEYOND)))
 $(call rule,report,$(D)/report.html,$(SHOWN),--src $(call list,$(SHOWN)))
 
 # --- verbs ---------------------------------------------------------------------------------------

@@ -24,10 +24,13 @@ $(call extra,export,$(D)/export/resnet18-qat,$(PREPARED) $(D)/distill/resnet18-q
 	--src $(D)/distill/resnet18-qat --train $(P)/training.h5 --test $(P)/testing.h5)
 $(foreach name,$(STUDENTS),$(call extra,distill,$(D)/distill/$(name),$(PREPARED) $(D)/$(STUDENT_TEACHER),\
 	--train $(P)/training.h5 --test $(P)/testing.h5 --teacher $(D)/$(STUDENT_TEACHER) --architecture $(name)))
+# What these two verbs make, for the page that is asked for beside them.
+MADE-qat := $(D)/distill/resnet18-qat $(D)/export/resnet18-qat
+MADE-students := $(STUDENTS:%=$(D)/distill/%)
 .PHONY: qat students
 qat: $(D)/export/resnet18-qat.run.json $(D)/export/resnet18.run.json ## the student fine-tuned for INT8, exported beside the plain one
 	@grep -A 8 '"qat"' $(D)/distill/resnet18-qat/metrics.json
-students: $(STUDENTS:%=$(D)/distill/%.run.json) ## the other published students, each with its twin
+students: $(MADE-students:%=%.run.json) ## the other published students, each with its twin
 
 # The tool that ships is no stage: it talks to the engine, so it runs on the host, in an environment of its own.
 # Without DEST nothing is made first: the tool says at once what is missing.
