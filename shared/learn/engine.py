@@ -47,17 +47,14 @@ def fit(
     """
     fabric = distributed.launch(recipe.device, recipe.precision)
     states = fabric.broadcast([_usable(folder / f"{one.name}.ckpt") for one in learners])
-    for learner, state in zip(learners, states, strict=True):
-        if state:
-            learner.take_up(state)
-    waiting = [learner for learner in learners if not learner.finished]
+    waiting = []
     with distributed.alike(fabric):
         for learner, state in zip(learners, states, strict=True):
-            if learner in waiting:
-                learner.begin(fabric)
-                if state:
-                    learner.optimiser.load_state_dict(state["optimiser"])
-                    learner.schedule.load_state_dict(state["schedule"])
+            if state:
+                learner.take_up(state)
+            if not learner.finished:
+                learner.begin(fabric, state)
+                waiting.append(learner)
         _epochs(fabric, waiting, placed(split, fabric.device), recipe, folder, held_out)
     for learner in learners:
         learner.end()

@@ -109,7 +109,7 @@ def _finish(dst: Path, member: Member, learner: Learner) -> None:
     """Write the ONNX file, then what says that the member is finished."""
     network = learner.network.cpu().eval()
     inputs = example(member)
-    parameters, macs = size.count(network, {name: of[:1] for name, of in inputs.items()})
+    parameters, macs = size.count(network, inputs)
     said = {
         "series": learner.history.series, "parameters": parameters, "macs": macs,
         "kept": learner.kept,

@@ -61,14 +61,22 @@ class Learner:
         self.totals = torch.zeros(3)
         self.wrapped: Any = network
 
-    def begin(self, fabric: Fabric) -> None:
-        """Move to the device, make the optimiser; several processes share gradients from here."""
+    def begin(self, fabric: Fabric, state: dict[str, Any] | None = None) -> None:
+        """Move to the device, make the optimiser; several processes share gradients from here.
+
+        Args:
+            fabric: where.
+            state: what `take_up` took, for the optimiser and its rate.
+        """
         self.network.to(fabric.device)
         self.view.to(fabric.device)
         self.optimiser = optimiser(self.network, self.recipe)
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
             self.optimiser, self.recipe.epochs
         )
+        if state:
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.schedule.load_state_dict(state["schedule"])
         # The wrapped optimiser only adds half precision's scaling, which bfloat16 does not need.
         self.wrapped, _ = fabric.setup(self.network, self.optimiser)
         self.totals = torch.zeros(3, dtype=torch.float64, device=fabric.device)
@@ -153,7 +161,7 @@ class Learner:
         }  # fmt: skip
 
     def take_up(self, state: dict[str, Any]) -> None:
-        """Go on from there; before `begin`, what concerns the optimiser after it."""
+        """Weights, epoch and history of a checkpoint; `begin` takes the rest."""
         self.network.load_state_dict(state["network"])
         self.epoch, self.best = state["epoch"], state["best"]
         self.history = History(state["history"])

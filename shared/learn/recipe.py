@@ -15,9 +15,9 @@ class Recipe:
         batch: rows a step, of all processes together.
         lr: learning rate.
         seed: of the order of the rows.
-        optimiser: "sgd" or "adamw" or "adam".
+        optimiser: "sgd" or "adamw".
         momentum: of SGD.
-        weight_decay: L2 (SGD, Adam) or decoupled (AdamW).
+        weight_decay: L2 (SGD) or decoupled (AdamW).
         cosine: whether the rate falls to zero along a cosine.
         clip: largest gradient norm, 0 for no limit.
         augment: whether training sees random views.
@@ -44,9 +44,8 @@ class Recipe:
 
 
 def optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD, Adam or AdamW over all weights, in one pass over them a step."""
+    """SGD or AdamW over all weights, in one pass over them a step."""
     weights, more = network.parameters(), {"weight_decay": recipe.weight_decay, "fused": True}
     if recipe.optimiser == "sgd":
         return torch.optim.SGD(weights, recipe.lr, recipe.momentum, **more)  # type: ignore[arg-type]
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimiser]
-    return kind(weights, recipe.lr, **more)  # type: ignore[arg-type]
+    return torch.optim.AdamW(weights, recipe.lr, **more)  # type: ignore[arg-type]

@@ -96,7 +96,7 @@ def run(
     def loss(logits: "Tensor", rows: "split.Batch") -> "Tensor":
         return cross_entropy(logits, rows["label"])
 
-    groups = each.groups(train, test, starts, plan, loss)
+    groups = each.groups((train, test), starts, plan, labels, loss)
     ensemble.train_all(dst, groups, recipe, labels)
 
 

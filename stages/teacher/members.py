@@ -12,7 +12,7 @@ from shared.learn import holdout, networks
 from shared.learn.ensemble import Member
 from shared.learn.learner import Loss
 from shared.learn.settings import draw_bands, numbers
-from shared.learn.split import Split, labels, wanted
+from shared.learn.split import Split, wanted
 from shared.learn.stream import agree, load, row_bytes
 from shared.learn.view import View
 from stages.teacher import foreign, published
@@ -72,20 +72,30 @@ def optical_name(source: patches.Source) -> str:
 
 
 def groups(
-    train: Path, test: Path, starts: Sequence[Start], settings: Settings, loss: Loss
+    files: tuple[Path, Path],
+    starts: Sequence[Start],
+    settings: Settings,
+    truth: tuple[Tensor, Tensor],
+    loss: Loss,
 ) -> Iterator[list[Member]]:
-    """Members that share a pass over the rows; only the current ones' bands are in memory."""
-    classes = starts[0].card.classes
-    truth = {path: labels(path, classes) for path in (train, test)}
-    with patches.read(train) as source:
+    """Members that share a pass over the rows; only the current ones' bands are in memory.
+
+    Args:
+        files: of the training and the test split.
+        starts: what each one starts from.
+        settings: how they are trained.
+        truth: class numbers of both splits.
+        loss: of all of them.
+    """
+    with patches.read(files[0]) as source:
         side = source[optical_name(source)].shape[1]
     bands = dict.fromkeys(band for start in starts for band in start.card.bands)
-    agree(wanted(train, bands), wanted(test, bands))
-    back = holdout.held_out(truth[train].numpy(), holdout.cities(train), settings.validation)
+    agree(*(wanted(path, bands) for path in files))
+    back = holdout.held_out(truth[0].numpy(), holdout.cities(files[0]), settings.validation)
     for first in range(0, len(starts), settings.together):
         some = starts[first : first + settings.together]
         # Nothing here holds the splits, so that they go with the members.
-        ours, theirs = (_split(path, some, truth[path], settings) for path in truth)
+        ours, theirs = (_split(*of, some, settings) for of in zip(files, truth, strict=True))
         yield [
             Member(
                 Path(start.card.file).stem, start.card, start.network,
@@ -98,7 +108,7 @@ def groups(
         del ours, theirs
 
 
-def _split(path: Path, starts: Sequence[Start], label: Tensor, settings: Settings) -> Split:
+def _split(path: Path, label: Tensor, starts: Sequence[Start], settings: Settings) -> Split:
     """The bands that any of these members sees, in the order that any other members' have."""
     bands = dict.fromkeys(band for start in starts for band in start.card.bands)
     with patches.read(path) as source:

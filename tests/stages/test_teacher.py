@@ -79,6 +79,11 @@ def test_it_learns(prepared: Path, prepared_test: Path, tmp_path: Path) -> None:
     assert accuracy > 2 / 17
 
 
+def test_one_file_may_be_both_splits(prepared: Path, tmp_path: Path) -> None:
+    dst = command(prepared, prepared, tmp_path / "teacher", "--members=1")
+    np.testing.assert_array_equal(*(np.load(dst / f"{s}_logits.npy") for s in ("train", "test")))
+
+
 def test_shard_makes_the_same_member(prepared: Path, prepared_test: Path, tmp_path: Path) -> None:
     whole = command(prepared, prepared_test, tmp_path / "whole")
     second = command(prepared, prepared_test, tmp_path / "second", "--shard=2/2")
