@@ -147,14 +147,14 @@ merge: | $(call ready,merge) ## SRC=a.h5,b.h5 DST=c.h5: join shards
 	@$(subst $$$$,$$,$(call command,merge)) --src $(SRC) --dst $(DST)
 
 status: ## each product of SOURCE: there, stale or missing, by which record
-	@python3 -m shared.status $(D)
+	@python3 -m shared.tools.status $(D)
 
 clean-%: ## take the products of one stage away: make clean-teacher
 	rm -rf $(foreach product,$(PRODUCTS-$*),$(product) $(product).run.json $(product).partial*)
 
 rerun-%: .venvs/merge/made ## make what is there of one stage again and compare them with the recorded ones
 	@$(if $(call present,$*),,echo "$*: nothing is made of it yet for SOURCE=$(SOURCE)" >&2; exit 2;) \
-		failed=0; for made in $(call present,$*); do .venvs/merge/bin/python -m shared.rerun --product $$made \
+		failed=0; for made in $(call present,$*); do .venvs/merge/bin/python -m shared.tools.rerun --product $$made \
 		--root $(D) --command "$(subst $$$$,$$,$(call command,$*))" || failed=1; done; exit $$failed
 
 # --- checks --------------------------------------------------------------------------------------
@@ -168,15 +168,15 @@ lint: .venvs/dev/made ## ruff and mypy
 	.venvs/dev/bin/ruff check --quiet .
 	.venvs/dev/bin/mypy shared stages
 
-.PHONY: test-contract test-learn test-sr test-e2e $(MODULES:%=test-%)
+.PHONY: test-contract test-training test-sr test-e2e $(MODULES:%=test-%)
 test-contract: .venvs/dev/made $(MODULES:%=.venvs/%/made)
 	$(PYTHON) -m pytest -q tests/shared tests/test_stages.py
 
 $(MODULES:%=test-%): test-%: .venvs/%/made .venvs/pytest/made
 	.venvs/$*/bin/python tests/under.py -q tests/stages/test_$*.py
 
-test-learn: .venvs/distill/made .venvs/pytest/made
-	.venvs/distill/bin/python tests/under.py -q tests/learn
+test-training: .venvs/distill/made .venvs/pytest/made
+	.venvs/distill/bin/python tests/under.py -q tests/training
 
 test-sr: .venvs/sr_swinir/made .venvs/pytest/made
 	.venvs/sr_swinir/bin/python tests/under.py -q tests/sr
@@ -184,7 +184,7 @@ test-sr: .venvs/sr_swinir/made .venvs/pytest/made
 test-e2e: .venvs/dev/made $(MODULES:%=.venvs/%/made)
 	$(PYTHON) -m pytest -q tests/e2e tests/test_images.py
 
-test: lint test-contract test-learn test-sr test-ship $(MODULES:%=test-%) ## everything: lint, types, contract, each stage under its own pins, the whole chain
+test: lint test-contract test-training test-sr test-ship $(MODULES:%=test-%) ## everything: lint, types, contract, each stage under its own pins, the whole chain
 	@$(MAKE) --no-print-directory test-e2e
 
 # --- speed ---------------------------------------------------------------------------------------

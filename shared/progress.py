@@ -5,7 +5,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from shared import ranks
+from shared.runs import processes
 
 
 def bar(
@@ -24,7 +24,7 @@ def bar(
     return tqdm(
         total=total, desc=what, unit=f" {unit}", initial=done, file=sys.stderr, smoothing=0.1,
         mininterval=0.2 if live else 5.0, ascii=None if live else " #", dynamic_ncols=live,
-        disable=quiet or ranks.follows(), unit_scale=total >= 100_000,
+        disable=quiet or processes.follows(), unit_scale=total >= 100_000,
     )  # fmt: skip
 
 

@@ -38,7 +38,7 @@ BUNDLE ?= $(D)/voyager/resnet18
 quoted = '$(subst ','\'',$(1))'
 .PHONY: ship test-ship
 ship: $(if $(DEST),$(filter $(D)/voyager/%,$(BUNDLE:%=%.run.json)) $(if $(filter docker,$(RUNNER)),.images/export)) | .venvs/ship/made ## DEST=user@host:dir or a folder: the export image and the bundle, loaded and checked there
-	@.venvs/ship/bin/python -m shared.ship.main --bundle=$(call quoted,$(BUNDLE)) --dest=$(call quoted,$(DEST)) $(FLAGS-ship)
+	@.venvs/ship/bin/python -m shared.tools.ship.main --bundle=$(call quoted,$(BUNDLE)) --dest=$(call quoted,$(DEST)) $(FLAGS-ship)
 
 test-ship: .venvs/ship/made .venvs/voyager/made .venvs/pytest/made
 	.venvs/ship/bin/python tests/under.py -q tests/ship

@@ -7,8 +7,8 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from shared import model, patches
-from shared.model import Card
+from shared import models, patches
+from shared.models import Card
 
 FEATURES = 8
 
@@ -45,8 +45,8 @@ def run(network: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
 def images(path: Path, card: Card) -> tuple[np.ndarray, np.ndarray]:
     """(N, C, S, S) network input and (N,) labels of a patch file."""
     with patches.read(path, "label") as source:
-        values = model.scaled(source, card.bands, slice(0, source.total))
-        return model.prepare(values, card), source.labels()
+        values = models.scaled(source, card.bands, slice(0, source.total))
+        return models.prepare(values, card), source.labels()
 
 
 def fitted(train: Path, card: Card) -> dict[str, np.ndarray]:
@@ -74,12 +74,12 @@ def student(
     """A model folder with one network that knows the classes of `train`, tested on `test`."""
     folder.mkdir()
     with patches.read(train, "label") as source:
-        mean, std = model.statistics(source, bands)
+        mean, std = models.statistics(source, bands)
         card = Card("student.onnx", "tiny", bands, mean, std, 48, "bilinear", source.classes)
     weights = fitted(train, card)
     network = graph(weights)
     onnx.save(graph(weights, batch=batch), folder / card.file)
-    model.save(folder, [card])
+    models.save(folder, [card])
     values, labels = images(test, card)
     np.save(folder / "test_logits.npy", run(network, values))
     np.save(folder / "test_labels.npy", labels)

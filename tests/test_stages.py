@@ -16,13 +16,16 @@ STAGES = sorted(
 )
 SCALARS = {"Path", "str", "int", "float", "bool"}
 LONGEST = 200  # lines of a Python file
+MODULES = 9  # in one folder of shared
 # What may take more than a moment to import; none of it is needed to read a command line.
 HEAVY = {
     *("torch", "torchvision", "lightning", "timm", "torchmetrics", "spandrel", "onnx"),
     *("onnxruntime", "gtda", "sklearn", "scipy", "pandas", "matplotlib", "PIL", "matio"),
     *("basicsr", "realesrgan", "cv2", "requests", "numba", "gudhi"),
 }
-CONTRACT = ("cli", "errors", "lcz", "model", "patches", "progress", "record", "scores", "shard")
+# The rooms of shared/ that every stage may use; the others need packages of their own.
+CONTRACT = ("cli", "models", "patches", "runs")
+NOT_CONTRACT = {"figures.py"}  # needs matplotlib
 PACKAGES = {"fire", "numpy", "h5py", "tqdm", "shared"}
 BASE = "86adf8dbadc3d6e82ee5dd2c74bec2e1c2467cdad47886280501df722372d2e1"
 
@@ -174,20 +177,56 @@ def test_shared_never_imports_a_stage() -> None:
 def test_only_one_module_imports_fire() -> None:
     paths = [*ROOT.glob("shared/**/*.py"), *ROOT.glob("stages/**/*.py")]
     found = [path for path in paths if {n.split(".")[0] for n in imports(tree(path))} & {"fire"}]
-    assert found == [ROOT / "shared" / "arguments.py"]
+    assert found == [ROOT / "shared" / "cli" / "arguments.py"]
 
 
 def test_contract_needs_only_its_four_packages() -> None:
-    todo, seen = list(CONTRACT), set()
-    while todo:
-        name = todo.pop()
-        seen.add(name)
-        for found in imports(tree(ROOT / "shared" / f"{name}.py")):
-            assert found.split(".")[0] in sys.stdlib_module_names | PACKAGES, f"{name}: {found}"
-            inner = found.split(".")[1] if found.startswith("shared.") else ""
-            assert not (ROOT / "shared" / inner).is_dir() or not inner, f"{name}: {found}"
-            if inner and inner not in seen:
-                todo.append(inner)
+    rooms = [path for room in CONTRACT for path in (ROOT / "shared" / room).glob("*.py")]
+    for path in [*(ROOT / "shared").glob("*.py"), *rooms]:
+        if path.name in NOT_CONTRACT:
+            continue
+        for name in imports(tree(path)):
+            assert name.split(".")[0] in sys.stdlib_module_names | PACKAGES, f"{path}: {name}"
+            inner = name.split(".")[1] if name.startswith("shared.") else ""
+            folder = (ROOT / "shared" / inner).is_dir() and bool(inner)
+            assert not folder or inner in CONTRACT, f"{path}: {name}"
+
+
+def test_rooms_have_one_door() -> None:
+    """Code outside a room of `shared` imports what the room's `__all__` names, and nothing else."""
+    for path in [*ROOT.glob("shared/**/*.py"), *ROOT.glob("stages/**/*.py")]:
+        for name in imports(tree(path)):
+            room = room_of(ROOT.joinpath(*name.split(".")))
+            if room and room not in path.parents:
+                shown = name.removeprefix(".".join(room.relative_to(ROOT).parts) + ".")
+                assert shown in door(room), f"{path.relative_to(ROOT)}: {name} is past the door"
+
+
+def room_of(target: Path) -> Path | None:
+    """The innermost folder of `shared` that an imported dotted name lies in."""
+    inside = [p for p in target.parents if p.is_dir() and ROOT / "shared" in p.parents]
+    return inside[0] if inside else None
+
+
+def door(room: Path) -> list[str]:
+    """What a room offers: `__all__` of its `__init__.py`."""
+    for node in tree(room / "__init__.py").body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return list(ast.literal_eval(node.value))
+    return []
+
+
+def test_nothing_in_shared_imports_a_tool() -> None:
+    for path in (ROOT / "shared").rglob("*.py"):
+        if ROOT / "shared" / "tools" not in path.parents:
+            tools = {name for name in imports(tree(path)) if name.startswith("shared.tools")}
+            assert not tools, path
+
+
+def test_rooms_are_small() -> None:
+    for room in {path.parent for path in (ROOT / "shared").rglob("*.py")}:
+        modules = [path for path in room.glob("*.py") if path.name != "__init__.py"]
+        assert len(modules) <= MODULES, room
 
 
 # --- what every file keeps to ---------------------------------------------------------------------

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import StageError
-from shared.source import Source
+from shared.patches import Source
 
 Array = NDArray[np.float32]
 

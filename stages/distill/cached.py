@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shared import scores
 from shared.errors import StageError
+from shared.models import scores
 
 LEAST = 1e-7  # of a probability, before its logarithm
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from torch import nn
 
-from shared.learn import networks
-from shared.sr import weights
+from shared.backend import weights
+from shared.training import networks
 
 PREFIX = re.compile(r"(module|model|student|network)\.")
 

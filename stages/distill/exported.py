@@ -9,14 +9,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from shared import lcz, model
+from shared import lcz, models
 from shared.errors import StageError
 
 NAME = "preprocessing.json"
 KNOWN = (*lcz.SEN2.bands, *lcz.SEN1.bands)  # MATLAB's band 1 is the first of them
 
 
-def read(folder: Path, classes: tuple[str, ...]) -> list[model.Card]:
+def read(folder: Path, classes: tuple[str, ...]) -> list[models.Card]:
     """Cards of all ONNX files of a folder, by name; classes in the order of the outputs.
 
     Args:
@@ -46,7 +46,7 @@ def read(folder: Path, classes: tuple[str, ...]) -> list[model.Card]:
     return cards
 
 
-def _card(path: Path, content: Any, file: str, classes: tuple[str, ...]) -> model.Card:
+def _card(path: Path, content: Any, file: str, classes: tuple[str, ...]) -> models.Card:
     bands = _bands(path, content, file)
     mean, std = _statistics(path, content, bands)
     size = content.get("input", {}).get("shape", content.get("size", 32))
@@ -59,7 +59,7 @@ def _card(path: Path, content: Any, file: str, classes: tuple[str, ...]) -> mode
     if not names:
         raise StageError(f"{path}: labels: expected the {len(classes)} classes of the data")
     side = int(size[-1] if isinstance(size, list) else size)
-    return model.Card(file, "onnx", bands, mean, std, side, interpolation, names)
+    return models.Card(file, "onnx", bands, mean, std, side, interpolation, names)
 
 
 def _bands(path: Path, content: Any, file: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from shared import model
+from shared import models
 from shared.errors import StageError
 from stages.distill import cached, exported
 
@@ -27,7 +27,7 @@ class Teacher:
         channels_last: whether its input is (N, S, S, C).
     """
 
-    card: model.Card
+    card: models.Card
     session: onnxruntime.InferenceSession
     order: tuple[int, ...]
     softened: bool
@@ -52,8 +52,8 @@ def read(folders: tuple[Path, ...], classes: tuple[str, ...]) -> list[Teacher]:
     """
     found = []
     for folder in folders:
-        ours = (folder / model.NAME).is_file() or not (folder / exported.NAME).is_file()
-        cards = model.load(folder) if ours else exported.read(folder, classes)
+        ours = (folder / models.NAME).is_file() or not (folder / exported.NAME).is_file()
+        cards = models.load(folder) if ours else exported.read(folder, classes)
         found += [_open(folder / card.file, card, classes) for card in cards]
     return found
 
@@ -76,7 +76,7 @@ def outputs(
     return whole.reshape(count, -1)
 
 
-def _open(path: Path, card: model.Card, classes: tuple[str, ...]) -> Teacher:
+def _open(path: Path, card: models.Card, classes: tuple[str, ...]) -> Teacher:
     if card.features:
         raise StageError(
             f"{path}: takes topological features; give the folder that fusion made as --teacher, "
@@ -98,7 +98,7 @@ def _open(path: Path, card: model.Card, classes: tuple[str, ...]) -> Teacher:
     return Teacher(card, session, order, softened, rows, last)
 
 
-def _form(path: Path, card: model.Card, session: onnxruntime.InferenceSession) -> tuple[int, bool]:
+def _form(path: Path, card: models.Card, session: onnxruntime.InferenceSession) -> tuple[int, bool]:
     """Pictures at once (0: any number), and whether channels come last."""
     inputs = session.get_inputs()
     if [value.type for value in inputs] != [FLOAT]:
@@ -114,7 +114,7 @@ def _form(path: Path, card: model.Card, session: onnxruntime.InferenceSession) -
 
 
 def _tried(
-    path: Path, card: model.Card, session: onnxruntime.InferenceSession, rows: int, last: bool
+    path: Path, card: models.Card, session: onnxruntime.InferenceSession, rows: int, last: bool
 ) -> NDArray[np.float32]:
     shape = (2, len(card.bands), card.size, card.size)
     noise = np.random.default_rng(0).standard_normal(shape, np.float32)

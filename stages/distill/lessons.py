@@ -9,12 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shared import patches, scores
-from shared.learn import order
-from shared.learn.split import Batch, Split, wanted
-from shared.learn.stream import load
-from shared.learn.view import View
+from shared import patches
+from shared.models import scores
 from shared.progress import bar
+from shared.training.data import Batch, Split, View, load, order, wanted
 from stages.distill import cached, loss
 from stages.distill.foreign import Teacher, read
 from stages.distill.settings import Settings

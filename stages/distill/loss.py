@@ -5,8 +5,8 @@ from collections.abc import Callable
 from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
-from shared.learn.learner import Loss
-from shared.learn.split import Batch
+from shared.training.data import Batch
+from shared.training.loop import Loss
 
 Said = Callable[[Batch], Tensor]
 

@@ -90,7 +90,7 @@ def run(
         device: auto, cpu or cuda.
         precision: auto (bf16-mixed on a GPU that has it, else 32-true), 32-true or bf16-mixed.
     """
-    from shared.learn.recipe import Recipe
+    from shared.training.loop import Recipe
     from stages.distill import student
     from stages.distill.settings import Settings
     from stages.distill.students import settled

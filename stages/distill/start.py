@@ -4,7 +4,7 @@ from timm.models import adapt_input_conv
 from torch import nn
 
 from shared.errors import StageError
-from shared.learn import networks
+from shared.training import networks
 from stages.distill import checkpoint
 from stages.distill.settings import Settings
 

@@ -8,12 +8,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from shared import model, patches
-from shared.learn import ensemble, holdout, product, settings
-from shared.learn.recipe import Recipe
-from shared.learn.split import label_pair, wanted
-from shared.learn.stream import agree, load
-from shared.learn.view import View
+from shared import models, patches
+from shared.training import ensemble, settings
+from shared.training import results as product
+from shared.training.data import View, agree, holdout, label_pair, load, wanted
+from shared.training.loop import Recipe
 from stages.distill import checkpoint, lessons, start, tune
 from stages.distill.lessons import Lesson
 from stages.distill.loss import hard_and_soft
@@ -28,7 +27,7 @@ def make(train: Path, test: Path, dst: Path, plan: Settings, recipe: Recipe) -> 
     plan.check()
     settings.check(recipe, plan.published.size, plan.interpolation)
     settings.check_pass(recipe, 1, plan.resident, plan.validation)
-    if (dst / model.NAME).exists():  # written last: only the clean-up was left
+    if (dst / models.NAME).exists():  # written last: only the clean-up was left
         _clean(dst)
         return
     card = _card(train, plan)
@@ -80,19 +79,19 @@ def _settings(plan: Settings, recipe: Recipe) -> dict[str, Any]:
     return {"alpha": plan.alpha, "targets": plan.targets, "seed": recipe.seed, **own}
 
 
-def _card(train: Path, plan: Settings) -> model.Card:
+def _card(train: Path, plan: Settings) -> models.Card:
     with patches.read(train, "label") as source:
-        mean, std = model.statistics(source, plan.bands)
+        mean, std = models.statistics(source, plan.bands)
         classes = source.classes
     start.check(plan, len(classes))
-    return model.Card(
+    return models.Card(
         "student.onnx", plan.architecture, plan.bands, mean, std, plan.published.size,
         plan.interpolation, classes, eight_bit=plan.eight_bit,
     )  # fmt: skip
 
 
 def _members(
-    train: Path, test: Path, card: model.Card, labels: Labels, lesson: Lesson, plan: Settings,
+    train: Path, test: Path, card: models.Card, labels: Labels, lesson: Lesson, plan: Settings,
     seed: int,
 ) -> list[ensemble.Member]:  # fmt: skip
     """The student and, where it is trained and wanted, its twin: the same rows, views and start."""

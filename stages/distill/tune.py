@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from safetensors.torch import save as as_bytes
 from torch import Tensor, nn
 
-from shared.learn import ensemble, networks
-from shared.learn.product import Result
-from shared.learn.recipe import Recipe
+from shared.training import ensemble, networks, results
+from shared.training.loop import Recipe
 from stages.distill import qat
 
 CALIBRATION = 510  # rows for the first ranges: 30 of each of 17 classes, as Voyager is given
@@ -28,7 +27,7 @@ def tune(
     truth: NDArray[np.integer],
     recipe: Recipe,
     scheme: str,
-) -> tuple[Result, dict[str, Any]]:
+) -> tuple[results.Result, dict[str, Any]]:
     """Fine-tune the student that lies in ``float/``.
 
     Args:

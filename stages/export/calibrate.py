@@ -11,9 +11,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from shared import model, progress
-from shared.model import Card
-from shared.source import Source
+from shared import models, progress
+from shared.models import Card
+from shared.patches import Source
 from stages.export import infer, ranges
 from stages.export.ranges import Histogram
 
@@ -39,8 +39,8 @@ def blocks(source: Source, card: Card, rows: NDArray[np.intp]) -> Iterator[NDArr
     """Prepared rows of a patch file, up to BLOCK at a time: (n, C, size, size)."""
     for start in range(0, len(rows), BLOCK):
         taken = rows[start : start + BLOCK].tolist()
-        values = [model.scaled(source, card.bands, slice(row, row + 1)) for row in taken]
-        yield model.prepare(np.concatenate(values), card)
+        values = [models.scaled(source, card.bands, slice(row, row + 1)) for row in taken]
+        yield models.prepare(np.concatenate(values), card)
 
 
 class Opened:

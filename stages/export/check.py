@@ -13,7 +13,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from shared import arguments, exits
+from shared.cli import arguments, exits
 from shared.errors import StageError
 
 

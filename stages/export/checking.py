@@ -12,11 +12,11 @@ import onnx
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from shared import model, progress, scores
-from shared.bundle import READBACK, Bundle, open_bundle
+from shared import models, progress
 from shared.errors import StageError
-from shared.readback import Network, load, preprocess
-from shared.ship.host.install import MANIFEST, RefusedError, problems
+from shared.models import scores
+from shared.tools.ship.host.install import MANIFEST, RefusedError, problems
+from shared.voyager import READBACK, Bundle, Network, load, open_bundle, preprocess
 from stages.export.lint import Violation, lint
 
 Outcome = tuple[str, Any, str]
@@ -142,7 +142,7 @@ def classify(folder: Path, images: Path, threads: int) -> Outcome:
 
 def networks(place: Path, metis: str) -> Outcome:
     """The lint of one ONNX file, or of every network of a model folder, as it is."""
-    cards = model.load(place) if place.is_dir() else []
+    cards = models.load(place) if place.is_dir() else []
     files = [place / card.file for card in cards] or [place]
     found = {path.name: _linted(path, metis) for path in files}
     lines = [f"{name}: {violation}" for name, some in found.items() for violation in some]

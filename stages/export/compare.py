@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared import scores
 from shared.errors import StageError
+from shared.models import scores
 
 Logits = NDArray[np.floating]
 COLUMNS = ("overall_accuracy", "average_accuracy", "kappa", "macro_f1", "weighted_f1")

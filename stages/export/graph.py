@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from onnx import shape_inference, version_converter
 
 from shared.errors import StageError
-from shared.model import Card
+from shared.models import Card
 from stages.export.facts import inputs, shape_of, version
 from stages.export.fold import fold
 from stages.export.lint import IR, OPSETS

@@ -12,9 +12,9 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from shared import model, progress
-from shared.model import Card
-from shared.source import Source
+from shared import models, progress
+from shared.models import Card
+from shared.patches import Source
 from stages.export import graph
 
 BATCHES = (1, 8, 32)  # rows of one call, as latencies are told
@@ -43,7 +43,7 @@ def prepared(source: Source, card: Card, batch: int) -> Iterator[NDArray[np.floa
     """All rows of a patch file as network input, (batch, C, size, size) at a time."""
     for start in range(0, source.total, batch):
         rows = slice(start, min(start + batch, source.total))
-        yield model.prepare(model.scaled(source, card.bands, rows), card)
+        yield models.prepare(models.scaled(source, card.bands, rows), card)
 
 
 def logits(

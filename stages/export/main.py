@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shared import cli, model, patches, scores
+from shared import cli, models, patches
 from shared.errors import StageError
-from shared.model import Card
-from shared.source import Source
+from shared.models import Card, scores
+from shared.patches import Source
 
 FP32, INT8 = "model.onnx", "model_int8.onnx"
 METHODS = ("percentile", "entropy", "minmax")
@@ -80,7 +80,7 @@ def run(
     fitted = graph.load(files["fp32"])
     report["graph"], report["metis"] = graph.describe(fitted), lint.write(dst, fitted, metis)
     tables.write(dst, report)
-    model.save(dst, [dataclasses.replace(card, file=FP32)], int8=INT8)
+    models.save(dst, [dataclasses.replace(card, file=FP32)], int8=INT8)
     times = {"threads": 1, "runs": latency_runs} | infer.latency(files, latency_runs, seed)
     (dst / "latency.json").write_text(json.dumps(times, indent=1) + "\n")
     tables.tell(report, times)
@@ -109,7 +109,7 @@ def _at_least(least: int, **values: float) -> None:
 
 def _card(src: Path) -> Card:
     """The one network of a folder."""
-    cards = model.load(src)
+    cards = models.load(src)
     if len(cards) != 1 or cards[0].features:
         what = f"{len(cards)} networks, {cards[0].features if cards else 0} tda features"
         raise StageError(f"{src}: expected one network with an image input, found {what}")
@@ -119,7 +119,7 @@ def _card(src: Path) -> Card:
 def _labels(train: Source, test: Source, card: Card, src: Path) -> NDArray[np.intp]:
     """(N,) test labels, after a look whether files and network belong together."""
     for source in (train, test):
-        model.locate(source, card.bands)
+        models.locate(source, card.bands)
         if source.classes != card.classes:
             expected = f"the network's {len(card.classes)} classes {card.classes[:3]} …"
             raise StageError(

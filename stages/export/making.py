@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shared import scores
-from shared.model import Card
+from shared.models import Card, scores
+from shared.patches import Source
 from shared.progress import say
-from shared.source import Source
 from stages.export import calibrate, graph, infer, lint, quantise
 
 

@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
-from shared import model, patches
-from shared.learn.split import Batch
+from shared import models, patches
+from shared.training.data import Batch
 from stages.fusion import features
 from stages.fusion.variants import Variants
 
@@ -26,20 +26,20 @@ class Features(nn.Module):
         return batch[self.key].float()
 
 
-def cards(train: Variants, numbers: range) -> list[model.Card]:
+def cards(train: Variants, numbers: range) -> list[models.Card]:
     """What each member eats: features of its variant, whose bands the card names.
 
     Nothing is subtracted or divided before the network, and there is no picture to be resized.
     """
     with patches.read(train.images[0], "label") as source:
         classes = source.classes
-    found: list[model.Card] = []
+    found: list[models.Card] = []
     for number in numbers:
         path = train.features[number % len(train.features)]
         bands = tuple(features.grid(path).get("bands") or ("tda",))
         mean, std = (0.0,) * len(bands), (1.0,) * len(bands)
         found.append(
-            model.Card(
+            models.Card(
                 f"member-{number + 1:02}.onnx", ARCHITECTURE, bands, mean, std, 1, "nearest",
                 classes, features.count(train.features[0]),
             )

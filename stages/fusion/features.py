@@ -10,7 +10,7 @@ from torch import Tensor
 
 from shared import patches
 from shared.errors import StageError
-from shared.learn.split import Split
+from shared.training.data import Split
 
 # Attributes of a grid on which the meaning of the features depends, beside its own numbers.
 FACTS = (

@@ -10,7 +10,7 @@ from shared.errors import StageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from shared.learn.split import Batch
+    from shared.training.data import Batch
 
 
 def run(
@@ -91,8 +91,9 @@ def run(
     """
     from torch.nn.functional import cross_entropy
 
-    from shared.learn import ensemble, settings, split
-    from shared.learn.recipe import Recipe
+    from shared.training import ensemble, settings
+    from shared.training.data import split
+    from shared.training.loop import Recipe
     from stages.fusion import alone, features
     from stages.fusion import members as each
     from stages.fusion.variants import Variants, agree

@@ -9,14 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shared import model, patches
-from shared.learn import holdout, networks
-from shared.learn.ensemble import Member
-from shared.learn.learner import Loss
-from shared.learn.settings import draw_bands
-from shared.learn.split import Split
-from shared.learn.stream import agree, load, row_bytes
-from shared.learn.view import View
+from shared import models, patches
+from shared.training import ensemble, networks, settings
+from shared.training.data import Split, View, agree, holdout, load, row_bytes
+from shared.training.loop import Loss
 from stages.fusion import features
 from stages.fusion.alone import Features
 from stages.fusion.network import Fusion, Topology
@@ -39,23 +35,25 @@ class Settings:
     batch: int
 
 
-def cards(train: Variants, plan: Settings, numbers: range) -> list[model.Card]:
+def cards(train: Variants, plan: Settings, numbers: range) -> list[models.Card]:
     """Bands, statistics and classes of each member.
 
     Raises:
         StageError: unknown mode or architecture, missing statistics, bands or radar file.
     """
-    found: list[model.Card] = []
+    found: list[models.Card] = []
     for number in numbers:
         path = train.images[number % len(train.images)]
-        bands = draw_bands(plan.mode, train.optical(number), train.channels, plan.seed + number)
+        bands = settings.draw_bands(
+            plan.mode, train.optical(number), train.channels, plan.seed + number
+        )
         mean, std = _statistics(train, number, bands)
         with patches.read(path, "label") as source:
             classes = source.classes
             source.expect_classes(found[0].classes if found else classes)
         size = features.count(train.features[0]) if train.features else 0
         found.append(
-            model.Card(
+            models.Card(
                 f"member-{number + 1:02}.onnx", plan.architecture, bands, mean, std, plan.size,
                 plan.interpolation, classes, size,
             )
@@ -71,7 +69,7 @@ def _statistics(
     std: tuple[float, ...] = ()
     for file, of, _ in train.files(number, bands):
         with patches.read(file) as source:
-            means, stds = model.statistics(source, of)
+            means, stds = models.statistics(source, of)
         mean, std = mean + means, std + stds
     return mean, std
 
@@ -79,10 +77,10 @@ def _statistics(
 def groups(
     files: tuple[Variants, Variants],
     plan: Settings,
-    cards: Sequence[model.Card],
+    cards: Sequence[models.Card],
     truth: tuple[Tensor, Tensor],
     loss: Loss,
-) -> Iterator[list[Member]]:
+) -> Iterator[list[ensemble.Member]]:
     """Members that share a pass over the rows; only the current ones' rows are in memory.
 
     Args:
@@ -104,7 +102,7 @@ def groups(
         del ours, theirs
 
 
-def _split(files: Variants, label: Tensor, cards: Sequence[model.Card], plan: Settings) -> Split:
+def _split(files: Variants, label: Tensor, cards: Sequence[models.Card], plan: Settings) -> Split:
     """What any of these members sees, each row of a file once."""
     inputs = [want for card in cards for want in files.inputs(number_of(card), card.bands)]
     largest = max(row_bytes(want) for want in files.each(plan.mode))
@@ -112,14 +110,14 @@ def _split(files: Variants, label: Tensor, cards: Sequence[model.Card], plan: Se
 
 
 def _member(
-    card: model.Card, files: Variants, splits: tuple[Split, Split], plan: Settings, loss: Loss,
+    card: models.Card, files: Variants, splits: tuple[Split, Split], plan: Settings, loss: Loss,
     back: NDArray[np.intp],
-) -> Member:  # fmt: skip
+) -> ensemble.Member:  # fmt: skip
     number, topology = number_of(card), files.topology(number_of(card))
     key = files.key(number, "tda") if topology else ""
     known = features.of_split(splits[0], key, topology) if topology else None
     whole = partial(
-        Member, Path(card.file).stem, card, loss=loss, seed=plan.seed + number,
+        ensemble.Member, Path(card.file).stem, card, loss=loss, seed=plan.seed + number,
         train=splits[0], test=splits[1], held_out=back if len(back) else None,
     )  # fmt: skip
     if known is not None and not files.pictures:

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from shared.learn import networks
+from shared.training import networks
 
 WIDTHS = (1024, 512, 256, 128)  # of the topological branch
 

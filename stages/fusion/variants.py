@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from shared import model, patches
+from shared import models, patches
 from shared.errors import StageError
-from shared.learn.split import Input, labels, wanted
+from shared.training.data import Input, labels, wanted
 from stages.fusion import features
 
 Bands = tuple[str, ...]
@@ -83,7 +83,7 @@ class Variants:
             yield self.inputs(number, (*optical, *radar))
 
 
-def number_of(card: model.Card) -> int:
+def number_of(card: models.Card) -> int:
     """Zero-based number of the member "member-NN.onnx"."""
     return int(Path(card.file).stem.rpartition("-")[2]) - 1
 
@@ -95,7 +95,7 @@ def _bands(path: Path, name: str) -> Bands:
         return layout.bands if layout else ()
 
 
-def agree(files: Variants, cards: Sequence[model.Card], truth: Tensor) -> None:
+def agree(files: Variants, cards: Sequence[models.Card], truth: Tensor) -> None:
     """Read all labels of a split and look for all bands and features, before any training.
 
     Args:

@@ -9,10 +9,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from shared import record
 from shared.errors import StageError
-from shared.rows import some
-from shared.source import open_hdf5
+from shared.patches import open_hdf5, some
+from shared.runs import record
 
 # Attributes that the Writer derives from the rows: they differ between shards.
 OWN = {"mean", "std"}

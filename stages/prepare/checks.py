@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared import lcz
-from shared.source import some
+from shared.patches import some
 
 REFLECTANCE = (0.0, 2.8)  # of sen2; sen1 has no bounds but float16's
 HALF = float(np.finfo(np.float16).max)

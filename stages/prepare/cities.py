@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import StageError
-from shared.source import Source, open_hdf5
+from shared.patches import Source, open_hdf5
 
 CELL = 25_000.0  # metres; patches in the same or touching cells of this size are of one city
 FARTHEST = 2e7  # metres; no map projection in metres goes further

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from shared import cli, patches
 from shared.errors import StageError
-from shared.shard import span
+from shared.patches import span
 from stages.prepare import checks, cities, layout, selection, speckle
 
 BATCH = 128  # rows in memory at once: 19 MB as float64

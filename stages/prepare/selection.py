@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import StageError
-from shared.source import Rows, some
+from shared.patches import Rows, some
 
 Column = NDArray[np.int64]
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from shared import lcz, scores
+from shared import lcz
 from shared.errors import StageError
+from shared.models import scores
 from stages.report.found import Product, read_json
 
 ROLES = {"teacher": "teacher", "sumrule": "sumrule", "fusion": "fusion", "distill": "student"}

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shared import patches, record
+from shared import patches
 from shared.errors import StageError
+from shared.runs import record
 
 IMAGES = ("sen2", "rgb", "sen1")
 FOLDERS = {

@@ -5,8 +5,8 @@ from typing import Any
 
 import jinja2
 
-from shared import record
 from shared.progress import bar
+from shared.runs import record
 from stages.report import (
     chain,
     classifiers,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shared import model
+from shared import models
 from stages.report import classifiers
 from stages.report.classifiers import ALONE, FP32, Classifier
 
@@ -61,8 +61,8 @@ def describe(student: Classifier) -> str:
     """Architecture, input and what is special about a student, in a few words."""
     assert student.folder is not None
     words = [str(student.product.parameters.get("architecture", ""))]
-    if (student.folder / model.NAME).is_file():
-        card = model.load(student.folder)[0]
+    if (student.folder / models.NAME).is_file():
+        card = models.load(student.folder)[0]
         words = [card.architecture, f"{card.size} px", " ".join(card.bands)]
     if student.product.parameters.get("qat"):
         words.append("quantisation-aware")

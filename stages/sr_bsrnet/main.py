@@ -38,7 +38,8 @@ def run(
     )
 
     def load() -> passage.Enlarge:
-        from shared.sr import forward, rrdb
+        from shared.sr import forward
+        from shared.sr.networks import rrdb
 
         place = forward.place(device, precision)
         model = forward.ready(rrdb.load(weights, scale, channel), place)

@@ -48,7 +48,8 @@ def run(
         raise StageError(f"--residual: expected 0 or more, found {residual}")
 
     def load() -> passage.Enlarge:
-        from shared.sr import edsr, forward
+        from shared.sr import forward
+        from shared.sr.networks import edsr
 
         place = forward.place(device, precision)
         model = forward.ready(edsr.load(weights, scale, channel, inputs, residual), place)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from shared import lcz, patches
 from shared.errors import StageError
-from shared.sr import forward, passage, rrdb, triplets
+from shared.sr import forward, passage, triplets
+from shared.sr.networks import rrdb
 
 
 def load(src: Path, weights: Path, scale: int, *, device: str, precision: str) -> passage.Enlarge:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from shared import patches, record
+from shared import patches
 from shared.errors import StageError
-from shared.source import some
+from shared.patches import some
+from shared.runs import record
 
 WALD, ENLARGED = "wald", "enlarged"
 PLACE = re.compile(r"/sr-([^/]+)/x([234])/")  # where the pipeline keeps them

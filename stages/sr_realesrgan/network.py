@@ -7,8 +7,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from shared.backend import weights
 from shared.errors import StageError
-from shared.sr import folding, weights
+from shared.sr.networks import folding
 
 # What this old torch and torchvision say of themselves, and nobody here can change.
 warnings.filterwarnings("ignore", "The torchvision.transforms.functional_tensor module")

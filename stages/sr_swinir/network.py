@@ -7,8 +7,9 @@ import torch
 from spandrel.architectures.SwinIR import SwinIR, SwinIRArch
 from torch import nn
 
+from shared.backend import weights
 from shared.errors import StageError
-from shared.sr import folding, weights
+from shared.sr.networks import folding
 from stages.sr_swinir.attention import fuse
 
 warnings.filterwarnings("ignore", "torch.meshgrid")  # spandrel calls it in the old way

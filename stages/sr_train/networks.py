@@ -5,7 +5,7 @@ import warnings
 from spandrel.architectures.SwinIR import SwinIR
 from torch import nn
 
-from shared.sr import edsr, rrdb, vdsr
+from shared.sr.networks import edsr, rrdb, vdsr
 from stages.sr_train import starts
 from stages.sr_train.methods import METHODS, Size
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import StageError
+from shared.patches import Source
 from shared.progress import bar
-from shared.source import Source
 from shared.sr import bands, wald
 
 Array = NDArray[np.float32]

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as pack
 from torch import nn
 
-from shared.sr.spelling import Spelling
+from shared.sr.networks import Spelling
 
 FACTS = "sr-train"  # one entry only: the order of several in the file is random
 Tensors = dict[str, torch.Tensor]

@@ -36,7 +36,8 @@ def run(
     options.check(scale=scale, batch=batch, device=device, precision=precision, channel=channel)
 
     def load() -> passage.Enlarge:
-        from shared.sr import forward, vdsr
+        from shared.sr import forward
+        from shared.sr.networks import vdsr
 
         place = forward.place(device, precision)
         model = forward.ready(vdsr.load(weights, scale, channel), place)

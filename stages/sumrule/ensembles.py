@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shared import scores
 from shared.errors import StageError
+from shared.models import scores
 
 SUM_TOLERANCE = 1e-3  # how far a row of float32 or float16 probabilities may sum from 1
 

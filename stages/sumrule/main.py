@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared import cli, scores
+from shared import cli
 from shared.errors import StageError
+from shared.models import scores
 from stages.sumrule import ensembles, weighing
 
 
@@ -56,7 +57,7 @@ def run(*, src: tuple[Path, ...], dst: Path, weigh: str = "folders") -> None:
         weigh: folders (each counts once: modes or architectures, as published) or members (each
             counts by its number of networks: shards of one ensemble).
     """
-    from shared import figures
+    from shared.models import figures
 
     if len({path.resolve() for path in src}) < max(1, len(src)):
         listed = ", ".join(str(path) for path in src) or "none"

@@ -9,9 +9,9 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from shared import model, patches
+from shared import models, patches
 from shared.errors import StageError
-from shared.learn.networks import run_onnx
+from shared.training import networks
 from stages.teacher import graph
 from stages.teacher.start import Settings, Start, named
 
@@ -41,16 +41,16 @@ def read(folder: Path, train: Path, settings: Settings) -> list[Start]:
     Raises:
         StageError: names the file or the flag that does not fit.
     """
-    cards = model.load(folder)
+    cards = models.load(folder)
     with patches.read(train, "label") as source:
         for card in cards:
-            _agree(folder / model.NAME, card, settings)
-            model.locate(source, card.bands)
+            _agree(folder / models.NAME, card, settings)
+            models.locate(source, card.bands)
             source.expect_classes(card.classes)
     return [_start(folder / card.file, number, card) for number, card in enumerate(cards)]
 
 
-def _agree(path: Path, card: model.Card, settings: Settings) -> None:
+def _agree(path: Path, card: models.Card, settings: Settings) -> None:
     for name in ("architecture", "size", "interpolation"):
         said, asked = getattr(card, name), getattr(settings, name)
         if said != asked:
@@ -61,7 +61,7 @@ def _agree(path: Path, card: model.Card, settings: Settings) -> None:
         raise StageError(f"{path}: expected ONNX files beside it, found {card.file!r}")
 
 
-def _start(path: Path, number: int, card: model.Card) -> Start:
+def _start(path: Path, number: int, card: models.Card) -> Start:
     network = graph.adopt(path, card)
     ours = dataclasses.replace(card, file=named(number))
     return Start(ours, partial(Session, network), trained=True, export=partial(_export, path))
@@ -72,4 +72,4 @@ def _export(given: Path, network: nn.Module, inputs: dict[str, Tensor], path: Pa
     assert isinstance(network, Session)
     onnx.save(network.network, path)
     expected = graph.logits(graph.single(given, inputs["image"].numpy()))
-    return float(np.abs(run_onnx(path, inputs) - expected).max())
+    return float(np.abs(networks.run_onnx(path, inputs) - expected).max())

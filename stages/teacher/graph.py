@@ -8,14 +8,14 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from shared import model
+from shared import models
 from shared.errors import StageError
 
 LEAST = np.float32(1e-30)  # of a probability, before its logarithm
 CPU = ["CPUExecutionProvider"]
 
 
-def adopt(path: Path, card: model.Card) -> onnx.ModelProto:
+def adopt(path: Path, card: models.Card) -> onnx.ModelProto:
     """The network of a file with our names, a free batch, and logits out.
 
     Probabilities, told by rows that are not negative and sum to 1, become their logarithms: a

@@ -74,8 +74,9 @@ def run(
     """
     from torch.nn.functional import cross_entropy
 
-    from shared.learn import ensemble, settings, split
-    from shared.learn.recipe import Recipe
+    from shared.training import ensemble, settings
+    from shared.training.data import split
+    from shared.training.loop import Recipe
     from stages.teacher import members as each
     from stages.teacher.start import Settings
 

@@ -8,13 +8,10 @@ from torch import Tensor
 
 from shared import patches
 from shared.errors import StageError
-from shared.learn import holdout, networks
-from shared.learn.ensemble import Member
-from shared.learn.learner import Loss
-from shared.learn.settings import draw_bands, numbers
-from shared.learn.split import Split, wanted
-from shared.learn.stream import agree, load, row_bytes
-from shared.learn.view import View
+from shared.training import ensemble, networks
+from shared.training import settings as ensemble_settings
+from shared.training.data import Split, View, agree, holdout, load, row_bytes, wanted
+from shared.training.loop import Loss
 from stages.teacher import foreign, published
 from stages.teacher.start import Settings, Start, card
 
@@ -28,7 +25,7 @@ def starts(
         StageError: as `fresh`, `published.read` and `foreign.read`; a flag that does not go with
             the checkpoint.
     """
-    chosen = numbers(members, shard)
+    chosen = ensemble_settings.numbers(members, shard)
     if checkpoint is None:
         return fresh(train, settings, chosen)
     if settings.weights:
@@ -53,7 +50,9 @@ def fresh(train: Path, settings: Settings, numbers: range) -> list[Start]:
         cards = []
         for number in numbers:
             seed = settings.seed + number
-            bands = draw_bands(settings.mode, optical.bands, radar.bands if radar else (), seed)
+            bands = ensemble_settings.draw_bands(
+                settings.mode, optical.bands, radar.bands if radar else (), seed
+            )
             cards.append(card(source, number, bands, settings))
     classes = len(cards[0].classes)
     networks.check(settings.architecture, classes, settings.size, settings.weights)
@@ -77,7 +76,7 @@ def groups(
     settings: Settings,
     truth: tuple[Tensor, Tensor],
     loss: Loss,
-) -> Iterator[list[Member]]:
+) -> Iterator[list[ensemble.Member]]:
     """Members that share a pass over the rows; only the current ones' bands are in memory.
 
     Args:
@@ -97,7 +96,7 @@ def groups(
         # Nothing here holds the splits, so that they go with the members.
         ours, theirs = (_split(*of, some, settings) for of in zip(files, truth, strict=True))
         yield [
-            Member(
+            ensemble.Member(
                 Path(start.card.file).stem, start.card, start.network,
                 View(start.card, ours.layouts, side), loss, settings.seed + start.number,
                 ours, theirs, back if len(back) else None,

@@ -14,8 +14,8 @@ import torchvision
 from torch import Tensor, nn
 
 from shared import lcz, patches
+from shared.backend import weights
 from shared.errors import StageError
-from shared.sr import weights
 from stages.teacher.start import Settings, Start, card
 
 MATRIX = "bands_matrix"

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from torch import nn
 
-from shared import model, patches
-from shared.learn import networks
-from shared.learn.ensemble import Export
+from shared import models, patches
+from shared.training import ensemble, networks
 
 
 @dataclass(frozen=True)
@@ -29,12 +28,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Start:
-    """One member before any row is read; ``trained`` and ``export`` are those of its Member."""
+    """One member before any row is read; ``trained`` and ``export`` are those of its member."""
 
-    card: model.Card
+    card: models.Card
     network: Callable[[], nn.Module]
     trained: bool = False
-    export: Export = networks.to_onnx
+    export: ensemble.Export = networks.to_onnx
 
     @property
     def number(self) -> int:
@@ -49,14 +48,14 @@ def named(number: int) -> str:
 
 def card(
     source: patches.Source, number: int, bands: tuple[str, ...], settings: Settings
-) -> model.Card:
+) -> models.Card:
     """Card of a zero-based member on these bands, with the statistics of the training split.
 
     Raises:
         StageError: a band or its statistics are not in the file.
     """
-    mean, std = model.statistics(source, bands)
-    return model.Card(
+    mean, std = models.statistics(source, bands)
+    return models.Card(
         named(number), settings.architecture, bands, mean, std, settings.size,
         settings.interpolation, source.classes,
     )  # fmt: skip

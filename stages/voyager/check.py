@@ -7,8 +7,8 @@ that release accepts, the 1.6 series is documented to accept as well.
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from shared.bundle import SDK, Bundle, open_bundle
 from shared.errors import StageError
+from shared.voyager import SDK, Bundle, open_bundle
 from stages.voyager import check_files
 
 TOP = {"axelera-model-format", "name", "description", "pipeline", "models", "datasets"}

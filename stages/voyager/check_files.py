@@ -9,8 +9,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto
 from PIL import Image
 
-from shared.bundle import Bundle
-from shared.readback import load
+from shared.voyager import Bundle, load
 from stages.voyager import tiles
 from stages.voyager.names import identifier
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import yaml
 
-from shared.bundle import SDK, home
-from shared.model import Card
+from shared.models import Card
+from shared.voyager import SDK, home
 
 
 def description(name: str, card: Card) -> dict[str, Any]:

@@ -7,11 +7,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from shared import cli, model, patches
+from shared import cli, models, patches
 from shared.errors import StageError
-from shared.model import Card
+from shared.models import Card
+from shared.patches import Source
 from shared.progress import say
-from shared.source import Source
 
 
 def run(
@@ -79,7 +79,7 @@ def _refuse(name: str, calibration: int, per_class_val: int, seed: int, threads:
 
 def _card(src: Path) -> Card:
     """The one network of a folder, if pictures can feed it the way the SDK does."""
-    cards = model.load(src)
+    cards = models.load(src)
     if len(cards) != 1 or cards[0].features:
         raise StageError(f"{src}: expected one network with an image input, found {len(cards)}")
     card = cards[0]

@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared import model, progress, scores
-from shared.bundle import open_bundle
+from shared import models, progress
 from shared.errors import StageError
-from shared.model import Card
-from shared.readback import Network, load, preprocess
-from shared.source import Source
+from shared.models import Card, scores
+from shared.patches import Source
+from shared.voyager import Network, load, open_bundle, preprocess
 
 BATCH = 64  # rows in memory at once
 NOTABLE = 0.5  # points of accuracy from which on the reason is looked for
@@ -39,8 +38,8 @@ def readback(folder: Path, source: Source, card: Card, threads: int) -> dict[str
             paths = [path for path, _ in files[start : start + BATCH]]
             pictures = np.stack([load(path) for path in paths])
             values = _values(source, card, paths, pictures)
-            found["hdf5"].append(network(model.prepare(values, card)))
-            rounded = model.prepare(pictures.astype(np.float32), card)
+            found["hdf5"].append(network(models.prepare(values, card)))
+            rounded = models.prepare(pictures.astype(np.float32), card)
             by_yaml = preprocess(pictures, bundle.steps)
             _same_input(folder, by_yaml, rounded, card)
             found["rounded"].append(network(rounded))
@@ -54,7 +53,7 @@ def _values(
 ) -> NDArray[np.float32]:
     """(N, H, W, 3) of the rows that the file names give, which the pictures must hold."""
     rows = [int(path.stem) for path in paths]
-    values = np.concatenate([model.scaled(source, card.bands, slice(i, i + 1)) for i in rows])
+    values = np.concatenate([models.scaled(source, card.bands, slice(i, i + 1)) for i in rows])
     apart = np.abs(np.clip(values, 0, 255) - pictures).reshape(len(rows), -1).max(1)
     if (worst := int(apart.argmax())) >= 0 and apart[worst] > 0.51:
         what = f"differs by {apart[worst]:.3g} of 255 from row {rows[worst]} of {source.path}"

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from shared.readback import load
+from shared.voyager import load
 
 NAMES = 150  # pixels on the left, for the names
 BRIGHT = 99  # percentile of all values that becomes white: reflectance seldom fills 8 bits

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from shared import model
+from shared import models
 from shared.errors import StageError
-from shared.model import Card
+from shared.models import Card
+from shared.patches import Source
 from shared.progress import bar, say
-from shared.source import Source
 from stages.voyager import names
 
 LEAST, MOST = 200, 2000  # what deploy.py asks for by default, and the most it takes
@@ -18,7 +18,7 @@ LEAST, MOST = 200, 2000  # what deploy.py asks for by default, and the most it t
 
 def eight_bit(values: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Values scaled to 0 … 255, any shape, clipped and rounded to whole numbers."""
-    return model.levels(values).astype(np.uint8)
+    return models.levels(values).astype(np.uint8)
 
 
 def constant(tile: NDArray[np.uint8]) -> bool:
@@ -59,7 +59,7 @@ def calibration(
         for queue in waiting:
             if len(found) < wanted and queue:
                 row = queue.pop(0)
-                tile = eight_bit(model.scaled(source, bands, slice(row, row + 1))[0])
+                tile = eight_bit(models.scaled(source, bands, slice(row, row + 1))[0])
                 if constant(tile):
                     passed["constant"] += 1
                 elif tile.tobytes() in seen:
@@ -118,7 +118,7 @@ def write_validation(
         for place, queue in zip(names.folders(card.classes), queues, strict=True):
             (folder / place).mkdir(parents=True)
             for row in sorted(queue):
-                tile = eight_bit(model.scaled(source, card.bands, slice(row, row + 1))[0])
+                tile = eight_bit(models.scaled(source, card.bands, slice(row, row + 1))[0])
                 flat += constant(tile)
                 save(folder / place / f"{row:06d}.png", tile)
                 progress.update()

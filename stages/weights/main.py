@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from shared import cli, progress, record
+from shared import cli, progress
 from shared.errors import StageError
+from shared.runs import record
 from stages.weights import begun, listing, mirrors
 
 DIGITS = 64  # of a whole SHA-256

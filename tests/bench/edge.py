@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.model import Card
+from shared.models import Card
 from stages.export import calibrate, graph, infer, quantise, ranges
 from stages.export.lint import lint
 from tests.bench import table

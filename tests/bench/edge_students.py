@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from shared.learn import networks
+from shared.training import networks
 
 
 def main(folder: Path, students: list[str]) -> None:

@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from shared.sr import edsr, vdsr, weights
-from shared.sr.spelling import layers
+from shared.backend import weights
+from shared.sr.networks import edsr, vdsr
+from shared.sr.networks.spelling import layers
 
 Tensors = dict[str, torch.Tensor]
 INPUTS = {"vdsr": 1}  # channels of a call; 3 equal ones, or for ESRGAN three bands, otherwise
@@ -110,7 +111,7 @@ def reference(method: str, scale: int, path: Path) -> nn.Module:
 
         plain = RRDBNet(3, 3, scale, 64, 23, 32)
     else:
-        from shared.sr import rrdb
+        from shared.sr.networks import rrdb
 
         return rrdb.read(path, scale).eval().requires_grad_(False)
     plain.load_state_dict(tensors)

@@ -20,8 +20,9 @@ import numpy as np
 import torch
 
 from shared import cli, patches
-from shared.sr import bands, forward, passage, vdsr
-from shared.storage import CHUNK_BYTES
+from shared.patches.fields import CHUNK_BYTES
+from shared.sr import bands, forward, passage
+from shared.sr.networks import vdsr
 
 KINDS: dict[str, dict[str, Any]] = {
     "none": {}, "lzf": {"compression": "lzf"},

@@ -19,12 +19,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from shared import lcz, model
-from shared.learn import engine, networks
-from shared.learn.learner import Learner
-from shared.learn.recipe import Recipe, optimiser
-from shared.learn.split import Band, Batch, Split
-from shared.learn.view import View, draw
+from shared import lcz, models
+from shared.training import networks
+from shared.training.data.split import Band, Batch, Split
+from shared.training.data.view import View, draw
+from shared.training.loop import engine
+from shared.training.loop.learner import Learner
+from shared.training.loop.recipe import Recipe, optimiser
 from tests.bench import train_reference
 
 RECIPE = Recipe(1, 1, 1e-3, 42)
@@ -41,10 +42,10 @@ def split(rows: int) -> Split:
     return Split(stored, {"label": torch.from_numpy(np.arange(rows) % 17)})
 
 
-def card(member: int, size: int) -> model.Card:
+def card(member: int, size: int) -> models.Card:
     """Three bands of one member."""
     bands = tuple(lcz.SEN2.bands[(member + i) % 10] for i in range(3))
-    return model.Card("", "", bands, (0.4,) * 3, (0.2,) * 3, size, "bilinear", lcz.CLASSES)
+    return models.Card("", "", bands, (0.4,) * 3, (0.2,) * 3, size, "bilinear", lcz.CLASSES)
 
 
 def now(device: str) -> float:
@@ -79,7 +80,9 @@ def pipeline(device: str, size: int, batch: int, rows: int, rounds: int) -> dict
 class Timed(View):
     """A view that notes when it is looked through for the two times of `at`."""
 
-    def __init__(self, of: model.Card, layouts: dict[str, lcz.Layout], at: tuple[int, int]) -> None:
+    def __init__(
+        self, of: models.Card, layouts: dict[str, lcz.Layout], at: tuple[int, int]
+    ) -> None:
         super().__init__(of, layouts, 32)
         self.at, self.times = at, list[float]()
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from shared import lcz, scores
+from shared import lcz
+from shared.models import scores
 from tests.conftest import pixels, write_patches, write_raw
 
 ROOT = Path(__file__).resolve().parents[2]

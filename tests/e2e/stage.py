@@ -22,7 +22,7 @@ HEAVY = (
     "numpy", "h5py", "torch", "lightning", "timm", "spandrel", "safetensors.torch", "gtda.homology",
     "realesrgan", "torchmetrics", "shared.sr.forward",
     "onnx", "onnxruntime", "onnxruntime.quantization", "sklearn", "scipy.ndimage", "matplotlib",
-    "PIL.Image", "yaml", "jinja2", "pandas", "shared.figures", "shared.learn.ensemble",
+    "PIL.Image", "yaml", "jinja2", "pandas", "shared.models.figures", "shared.training.ensemble",
 )  # fmt: skip
 
 

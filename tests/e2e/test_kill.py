@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from shared import claim, record
+from shared.runs import lock, record
 from tests.conftest import pixels, write_patches, write_raw
 from tests.e2e.stage import Stage, warm
 
@@ -34,7 +34,7 @@ def teacher() -> Iterator[Stage]:
 
 def begun(stage: Stage, dst: Path) -> bool:
     """Wait until a run has something to lose; False when it ended before."""
-    while not claim.unfinished(dst).exists():
+    while not lock.unfinished(dst).exists():
         if stage.ended(0.001):
             return False
     return True

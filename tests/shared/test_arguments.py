@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared import arguments
+from shared.cli import arguments
 from shared.errors import StageError
 from tests.shared import toy
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import yaml
 
-from shared import bundle, readback
 from shared.errors import StageError
+from shared.voyager import bundle, inference
 
 PLACE = bundle.home("tiny")
 STEPS = {
@@ -67,7 +67,7 @@ def test_pictures_are_enlarged_on_8_bits_and_normalised() -> None:
     """Bilinear, half-pixel centres: 0 and 10 become 0, 2.5, 7.5, 10, of which 8 bits keep 3, 8."""
     picture = np.zeros((1, 2, 2, 3), np.uint8)
     picture[:, :, 1, 1] = 10
-    found = readback.preprocess(picture, STEPS)
+    found = inference.preprocess(picture, STEPS)
     assert (found.shape, found.dtype) == ((1, 3, 4, 4), np.float32)
     np.testing.assert_allclose(found[0, 0], -1)
     np.testing.assert_allclose(found[0, 2], -1)

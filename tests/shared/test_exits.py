@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from shared import exits
+from shared.cli import exits
 from shared.errors import StageError
 
 

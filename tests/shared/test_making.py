@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from shared import claim, making, missing, record
 from shared.errors import StageError, Unfinished, refusal
+from shared.runs import input_files, lock, production, record
 from tests.shared import toy
 
 
@@ -21,7 +21,7 @@ def values(tmp_path: Path) -> dict[str, Any]:
 
 
 def make(values: dict[str, Any], **other: Any) -> Path:
-    return making.produce(toy.run, {**values, **other})
+    return production.produce(toy.run, {**values, **other})
 
 
 def test_product_and_record_and_nothing_else(values: dict[str, Any]) -> None:
@@ -55,10 +55,10 @@ def test_second_process_makes_its_own_product_unless_it_trains(
     """As the second shard of a row-wise stage does that one srun starts beside the first."""
     for name, value in (("PROCID", "1"), ("STEP_NUM_TASKS", "2")):
         monkeypatch.setenv(f"SLURM_{name}", value)
-    monkeypatch.setattr(making, "JOINT", "scale" if joint else "epochs")
+    monkeypatch.setattr(production, "JOINT", "scale" if joint else "epochs")
     dst = make(values)
     assert dst.exists() != joint
-    assert making.follows(toy.run) == joint
+    assert production.follows(toy.run) == joint
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_killed_between_record_and_rename(
 
 @pytest.mark.parametrize("ticket", ["", "{", "null"])
 def test_unfinished_work_of_nobody_is_not_taken_up(values: dict[str, Any], ticket: str) -> None:
-    partial = claim.unfinished(values["dst"])
+    partial = lock.unfinished(values["dst"])
     partial.parent.mkdir(parents=True)
     partial.write_text("whose?")
     partial.with_name(partial.name + ".json").write_text(ticket)
@@ -141,7 +141,7 @@ def test_ticket_without_work_is_no_hindrance(values: dict[str, Any]) -> None:
 def test_refusal_after_a_stop_keeps_the_earlier_work(values: dict[str, Any]) -> None:
     with pytest.raises(ZeroDivisionError):
         make(values, mode="bug")
-    partial = claim.unfinished(values["dst"])
+    partial = lock.unfinished(values["dst"])
     ticket = partial.with_name(partial.name + ".json")
     plan = json.loads(ticket.read_text())
     plan["parameters"]["mode"] = "refuse"
@@ -156,8 +156,8 @@ def test_how_fast_and_from_where_is_no_part_of_the_plan(tmp_path: Path) -> None:
     def run(*, dst: Path, jobs: int = 1, mirror: str = "") -> None:
         dst.write_text(f"{jobs} {mirror}")
 
-    dst = making.produce(run, {"dst": tmp_path / "out", "jobs": 1, "mirror": ""})
-    making.produce(run, {"dst": dst, "jobs": 2, "mirror": "elsewhere"})
+    dst = production.produce(run, {"dst": tmp_path / "out", "jobs": 1, "mirror": ""})
+    production.produce(run, {"dst": dst, "jobs": 2, "mirror": "elsewhere"})
     assert dst.read_text() == "1 "
 
 
@@ -170,9 +170,9 @@ def test_what_broke_off_is_kept_and_gone_on_with(tmp_path: Path) -> None:
 
     dst = tmp_path / "out"
     with pytest.raises(StageError, match="no connection"):
-        making.produce(run, {"dst": dst})
-    assert claim.unfinished(dst).read_text() == "half"
-    assert making.produce(run, {"dst": dst}).read_text() == "half and half"
+        production.produce(run, {"dst": dst})
+    assert lock.unfinished(dst).read_text() == "half"
+    assert production.produce(run, {"dst": dst}).read_text() == "half and half"
 
 
 def test_refusal_removes_the_folders_made_for_it(values: dict[str, Any], tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_refusal_removes_the_folders_made_for_it(values: dict[str, Any], tmp_pat
 
 def test_stage_that_writes_nothing_is_a_bug(values: dict[str, Any]) -> None:
     with pytest.raises(RuntimeError, match="returned without writing it"):
-        making.produce(lambda **_: None, {"dst": values["dst"]})
+        production.produce(lambda **_: None, {"dst": values["dst"]})
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_all_missing_inputs_in_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(StageError) as error:
-        missing.refuse({name: [Path(path) for path in paths] for name, paths in inputs.items()})
+        input_files.refuse({name: [Path(path) for path in paths] for name, paths in inputs.items()})
     assert str(error.value) == line
 
 
@@ -243,9 +243,9 @@ def test_an_image_of_one_stage_knows_the_others_by_their_place(
 ) -> None:
     (tmp_path / "fusion").mkdir()
     (tmp_path / "fusion" / "main.py").touch()
-    monkeypatch.setattr(missing, "STAGES", tmp_path)
+    monkeypatch.setattr(input_files, "STAGES", tmp_path)
     paths = [Path("data/sr-edsr/x4/a.h5"), Path("data/so2sat/a.h5")]
-    assert list(missing.hints(paths)) == ["make sr-edsr makes them"]
+    assert list(input_files.hints(paths)) == ["make sr-edsr makes them"]
 
 
 def test_missing_inputs_leave_nothing_behind(values: dict[str, Any], tmp_path: Path) -> None:
@@ -281,7 +281,7 @@ def test_refusal_removes_drafts_beside_the_unfinished_product(tmp_path: Path) ->
 
     (tmp_path / "out.partially").write_text("not ours")
     with pytest.raises(StageError, match="no"):
-        making.produce(run, {"dst": tmp_path / "out"})
+        production.produce(run, {"dst": tmp_path / "out"})
     assert [path.name for path in tmp_path.iterdir()] == ["out.partially"]
 
 
@@ -296,8 +296,8 @@ def test_resources_are_not_part_of_the_plan(tmp_path: Path) -> None:
         {"jobs": 1, "threads": 2, "together": 3},
         {"jobs": 4, "threads": 5, "together": 6},
     )
-    making.produce(run, {"dst": dst, "rows": 3} | first)
-    making.produce(run, {"dst": dst, "rows": 3} | other)  # up to date
+    production.produce(run, {"dst": dst, "rows": 3} | first)
+    production.produce(run, {"dst": dst, "rows": 3} | other)  # up to date
     found = record.load(dst)
     assert found is not None
     assert found["plan"]["parameters"] == {"rows": 3}

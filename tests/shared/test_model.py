@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared import lcz, model, patches, readback
+from shared import lcz, models, patches
 from shared.errors import StageError
+from shared.voyager import inference
 from tests.conftest import pixels
 
-CARD = model.Card(
+CARD = models.Card(
     file="a.onnx",
     architecture="resnet18",
     bands=("B4", "B3", "B2"),
@@ -26,8 +27,8 @@ CARD = model.Card(
 
 def test_cards_come_back_as_they_were_written(tmp_path: Path) -> None:
     (tmp_path / "a.onnx").write_bytes(b"")
-    model.save(tmp_path, [CARD, dataclasses.replace(CARD, features=5)], mode="rand")
-    assert model.load(tmp_path) == [CARD, dataclasses.replace(CARD, features=5)]
+    models.save(tmp_path, [CARD, dataclasses.replace(CARD, features=5)], mode="rand")
+    assert models.load(tmp_path) == [CARD, dataclasses.replace(CARD, features=5)]
     assert json.loads((tmp_path / "model.json").read_text())["mode"] == "rand"
 
 
@@ -39,10 +40,10 @@ def test_stop_while_writing_leaves_no_half_description(
 
     monkeypatch.setattr(Path, "replace", stopped)
     with pytest.raises(KeyboardInterrupt):
-        model.save(tmp_path, [CARD])
+        models.save(tmp_path, [CARD])
     assert not (tmp_path / "model.json").exists()
     monkeypatch.undo()
-    model.save(tmp_path, [CARD])
+    models.save(tmp_path, [CARD])
     assert [path.name for path in tmp_path.iterdir()] == ["model.json"]
 
 
@@ -50,7 +51,7 @@ def test_stop_while_writing_leaves_no_half_description(
 def test_refuses_broken_descriptions(tmp_path: Path, text: str) -> None:
     (tmp_path / "model.json").write_text(text)
     with pytest.raises(StageError, match=r"model.json: not a model description"):
-        model.load(tmp_path)
+        models.load(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -66,28 +67,28 @@ def test_refuses_broken_descriptions(tmp_path: Path, text: str) -> None:
 )
 def test_refuses_descriptions_that_cannot_be(tmp_path: Path, wrong: dict[str, Any]) -> None:
     (tmp_path / "a.onnx").write_bytes(b"")
-    model.save(tmp_path, [dataclasses.replace(CARD, **wrong)])
+    models.save(tmp_path, [dataclasses.replace(CARD, **wrong)])
     with pytest.raises(StageError, match=f"not a model description .*{next(iter(wrong))}"):
-        model.load(tmp_path)
+        models.load(tmp_path)
 
 
 def test_refuses_folders_without_model_or_network(tmp_path: Path) -> None:
     with pytest.raises(StageError, match=r"expected a model folder with model\.json, found none"):
-        model.load(tmp_path)
-    model.save(tmp_path, [CARD])
+        models.load(tmp_path)
+    models.save(tmp_path, [CARD])
     with pytest.raises(StageError, match=r"a\.onnx: named in model\.json, but not there"):
-        model.load(tmp_path)
-    model.save(tmp_path, [])
+        models.load(tmp_path)
+    models.save(tmp_path, [])
     with pytest.raises(StageError, match="not a model description"):
-        model.load(tmp_path)
+        models.load(tmp_path)
 
 
 def test_bands_are_found_in_any_dataset(prepared: Path) -> None:
     arrays = pixels(34)
     with patches.read(prepared) as source:
-        found = model.scaled(source, ("VV", "B12", "B2"), slice(5, 8))
+        found = models.scaled(source, ("VV", "B12", "B2"), slice(5, 8))
         with pytest.raises(StageError, match=r"training.h5: no band 'B99', found \['VH_real'"):
-            model.scaled(source, ("B99",), slice(0, 1))
+            models.scaled(source, ("B99",), slice(0, 1))
     sen1 = (arrays["sen1"][5:8, ..., 5].astype("f2").astype("f8").clip(-0.5, 0.5) + 0.5) * 255
     np.testing.assert_allclose(found[..., 0], sen1, rtol=1e-5)
     np.testing.assert_allclose(found[..., 1], arrays["sen2"][5:8, ..., 9] / 2.8 * 255, rtol=1e-5)
@@ -96,7 +97,7 @@ def test_bands_are_found_in_any_dataset(prepared: Path) -> None:
 
 def test_statistics_have_three_decimals(prepared: Path) -> None:
     with patches.read(prepared) as source:
-        mean, std = model.statistics(source, ("B4", "B3", "B2"))
+        mean, std = models.statistics(source, ("B4", "B3", "B2"))
     values = pixels(34)["sen2"][..., [2, 1, 0]] / 2.8
     np.testing.assert_allclose(mean, values.mean((0, 1, 2)), atol=5e-4)
     np.testing.assert_allclose(std, values.std((0, 1, 2)), atol=5e-4)
@@ -105,26 +106,26 @@ def test_statistics_have_three_decimals(prepared: Path) -> None:
 
 def test_networks_eat_normalised_nchw() -> None:
     values = np.full((2, 32, 32, 3), 127.5, np.float32)
-    image = model.prepare(values, CARD)
+    image = models.prepare(values, CARD)
     assert (image.shape, image.dtype) == ((2, 3, 64, 64), np.float32)
     np.testing.assert_allclose(image[0, :, 0, 0], [0.4 / 0.5, 0.3 / 0.25, 0.2 / 0.125], rtol=1e-5)
 
 
 def test_bilinear_resize_by_hand() -> None:
     row = np.float32([[8, 16]])
-    np.testing.assert_array_equal(model.resize(row, 1, 4, "bilinear"), [[8, 10, 14, 16]])
-    np.testing.assert_array_equal(model.resize(row.T, 4, 1, "bilinear"), [[8], [10], [14], [16]])
-    np.testing.assert_array_equal(model.resize(row, 2, 4, "nearest"), [[8, 8, 16, 16]] * 2)
+    np.testing.assert_array_equal(models.resize(row, 1, 4, "bilinear"), [[8, 10, 14, 16]])
+    np.testing.assert_array_equal(models.resize(row.T, 4, 1, "bilinear"), [[8], [10], [14], [16]])
+    np.testing.assert_array_equal(models.resize(row, 2, 4, "nearest"), [[8, 8, 16, 16]] * 2)
     np.testing.assert_array_equal(
-        model.resize(np.float32([[1, 3, 5, 9]]), 1, 2, "bilinear"), [[2, 7]]
+        models.resize(np.float32([[1, 3, 5, 9]]), 1, 2, "bilinear"), [[2, 7]]
     )
 
 
 @pytest.mark.parametrize("target", [1, 31, 32, 64, 224])
 def test_resize_keeps_constants_and_ramps(target: int) -> None:
-    flat = model.resize(np.full((1, 32), 7, np.float32), 1, target, "bilinear")
+    flat = models.resize(np.full((1, 32), 7, np.float32), 1, target, "bilinear")
     np.testing.assert_allclose(flat, 7, rtol=1e-6)
-    ramp = model.resize(np.arange(32, dtype=np.float32)[None], 1, target, "bilinear")
+    ramp = models.resize(np.arange(32, dtype=np.float32)[None], 1, target, "bilinear")
     centres = (np.arange(target) + 0.5) * 32 / target - 0.5
     np.testing.assert_allclose(ramp[0], centres.clip(0, 31), atol=1e-5)
 
@@ -134,7 +135,7 @@ def test_eight_bits_are_those_that_the_sdk_enlarges(size: int) -> None:
     """A student sees in training what the bundle's pictures become on the way to Metis."""
     pictures = np.random.default_rng(0).integers(0, 60, (2, 32, 32, 3), np.uint8)
     mean, std = (0.036, 0.039, 0.044), (0.024, 0.017, 0.014)
-    card = model.Card(
+    card = models.Card(
         "a.onnx", "a", ("B4", "B3", "B2"), mean, std, size, "bilinear", ("a", "b"), eight_bit=True
     )
     resize = {
@@ -144,8 +145,8 @@ def test_eight_bits_are_those_that_the_sdk_enlarges(size: int) -> None:
         "interpolation": "bilinear",
     }
     normalize = {"mean": ", ".join(map(str, mean)), "std": ", ".join(map(str, std))}
-    sdk = readback.preprocess(pictures, {"resize": resize, "normalize": normalize})
-    found = model.prepare(pictures + np.float32(0.3), card)
+    sdk = inference.preprocess(pictures, {"resize": resize, "normalize": normalize})
+    found = models.prepare(pictures + np.float32(0.3), card)
     np.testing.assert_allclose(found, sdk, atol=1e-5)
     levels = (sdk * np.array(std)[:, None, None] + np.array(mean)[:, None, None]) * 255
     np.testing.assert_allclose(levels, levels.round(), atol=1e-3)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared import circumstances, record
+from shared.runs import environment, record
 
 
 def recorded(path: Path) -> Path:
@@ -112,7 +112,7 @@ def test_a_plan_without_a_parameter_has_its_default() -> None:
 
 
 def test_circumstances_name_versions_and_machine() -> None:
-    found = circumstances.gather(1.23456, "cpu")
+    found = environment.gather(1.23456, "cpu")
     assert found["seconds"] == 1.235
     assert found["packages"].keys() >= {"numpy", "h5py", "fire", "tqdm"}
     assert found["peak_memory_bytes"] > 10**6
@@ -121,9 +121,9 @@ def test_circumstances_name_versions_and_machine() -> None:
 
 def test_revision_of_the_image_comes_from_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAGE_REVISION", "abc")
-    circumstances._revision.cache_clear()
-    assert circumstances.gather(0, "cpu")["revision"] == "abc"
-    circumstances._revision.cache_clear()
+    environment._revision.cache_clear()
+    assert environment.gather(0, "cpu")["revision"] == "abc"
+    environment._revision.cache_clear()
 
 
 def test_failed_save_leaves_the_old_record(product: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,10 @@ import h5py
 import numpy as np
 import pytest
 
-from shared import cli, compare, record, rerun
+from shared import cli
 from shared.errors import StageError
+from shared.runs import record
+from shared.tools import comparison, rerun
 
 STAGE = """
 import sys
@@ -102,7 +104,7 @@ def pair(tmp_path: Path, name: str) -> list[Path]:
 
 
 def said(tmp_path: Path) -> list[tuple[str, str, float]]:
-    found = compare.products(tmp_path / "one", tmp_path / "two")
+    found = comparison.products(tmp_path / "one", tmp_path / "two")
     return [(d.where, d.what, d.size) for d in found]
 
 

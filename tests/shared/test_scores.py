@@ -9,8 +9,8 @@ import pytest
 from sklearn import metrics as reference
 from sklearn.calibration import calibration_curve
 
-from shared import scores
 from shared.errors import StageError
+from shared.models import scores
 
 CLASSES = ("a", "b", "c")
 LABELS = np.array([0, 0, 0, 1, 1, 1])

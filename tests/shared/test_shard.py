@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from shared import shard
 from shared.errors import StageError
+from shared.patches import shard
 
 
 @pytest.mark.parametrize(("total", "n"), [(7, 1), (7, 2), (7, 3), (7, 9), (0, 2), (352366, 64)])

@@ -39,7 +39,7 @@ def test_statistics_are_those_of_the_pixels(prepared: Path) -> None:
 
 
 def test_blocks_cover_all_rows(lcz42: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.rows.READ_BYTES", 5 * 32 * 32 * 10 * 8)
+    monkeypatch.setattr("shared.patches.rows.READ_BYTES", 5 * 32 * 32 * 10 * 8)
     with patches.read(lcz42, "sen2") as source:
         blocks = list(source["sen2"].blocks())
     assert [block.start for block in blocks] == list(range(0, ROWS, 5))

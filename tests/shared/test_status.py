@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from shared import claim, making, record, status
+from shared.runs import lock, production, record
+from shared.tools import status
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,7 +27,7 @@ def grow(*, src: Path, dst: Path, by: int = 1) -> None:
 
 
 def make(src: Path, dst: Path, by: int = 1) -> Path:
-    return making.produce(grow, {"src": src, "dst": dst, "by": by})
+    return production.produce(grow, {"src": src, "dst": dst, "by": by})
 
 
 @pytest.fixture
@@ -80,16 +81,16 @@ def test_input_inside_a_folder_product(tmp_path: Path) -> None:
         dst.mkdir()
         (dst / "part.txt").write_text("part")
 
-    making.produce(folder, {"dst": tmp_path / "folder"})
+    production.produce(folder, {"dst": tmp_path / "folder"})
     make(tmp_path / "folder" / "part.txt", tmp_path / "out.txt")
     assert words(tmp_path) == {"folder": "there", "out.txt": "there"}
 
 
 def test_partial_stopped_and_running(chain: Path) -> None:
-    partial = claim.unfinished(chain / "three.txt")
+    partial = lock.unfinished(chain / "three.txt")
     script = (
-        "import sys; from pathlib import Path; from shared import claim\n"
-        f"with claim.held(Path({str(chain / 'three.txt')!r}), {{'stage': 'grow'}}):\n"
+        "import sys; from pathlib import Path; from shared.runs import lock\n"
+        f"with lock.held(Path({str(chain / 'three.txt')!r}), {{'stage': 'grow'}}):\n"
         f"    Path({str(partial)!r}).touch(); print('held', flush=True); sys.stdin.read()\n"
     )
     with subprocess.Popen(
@@ -112,7 +113,7 @@ def test_copied_folder_is_still_there(
 
 def test_large_raw_files_go_by_time(chain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record, "LARGE", 1)
-    monkeypatch.setattr(status.products.find, "__defaults__", (1,))
+    monkeypatch.setattr(status.inventory.find, "__defaults__", (1,))
     assert words(chain)["a/one.txt"] == "there"
     later = record.beside(chain / "a" / "one.txt").stat().st_mtime_ns + 10**6
     os.utime(chain / "raw.txt", ns=(later, later))
@@ -120,7 +121,7 @@ def test_large_raw_files_go_by_time(chain: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_command_needs_no_package(chain: Path) -> None:
-    line = [sys.executable, "-S", "-m", "shared.status", str(chain)]
+    line = [sys.executable, "-S", "-m", "shared.tools.status", str(chain)]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
     head, *rows = done.stdout.splitlines()
     assert head.split() == ["state", "product", "stage", "seconds", "MB", "revision", "why"]

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from shared.ship import main
+from shared.tools.ship import main
 
 NAME = "lcz42-tiny"
 IMAGE = np.random.default_rng(0).bytes(3_000_000)  # what the engine's image consists of

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.ship import main, saved
+from shared.tools.ship import main, saved
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILT = "lcz42-edge/export"

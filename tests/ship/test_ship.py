@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.ship import place, saved
+from shared.tools.ship import place, saved
 from tests.ship.shipment import FILES, IMAGE, NAME, NUMBER, Image, manifest, ship
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,7 +112,7 @@ def test_make_hands_on_what_was_typed(dest: str, tmp_path: Path) -> None:
     there = (f"DEST={dest}", "RUNNER=local", "SOURCE=demo", f"D={tmp_path}/none")
     line = ["make", "--dry-run", "ship", *there]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
-    (said,) = (said for said in done.stdout.splitlines() if "shared.ship.main" in said)
+    (said,) = (said for said in done.stdout.splitlines() if "shared.tools.ship.main" in said)
     bundle = f"--bundle={tmp_path}/none/voyager/resnet18"
     assert shlex.split(said)[-2:] == [bundle, f"--dest={dest}"]
     assert ("stages.voyager.main" in done.stdout) == bool(dest)
@@ -367,7 +367,7 @@ def test_without_an_engine_is_one_line(tmp_path: Path) -> None:
     for name, content in FILES.items():
         (tmp_path / "b" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "b" / name).write_bytes(content)
-    line = [sys.executable, "-m", "shared.ship.main", f"--bundle={tmp_path / 'b'}"]
+    line = [sys.executable, "-m", "shared.tools.ship.main", f"--bundle={tmp_path / 'b'}"]
     done = subprocess.run(
         [*line, f"--dest={tmp_path / 'd'}", f"--spool={tmp_path / 's'}"],
         cwd=ROOT, env={"DOCKER_HOST": f"unix://{tmp_path}/none.sock"},

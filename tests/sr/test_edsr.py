@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch.nn.functional import conv2d, pixel_shuffle
 
 from shared.errors import StageError
-from shared.sr import edsr
+from shared.sr.networks import edsr
 
 Tensors = dict[str, torch.Tensor]
 MEAN = torch.tensor([0.4488, 0.4371, 0.4040])

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from shared.sr import folding
+from shared.sr.networks import folding
 
 MEAN = (0.4488, 0.4371, 0.4040)
 MIX = {"first": (1.0, 0.0, 0.0), "mean": (1 / 3, 1 / 3, 1 / 3), "luma": (0.299, 0.587, 0.114)}

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from shared.sr import edsr, tail
+from shared.sr.networks import edsr, tail
 
 SIDES = [(2, 2), (2, 7), (3, 2), (5, 4), (32, 32)]
 

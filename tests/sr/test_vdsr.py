@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 from torch.nn.functional import conv2d
 
 from shared.errors import StageError
-from shared.sr import forward, vdsr
+from shared.sr import forward
+from shared.sr.networks import vdsr
 
 Tensors = dict[str, torch.Tensor]
 # First, middle and last names, as the ports' own model files have them.

@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from shared.backend import weights
 from shared.errors import StageError
-from shared.sr import weights
 
 
 @pytest.mark.parametrize("wrapper", [*weights.WRAPPERS, None])

@@ -14,10 +14,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn.functional import mse_loss
 
-from shared import cli, lcz, model, patches, scores
+from shared import cli, lcz, models, patches
 from shared.errors import StageError
-from shared.learn import engine, networks, split
-from shared.learn.view import View, draw, warp
+from shared.models import scores
+from shared.training import networks
+from shared.training.data import split
+from shared.training.data.view import View, draw, warp
+from shared.training.loop import engine
 from stages.distill import cached, checkpoint, exported, foreign, lessons, loss, qat, students
 from stages.distill import main as stage
 from stages.distill.settings import Settings
@@ -139,12 +142,12 @@ def test_a_flag_wins_over_the_published_value() -> None:
 
 def test_product(prepared: Path, prepared_test: Path, teacher: Path, tmp_path: Path) -> None:
     dst = command(prepared, teacher, tmp_path / "distill", "--validation=0.5")
-    (card,) = model.load(dst)
+    (card,) = models.load(dst)
     assert (card.file, card.bands) == ("student.onnx", ("B4", "B3", "B2"))
     assert content(dst).keys() >= {"student.onnx", "baseline/student.onnx", "baseline/model.json"}
     assert not list(dst.rglob("work*"))
     with patches.read(prepared_test) as source:
-        images = model.prepare(model.scaled(source, card.bands, slice(0, 17)), card)
+        images = models.prepare(models.scaled(source, card.bands, slice(0, 17)), card)
     session = networks.onnxruntime.InferenceSession(dst / card.file)
     said = session.run(["logits"], {"input": images})[0]
     np.testing.assert_allclose(said, np.load(dst / "test_logits.npy"), atol=1e-4)
@@ -210,21 +213,21 @@ def matrix(channels: int = 3, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((channels, 17)).astype(np.float32)
 
 
-def card(file: str = "a.onnx", bands: tuple[str, ...] = ("B8", "B2", "VH"), **more) -> model.Card:  # type: ignore[no-untyped-def]
+def card(file: str = "a.onnx", bands: tuple[str, ...] = ("B8", "B2", "VH"), **more) -> models.Card:  # type: ignore[no-untyped-def]
     mean, std = (0.05, 0.02, 0.4)[: len(bands)], (0.03, 0.05, 0.2)[: len(bands)]
-    return model.Card(file, "any", bands, mean, std, 32, "bilinear", lcz.CLASSES, **more)
+    return models.Card(file, "any", bands, mean, std, 32, "bilinear", lcz.CLASSES, **more)
 
 
-def saved(folder: Path, *cards: model.Card) -> Path:
-    model.save(folder, list(cards))
+def saved(folder: Path, *cards: models.Card) -> Path:
+    models.save(folder, list(cards))
     return folder
 
 
-def expected(prepared: Path, found: model.Card, by: np.ndarray) -> np.ndarray:
+def expected(prepared: Path, found: models.Card, by: np.ndarray) -> np.ndarray:
     """Logits of a `network` for all rows, without onnxruntime and without torch."""
     with patches.read(prepared) as source:
-        values = model.scaled(source, found.bands, slice(0, 34))
-    return model.prepare(values, found).mean((2, 3)) @ by
+        values = models.scaled(source, found.bands, slice(0, 34))
+    return models.prepare(values, found).mean((2, 3)) @ by
 
 
 FORMS = {
@@ -238,7 +241,7 @@ def test_onnx_teachers_say_what_they_say_alone(prepared: Path, tmp_path: Path, f
     network(tmp_path / "t" / "a.onnx", matrix(), **form)
     (teacher,) = foreign.read((saved(tmp_path / "t", card()),), lcz.CLASSES)
     with patches.read(prepared) as source:
-        images = model.prepare(model.scaled(source, card().bands, slice(0, 34)), card())
+        images = models.prepare(models.scaled(source, card().bands, slice(0, 34)), card())
     truth, said = expected(prepared, card(), matrix()), teacher.logits(images)
     np.testing.assert_allclose(scores.softmax(said), scores.softmax(truth), atol=1e-5)
     assert teacher.softened == ("soft" in form)
@@ -336,7 +339,7 @@ def test_refuses_a_matlab_folder(tmp_path: Path, changes, message: str) -> None:
 
 
 def test_refuses_onnx_teachers(tmp_path: Path) -> None:
-    def said(found: model.Card, **form) -> str:  # type: ignore[no-untyped-def]
+    def said(found: models.Card, **form) -> str:  # type: ignore[no-untyped-def]
         network(tmp_path / "t" / "a.onnx", matrix(), **form)
         with pytest.raises(StageError) as caught:
             foreign.read((saved(tmp_path / "t", found),), lcz.CLASSES)
@@ -367,10 +370,10 @@ def test_multimodal_student_of_consistent_teachers(
         f"--bands={','.join(bands)}", "--adapt", "--nobaseline", "--epochs=1", "--lr=1e-9",
     ]  # fmt: skip
     dst = command(prepared, None, tmp_path / "distill", *flags)
-    (found,) = model.load(dst)
+    (found,) = models.load(dst)
     assert found.bands == bands
     with patches.read(prepared) as source:
-        assert found.mean == model.statistics(source, bands)[0]
+        assert found.mean == models.statistics(source, bands)[0]
     first = load_file(dst / "student.safetensors")["conv1.0.weight"]
     old = three.state_dict()["conv1.0.weight"]
     spread = torch.cat([old, old[:, :2]], 1) * 3 / 5  # as timm does; the rate changes nothing
@@ -378,8 +381,8 @@ def test_multimodal_student_of_consistent_teachers(
     said = json.loads((dst / "metrics.json").read_text())
     assert (said["targets"], said["alpha"], said["size"]) == ("consistent", 0.7, 32)
     with patches.read(prepared_test) as source:
-        values = model.scaled(source, card().bands, slice(0, 17))
-    right = (model.prepare(values, card()).mean((2, 3)) @ matrix()).argmax(1) == np.arange(17)
+        values = models.scaled(source, card().bands, slice(0, 17))
+    right = (models.prepare(values, card()).mean((2, 3)) @ matrix()).argmax(1) == np.arange(17)
     assert said["teacher_accuracy"] == pytest.approx(right.mean())
 
 
@@ -392,9 +395,9 @@ def test_a_checkpoint_is_scored_and_not_trained(
     wrapped = {f"module.{name}": of for name, of in trained.state_dict().items()}
     torch.save({"state_dict": wrapped}, file)
     dst = command(prepared, None, tmp_path / "distill", f"--checkpoint={file}")
-    (found,) = model.load(dst)
+    (found,) = models.load(dst)
     with patches.read(prepared_test) as source:
-        images = model.prepare(model.scaled(source, found.bands, slice(0, 17)), found)
+        images = models.prepare(models.scaled(source, found.bands, slice(0, 17)), found)
     with torch.no_grad():
         said = trained.eval()(torch.from_numpy(images))
     np.testing.assert_allclose(np.load(dst / "test_logits.npy"), said, atol=1e-4)

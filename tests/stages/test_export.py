@@ -14,10 +14,10 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from shared import cli, model, patches
+from shared import cli, models, patches
 from shared.errors import StageError
-from shared.model import Card
-from shared.ship.host import install
+from shared.models import Card
+from shared.tools.ship.host import install
 from stages.export import calibrate, check, compare, facts, graph, infer, main, ranges, tables
 from stages.export.lint import Violation, lint
 from tests import networks
@@ -502,7 +502,7 @@ def test_divergence_by_hand() -> None:
 
 
 def test_observed_values_are_those_of_the_rows(student: Path, tmp_path: Path) -> None:
-    (card,) = model.load(student)
+    (card,) = models.load(student)
     fitted = graph.fit(graph.load(student / card.file), card, student)
     onnx.save(fitted, tmp_path / "m.onnx")
     rows = np.array([0, 5, 33])
@@ -531,8 +531,8 @@ def test_product(student: Path, tmp_path: Path) -> None:
     assert json.loads((out / "lint.json").read_text()) == {"1.2": [], "1.6": []}
     assert report["metis"] == {"version": "1.2", "violations": {"1.2": 0, "1.6": 0}}
     assert report["graph"]["operators"]["Conv"] == 1
-    (card,) = model.load(out)
-    assert (card.file, card.classes) == ("model.onnx", model.load(student)[0].classes)
+    (card,) = models.load(out)
+    assert (card.file, card.classes) == ("model.onnx", models.load(student)[0].classes)
     for folder in (out, out / "int8", out / "int8-minmax"):
         scores = np.load(folder / "test_scores.npy")
         np.testing.assert_allclose(scores.sum(1), 1, atol=1e-5)
@@ -570,7 +570,7 @@ def hard(student: Path) -> None:
     network = onnx.load(student / "student.onnx")
     next(n for n in network.graph.node if n.op_type == "Relu").op_type = "HardSwish"
     onnx.save(network, student / "student.onnx")
-    (card,) = model.load(student)
+    (card,) = models.load(student)
     values, _ = networks.images(student.parent / "prepare" / "testing.h5", card)
     np.save(student / "test_logits.npy", networks.run(network, values))
 

@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from shared import cli, lcz, model, patches, scores
-from shared.learn import ensemble, networks
-from shared.learn.split import Split, joined
-from shared.learn.stream import load
+from shared import cli, lcz, models, patches
+from shared.models import scores
+from shared.training import ensemble, networks
+from shared.training.data.split import Split, joined
+from shared.training.data.stream import load
 from stages.fusion import features
 from stages.fusion import main as stage
 from stages.fusion.network import Fusion, Topology
@@ -140,11 +141,11 @@ def test_statistics_by_hand_and_zscore_inside() -> None:
 def test_members_take_the_variants_in_turn(two: Files, tmp_path: Path) -> None:
     dst = command(two, tmp_path / "fusion", "--members=3")
     each = []
-    for number, card in enumerate(model.load(dst)):
+    for number, card in enumerate(models.load(dst)):
         assert card.features == 5
         images, topology = two["test"][number % 2], two["tda_test"][number % 2]
         with patches.read(images) as source, h5py.File(topology) as file:
-            pictures = model.prepare(model.scaled(source, card.bands, slice(0, 17)), card)
+            pictures = models.prepare(models.scaled(source, card.bands, slice(0, 17)), card)
             feed = {"image": pictures, "tda": file["features"][:].astype(np.float32)}
         session = networks.onnxruntime.InferenceSession(dst / card.file)
         assert [put.name for put in session.get_inputs()] == ["image", "tda"]
@@ -159,19 +160,19 @@ def test_without_topology_and_with_radar_of_another_file(two: Files, tmp_path: P
     images = {name: two[name][1:] for name in ("train", "test")}  # the large variant alone
     radar = [f"--sar_{split}={two[split][0]}" for split in ("train", "test")]
     dst = command(images, tmp_path / "fusion", "--mode=sar", "--members=1", *radar)
-    (card,) = model.load(dst)
+    (card,) = models.load(dst)
     assert card.features == 0
     assert [band in lcz.SEN1.bands for band in card.bands] == [False, False, True]
     session = networks.onnxruntime.InferenceSession(dst / card.file)
     assert [put.name for put in session.get_inputs()] == ["image"]
     with patches.read(two["test"][0]) as small, patches.read(two["test"][1]) as large:
-        optical = model.Card(
+        optical = models.Card(
             "", "", card.bands[:2], card.mean[:2], card.std[:2], 32, "bilinear", ()
         )
-        sar = model.Card("", "", card.bands[2:], card.mean[2:], card.std[2:], 32, "bilinear", ())
+        sar = models.Card("", "", card.bands[2:], card.mean[2:], card.std[2:], 32, "bilinear", ())
         rows = slice(0, 17)
         parts = [
-            model.prepare(model.scaled(source, one.bands, rows), one)
+            models.prepare(models.scaled(source, one.bands, rows), one)
             for source, one in ((large, optical), (small, sar))
         ]
     said = session.run(["logits"], {"image": np.concatenate(parts, 1)})[0]
@@ -241,7 +242,7 @@ def test_topology_alone_takes_the_features_of_the_variants_in_turn(
     two: Files, tmp_path: Path
 ) -> None:
     dst, each = only_topology(two, tmp_path / "fusion"), []
-    for number, card in enumerate(model.load(dst)):
+    for number, card in enumerate(models.load(dst)):
         assert (card.architecture, card.features, card.bands) == ("tda-mlp", 5, ("B2", "B8"))
         with h5py.File(two["tda_test"][number % 2]) as file:
             feed = {"tda": file["features"][:].astype(np.float32)}

@@ -14,8 +14,10 @@ import h5py
 import numpy as np
 import pytest
 
-from shared import circumstances, cli, lcz, patches, record, scores
+from shared import cli, lcz, patches
 from shared.errors import StageError
+from shared.models import scores
+from shared.runs import environment, record
 from stages.report import (
     chain,
     classifiers,
@@ -39,7 +41,7 @@ def recorded(product: Path, stage_: str, parameters: dict | None = None, **input
     """Write the record that a stage would leave."""
     plan = record.plan(stage_, parameters or {}, inputs)
     content = {"plan": plan, "output": record.measure(product)}
-    record.save(product, content | circumstances.gather(1.5, "cpu"))
+    record.save(product, content | environment.gather(1.5, "cpu"))
     return product
 
 
@@ -219,7 +221,7 @@ class Volume:
         digests = {key: self._digests(value) for key, value in inputs.items()}
         plan = {"stage": name.split("/")[0], "parameters": parameters or {}, "inputs": digests}
         content = {"plan": plan, "output": record.measure(product)}
-        record.save(product, content | circumstances.gather(1.5, "cpu"))
+        record.save(product, content | environment.gather(1.5, "cpu"))
         self.made[name] = product
         return product
 

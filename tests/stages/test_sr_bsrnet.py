@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from shared import cli, patches
 from shared.errors import StageError
-from shared.sr import bands, forward, rrdb
+from shared.sr import bands, forward
+from shared.sr.networks import rrdb
 from stages.sr_bsrnet import main as stage
 from tests.conftest import pixels
 

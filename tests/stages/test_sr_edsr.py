@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from shared import cli, patches
-from shared.sr import edsr, forward
+from shared.sr import forward
+from shared.sr.networks import edsr
 from stages.sr_edsr import main as stage
 from tests.conftest import pixels, write_raw
 

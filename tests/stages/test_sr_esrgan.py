@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from shared import cli, lcz, patches
-from shared.sr import forward, rrdb, triplets
+from shared.sr import forward, triplets
+from shared.sr.networks import rrdb
 from stages.sr_esrgan import main as stage
 from tests.conftest import pixels
 

@@ -19,7 +19,8 @@ from torch.nn import functional
 
 from shared import cli, lcz, patches
 from shared.errors import StageError
-from shared.sr import bands, edsr, rrdb, triplets, vdsr, wald
+from shared.sr import bands, triplets, wald
+from shared.sr.networks import edsr, rrdb, vdsr
 from stages.sr_train import adversary, bundles, keeper, methods, networks, pairs, quality, training
 from stages.sr_train import main as stage
 from tests.conftest import pixels, write_patches, write_raw

@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from shared import cli, patches
-from shared.sr import forward, vdsr
+from shared.sr import forward
+from shared.sr.networks import vdsr
 from stages.sr_vdsr import main as stage
 from tests.conftest import pixels, write_raw
 

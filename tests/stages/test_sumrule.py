@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared import cli, scores
+from shared import cli
+from shared.models import scores
 from stages.sumrule import main as stage
 
 CLASSES = ("road", "roof", "tree")

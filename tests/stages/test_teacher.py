@@ -14,8 +14,9 @@ import pytest
 import torch
 import torchvision
 
-from shared import cli, lcz, model, patches, scores
-from shared.learn import ensemble, networks
+from shared import cli, lcz, models, patches
+from shared.models import scores
+from shared.training import ensemble, networks
 from stages.teacher import main as stage
 from stages.teacher import published
 from tests.conftest import pixels, write_raw
@@ -55,10 +56,10 @@ def test_product_is_what_its_onnx_files_say(
     }  # fmt: skip
     each = []
     with patches.read(prepared_test) as source:
-        for card in model.load(dst):
+        for card in models.load(dst):
             assert len(card.bands) == 3
             assert (card.bands[2] in lcz.SEN1.bands) == (mode == "sar")
-            images = model.prepare(model.scaled(source, card.bands, slice(0, 17)), card)
+            images = models.prepare(models.scaled(source, card.bands, slice(0, 17)), card)
             session = networks.onnxruntime.InferenceSession(dst / card.file)
             each.append(session.run(["logits"], {"image": images})[0])
     np.testing.assert_allclose(np.mean(each, 0), np.load(dst / "test_logits.npy"), atol=1e-4)
@@ -89,8 +90,8 @@ def test_shard_makes_the_same_member(prepared: Path, prepared_test: Path, tmp_pa
     second = command(prepared, prepared_test, tmp_path / "second", "--shard=2/2")
     name = "member-02.onnx"
     assert (second / name).read_bytes() == (whole / name).read_bytes()
-    assert [card.file for card in model.load(second)] == [name]
-    assert model.load(second)[0] == model.load(whole)[1]
+    assert [card.file for card in models.load(second)] == [name]
+    assert models.load(second)[0] == models.load(whole)[1]
 
 
 @pytest.mark.parametrize("bands", [100, 4])
@@ -265,7 +266,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return thesis(tmp_path_factory.mktemp("thesis") / "Rand_resnet18.pth")
 
 
-def by_hand(prepared_test: Path, bands: list[str], card: model.Card) -> torch.Tensor:
+def by_hand(prepared_test: Path, bands: list[str], card: models.Card) -> torch.Tensor:
     """(N, 3, 32, 32) reflectance / 2.8, less the mean, over the deviation."""
     with h5py.File(prepared_test) as file:
         stored = file["sen2"][:][..., [OPTICAL.index(band) for band in bands]]
@@ -283,7 +284,7 @@ def test_checkpoint_says_what_plain_torchvision_says(
         "train_labels.npy", "train_logits.npy",
     }  # fmt: skip
     said, exported = [], []
-    for seed, card in enumerate(model.load(dst)):
+    for seed, card in enumerate(models.load(dst)):
         assert card.bands == tuple(OPTICAL[k] for k in ROWS[seed])
         assert (card.architecture, card.size, card.interpolation) == ("resnet18", 32, "nearest")
         with h5py.File(prepared) as file:
@@ -306,7 +307,7 @@ def test_shard_of_a_checkpoint(
 ) -> None:
     flags = (f"--checkpoint={checkpoint}", *TAKEN)
     second = command(prepared, prepared_test, tmp_path / "2", "--shard=2/2", *flags)
-    assert [(c.file, c.bands) for c in model.load(second)] == [
+    assert [(c.file, c.bands) for c in models.load(second)] == [
         ("member-02.onnx", ("B12", "B4", "B3"))
     ]
 
@@ -432,7 +433,7 @@ ALONE = ("--architecture=cnn", "--members=1")
 def test_onnx_of_others(prepared: Path, prepared_test: Path, tmp_path: Path, softmax: bool) -> None:
     folder, network = foreign(tmp_path / "matlab", softmax)
     dst = command(prepared, prepared_test, tmp_path / "t", f"--checkpoint={folder}", *ALONE)
-    (card,) = model.load(dst)
+    (card,) = models.load(dst)
     assert (card.file, card.bands) == ("member-01.onnx", ("B8", "B4", "B3", "B2"))
     images = by_hand(prepared_test, list(card.bands), card)
     with torch.inference_mode():

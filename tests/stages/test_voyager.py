@@ -20,10 +20,10 @@ import yaml
 from onnx import TensorProto
 from PIL import Image
 
-from shared import cli, lcz, model
-from shared.bundle import Bundle, open_bundle
+from shared import cli, lcz, models
 from shared.errors import StageError
-from shared.readback import load, preprocess
+from shared.voyager import Bundle, open_bundle
+from shared.voyager.inference import load, preprocess
 from stages.voyager import check, check_files, main, names, readback, sheet, tiles
 from tests import networks
 from tests.conftest import pixels, write_patches
@@ -127,11 +127,11 @@ def test_calibration_takes_classes_in_turn_and_skips_bad_tiles(made: Path) -> No
 def test_preprocessing_equals_the_network_s_own_and_pillow_s(made: Path) -> None:
     """Enlarging, both resizes are the same to one grey level; the card's path to half a level."""
     bundle = open_bundle(made / "out")
-    (card,) = model.load(made / "export")
+    (card,) = models.load(made / "export")
     pictures = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
     ours = preprocess(pictures, bundle.steps)
     level = 1 / 255 / np.array(card.std)[:, None, None]
-    exact = model.prepare(pictures.astype(np.float32), card)
+    exact = models.prepare(pictures.astype(np.float32), card)
     assert (np.abs(ours - exact) <= 0.501 * level).all()
     content = json.loads(json.dumps(bundle.yaml))
     resize = content["pipeline"][0]["classification"]["preprocess"][0]["resize"]
@@ -506,7 +506,7 @@ def test_swapped_colours_are_caught_by_the_read_back(made: Path, tmp_path: Path)
     shutil.copytree(made / "out", tmp_path / "out")
     path = first(tmp_path / "out", "val")
     tiles.save(path, load(path)[..., ::-1])
-    (card,) = model.load(made / "export")
+    (card,) = models.load(made / "export")
     with (
         patches.read(made / "prepare" / "testing.h5", "label") as source,
         pytest.raises(StageError, match="other bands, order or scale"),
@@ -529,7 +529,7 @@ def test_other_preprocessing_is_caught_by_the_read_back(
 
     shutil.copytree(made / "out", tmp_path / "out")
     edit(change)(tmp_path / "out")
-    (card,) = model.load(made / "export")
+    (card,) = models.load(made / "export")
     with (
         patches.read(made / "prepare" / "testing.h5", "label") as source,
         pytest.raises(StageError, match="another resize, scale, mean or std"),

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shared import cli, making, record
+from shared import cli
 from shared.errors import StageError
+from shared.runs import production, record
 from stages.weights import listing, transfer
 from stages.weights import main as stage
 
@@ -444,7 +445,7 @@ def test_first_digits_are_checked(
 def test_record_of_another_file_says_nothing(lists: Path, tmp_path: Path) -> None:
     write(lists, "unknown", "unknown")
     dst = tmp_path / NAME
-    making.produce(stage.run, {"dst": dst, "name": NAME, "mirror": str(folder(tmp_path))})
+    production.produce(stage.run, {"dst": dst, "name": NAME, "mirror": str(folder(tmp_path))})
     text = record.beside(dst).read_text()
     record.beside(dst).write_text(text.replace(f'"name": "{NAME}"', '"name": "z.pth"'))
     dst.unlink()

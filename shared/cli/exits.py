@@ -1,0 +1,41 @@
+"""How a stage, or a tool beside them, ends: exit codes and messages."""
+
+import contextlib
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from shared.cli import signals
+from shared.errors import StageError, refusal
+
+
+@contextlib.contextmanager
+def told(stopped: str = "stopped", values: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """Turn what ends a run early into its exit code and one line on stderr.
+
+    Args:
+        stopped: the line after Ctrl-C or SIGTERM.
+        values: arguments; their `dst` is named where the volume refuses.
+
+    Raises:
+        SystemExit: 2 the caller's mistake; 1 a bug, with its traceback; 130 or 143 stopped.
+    """
+    try:
+        with signals.heeded():
+            yield
+    except StageError as error:
+        _fail(f"error: {error}", 2)
+    except KeyboardInterrupt as stop:
+        _fail(stopped, stop.args[0] if stop.args else 130)
+    except Exception as error:
+        if reason := refusal(error):
+            place = f"{values['dst']}: " if values and "dst" in values else ""
+            _fail(f"error: {place}{reason}", 2)
+        traceback.print_exc()
+        raise SystemExit(1) from None
+
+
+def _fail(line: str, code: int) -> None:
+    print(" ".join(line.split()), file=sys.stderr, flush=True)
+    raise SystemExit(code)

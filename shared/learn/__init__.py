@@ -1,1 +1,0 @@
-"""Training on torch and Lightning, for the stages that train. The contract never imports it."""

@@ -1,0 +1,102 @@
+"""Models as they cross stage boundaries: ONNX files beside one JSON that says what each one eats.
+
+    FOLDER/model.json        {"members": [{"file": "member-01.onnx", "bands": […], …}, …]}
+
+A single network is an ensemble of one. Nobody who reads a model needs the code that trained it.
+"""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from shared.errors import StageError
+
+NAME = "model.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """One network: a picture (N, C, size, size) float32 in, `logits` (N, K) out.
+
+    The first ONNX input is the picture: `input` of a student, `image` of teachers and fusion, where
+    `tda` (N, F) is the second.
+
+    Attributes:
+        file: ONNX file in the same folder.
+        architecture: name of the network, such as "resnet18".
+        bands: one name per channel, in order, of any image dataset of a patch file.
+        mean: (C,) subtracted from values / 255, values being scaled to 0 … 255.
+        std: (C,) divided by after that.
+        size: pixels per side at the input.
+        interpolation: "bilinear" or "nearest" from patch size to input size.
+        classes: (K,) names.
+        features: F of the second input `tda` (N, F), 0 when there is none.
+        eight_bit: whether values are rounded to whole levels before and after the resize, as the
+            8-bit pictures that the SDK enlarges.
+    """
+
+    file: str
+    architecture: str
+    bands: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    size: int
+    interpolation: str
+    classes: tuple[str, ...]
+    features: int = 0
+    eight_bit: bool = False
+
+
+def save(folder: Path, cards: list[Card], **more: Any) -> None:
+    """Write the JSON of a folder of models; ``more`` is kept beside "members" as it is.
+
+    In one step: trainers write it last and take its presence for the end of their work.
+    """
+    content = {"members": [dataclasses.asdict(card) for card in cards], **more}
+    draft = folder / (NAME + ".draft")
+    draft.write_text(json.dumps(content, indent=1) + "\n")
+    draft.replace(folder / NAME)
+
+
+def load(folder: Path) -> list[Card]:
+    """Cards of a model folder.
+
+    Raises:
+        StageError: no or broken JSON, a key is missing, an ONNX file is not there.
+    """
+    path = folder / NAME
+    try:
+        members = json.loads(path.read_text())["members"]
+        cards = [Card(**{k: _tuple(v) for k, v in member.items()}) for member in members]
+        faults = [_fault(card) for card in cards] or ["no members"]
+    except OSError:
+        raise StageError(f"{path}: expected a model folder with {NAME}, found none") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StageError(f"{path}: not a model description ({error})") from None
+    if any(faults):
+        raise StageError(f"{path}: not a model description ({', '.join(filter(None, faults))})")
+    for card in cards:
+        if not (folder / card.file).is_file():
+            raise StageError(f"{folder / card.file}: named in {NAME}, but not there")
+    return cards
+
+
+def _fault(card: Card) -> str:
+    """Name of the first entry that cannot be, or nothing."""
+    numbers = [isinstance(v, (int, float)) and math.isfinite(v) for v in (*card.mean, *card.std)]
+    possible = {
+        "bands": isinstance(card.bands, tuple) and bool(card.bands),
+        "classes": isinstance(card.classes, tuple) and bool(card.classes),
+        "mean": len(card.mean) == len(card.bands) and all(numbers),
+        "std": len(card.std) == len(card.bands) and all(value > 0 for value in card.std),
+        "size": isinstance(card.size, int) and card.size > 0,
+        "interpolation": card.interpolation in ("bilinear", "nearest"),
+        "features": isinstance(card.features, int) and card.features >= 0,
+    }
+    return next((name for name, fine in possible.items() if not fine), "")
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

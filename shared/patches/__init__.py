@@ -1,0 +1,23 @@
+"""Patch files: row i is the same patch in every file, images are NHWC, labels one-hot.
+
+`read` opens and checks, `Writer` writes and goes on after a stop. Formats: shared/README.md.
+"""
+
+from shared.patches.fields import Constant, Field
+from shared.patches.reader import Rows, Source, open_hdf5, read
+from shared.patches.rows import some
+from shared.patches.shard import span
+from shared.patches.writer import Writer
+
+__all__ = [
+    "Constant",
+    "Field",
+    "Rows",
+    "Source",
+    "Writer",
+    "open_hdf5",
+    "read",
+    "shard",
+    "some",
+    "span",
+]

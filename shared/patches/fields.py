@@ -1,0 +1,89 @@
+"""How a patch file is laid out inside: fields, constants, fixed places, moments of the values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field as default
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from shared import lcz
+from shared.errors import StageError
+from shared.patches.reader import Source
+
+CHUNK_BYTES = 2**20  # one HDF5 chunk: whole rows, about this much
+
+
+@dataclass(frozen=True)
+class Field:
+    """One row-wise dataset to write.
+
+    Attributes:
+        shape: of one row, such as (H, W, C).
+        dtype: storage type.
+        layout: bands and range; given for sen1, sen2 and rgb, which get mean and std as well.
+        names: what its numbers 0, 1, … stand for, such as cities; stored as an attribute.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    layout: lcz.Layout | None = None
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Constant:
+    """One dataset that holds for every row, such as a grid; marked by the attribute `constant`.
+
+    Attributes:
+        values: what is stored.
+        attributes: its meaning, stored beside it.
+    """
+
+    values: NDArray[Any]
+    attributes: Mapping[str, Any] = default(default_factory=dict)
+
+
+def like_field(like: Source, name: str) -> Field:
+    """The field that takes over a dataset of another file; labels become one byte a class.
+
+    Raises:
+        StageError: a dataset that does not hold numbers, such as cities by name.
+    """
+    stored = like[name].stored
+    if stored.dtype.kind not in "fiub":
+        raise StageError(f"{like.path}: {name}: expected numbers, found {stored.dtype}")
+    names = tuple(str(one) for one in stored.attrs.get("names", ()))
+    return Field(stored.shape[1:], "uint8" if name == "label" else str(stored.dtype), names=names)
+
+
+def moments(values: NDArray[np.generic], layout: lcz.Layout) -> NDArray[np.float64]:
+    """(N, H, W, C) values to (N, 2, C): sums over pixels of x and x**2, x being 0 … 255."""
+    scaled = layout.scale(values.astype(np.float64))
+    return np.stack([scaled.sum((1, 2)), np.einsum("nhwc,nhwc->nc", scaled, scaled)], 1)
+
+
+def allocate(file: h5py.File, name: str, field: Field, count: int) -> None:
+    """A chunked dataset whose place is fixed now; attributes get their final size now."""
+    dtype, shape = np.dtype(field.dtype), (count, *field.shape)
+    row_bytes = max(1, dtype.itemsize * int(np.prod(field.shape)))
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    if count:
+        creation.set_chunk((min(count, max(1, CHUNK_BYTES // row_bytes)), *field.shape))
+    creation.set_obj_track_times(False)  # equal content, equal bytes
+    creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    kind, space = h5py.h5t.py_create(dtype, logical=True), h5py.h5s.create_simple(shape)
+    dataset = h5py.Dataset(h5py.h5d.create(file.id, name.encode(), kind, space, creation))
+    if field.names:
+        dataset.attrs["names"] = list(field.names)
+    if field.layout:
+        layout = field.layout
+        per_unit = layout.per_unit if np.issubdtype(dtype, np.integer) else 1.0
+        dataset.attrs["bands"] = list(layout.bands)
+        dataset.attrs["low"], dataset.attrs["high"] = layout.low, layout.high
+        dataset.attrs["per_unit"], dataset.attrs["clip"] = per_unit, layout.clip
+        dataset.attrs["mean"] = np.full(len(layout.bands), np.nan)
+        dataset.attrs["std"] = np.full(len(layout.bands), np.nan)

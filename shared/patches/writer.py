@@ -1,0 +1,184 @@
+"""Writing patch files row by row, so that a killed run goes on where it stopped.
+
+All places are fixed and all metadata written before the first row. From then on only raw blocks
+change, and `row[i]` turns from -1 to the source row once the block is written. So a file that opens
+is never wrong about what it holds, whenever the process was killed.
+"""
+
+import shutil
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from shared import progress
+from shared.errors import StageError, refusal
+from shared.patches import shard as shards
+from shared.patches.fields import Constant, Field, allocate, like_field, moments
+from shared.patches.reader import Source
+
+
+class Writer:
+    """Rows of one shard, in order; a context manager.
+
+    Args:
+        dst: file to write; rows already in it are kept if it has the same fields and shard.
+        total: rows of the whole (all shards).
+        shard: "i/n".
+        classes: class names, stored in the file.
+        like: copy label, city and class names of this file's rows into ours.
+        constants: datasets that hold for every row, by name; the same in every shard.
+        fields: datasets by name.
+
+    Raises:
+        StageError: bad shard text, no room on the volume.
+    """
+
+    def __init__(
+        self,
+        dst: Path,
+        total: int,
+        shard: str = "1/1",
+        *,
+        classes: Sequence[str] = (),
+        like: Source | None = None,
+        constants: Mapping[str, Constant] | None = None,
+        **fields: Field,
+    ) -> None:
+        self.dst, self.total, self.span = dst, total, shards.span(total, shard)
+        self.like, self.fields, self.constants = like, dict(fields), dict(constants or {})
+        self.classes = tuple(classes or (like.classes if like else ()))
+        if like:
+            self.fields |= {
+                name: like_field(like, name) for name in ("label", "city") if name in like
+            }
+        self.fields |= {
+            f"{name}_moments": Field((2, field.shape[-1]), "float64")
+            for name, field in fields.items()
+            if field.layout
+        }
+        self.file = self._resume() or self._create()
+
+    def _resume(self) -> h5py.File | None:
+        if not self.dst.exists():
+            return None
+        file, reason = None, "has another layout"
+        try:
+            file = h5py.File(self.dst, "r+")
+            if file.attrs.get("complete_header") and self._same(file):
+                return file
+        except (OSError, KeyError, RuntimeError, AttributeError) as error:
+            if "unable to lock" in str(error) or "already open" in str(error):
+                raise StageError(f"{self.dst}: open in another program; close it there") from None
+            if refusal(error):
+                raise
+            reason = "does not open"
+        if file is not None:
+            file.close()
+        progress.say(f"{self.dst}: {reason}, discarded; starting anew")
+        self.dst.unlink()
+        return None
+
+    def _same(self, file: h5py.File) -> bool:
+        expected = {name: (len(self.span), *field.shape) for name, field in self.fields.items()}
+        found = {n: data.shape for n, data in file.items() if n not in {"row", *self.constants}}
+        span = (self.span.start, self.span.stop, self.total)
+        constant = all(
+            n in file and np.array_equal(file[n], c.values) for n, c in self.constants.items()
+        )
+        return found == expected and constant and tuple(file.attrs["span"]) == span
+
+    def _create(self) -> h5py.File:
+        count = len(self.span)
+        row_bytes = sum(
+            np.dtype(f.dtype).itemsize * int(np.prod(f.shape)) for f in self.fields.values()
+        )
+        free = shutil.disk_usage(self.dst.parent).free
+        if count * row_bytes > free:
+            need = f"needs {count * row_bytes / 1e9:.3g} GB, {free / 1e9:.3g} GB are free"
+            raise StageError(f"{self.dst.parent}: no space left: {self.dst.name} {need}")
+        file = h5py.File(self.dst, "w")
+        for name, field in self.fields.items():
+            allocate(file, name, field, count)
+        for name, constant in self.constants.items():
+            file[name] = constant.values
+            file[name].attrs.update({**constant.attributes, "constant": True})
+        file.create_dataset("row", data=np.full(count, -1, np.int64))
+        if self.classes:
+            file.attrs["classes"] = list(self.classes)
+        file.attrs["span"] = (self.span.start, self.span.stop, self.total)
+        file.attrs["complete_header"] = True
+        file.flush()
+        return file
+
+    def todo(self, batch: int, what: str = "") -> Generator[slice, None, None]:
+        """Slices of source rows still to be made, `batch` at a time, under a progress bar."""
+        start, stop = self.span.start, self.span.stop
+        done = self.file["row"][:] >= 0
+        with progress.bar(len(self.span), what or self.dst.stem, done=int(done.sum())) as bar:
+            for first in range(start, stop, batch):
+                rows = slice(first, min(first + batch, stop))
+                if not done[rows.start - start : rows.stop - start].all():
+                    yield rows
+                    bar.update(rows.stop - rows.start)
+
+    def put(
+        self,
+        rows: slice,
+        *,
+        source_rows: NDArray[np.integer] | None = None,
+        **values: NDArray[np.generic],
+    ) -> None:
+        """Store physical values of these source rows; they are on disk when this returns.
+
+        Args:
+            rows: a slice from `todo`.
+            source_rows: (rows,) numbers to keep in `row` where they are not the slice's own.
+            values: (rows, …) per field, physical units; label one-hot.
+
+        Raises:
+            ValueError: a shape does not fit, or a value is not finite: a bug in the stage.
+        """
+        here = slice(rows.start - self.span.start, rows.stop - self.span.start)
+        if self.like:
+            values |= {n: self.like[n].raw(rows) for n in ("label", "city") if n in self.like}
+            if "label" in self.like:
+                self.like.labels(rows)  # refuses what is not one-hot
+        if missing := {n for n in self.fields if not n.endswith("_moments")} - values.keys():
+            raise ValueError(f"no values for {sorted(missing)} in rows {rows}")
+        for name, block in values.items():
+            field = self.fields[name]
+            if block.shape != (rows.stop - rows.start, *field.shape):
+                raise ValueError(
+                    f"{name}: {block.shape} for rows {rows}, expected {field.shape} each"
+                )
+            if not np.isfinite(block).all():
+                raise ValueError(f"{name}: not finite in rows {rows}")
+            if field.layout:
+                self.file[f"{name}_moments"][here] = moments(block, field.layout)
+                block = field.layout.encode(block, np.dtype(field.dtype))
+            self.file[name][here] = block
+        self.file.flush()
+        self.file["row"][here] = (
+            np.arange(rows.start, rows.stop) if source_rows is None else source_rows
+        )
+        self.file.flush()
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self.file:
+            if kind is None and len(self.span):
+                if (self.file["row"][:] < 0).any():
+                    raise ValueError(f"{self.dst}: rows left unwritten")
+                for name, field in self.fields.items():
+                    if field.layout:
+                        self._finish(name, int(np.prod(field.shape[:-1])))
+
+    def _finish(self, name: str, pixels: int) -> None:
+        first, second = self.file[f"{name}_moments"][:].mean(0) / pixels
+        self.file[name].attrs.modify("mean", first)
+        self.file[name].attrs.modify("std", np.sqrt(np.maximum(second - first**2, 0)))

@@ -1,0 +1,84 @@
+"""Finding products below a data folder, and content by its digest. Standard library only."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from shared.runs import record
+
+Record = dict[str, Any]
+RECORD, TICKET = ".run.json", ".partial.json"
+RERUN = ".rerun"  # what shared.tools.rerun makes beside a product
+ORDER = {".h5": 0, ".npy": 1, ".safetensors": 2}  # what is an input most often is hashed first
+
+
+def products(root: Path) -> dict[Path, Record]:
+    """Every product below a folder that has a readable record, by path; reruns left aside."""
+    paths = (path.with_name(path.name[: -len(RECORD)]) for path in sorted(root.rglob("*" + RECORD)))
+    found = {path: record.load(path) for path in paths if path.suffix != RERUN}
+    return {path: made for path, made in found.items() if made}
+
+
+def inputs(made: Record) -> Iterator[tuple[str, str]]:
+    """Parameter name and SHA-256 of every input in a record."""
+    for name, value in made["plan"]["inputs"].items():
+        for digest in value if isinstance(value, list) else [value]:
+            if digest:
+                yield name, digest
+
+
+def intact(path: Path, made: Record) -> bool:
+    """Whether a product is what its record says: by size and time, else (a copy) by its digest."""
+    if record.fresh(path, made) or size(path) >= record.LARGE:
+        return record.fresh(path, made)
+    return bool(record.measure(path)["sha256"] == made["output"]["sha256"])
+
+
+def holder(path: Path, known: dict[Path, Record]) -> Path | None:
+    """The product that a path is, or lies in."""
+    return next((place for place in (path, *path.parents) if place in known), None)
+
+
+def find(
+    root: Path, wanted: set[str], known: dict[Path, Record], limit: float = record.LARGE
+) -> dict[str, Path]:
+    """Where content lies below a folder: as records say, else by hashing what has none.
+
+    Args:
+        root: folder to look in.
+        wanted: SHA-256 digests.
+        known: the products below it.
+        limit: bytes from which files and folders without a record are left out.
+
+    Returns:
+        path by digest, of those that were found.
+    """
+    found = {
+        made["output"]["sha256"]: path
+        for path, made in reversed(known.items())
+        if path.exists() and intact(path, made)
+    }
+    for path in loose(root, known):
+        if wanted <= found.keys():
+            break
+        if size(path) < limit:
+            found.setdefault(record.measure(path)["sha256"], path)
+    return {digest: found[digest] for digest in wanted if digest in found}
+
+
+def loose(root: Path, known: dict[Path, Record]) -> list[Path]:
+    """Files and folders without a record of their own, such as single files of a folder product."""
+    taken = {parent for path in known for parent in (*path.parents, path)}
+    aside = (RECORD, TICKET, ".partial", RERUN)
+    paths = [
+        path for path in sorted(root.rglob("*"))
+        if not any(part.endswith(aside) for part in path.relative_to(root).parts)
+    ]  # fmt: skip
+    left = [path for path in paths if path not in taken]
+    return sorted(left, key=lambda path: (path.is_dir(), ORDER.get(path.suffix, 9)))
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())

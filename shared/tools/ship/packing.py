@@ -1,0 +1,56 @@
+"""A bundle as one archive with its manifest: the same bytes every time, so that a copy goes on."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from shared.errors import StageError
+from shared.runs import record
+from shared.tools.ship.host.install import MANIFEST, digest, seal
+
+
+def name_of(bundle: Path) -> str:
+    """The network's name in the SDK, which is that of the bundle's only YAML.
+
+    Raises:
+        StageError: no bundle, or one that changed since `voyager` made it.
+    """
+    if not bundle.is_dir():
+        raise StageError(f"--bundle: no such folder: {bundle}; make voyager makes one")
+    found = [path.stem for path in bundle.glob("*.yaml")]
+    if len(found) != 1:
+        raise StageError(f"--bundle: {bundle}: expected one YAML, found {sorted(found)}")
+    if links := sorted(path for path in bundle.rglob("*") if path.is_symlink()):
+        raise StageError(f"--bundle: expected files, found a link: {links[0]}")
+    made = record.load(bundle)
+    if made and record.measure(bundle)["sha256"] != made["output"]["sha256"]:
+        raise StageError(f"--bundle: {bundle} changed since it was made; make voyager anew")
+    return found[0]
+
+
+def manifest(bundle: Path, image: dict[str, Any]) -> bytes:
+    """MANIFEST.json: SHA-256 of every file by its path, the image, the record, its own seal."""
+    files = {path.relative_to(bundle).as_posix(): digest(path) for path in _files(bundle)}
+    content = {"files": files, "image": image, "record": record.load(bundle)}
+    return (json.dumps({"sha256": seal(content), **content}, indent=1) + "\n").encode()
+
+
+def pack(bundle: Path, content: bytes, archive: Path) -> None:
+    """Write a bundle and its manifest as a tar, in order of names, without owners and times."""
+    with tarfile.open(archive, "w", format=tarfile.USTAR_FORMAT) as tar:
+        _add(tar, MANIFEST, content)
+        for path in _files(bundle):
+            _add(tar, path.relative_to(bundle).as_posix(), path.read_bytes())
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = len(content)
+    tar.addfile(entry, io.BytesIO(content))
+
+
+def _files(bundle: Path) -> list[Path]:
+    found = (path for path in bundle.rglob("*") if path.is_file())
+    return sorted(path for path in found if path != bundle / MANIFEST)

@@ -1,0 +1,171 @@
+"""Training the members of an ensemble in passes over the rows, and writing what they make."""
+
+import dataclasses
+import gc
+import json
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from shared import models
+from shared.training import cost, networks
+from shared.training.data import Split
+from shared.training.loop import Learner, Loss, Recipe, distributed, engine
+from shared.training.results import Result, write
+
+Export = Callable[[nn.Module, dict[str, Tensor], Path], float]
+WORK = "work"  # folder inside the unfinished product: checkpoints and what finished members said
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """One network to train.
+
+    Attributes:
+        name: "member-01", also the stem of its ONNX file.
+        card: what it eats.
+        network: makes it, untrained.
+        view: a batch to its first input.
+        loss: of its logits and a batch.
+        seed: of its weights, views and dropout.
+        train: training rows, the same object for all members of a pass.
+        test: test rows, likewise.
+        held_out: (M,) row numbers of `train` kept back to measure each epoch, if any.
+        image: name of its first ONNX input.
+        features: name in a batch of what goes into the second ONNX input, `tda`, if there is one.
+        trained: whether `network` makes one that is trained already, elsewhere.
+        export: writes the ONNX file as `networks.to_onnx` does; the largest logit difference.
+    """
+
+    name: str
+    card: models.Card
+    network: Callable[[], nn.Module]
+    view: nn.Module
+    loss: Loss
+    seed: int
+    train: Split
+    test: Split
+    held_out: NDArray[np.intp] | None = None
+    image: str = "image"
+    features: str = ""
+    trained: bool = False
+    export: Export = networks.to_onnx
+
+    def learner(self, recipe: Recipe) -> Learner:
+        """What the engine trains, with fresh weights."""
+        torch.manual_seed(self.seed)
+        return Learner(
+            self.name, self.network(), self.view, self.loss, recipe, self.seed, self.features
+        )
+
+
+def train(dst: Path, members: Sequence[Member], recipe: Recipe) -> list[Result]:
+    """Train members in one pass, but those that an earlier run finished; what they all left."""
+    fabric = distributed.launch(recipe.device, recipe.precision)
+    work = dst / WORK
+    work.mkdir(parents=True, exist_ok=True)
+    done = fabric.broadcast([(work / f"{member.name}.json").exists() for member in members])
+    waiting = [member for member, over in zip(members, done, strict=True) if not over]
+    if waiting:
+        learners = [member.learner(recipe) for member in waiting]
+        fresh = [o for m, o in zip(waiting, learners, strict=True) if not m.trained]
+        engine.fit(fresh, waiting[0].train, recipe, work, waiting[0].held_out)
+        for name in ("train", "test"):
+            said = engine.logits(learners, getattr(waiting[0], name), recipe)
+            for member, rows in zip(waiting, said, strict=True):
+                _save(work / f"{member.name}-{name}.npy", rows)
+        for member, learner in zip(waiting, learners, strict=True):
+            _finish(dst, member, learner)
+    for member, over in zip(members, done, strict=True):
+        if over:
+            _hand_round(fabric, [work / name for name in _left(member)])
+    return [_finished(dst, member) for member in members]
+
+
+def _left(member: Member) -> tuple[str, str, str]:
+    """Names of the files that a finished member leaves in the folder of the work."""
+    return f"{member.name}.json", f"{member.name}-train.npy", f"{member.name}-test.npy"
+
+
+def _hand_round(fabric: Fabric, paths: Sequence[Path]) -> None:
+    """Files of the first of several processes to the others, whose product is a scratch folder."""
+    if fabric.world_size == 1:
+        return
+    first = fabric.is_global_zero
+    given = fabric.broadcast([path.read_bytes() if first else b"" for path in paths])
+    for path, content in zip(paths, given, strict=True):
+        if not first:
+            path.write_bytes(content)
+
+
+def _finish(dst: Path, member: Member, learner: Learner) -> None:
+    """Write the ONNX file, then what says that the member is finished."""
+    network = learner.network.cpu().eval()
+    inputs = example(member)
+    parameters, macs = cost.count(network, inputs)
+    said = {
+        "series": learner.history.series, "parameters": parameters, "macs": macs,
+        "kept": learner.kept,
+        "difference": member.export(network, inputs, dst / member.card.file),
+    }  # fmt: skip
+    done = dst / WORK / f"{member.name}.json"
+    done.with_suffix(".draft").write_text(json.dumps(said))
+    done.with_suffix(".draft").replace(done)
+    (dst / WORK / f"{member.name}.ckpt").unlink(missing_ok=True)
+
+
+def example(member: Member) -> dict[str, Tensor]:
+    """The first test rows by ONNX input name: the image's, and `tda` where there are features."""
+    batch = member.test[np.arange(min(8, len(member.test)))]
+    inputs = {member.image: member.view.cpu()(batch)}
+    return inputs | ({"tda": batch[member.features].float()} if member.features else {})
+
+
+def _finished(dst: Path, member: Member) -> Result:
+    described, *files = (dst / WORK / name for name in _left(member))
+    found = json.loads(described.read_text())
+    # Mapped, not read: memory does not grow with the members that are finished.
+    said = [np.load(path, mmap_mode="r") for path in files]
+    return Result(
+        member.card, said[0], said[1], found["series"], found["difference"],
+        found["parameters"], found["macs"], found["kept"],
+    )  # fmt: skip
+
+
+def _save(path: Path, array: NDArray[np.float32]) -> None:
+    np.save(path.with_suffix(".draft.npy"), array)
+    path.with_suffix(".draft.npy").replace(path)
+
+
+def train_all(
+    dst: Path,
+    groups: Iterable[Sequence[Member]],
+    recipe: Recipe,
+    labels: tuple[Tensor, Tensor],
+) -> None:
+    """Train all members and write the product: ONNX files, model.json, scores, curves, pictures.
+
+    Args:
+        dst: product folder.
+        groups: members that share a pass over the rows, made one group at a time, so that only
+            one group's rows are in memory.
+        recipe: how; its seed is that of the order of the rows.
+        labels: class numbers of the training and the test split.
+    """
+    fabric = distributed.launch(recipe.device, recipe.precision)
+    if fabric.broadcast((dst / models.NAME).exists()):  # written last: only the clean-up was left
+        shutil.rmtree(dst / WORK, ignore_errors=True)
+        return
+    results: list[Result] = []
+    for group in groups:
+        results += train(dst, group, recipe)
+        del group
+        gc.collect()  # its rows, which cycles may hold, go before the next one's come
+    write(dst, results, labels)
+    shutil.rmtree(dst / WORK)

@@ -1,0 +1,165 @@
+"""One network in one process or in several: Lightning Fabric, and batch norm over all of them."""
+
+import atexit
+import contextlib
+import functools
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.distributed
+import torch.utils.deterministic
+from lightning.fabric import Fabric
+from lightning.fabric.strategies import DDPStrategy
+from torch import Tensor
+from torch.distributed.nn.functional import all_reduce
+from torch.nn import functional
+from torch.nn.modules._functions import SyncBatchNorm
+from torch.overrides import TorchFunctionMode
+
+from shared.errors import StageError
+from shared.runs import processes
+from shared.training.loop import launchers
+
+
+def accelerator(device: str) -> str:
+    """Lightning's accelerator for --device; StageError when the device is not there."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise StageError(f"--device: expected auto, cpu or cuda, found {device!r}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise StageError("--device: cuda asked for, but no CUDA device answers")
+    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def precision(asked: str, device: str) -> str:
+    """Lightning's name of a precision; "auto" is bfloat16 on a GPU that has it, else float32."""
+    if asked != "auto":
+        return asked
+    half = accelerator(device) == "cuda" and torch.cuda.is_bf16_supported(False)
+    return "bf16-mixed" if half else "32-true"
+
+
+@functools.cache
+def launch(device: str, asked: str) -> Fabric:
+    """Join the other processes, if torchrun or srun started some; the same object every time.
+
+    Args:
+        device: "auto", "cpu" or "cuda".
+        asked: precision.
+
+    Raises:
+        StageError: the device is not there, or GPUs or processes are not as `starters.each` wants.
+    """
+    _quiet()
+    alone = processes.place()[1] == 1
+    fabric = Fabric(
+        accelerator=accelerator(device),
+        devices=launchers.each(accelerator(device)),
+        num_nodes=processes.nodes(),
+        # A step is the same every time; some image branches have a layer that is never used.
+        strategy="auto" if alone else DDPStrategy(static_graph=True),
+        precision=precision(asked, device),  # type: ignore[arg-type]
+        plugins=launchers.environment(),
+    )
+    fabric.launch()
+    if not alone:
+        _refuse_others()
+        # before Python takes apart what a thread of the process group still needs
+        atexit.register(torch.distributed.destroy_process_group)
+    return fabric
+
+
+def _refuse_others() -> None:
+    """StageError unless all processes were started with one command.
+
+    Of shards that srun starts side by side, only the first one's product would be kept.
+    """
+    said: list[Any] = [None] * processes.place()[1]
+    torch.distributed.all_gather_object(said, sys.argv[1:])
+    if any(one != said[0] for one in said):
+        raise StageError(
+            f"{len(said)} processes, one product: expected the same command in each, found "
+            f"{shlex.join(said[0])} and others; start shards apart, as jobs of their own"
+        )
+
+
+def _quiet() -> None:
+    """Lightning's banners do not concern the caller; cuBLAS is to round alike every time."""
+    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
+@contextlib.contextmanager
+def alike(fabric: Fabric) -> Iterator[None]:
+    """Kernels that round alike every time; batch norm over all processes where there are some."""
+    deterministic, filled = torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic
+    before = deterministic, filled.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    filled.fill_uninitialized_memory = False  # with NaN, to find those who read it: 5 % of the time
+    try:
+        with GlobalBatchNorm() if fabric.world_size > 1 else contextlib.nullcontext():
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        filled.fill_uninitialized_memory = before[1]
+
+
+class GlobalBatchNorm(TorchFunctionMode):
+    """While it is active, batch norm in training takes mean and deviation over all processes.
+
+    Not by replacing layers: networks have batch norms of their own kinds that do more than that.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is not functional.batch_norm:
+            return func(*args, **kwargs)
+        names = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum")
+        given = dict(zip((*names, "eps"), args, strict=False)) | kwargs
+        if not given.get("training"):
+            return func(*args, **kwargs)
+        given = {"weight": None, "bias": None, "momentum": 0.1, "eps": 1e-5} | given
+        given.pop("training")
+        return _on_cuda(**given) if given["input"].is_cuda else batch_norm(**given)
+
+
+def batch_norm(
+    input: Tensor, running_mean: Tensor | None, running_var: Tensor | None,
+    weight: Tensor | None, bias: Tensor | None, momentum: float, eps: float,
+) -> Tensor:  # fmt: skip
+    """Batch norm of (N, C, …) with the statistics of the batches of all processes together."""
+    axes = [axis for axis in range(input.ndim) if axis != 1]
+    values = input.float()
+    count = values.new_full((1,), input.numel() // input.shape[1])
+    total, count = all_reduce(torch.cat([values.sum(axes), count])).split([input.shape[1], 1])
+    shape = [1, -1, *[1] * (input.ndim - 2)]
+    centred = values - (total / count).view(shape)
+    # In two passes, as squares of large values less the square of their mean lose their digits.
+    variance = all_reduce((centred**2).sum(axes)) / count
+    if running_mean is not None and running_var is not None:
+        with torch.no_grad():
+            running_mean.lerp_(total / count, momentum)
+            running_var.lerp_(variance * count / (count - 1), momentum)
+    scale = (variance + eps).rsqrt()
+    scale = scale if weight is None else scale * weight
+    normal = centred * scale.view(shape)
+    return (normal if bias is None else normal + bias.view(shape)).to(input.dtype)
+
+
+def _on_cuda(
+    input: Tensor, running_mean: Tensor, running_var: Tensor, weight: Tensor, bias: Tensor,
+    momentum: float, eps: float,
+) -> Tensor:  # fmt: skip
+    """The same in torch's own kernels, which exist for GPUs only."""
+    group = torch.distributed.group.WORLD
+    found: Tensor = SyncBatchNorm.apply(
+        input, weight, bias, running_mean, running_var, eps, momentum, group,
+        torch.distributed.get_world_size(),
+    )  # fmt: skip
+    return found

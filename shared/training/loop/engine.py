@@ -1,0 +1,187 @@
+"""The training engine: several networks in one pass over the rows, the same from the same seed.
+
+Every random draw comes from (seed, epoch, step), so a run that was killed and goes on equals one
+that was not, and networks trained together equal those trained apart.
+"""
+
+import contextlib
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+from numpy.typing import NDArray
+
+from shared.progress import say
+from shared.training.data import Batch, Split
+from shared.training.data import order as orders
+from shared.training.loop import distributed
+from shared.training.loop.display import Show
+from shared.training.loop.learner import Learner
+from shared.training.loop.recipe import Recipe
+
+ROWS = 256  # at least, of a batch that is only looked at
+
+
+def fit(
+    learners: Sequence[Learner],
+    split: Split,
+    recipe: Recipe,
+    folder: Path,
+    held_out: NDArray[np.intp] | None = None,
+) -> None:
+    """Train networks in place, going on from their checkpoints if they are there.
+
+    Args:
+        learners: each goes through the same batches; on the CPU afterwards.
+        split: training rows.
+        recipe: how; what it says of seeds is that of the order of the rows.
+        folder: of the checkpoints, NAME.ckpt, written after every epoch; the caller removes them.
+        held_out: (M,) rows that are not trained on but measured after each epoch.
+
+    Raises:
+        StageError: the loss is no longer finite, or the device is not there.
+    """
+    fabric = distributed.launch(recipe.device, recipe.precision)
+    states = fabric.broadcast([_usable(folder / f"{one.name}.ckpt") for one in learners])
+    waiting = []
+    with distributed.alike(fabric):
+        for learner, state in zip(learners, states, strict=True):
+            if state:
+                learner.take_up(state)
+            if not learner.finished:
+                learner.begin(fabric, state)
+                waiting.append(learner)
+        _epochs(fabric, waiting, placed(split, fabric.device), recipe, folder, held_out)
+    for learner in learners:
+        learner.end()
+
+
+def _epochs(
+    fabric: Fabric,
+    learners: list[Learner],
+    split: Split,
+    recipe: Recipe,
+    folder: Path,
+    held_out: NDArray[np.intp] | None,
+) -> None:
+    rows = np.setdiff1d(np.arange(len(split)), [] if held_out is None else held_out)
+    with Show(learners, len(rows), recipe.epochs, quiet=not fabric.is_global_zero) as show:
+        for epoch in range(min((one.epoch for one in learners), default=0), recipe.epochs):
+            active = [one for one in learners if one.epoch == epoch and not one.finished]
+            if not active:
+                continue
+            for learner in active:
+                learner.network.train()
+            order = orders.shuffled(rows, recipe.seed, epoch, split.at_once)
+            batches = orders.cut(order, recipe.batch, trained=True)
+            for step, batch in enumerate(_parts(fabric, split, batches)):
+                for learner in active:
+                    learner.step(fabric, batch, len(batches[step]), step)
+                show.step(active, len(batches[step]))
+            accuracies = _accuracies(fabric, active, split, recipe, held_out)
+            for learner, accuracy in zip(active, accuracies, strict=True):
+                learner.end_epoch(fabric, accuracy)
+                _save(fabric, learner, folder)
+            show.epoch(active)
+
+
+def _parts(fabric: Fabric, split: Split, batches: list[NDArray[np.intp]]) -> Iterator[Batch]:
+    """This process's part of every batch, on the device, the next one on its way."""
+    parts = [rows[orders.share(rows, fabric.global_rank, fabric.world_size)] for rows in batches]
+    return moved(split, parts, fabric.device)
+
+
+def moved(split: Split, order: Sequence[NDArray[np.intp]], device: torch.device) -> Iterator[Batch]:
+    """Batches of a split on a device."""
+    # Not the numbers: "cuda" is "cuda:0" and yet not equal, and what is there cannot be pinned.
+    if split.extra["label"].device.type == device.type:
+        return split.batches(order)
+    pinned = ({n: t.pin_memory() for n, t in of.items()} for of in split.batches(order))
+    return (
+        {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+        for batch in orders.ahead(pinned)
+    )
+
+
+def placed(split: Split, device: torch.device) -> Split:
+    """On the GPU as a whole where it takes half of what is free there at most; else as it is."""
+    if device.type != "cuda" or split.nbytes > torch.cuda.mem_get_info(device)[0] / 2:
+        return split
+    return split.to(device)
+
+
+def _accuracies(
+    fabric: Fabric, learners: Sequence[Learner], split: Split, recipe: Recipe,
+    held_out: NDArray[np.intp] | None,
+) -> Sequence[float | None]:  # fmt: skip
+    """Of each network on the rows held out, in one pass; the same numbers in every process."""
+    if held_out is None or not len(held_out):
+        return [None] * len(learners)
+    truth = split.extra["label"].cpu().numpy()[held_out]
+    said = logits(learners, split, recipe, held_out)
+    found: list[float] = fabric.broadcast([float((o.argmax(1) == truth).mean()) for o in said])
+    return found
+
+
+def _usable(checkpoint: Path) -> dict[str, Any] | None:
+    if not checkpoint.exists():
+        return None
+    try:
+        found: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except Exception:
+        say(f"{checkpoint}: does not open, discarded; this member starts anew")
+        checkpoint.unlink()
+        return None
+    return found
+
+
+def _save(fabric: Fabric, learner: Learner, folder: Path) -> None:
+    """Beside and renamed, so that a kill never leaves half a checkpoint."""
+    if not fabric.is_global_zero:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    draft, content = folder / f"{learner.name}.draft", io.BytesIO()
+    torch.save(learner.state(), content)  # to a full volume it would end in a RuntimeError
+    draft.write_bytes(content.getbuffer())
+    draft.replace(folder / f"{learner.name}.ckpt")
+
+
+def logits(
+    learners: Sequence[Learner],
+    split: Split,
+    recipe: Recipe,
+    rows: NDArray[np.intp] | None = None,
+) -> list[NDArray[np.float32]]:
+    """(N, K) logits of each network for these rows, or all, in order: plain view, evaluation mode.
+
+    In full single precision on every device, as the ONNX file is compared with them on a CPU.
+    """
+    device = distributed.launch(recipe.device, recipe.precision).device
+    modes = [learner.network.training for learner in learners]
+    for learner in learners:
+        learner.network.to(device).eval()
+        learner.view.to(device)
+    order = orders.cut(np.arange(len(split)) if rows is None else rows, max(recipe.batch, ROWS))
+    said: list[list[torch.Tensor]] = [[] for _ in learners]
+    with torch.inference_mode(), _without_tf32():
+        for batch in moved(split, order, device):
+            for learner, found in zip(learners, said, strict=True):
+                found.append(learner.logits(batch).float().cpu())
+    for learner, training in zip(learners, modes, strict=True):
+        learner.network.train(training)
+    return [torch.cat(found).numpy() for found in said]
+
+
+@contextlib.contextmanager
+def _without_tf32() -> Iterator[None]:
+    """Left to itself, cuDNN rounds the factors of a convolution to TF32, which has ten bits."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before

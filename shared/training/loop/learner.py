@@ -1,0 +1,172 @@
+"""One network in training: its optimiser, what happens in a step and after an epoch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+
+from shared.errors import StageError
+from shared.training.data import Batch, View, draw, share
+from shared.training.loop.recipe import Recipe, optimiser
+
+Loss = Callable[[Tensor, Batch], Tensor]
+Weights = dict[str, Tensor]
+
+
+@dataclass
+class History:
+    """Values per epoch, by quantity: "train loss", "train accuracy", "validation accuracy"."""
+
+    series: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, quantity: str, value: float) -> None:
+        """Append one epoch's value."""
+        self.series.setdefault(quantity, []).append(value)
+
+
+class Learner:
+    """A network, how it sees a batch, its loss, and how far it is.
+
+    Args:
+        name: of its checkpoint.
+        network: trained in place.
+        view: stored batch to its first input.
+        loss: (logits, batch) to a mean.
+        recipe: how.
+        seed: of views and dropout.
+        features: name in a batch of its second input, if it has one.
+
+    Attributes:
+        epoch: epochs that are done.
+        history: values per epoch.
+        best: validation accuracy and weights of the best epoch.
+    """
+
+    def __init__(
+        self, name: str, network: nn.Module, view: nn.Module, loss: Loss, recipe: Recipe,
+        seed: int, features: str = "",
+    ) -> None:  # fmt: skip
+        # Channels last: a sixth faster on a CPU, and what half precision on a GPU wants.
+        self.network = network.to(memory_format=torch.channels_last)
+        self.name, self.view, self.loss = name, view, loss
+        self.recipe, self.seed, self.features = recipe, seed, features
+        self.epoch, self.history = 0, History()
+        self.best: tuple[float, Weights] = (-1.0, {})
+        self.totals = torch.zeros(3)
+        self.wrapped: Any = network
+
+    def begin(self, fabric: Fabric, state: dict[str, Any] | None = None) -> None:
+        """Move to the device, make the optimiser; several processes share gradients from here.
+
+        Args:
+            fabric: where.
+            state: what `take_up` took, for the optimiser and its rate.
+        """
+        self.network.to(fabric.device)
+        self.view.to(fabric.device)
+        self.optimiser = optimiser(self.network, self.recipe)
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+            self.optimiser, self.recipe.epochs
+        )
+        if state:
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.schedule.load_state_dict(state["schedule"])
+        # The wrapped optimiser only adds half precision's scaling, which bfloat16 does not need.
+        self.wrapped, _ = fabric.setup(self.network, self.optimiser)
+        self.totals = torch.zeros(3, dtype=torch.float64, device=fabric.device)
+
+    def step(self, fabric: Fabric, batch: Batch, rows: int, step: int) -> None:
+        """One step of the optimiser; what it draws depends on seed, epoch and step alone.
+
+        Args:
+            fabric: where.
+            batch: this process's part.
+            rows: of the whole batch, in all processes.
+            step: number in the epoch.
+        """
+        seed = hash((self.seed, self.epoch, step)) % 2**63
+        if self.recipe.augment and isinstance(self.view, View):
+            views = draw(rows, self.view.side, torch.Generator().manual_seed(seed))
+            part = share(np.arange(rows), fabric.global_rank, fabric.world_size)
+            batch = batch | {n: of[part].to(fabric.device) for n, of in views.items()}
+        torch.manual_seed(seed + fabric.global_rank)  # of dropout
+        logits = self.logits(batch, self.wrapped)
+        loss = self.loss(logits, batch)
+        # Processes are averaged, though one may have a row more than another.
+        weight = len(logits) * fabric.world_size / rows if len(logits) < rows else 1.0
+        self.optimiser.zero_grad()
+        fabric.backward(loss * weight)
+        if self.recipe.clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
+        self.optimiser.step()
+        hits, count = (logits.argmax(1) == batch["label"]).sum(), len(logits)
+        self.totals += torch.stack([loss.detach() * count, hits, torch.full_like(loss, count)])
+
+    def logits(self, batch: Batch, network: nn.Module | None = None) -> Tensor:
+        """(B, K) logits of a stored batch; a second input comes as it is stored."""
+        images = self.view(batch)
+        if images.ndim == 4:
+            images = images.contiguous(memory_format=torch.channels_last)
+        second = [batch[self.features].float()] if self.features else []
+        found: Tensor = (network or self.network)(images, *second)
+        return found
+
+    def end_epoch(self, fabric: Fabric, accuracy: float | None) -> None:
+        """Note loss and accuracies of the epoch; keep the weights if they are the best so far.
+
+        Raises:
+            StageError: the loss is no longer finite.
+        """
+        loss, hits, count = fabric.all_reduce(self.totals, reduce_op="sum").tolist()
+        self.totals.zero_()
+        self.epoch += 1
+        if not np.isfinite(loss):
+            raise StageError(f"{self.name}: training diverged in epoch {self.epoch}; lower --lr")
+        self.history.add("train loss", loss / count)
+        self.history.add("train accuracy", hits / count)
+        if self.recipe.cosine:
+            self.schedule.step()
+        if accuracy is not None:
+            self.history.add("validation accuracy", accuracy)
+            if accuracy > self.best[0] and (self.recipe.keep_best or self.recipe.patience):
+                weights = self.network.state_dict()
+                self.best = (accuracy, {k: v.detach().cpu().clone() for k, v in weights.items()})
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or `patience` of them without a better one."""
+        said = self.history.series.get("validation accuracy", [])
+        since = len(said) - 1 - int(np.argmax(said)) if said else 0
+        waited = bool(self.recipe.patience) and since >= self.recipe.patience
+        return self.epoch >= self.recipe.epochs or waited
+
+    @property
+    def kept(self) -> int:
+        """Epoch, counted from 1, whose weights were chosen; 0 where the last one's are kept."""
+        said = self.history.series.get("validation accuracy", [])
+        return int(np.argmax(said)) + 1 if said and self.best[1] else 0
+
+    def state(self) -> dict[str, Any]:
+        """All that is needed to go on."""
+        return {
+            "network": self.network.state_dict(), "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(), "epoch": self.epoch,
+            "history": self.history.series, "best": self.best,
+        }  # fmt: skip
+
+    def take_up(self, state: dict[str, Any]) -> None:
+        """Weights, epoch and history of a checkpoint; `begin` takes the rest."""
+        self.network.load_state_dict(state["network"])
+        self.epoch, self.best = state["epoch"], state["best"]
+        self.history = History(state["history"])
+
+    def end(self) -> None:
+        """The network as it is handed on: on the CPU, evaluating, the best epoch if wanted."""
+        if (self.recipe.keep_best or self.recipe.patience) and self.best[1]:
+            self.network.load_state_dict(self.best[1])
+        self.network.cpu().eval()
+        self.wrapped = self.network

@@ -1,0 +1,68 @@
+"""Real students, as torch exports them, before the rules of the accelerator's compiler."""
+
+import collections
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch.ao.quantization.observer import HistogramObserver
+
+from shared.models import Card
+from shared.training import networks
+from stages.export import graph, main, ranges
+from stages.export.lint import lint
+
+SIDE, CLASSES = 32, tuple(f"class {k}" for k in range(17))
+
+
+def fitted(name: str, folder: Path) -> tuple[np.ndarray, np.ndarray, list[collections.Counter]]:
+    """Logits before and after export fits a network, and what 1.2 and 1.6 say of it."""
+    torch.manual_seed(0)
+    network, images = networks.build(name, 3, len(CLASSES)), torch.randn(2, 3, SIDE, SIDE)
+    networks.to_onnx(network, {"input": images}, folder / "student.onnx")
+    before = networks.run_onnx(folder / "student.onnx", {"input": images})[:1]
+    card = Card("", name, ("B4", "B3", "B2"), (0.0,) * 3, (1.0,) * 3, SIDE, "bilinear", CLASSES)
+    path = folder / "student.onnx"
+    made = graph.fit(graph.load(path), card, path)
+    session = onnxruntime.InferenceSession(made.SerializeToString())
+    after = session.run(None, {"input": images[:1].numpy()})[0]
+    found = [collections.Counter(v.operator for v in lint(made, m)) for m in ("1.2", "1.6")]
+    return before, after, found
+
+
+ZOO = ("resnet18", "mobilenetv4_conv_medium", "efficientnet_b0", "mobilenetv2_100", "densenet121")
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_students_of_the_zoo_pass(name: str, tmp_path: Path) -> None:
+    before, after, found = fitted(name, tmp_path)
+    np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-6 * np.abs(before).max())
+    assert found == [{}, {}]
+
+
+def test_mobilenet_v3_passes_from_1_6_on(tmp_path: Path) -> None:
+    _, _, found = fitted("mobilenetv3_small_100", tmp_path)
+    assert found == [{"HardSwish": 19, "HardSigmoid": 9}, {}]
+
+
+def test_default_ranges_are_nearest_to_a_histogram_observer() -> None:
+    """Metis' per_tensor_histogram is closed; torch's observer of that name stands for it."""
+    rng, count = np.random.default_rng(0), 200_000
+    normal = rng.standard_normal(count)
+    tensors = [normal, np.maximum(normal, 0), rng.laplace(size=count), np.exp(normal / 2),
+               3 * normal / (1 + np.exp(-3 * normal))]  # fmt: skip
+    apart = {method: [] for method in ranges.METHODS}
+    for values in (tensor.astype(np.float32) for tensor in tensors):
+        observer = HistogramObserver(dtype=torch.qint8, qscheme=torch.per_tensor_affine)
+        observer(torch.from_numpy(values))
+        low, high = (float(end) for end in observer._non_linear_param_search())
+        limit = float(np.abs(values).max())
+        counts = ranges.count(values, limit)
+        found = ranges.Histogram(float(values.min()), float(values.max()), counts)
+        for method, pick in ranges.METHODS.items():
+            first, last = pick(found)
+            apart[method].append(abs(np.log((last - first) / (high - low))))
+    means = {method: np.mean(logs) for method, logs in apart.items()}
+    assert min(means, key=means.__getitem__) == main.METHODS[0], means
