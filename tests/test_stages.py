@@ -1,6 +1,8 @@
 """The contract, for every folder in stages/: the part of the design that runs."""
 
 import ast
+import importlib
+import inspect
 import os
 import re
 import subprocess
@@ -10,11 +12,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from shared import cli
+from shared.cli import help_text
+
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = sorted(
     path.name for path in (ROOT / "stages").iterdir() if (path / "__init__.py").exists()
 )
-SCALARS = {"Path", "str", "int", "float", "bool"}
 LONGEST = 200  # lines of a Python file
 MODULES = 9  # in one folder of shared
 # What may take more than a moment to import; none of it is needed to read a command line.
@@ -64,6 +68,10 @@ def run_of(stage: str) -> ast.FunctionDef:
     return found[0]
 
 
+def read_signature(stage: str) -> cli.Signature:
+    return cli.read_signature(importlib.import_module(f"stages.{stage}.main").run)
+
+
 def python(stage: str) -> Path:
     """The interpreter of a stage's own environment; skips where it is not made."""
     path = ROOT / ".venvs" / stage / "bin" / "python"
@@ -105,25 +113,32 @@ def test_run_is_keyword_only_typed_and_documented(stage: str) -> None:
     assert ast.unparse(run.returns) == "None"
     described = ast.get_docstring(run) or ""
     assert "Args:" in described
+    signature = read_signature(stage)
     named = re.findall(r"^    (\w+): ", described.partition("Args:")[2], re.M)
-    assert named == [argument.arg for argument in arguments.kwonlyargs], "docstring, in order"
-    for argument in arguments.kwonlyargs:
-        assert argument.annotation is not None, f"{argument.arg}: no type"
-        kind = ast.unparse(argument.annotation).removesuffix(" | None")
-        inner = re.fullmatch(r"tuple\[(\w+), \.\.\.\]", kind)
-        assert (inner[1] if inner else kind) in SCALARS, f"{argument.arg}: {kind}"
+    assert named == [p.name for p in signature.parameters if not p.group], "docstring, in order"
+    for parameter in signature.parameters:  # of run and of its groups
+        assert parameter.text, f"--{parameter.name}: not described"
 
 
 @each_stage
 def test_dst_is_required_and_the_seed_is_42(stage: str) -> None:
-    arguments = run_of(stage).args
-    pairs = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-    defaults = {argument.arg: value and ast.unparse(value) for argument, value in pairs}
-    assert "dst" in defaults
-    assert defaults["dst"] is None, "dst has a default"
-    assert defaults.get("seed", "42") == "42"
-    assert defaults.get("shard", "'1/1'") == "'1/1'"
-    assert defaults.get("device", "'auto'") == "'auto'"
+    signature = read_signature(stage)
+    defaults = signature.defaults()
+    assert "dst" in {parameter.name for parameter in signature.parameters if parameter.required}
+    assert defaults.get("seed", 42) == 42
+    assert defaults.get("shard", "1/1") == "1/1"
+    assert defaults.get("device", "auto") == "auto"
+
+
+@each_stage
+def test_help_has_every_word_of_every_docstring(stage: str) -> None:
+    signature = read_signature(stage)
+    groups = [inspect.getdoc(group) or "" for group in signature.groups.values()]
+    said = " ".join([inspect.getdoc(signature.run) or "", *groups])
+    shown = help_text.render(signature, 80).split()
+    lost = [word for word in said.split() if word not in {"Args:", "Attributes:"}]
+    lost = [word for word in lost if word not in shown and f"--{word.rstrip(':')}" not in shown]
+    assert lost == []
 
 
 @each_stage
@@ -149,8 +164,8 @@ def test_help_answers_without_heavy_imports(stage: str) -> None:
         text=True,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    for argument in run_of(stage).args.kwonlyargs:
-        assert f"--{argument.arg}" in done.stdout
+    for parameter in read_signature(stage).parameters:
+        assert f"--{parameter.name}" in done.stdout
 
 
 # --- who imports whom -----------------------------------------------------------------------------
@@ -214,6 +229,19 @@ def door(room: Path) -> list[str]:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
             return list(ast.literal_eval(node.value))
     return []
+
+
+def test_rooms_are_imported_in_one_direction() -> None:
+    """Two rooms that import each other at their top would be one room."""
+    edges: dict[str, set[str]] = {}
+    for path in (ROOT / "shared").rglob("*.py"):
+        own = path.relative_to(ROOT / "shared").parts[0]
+        names = imports(top_level(tree(path)))
+        rooms = {name.split(".")[1] for name in names if name.startswith("shared.")}
+        edges.setdefault(own, set()).update(rooms - {own})
+    while leaves := {room for room, others in edges.items() if not others & edges.keys()}:
+        edges = {room: others for room, others in edges.items() if room not in leaves}
+    assert edges == {}
 
 
 def test_nothing_in_shared_imports_a_tool() -> None:

@@ -2,21 +2,30 @@
 
 stdout carries the path of the product and nothing else. Exit codes: 0 made, or already made; 2 the
 caller's mistake, told in one line; 1 a bug, with its traceback; 130 and 143 stopped by a signal.
+How a stage declares its parameters: `shared.cli.parameters`.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from shared.cli import arguments, exits
+from shared.cli.parameters import Range, at_least, between, more_than
+from shared.cli.signature import Signature, read_signature, stage_name
 from shared.runs import production
+
+__all__ = [
+    "Range", "Signature", "arguments", "at_least", "between", "exits", "help_text", "main",
+    "more_than", "produce", "read_signature", "stage_name",
+]  # fmt: skip
 
 
 def main(run: Callable[..., None], argv: Sequence[str] | None = None) -> None:
     """Run a stage as its command line says.
 
     Args:
-        run: keyword-only function with plain, annotated parameters, one of them ``dst``.
+        run: keyword-only function, see `shared.cli.parameters`; one parameter is ``dst``.
         argv: arguments; those of the process when None.
 
     Raises:
@@ -25,11 +34,18 @@ def main(run: Callable[..., None], argv: Sequence[str] | None = None) -> None:
     # Torch reads it when loaded: threads that spin while waiting slow a shared machine down.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     values: dict[str, Any] = {}
-    with exits.told("stopped; the same command goes on from here", values):
+    with exits.report_errors("stopped; the same command continues from here", values):
         values |= arguments.collect(run, argv)
-        made = production.produce(run, values)
-        if not production.follows(run):
-            print(made, flush=True)
+        job = read_signature(run).job(values)
+        product = production.produce(job)
+        if not production.assists(job):
+            print(product, flush=True)
 
 
-__all__ = ["arguments", "exits", "main", "signals"]
+def produce(run: Callable[..., None], values: Mapping[str, Any]) -> Path:
+    """Make the product of ``run`` with these flat values, as `main` does; its path.
+
+    Raises:
+        StageError: the caller's mistake.
+    """
+    return production.produce(read_signature(run).job(values))

@@ -1,4 +1,4 @@
-"""Command line to checked keyword arguments. The only place that imports fire.
+"""Command line to checked values. The only place that imports fire.
 
 Fire runs a function with its defaults before it rejects a misspelt flag, ignores annotations, takes
 the last of two equal flags and turns a flag without a value into True. So the flags are checked
@@ -12,9 +12,7 @@ import io
 import math
 import re
 import sys
-import types
-import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,162 +20,141 @@ import fire
 from fire.core import FireExit
 from fire.decorators import SetParseFns
 
+from shared.cli import help_text
+from shared.cli.parameters import Parameter
+from shared.cli.signature import Signature, read_signature
 from shared.errors import StageError
 
-KINDS = {
-    Path: "a path",
-    str: "a text",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-}
 HELP = {"-h", "--help"}
-SHORT = re.compile(r"(?<=    )-\w, (?=--)")  # flags of one letter, which are not taken
 FLAG = re.compile(r"--|-$|-[A-Za-z]")  # what Fire does not take for a value
 
 
-def stage_name(run: Callable[..., None]) -> str:
-    """ "sr-swinir" for the run of stages/sr_swinir/main.py."""
-    return Path(inspect.getfile(run)).resolve().parent.name.replace("_", "-")
-
-
-def defaults(run: Callable[..., None]) -> dict[str, Any]:
-    """The parameters of ``run`` that have a default, with it."""
-    found = inspect.signature(run).parameters.items()
-    return {name: p.default for name, p in found if p.default is not inspect.Parameter.empty}
-
-
 def collect(run: Callable[..., None], argv: Sequence[str] | None = None) -> dict[str, Any]:
-    """Values for every parameter of ``run``, typed by its annotations.
+    """Values for every parameter of ``run``, typed and checked as it declares.
 
     Args:
-        run: keyword-only function with annotated parameters.
+        run: see `shared.cli.parameters`.
         argv: arguments; those of the process when None.
 
+    Returns:
+        value by flag; the fields of groups are not nested.
+
     Raises:
-        StageError: unknown, repeated or missing flag, a value that is not of the annotated type.
+        StageError: unknown, repeated or missing flag; a value of another type, outside its range
+            or not among its choices.
         SystemExit: 0 after printing help.
     """
-    tokens = list(sys.argv[1:] if argv is None else argv)
-    hints = {name: kind for name, kind in typing.get_type_hints(run).items() if name != "return"}
+    return collect_for(read_signature(run), sys.argv[1:] if argv is None else list(argv))
+
+
+def collect_for(signature: Signature, tokens: list[str]) -> dict[str, Any]:
+    """As `collect`, for a signature that was read already."""
     if HELP & set(tokens):
-        _help(run)
-    _check(tokens, hints)
-    raw = _raw(run, tokens)
+        print(help_text.render(signature), end="", flush=True)
+        raise SystemExit(0)
+    parameters = {parameter.name: parameter for parameter in signature.parameters}
+    _check_flags(tokens, parameters)
+    raw = _collect_raw(signature, tokens)
     values: dict[str, Any] = {}
-    for name, parameter in inspect.signature(run).parameters.items():
-        given = name in raw and raw[name] is not parameter.default
-        values[name] = convert(name, raw[name], hints[name]) if given else parameter.default
-        if values[name] is inspect.Parameter.empty:
+    for name, parameter in parameters.items():
+        if name in raw and raw[name] is not parameter.default:
+            values[name] = convert(parameter, raw[name])
+            parameter.check(values[name])
+        elif parameter.required:
             raise StageError(f"--{name}: required, not given")
+        else:
+            values[name] = parameter.default
     return values
 
 
-def _check(tokens: list[str], hints: dict[str, Any]) -> None:
-    """Refuse what Fire would take silently or only after the run."""
+def _check_flags(tokens: list[str], parameters: Mapping[str, Parameter]) -> None:
+    """Refuse what Fire would accept silently or only after the run."""
     seen: set[str] = set()
-    place = 0
-    while place < len(tokens):
-        flag, equals, _ = tokens[place].partition("=")
-        name = _name(flag, hints)
+    position = 0
+    while position < len(tokens):
+        flag, equals, _ = tokens[position].partition("=")
+        name = _name(flag, parameters)
         if name in seen:
             raise StageError(f"--{name}: given twice")
         seen.add(name)
-        place += 1
+        position += 1
         if equals or flag[2:].replace("-", "_") != name:  # --name=value, or --noname
             continue
-        if place < len(tokens) and not FLAG.match(tokens[place]):
-            place += 1
-        elif hints[name] is not bool:
-            raise StageError(f"--{name}: expected {described(hints[name])}, found nothing")
+        if position < len(tokens) and not FLAG.match(tokens[position]):
+            position += 1
+        elif parameters[name].kind is not bool:
+            expected = parameters[name].expectation()
+            raise StageError(f"--{name}: expected {expected}, found nothing")
 
 
-def _name(flag: str, hints: dict[str, Any]) -> str:
-    """The parameter that a flag sets; --noname is for booleans."""
+def _name(flag: str, parameters: Mapping[str, Parameter]) -> str:
+    """The parameter that a flag sets; --noname is for switches."""
     name = flag[2:].replace("-", "_")
-    if flag.startswith("--") and name in hints:
+    if flag.startswith("--") and name in parameters:
         return name
-    if flag.startswith("--no") and hints.get(name[2:]) is bool:
+    if flag.startswith("--no") and name[2:] in parameters and parameters[name[2:]].kind is bool:
         return name[2:]
-    near = difflib.get_close_matches(name, list(hints), 1)
-    hint = f"did you mean --{near[0]}?" if near else f"flags are --{', --'.join(hints)}"
+    near = difflib.get_close_matches(name, list(parameters), 1)
+    hint = f"did you mean --{near[0]}?" if near else f"the flags are --{', --'.join(parameters)}"
     raise StageError(f"{flag}: no such flag; {hint}")
 
 
-def _standing_in(run: Callable[..., None], found: dict[str, Any]) -> Callable[..., None]:
-    def stand_in(**given: Any) -> None:
-        found.update(given)
+def _collect_raw(signature: Signature, tokens: list[str]) -> dict[str, Any]:
+    """The text that Fire reads for each flag."""
+    raw: dict[str, Any] = {}
+    messages = io.StringIO()
 
-    signature = inspect.signature(run)
-    stand_in.__signature__ = signature  # type: ignore[attr-defined]
-    stand_in.__doc__, stand_in.__name__ = run.__doc__, stage_name(run)
-    return stand_in
+    def stand_in(**values: Any) -> None:
+        raw.update(values)
 
-
-def _help(run: Callable[..., None]) -> typing.NoReturn:
-    heard = io.StringIO()
-    with contextlib.redirect_stderr(heard), contextlib.suppress(FireExit):
-        fire.Fire(_standing_in(run, {}), command=["--", "--help"], name=stage_name(run))
-    print(SHORT.sub("", heard.getvalue()), end="", flush=True)
-    raise SystemExit(0)
-
-
-def _raw(run: Callable[..., None], tokens: list[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    heard = io.StringIO()
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    stand_in.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [inspect.Parameter(p.name, keyword, default=p.default) for p in signature.parameters]
+    )
+    stand_in.__name__ = signature.stage
     try:
-        with contextlib.redirect_stderr(heard):
-            stand_in = _standing_in(run, found)
-            SetParseFns(**dict.fromkeys(inspect.signature(run).parameters, str))(stand_in)
-            fire.Fire(stand_in, command=tokens, name=stage_name(run))
+        with contextlib.redirect_stderr(messages):
+            SetParseFns(**{p.name: str for p in signature.parameters})(stand_in)
+            fire.Fire(stand_in, command=tokens, name=signature.stage)
     except FireExit:
-        raise StageError(_complaint(heard.getvalue())) from None
-    return found
+        raise StageError(_first_complaint(messages.getvalue())) from None
+    return raw
 
 
-def _complaint(heard: str) -> str:
-    """Fire's first line, said in our form."""
-    if missing := re.search(r"required (?:argument|flags?).*: \W*(\w+)", heard):
+def _first_complaint(messages: str) -> str:
+    """Fire's first line in our form."""
+    if missing := re.search(r"required (?:argument|flags?).*: \W*(\w+)", messages):
         return f"--{missing[1]}: required, not given"
-    first = heard.strip().splitlines() or ["cannot read the command line"]
+    first = messages.strip().splitlines() or ["cannot read the command line"]
     return first[0].removeprefix("ERROR: ")
 
 
-def members(hint: Any) -> tuple[Any, bool, bool]:
-    """Plain type of an annotation, whether it is a tuple of those, whether None is allowed."""
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union):
-        kind, several, _ = members(next(part for part in inner if part is not type(None)))
-        return kind, several, type(None) in inner
-    return (inner[0], True, False) if origin is tuple else (hint, False, False)
+def convert(parameter: Parameter, text: Any) -> Any:
+    """The typed value of one flag's text.
 
-
-def described(hint: Any) -> str:
-    """A few words for the values that an annotation allows."""
-    kind, several, _ = members(hint)
-    return KINDS[kind] + (" or several, with commas" if several else "")
-
-
-def convert(name: str, text: Any, hint: Any) -> Any:
-    """Raw text of one flag to its annotated type: Path str int float bool, tuples, or None."""
-    kind, several, optional = members(hint)
-    text = str(text)
-    if optional and text == "None":
+    Raises:
+        StageError: the text is not of the declared type.
+    """
+    text = str(text)  # Fire answers --name and --noname with True and False
+    if parameter.optional and text == "None":
         return None
     try:
-        return _tuple(text, kind) if several else _scalar(text, kind)
+        if parameter.several:
+            return _convert_several(text, parameter.kind)
+        return _convert_one(text, parameter.kind)
     except ValueError:
-        raise StageError(f"--{name}: expected {described(hint)}, found {text!r}") from None
+        expected = parameter.expectation()
+        raise StageError(f"--{parameter.name}: expected {expected}, found {text!r}") from None
 
 
-def _tuple(text: str, kind: type) -> tuple[Any, ...]:
+def _convert_several(text: str, kind: type) -> tuple[Any, ...]:
     if text[:1] + text[-1:] in ("()", "[]"):
         parts = [part.strip(" '\"") for part in text[1:-1].split(",")]
-        return tuple(_scalar(part, kind) for part in parts if part)
-    return tuple(_scalar(part.strip(), kind) for part in text.split(","))
+        return tuple(_convert_one(part, kind) for part in parts if part)
+    return tuple(_convert_one(part.strip(), kind) for part in text.split(","))
 
 
-def _scalar(text: str, kind: type) -> Any:
+def _convert_one(text: str, kind: type) -> Any:
     if kind is bool:
         if text.lower() not in ("true", "false", "1", "0"):
             raise ValueError(text)

@@ -1,4 +1,4 @@
-"""How a stage, or a tool beside them, ends: exit codes and messages."""
+"""How a stage, or a tool beside the stages, ends: exit codes and messages."""
 
 import contextlib
 import sys
@@ -6,23 +6,25 @@ import traceback
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shared.cli import signals
 from shared.errors import StageError, refusal
+from shared.runs import signals
 
 
 @contextlib.contextmanager
-def told(stopped: str = "stopped", values: Mapping[str, Any] | None = None) -> Iterator[None]:
+def report_errors(
+    stopped: str = "stopped", values: Mapping[str, Any] | None = None
+) -> Iterator[None]:
     """Turn what ends a run early into its exit code and one line on stderr.
 
     Args:
         stopped: the line after Ctrl-C or SIGTERM.
-        values: arguments; their `dst` is named where the volume refuses.
+        values: arguments; their `dst` is named when the volume refuses to store it.
 
     Raises:
         SystemExit: 2 the caller's mistake; 1 a bug, with its traceback; 130 or 143 stopped.
     """
     try:
-        with signals.heeded():
+        with signals.stop_on_signals():
             yield
     except StageError as error:
         _fail(f"error: {error}", 2)

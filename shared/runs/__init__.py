@@ -1,3 +1,3 @@
 """The life of a product: its inputs, lock, record, processes and environment."""
 
-__all__ = ["environment", "input_files", "lock", "processes", "production", "record"]
+__all__ = ["environment", "input_files", "lock", "processes", "production", "record", "signals"]

@@ -1,7 +1,7 @@
-"""The making of one product: ``dst.partial``, then the record, then ``dst``.
+"""How one product is made: ``dst.partial``, then the record, then ``dst``.
 
-`produce` checks the inputs, takes up what an earlier run left, calls ``run`` with ``dst`` standing
-for ``dst.partial``, writes the record and renames.
+`produce` checks the inputs, continues what an earlier run left, calls the stage with
+``dst.partial``, writes the record and renames.
 """
 
 import contextlib
@@ -9,15 +9,14 @@ import os
 import sys
 import tempfile
 import time
-import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.cli import arguments, signals
 from shared.errors import StageError, Unfinished, refusal
 from shared.progress import say
-from shared.runs import environment, input_files, lock, processes, record
+from shared.runs import environment, input_files, lock, processes, record, signals
 
 # Parameters by which a run takes more or less time and nothing else: not part of its plan.
 # Where a listed file is taken from (mirror) is no part of it either: the list says what it must be.
@@ -27,81 +26,90 @@ RESOURCES = {"threads", "jobs", "mirror", "together"}
 JOINT = "epochs"
 
 
-def produce(run: Callable[..., None], values: dict[str, Any]) -> Path:
-    """Make ``values["dst"]`` unless it is there already; its path.
+@dataclass(frozen=True)
+class Job:
+    """One run of one stage.
+
+    Attributes:
+        stage: hyphenated name.
+        dst: the product.
+        inputs: parameter name to Path, tuple of Path, or None when an optional one is not given.
+        parameters: all others by name.
+        default_inputs: the inputs that have a default, with it.
+        default_parameters: the other parameters that have a default, with it.
+        call: runs the stage, which writes to the path that it is given.
+    """
+
+    stage: str
+    dst: Path
+    inputs: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    default_inputs: Mapping[str, Any]
+    default_parameters: Mapping[str, Any]
+    call: Callable[[Path], None]
+
+    def plan(self, large_inputs: list[record.Extent]) -> record.Plan:
+        """The identity of the product; inputs that are large and new are added to the list."""
+        return record.plan(
+            self.stage, _without_resources(self.parameters), dict(self.inputs), large_inputs
+        )
+
+    def default_plan(self) -> record.Plan:
+        """What a recorded plan means where it lacks a parameter that the stage gained later."""
+        parameters = _without_resources(self.default_parameters)
+        return record.plan(self.stage, parameters, dict(self.default_inputs))
+
+
+def _without_resources(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in parameters.items() if name not in RESOURCES}
+
+
+def produce(job: Job) -> Path:
+    """Make the product unless it exists already; its path.
 
     Raises:
         StageError: an input is missing, ``dst`` was made by another plan or changed since, or
-            another run is at work on it.
+            another run is working on it.
     """
-    dst: Path = values["dst"]
-    inputs, parameters = _split(run, values)
-    _check_place(dst, inputs)
-    seen = lock.seen(dst)
-    plan = record.plan(arguments.stage_name(run), parameters, inputs, seen)
-    usual = _defaults(run)
-    if _made(dst, plan, usual):
+    dst = job.dst
+    input_files.refuse({name: _each(value) for name, value in job.inputs.items()})
+    _check_place(dst, job.inputs)
+    large_inputs = lock.seen(dst)
+    plan, defaults = job.plan(large_inputs), job.default_plan()
+    if _is_made(dst, plan, defaults):
         return dst
-    if follows(run):
-        return _follow(run, values)
-    with lock.folders(dst), lock.held(dst, plan, seen, usual) as earlier:
-        if not _made(dst, plan, usual):  # by a run that ended while this one hashed
-            known = {"plan": plan, "defaults": usual, "large_inputs": seen}
-            _make(run, values, known, earlier)
+    if assists(job):
+        return _assist(job)
+    with lock.folders(dst), lock.held(dst, plan, large_inputs, defaults) as earlier:
+        if not _is_made(dst, plan, defaults):  # by a run that ended while this one hashed
+            _make(job, {"plan": plan, "defaults": defaults, "large_inputs": large_inputs}, earlier)
     return dst
 
 
-def _defaults(run: Callable[..., None]) -> record.Plan:
-    """What a plan that lacks one of these parameters or inputs stands for."""
-    inputs, parameters = _split(run, arguments.defaults(run))
-    return record.plan(arguments.stage_name(run), parameters, inputs)
-
-
-def follows(run: Callable[..., None]) -> bool:
+def assists(job: Job) -> bool:
     """Whether another process makes the product of this run, and this one only helps."""
-    return processes.follows() and JOINT in typing.get_type_hints(run)
+    return processes.follows() and JOINT in job.parameters
 
 
-def _follow(run: Callable[..., None], values: dict[str, Any]) -> Path:
+def _assist(job: Job) -> Path:
     """Help another process to make the product; what this one writes is thrown away."""
-    dst: Path = values["dst"]
-    with tempfile.TemporaryDirectory() as scratch, _stdout_to_stderr(), signals.heeded():
-        run(**{**values, "dst": Path(scratch) / dst.name})
-    return dst
+    with tempfile.TemporaryDirectory() as scratch, _stdout_to_stderr(), signals.stop_on_signals():
+        job.call(Path(scratch) / job.dst.name)
+    return job.dst
 
 
-def _make(
-    run: Callable[..., None], values: dict[str, Any], known: dict[str, Any], earlier: bool
-) -> None:
-    dst, partial, start = values["dst"], lock.unfinished(values["dst"]), time.monotonic()
+def _make(job: Job, content: dict[str, Any], earlier: bool) -> None:
+    """Call the stage and publish; a refused first run leaves nothing behind."""
+    dst, partial, start = job.dst, lock.unfinished(job.dst), time.monotonic()
     try:
-        with _stdout_to_stderr(), signals.heeded():
-            run(**{**values, "dst": partial})
-        _publish(dst, partial, known, time.monotonic() - start)
+        with _stdout_to_stderr(), signals.stop_on_signals():
+            job.call(partial)
+        _publish(dst, partial, content, time.monotonic() - start)
     except Exception as error:
         mistake = isinstance(error, StageError) and not isinstance(error, Unfinished)
         if not earlier and (mistake or refusal(error)):
             lock.discard(dst)
         raise
-
-
-def _split(
-    run: Callable[..., None], values: dict[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Inputs (paths, which must exist) and plain parameters, ``dst`` in neither."""
-    inputs: dict[str, Any] = {}
-    parameters: dict[str, Any] = {}
-    hints = typing.get_type_hints(run)
-    for name, value in values.items():
-        if name == "dst":
-            continue
-        if arguments.members(hints[name])[0] is not Path:
-            if name not in RESOURCES:
-                parameters[name] = value
-            continue
-        inputs[name] = value
-    input_files.refuse({name: _each(value) for name, value in inputs.items()})
-    return inputs, parameters
 
 
 def _each(value: Any) -> tuple[Path, ...]:
@@ -110,7 +118,7 @@ def _each(value: Any) -> tuple[Path, ...]:
     return () if value is None else (value,)
 
 
-def _check_place(dst: Path, inputs: dict[str, Any]) -> None:
+def _check_place(dst: Path, inputs: Mapping[str, Any]) -> None:
     if not dst.name:
         raise StageError(f"--dst: expected the name of a file or folder, found {str(dst)!r}")
     for folder in dst.parents:
@@ -122,21 +130,22 @@ def _check_place(dst: Path, inputs: dict[str, Any]) -> None:
                 raise StageError(f"--dst: {dst} lies inside the input --{name} {path}")
 
 
-def _made(dst: Path, plan: record.Plan, defaults: record.Plan) -> bool:
-    """Whether the product is there; StageError when what is there is something else."""
+def _is_made(dst: Path, plan: record.Plan, defaults: record.Plan) -> bool:
+    """Whether the product exists; StageError when something else has its name."""
     if not dst.exists():
         return False
-    found = record.load(dst)
-    if found is None:
-        raise StageError(f"{dst}: is there without a record; move it away to make it anew")
-    earlier = record.completed(found["plan"], defaults)
+    content = record.load(dst)
+    if content is None:
+        raise StageError(f"{dst}: exists but has no record (.run.json); move it away and run again")
+    earlier = record.completed(content["plan"], defaults)
     if earlier != plan:
-        what = record.differences(earlier, plan)
+        differences = record.differences(earlier, plan)
         raise StageError(
-            f"{dst}: was made otherwise ({what}); move it away or choose another --dst"
+            f"{dst}: was made with other settings ({differences}); "
+            "move it away or choose another --dst"
         )
-    if record.digest(dst) != found["output"]["sha256"]:
-        raise StageError(f"{dst}: was changed since it was made; move it away to make it anew")
+    if record.digest(dst) != content["output"]["sha256"]:
+        raise StageError(f"{dst}: was changed after it was made; move it away and run again")
     say(f"{dst}: up to date")
     with contextlib.suppress(OSError):  # so that make, which compares times, does not ask again
         os.utime(record.beside(dst))
@@ -157,12 +166,12 @@ def _stdout_to_stderr() -> Iterator[None]:
         os.close(stdout)
 
 
-def _publish(dst: Path, partial: Path, known: dict[str, Any], seconds: float) -> None:
+def _publish(dst: Path, partial: Path, content: dict[str, Any], seconds: float) -> None:
     """Record first, then the rename: a record without product is harmless, the reverse a riddle."""
     if not partial.exists():
         raise RuntimeError(f"{partial}: the stage returned without writing it")
-    content = {**known, "output": record.measure(partial)}
-    record.save(dst, content | environment.gather(seconds, environment.device()))
+    measured = {**content, "output": record.measure(partial)}
+    record.save(dst, measured | environment.gather(seconds, environment.device()))
     try:
         partial.rename(dst)
     except OSError:

@@ -63,7 +63,7 @@ def run(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line: exit codes and messages as those of the stages."""
-    with exits.told():
+    with exits.report_errors():
         run(**arguments.collect(run, argv))
 
 

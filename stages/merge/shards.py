@@ -141,7 +141,7 @@ def _same_plan(first: Shard, other: Shard) -> None:
     one, two = (_plan(made[i], made[1 - i].get("defaults", {})) for i in (0, 1))
     if one != two:
         what = record.differences(one, two)
-        raise StageError(f"{other.path}: was made otherwise than {first.path} ({what})")
+        raise StageError(f"{other.path}: was made with other settings than {first.path} ({what})")
 
 
 def _plan(made: dict[str, Any], defaults: record.Plan) -> record.Plan:

@@ -49,7 +49,7 @@ def fetch(url: str, target: Path, size: int | None) -> None:
                 if begun.size(target) > before:
                     waits = list(WAITS)
                 if not waits:
-                    raise Unfinished(f"{url}: {error}; the same command goes on from here, "
+                    raise Unfinished(f"{url}: {error}; the same command continues from here, "
                                      "--mirror takes it from another place") from None  # fmt: skip
                 time.sleep(waits.pop(0))
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from shared import cli
 from shared.cli import arguments
 from shared.errors import StageError
 from tests.shared import toy
@@ -72,7 +73,7 @@ def test_dst_that_looks_like_a_number_stays_text() -> None:
     ("flags", "message"),
     [
         (("--scal=3",), "--scal: no such flag; did you mean --scale?"),
-        (("--zzz",), "--zzz: no such flag; flags are --src, --dst"),
+        (("--zzz",), "--zzz: no such flag; the flags are --src, --dst"),
         (("positional",), "positional: no such flag"),
         (("--scale", "2", "3"), "3: no such flag"),
         (("-s", "3"), "-s: no such flag"),
@@ -85,7 +86,7 @@ def test_dst_that_looks_like_a_number_stays_text() -> None:
         (("--ratio=nan",), "--ratio: expected a number, found 'nan'"),
         (("--fast=maybe",), "--fast: expected true or false, found 'maybe'"),
         (("--extra=",), "--extra: expected a path, found ''"),
-        (("--more=",), "--more: expected a path or several, with commas, found ''"),
+        (("--more=",), "--more: expected a path or several, separated by commas, found ''"),
         (("--scale",), "--scale: expected a whole number, found nothing"),
         (("--mode", "--fast"), "--mode: expected a text, found nothing"),
         (("--scale=2", "--scale=2"), "--scale: given twice"),
@@ -125,4 +126,4 @@ def test_stage_name_is_the_folder_with_hyphens(tmp_path: Path) -> None:
     code = (tmp_path / "sr_toy" / "main.py").as_posix()
     names: dict[str, Any] = {}
     exec(compile("def run(*, dst): ...", code, "exec"), names)
-    assert arguments.stage_name(names["run"]) == "sr-toy"
+    assert cli.stage_name(names["run"]) == "sr-toy"

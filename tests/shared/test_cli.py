@@ -98,7 +98,7 @@ def test_stopped_run_is_no_product_and_is_taken_up(
     assert (run.returncode, stdout) == (code, "")
     assert left(src) == {"out.txt.partial", "out.txt.partial.json"}
     if code > 0:
-        assert stderr == "stopped; the same command goes on from here\n"
+        assert stderr == "stopped; the same command continues from here\n"
     other = stage(src, "--mode=")
     assert other.returncode == 2
     assert f"unfinished work of another plan (mode {mode!r}, now '')" in other.stderr

@@ -21,14 +21,14 @@ from shared.errors import StageError
 def test_one_line_and_a_code(
     error: BaseException, code: int, line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as ended, exits.told("stopped; go on"):
+    with pytest.raises(SystemExit) as ended, exits.report_errors("stopped; go on"):
         raise error
     assert ended.value.code == code
     assert capsys.readouterr() == ("", f"{line}\n")
 
 
 def test_a_bug_shows_where_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match="1"), exits.told():
+    with pytest.raises(SystemExit, match="1"), exits.report_errors():
         raise RuntimeError("a bug")
     heard = capsys.readouterr().err
     assert heard.startswith("Traceback")
@@ -36,6 +36,6 @@ def test_a_bug_shows_where_it_is(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_nothing_is_said_of_what_went_well(capsys: pytest.CaptureFixture[str]) -> None:
-    with exits.told():
+    with exits.report_errors():
         pass
     assert capsys.readouterr() == ("", "")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from shared import cli
 from shared.errors import StageError, Unfinished, refusal
 from shared.runs import input_files, lock, production, record
 from tests.shared import toy
@@ -21,7 +22,7 @@ def values(tmp_path: Path) -> dict[str, Any]:
 
 
 def make(values: dict[str, Any], **other: Any) -> Path:
-    return production.produce(toy.run, {**values, **other})
+    return cli.produce(toy.run, {**values, **other})
 
 
 def test_product_and_record_and_nothing_else(values: dict[str, Any]) -> None:
@@ -58,14 +59,14 @@ def test_second_process_makes_its_own_product_unless_it_trains(
     monkeypatch.setattr(production, "JOINT", "scale" if joint else "epochs")
     dst = make(values)
     assert dst.exists() != joint
-    assert production.follows(toy.run) == joint
+    assert production.assists(cli.read_signature(toy.run).job(values)) == joint
 
 
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        ({"scale": 3}, r"was made otherwise \(scale 2, now 3\); move it away"),
-        ({"extra": "src"}, r"was made otherwise \(extra: other content\)"),
+        ({"scale": 3}, r"was made with other settings \(scale 2, now 3\); move it away"),
+        ({"extra": "src"}, r"was made with other settings \(extra: other content\)"),
     ],
 )
 def test_another_plan_never_overwrites(
@@ -87,7 +88,7 @@ def test_other_input_content_is_another_plan(values: dict[str, Any]) -> None:
 
 def test_product_that_was_changed_is_not_up_to_date(values: dict[str, Any]) -> None:
     make(values).write_text("mine now")
-    with pytest.raises(StageError, match="was changed since it was made"):
+    with pytest.raises(StageError, match="was changed after it was made"):
         make(values)
 
 
@@ -99,7 +100,7 @@ def test_product_without_a_readable_record_is_left_alone(
     record.beside(dst).unlink()
     if text is not None:
         record.beside(dst).write_text(text)
-    with pytest.raises(StageError, match="is there without a record"):
+    with pytest.raises(StageError, match="exists but has no record"):
         make(values)
     assert dst.read_text() == "abcabc"
 
@@ -156,8 +157,8 @@ def test_how_fast_and_from_where_is_no_part_of_the_plan(tmp_path: Path) -> None:
     def run(*, dst: Path, jobs: int = 1, mirror: str = "") -> None:
         dst.write_text(f"{jobs} {mirror}")
 
-    dst = production.produce(run, {"dst": tmp_path / "out", "jobs": 1, "mirror": ""})
-    production.produce(run, {"dst": dst, "jobs": 2, "mirror": "elsewhere"})
+    dst = cli.produce(run, {"dst": tmp_path / "out", "jobs": 1, "mirror": ""})
+    cli.produce(run, {"dst": dst, "jobs": 2, "mirror": "elsewhere"})
     assert dst.read_text() == "1 "
 
 
@@ -170,9 +171,9 @@ def test_what_broke_off_is_kept_and_gone_on_with(tmp_path: Path) -> None:
 
     dst = tmp_path / "out"
     with pytest.raises(StageError, match="no connection"):
-        production.produce(run, {"dst": dst})
+        cli.produce(run, {"dst": dst})
     assert lock.unfinished(dst).read_text() == "half"
-    assert production.produce(run, {"dst": dst}).read_text() == "half and half"
+    assert cli.produce(run, {"dst": dst}).read_text() == "half and half"
 
 
 def test_refusal_removes_the_folders_made_for_it(values: dict[str, Any], tmp_path: Path) -> None:
@@ -183,7 +184,7 @@ def test_refusal_removes_the_folders_made_for_it(values: dict[str, Any], tmp_pat
 
 def test_stage_that_writes_nothing_is_a_bug(values: dict[str, Any]) -> None:
     with pytest.raises(RuntimeError, match="returned without writing it"):
-        production.produce(lambda **_: None, {"dst": values["dst"]})
+        cli.produce(lambda **_: None, {"dst": values["dst"]})
 
 
 @pytest.mark.parametrize(
@@ -281,7 +282,7 @@ def test_refusal_removes_drafts_beside_the_unfinished_product(tmp_path: Path) ->
 
     (tmp_path / "out.partially").write_text("not ours")
     with pytest.raises(StageError, match="no"):
-        production.produce(run, {"dst": tmp_path / "out"})
+        cli.produce(run, {"dst": tmp_path / "out"})
     assert [path.name for path in tmp_path.iterdir()] == ["out.partially"]
 
 
@@ -296,8 +297,8 @@ def test_resources_are_not_part_of_the_plan(tmp_path: Path) -> None:
         {"jobs": 1, "threads": 2, "together": 3},
         {"jobs": 4, "threads": 5, "together": 6},
     )
-    production.produce(run, {"dst": dst, "rows": 3} | first)
-    production.produce(run, {"dst": dst, "rows": 3} | other)  # up to date
+    cli.produce(run, {"dst": dst, "rows": 3} | first)
+    cli.produce(run, {"dst": dst, "rows": 3} | other)  # up to date
     found = record.load(dst)
     assert found is not None
     assert found["plan"]["parameters"] == {"rows": 3}
@@ -348,12 +349,12 @@ def test_a_parameter_gained_later_had_its_default(values: dict[str, Any]) -> Non
     dst = make(values, scale=3)
     forget(record.beside(dst), "ratio", "names", "extra", "more")
     assert make(values, scale=3).read_text() == "abcabcabc"  # up to date
-    with pytest.raises(StageError, match=r"was made otherwise \(ratio 0.5, now 0.7\)"):
+    with pytest.raises(StageError, match=r"was made with other settings \(ratio 0.5, now 0.7\)"):
         make(values, scale=3, ratio=0.7)
-    with pytest.raises(StageError, match=r"was made otherwise \(extra: other content\)"):
+    with pytest.raises(StageError, match=r"was made with other settings \(extra: other content\)"):
         make(values, scale=3, extra=values["src"])
     forget(record.beside(dst), "scale")
-    with pytest.raises(StageError, match=r"was made otherwise \(scale 2, now 3\)"):
+    with pytest.raises(StageError, match=r"was made with other settings \(scale 2, now 3\)"):
         make(values, scale=3)
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.runs import lock, production, record
+from shared import cli
+from shared.runs import lock, record
 from shared.tools import status
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +28,7 @@ def grow(*, src: Path, dst: Path, by: int = 1) -> None:
 
 
 def make(src: Path, dst: Path, by: int = 1) -> Path:
-    return production.produce(grow, {"src": src, "dst": dst, "by": by})
+    return cli.produce(grow, {"src": src, "dst": dst, "by": by})
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_input_inside_a_folder_product(tmp_path: Path) -> None:
         dst.mkdir()
         (dst / "part.txt").write_text("part")
 
-    production.produce(folder, {"dst": tmp_path / "folder"})
+    cli.produce(folder, {"dst": tmp_path / "folder"})
     make(tmp_path / "folder" / "part.txt", tmp_path / "out.txt")
     assert words(tmp_path) == {"folder": "there", "out.txt": "there"}
 

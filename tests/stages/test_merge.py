@@ -143,7 +143,7 @@ def again(path: Path, shard: str = "2/3", **other: Any) -> None:
         (lambda p: again(p, dtype="float64"), "features: expected ((3,), 'float32')"),
         (lambda p: again(p, about="sums"), "attribute 'about' of features: expected counts"),
         (lambda p: again(p, grid=GRID + 1), "2.h5: grid: not the same as in"),
-        (lambda p: again(p, bins=20), "was made otherwise than"),
+        (lambda p: again(p, bins=20), "was made with other settings than"),
         (lambda p: again(p, src="b"), "(src: other content)"),
         (lambda p: again(p, "2/4"), "rows twice: 1 to 1 of 7"),
         (cut, "2.h5: not a complete HDF5 file"),

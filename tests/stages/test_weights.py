@@ -12,7 +12,7 @@ import pytest
 
 from shared import cli
 from shared.errors import StageError
-from shared.runs import production, record
+from shared.runs import record
 from stages.weights import listing, transfer
 from stages.weights import main as stage
 
@@ -266,7 +266,7 @@ def test_goes_on_after_giving_up(
     server.breaks, server.states = [300_000], [0, 503, 503]
     line = refused(dst, server.url, capsys)
     assert "HTTP 503" in line
-    assert "the same command goes on from here" in line
+    assert "the same command continues from here" in line
     assert dst.with_name(NAME + ".partial").read_bytes() == CONTENT[:300_000]
     server.asked.clear()
     assert command(dst, server.url) == CONTENT
@@ -445,7 +445,7 @@ def test_first_digits_are_checked(
 def test_record_of_another_file_says_nothing(lists: Path, tmp_path: Path) -> None:
     write(lists, "unknown", "unknown")
     dst = tmp_path / NAME
-    production.produce(stage.run, {"dst": dst, "name": NAME, "mirror": str(folder(tmp_path))})
+    cli.produce(stage.run, {"dst": dst, "name": NAME, "mirror": str(folder(tmp_path))})
     text = record.beside(dst).read_text()
     record.beside(dst).write_text(text.replace(f'"name": "{NAME}"', '"name": "z.pth"'))
     dst.unlink()

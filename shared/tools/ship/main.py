@@ -59,7 +59,7 @@ def _mb(size: int) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line: exit codes and messages as those of the stages."""
-    with exits.told("stopped; the same command goes on from here"):
+    with exits.report_errors("stopped; the same command continues from here"):
         run(**arguments.collect(run, argv))
 
 

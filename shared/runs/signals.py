@@ -8,7 +8,7 @@ STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextlib.contextmanager
-def heeded() -> Iterator[None]:
+def stop_on_signals() -> Iterator[None]:
     """Raise KeyboardInterrupt(128 + number) for SIGINT and SIGTERM.
 
     A trainer library may answer the exception by exiting on its own terms, or by returning as if it

@@ -1,0 +1,177 @@
+"""How a stage declares its parameters, and how each value is checked.
+
+A parameter of ``run`` has a plain type: ``Path``, ``str``, ``int``, ``float``, ``bool``, a tuple of
+one of these (several values, separated by commas), a ``Literal`` (one of some choices), or any of
+them with ``| None``. ``Annotated`` adds the range that is accepted. Parameters that belong
+together, or that several stages share, stand in a frozen dataclass; its fields become flags like
+all others::
+
+    @dataclass(frozen=True)
+    class Schedule:
+        '''How the learning rate changes.
+
+        Attributes:
+            epochs: passes over the training rows.
+            decay: how the rate falls.
+        '''
+
+        epochs: Annotated[int, at_least(1)] = 12
+        decay: Literal["cosine", "constant"] = "constant"
+
+    def run(*, src: Path, dst: Path, scale: Annotated[int, between(2, 4)] = 2,
+            schedule: Schedule = Schedule()) -> None:
+        '''Train something.
+
+        Args:
+            src: patch file.
+            dst: folder to write.
+            scale: factor on height and width.
+        '''
+
+gives ``--src --dst --scale --epochs --decay``. The docstring of ``run`` describes its plain
+parameters under ``Args:``, that of a group its fields under ``Attributes:``; the first line of a
+group's docstring is its title in ``--help``. Only conditions between two flags are left to the
+stage.
+"""
+
+import dataclasses
+import inspect
+import math
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+from shared.errors import StageError
+
+REQUIRED = inspect.Parameter.empty
+KINDS = {
+    Path: "a path",
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The values that a number may have.
+
+    Attributes:
+        low: smallest value.
+        high: largest value.
+        above: whether `low` itself is excluded.
+        below: whether `high` itself is excluded.
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    above: bool = False
+    below: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        low = value > self.low if self.above else value >= self.low
+        return low and (value < self.high if self.below else value <= self.high)
+
+    def __str__(self) -> str:
+        if self.high == math.inf:
+            return f"more than {self.low:g}" if self.above else f"{self.low:g} or more"
+        if not self.above and not self.below:
+            return f"{self.low:g} to {self.high:g}"
+        low = f"more than {self.low:g}" if self.above else f"at least {self.low:g}"
+        high = f"less than {self.high:g}" if self.below else f"at most {self.high:g}"
+        return f"{low} and {high}"
+
+
+def at_least(low: float) -> Range:
+    """A range without an upper limit."""
+    return Range(low)
+
+
+def more_than(low: float) -> Range:
+    """A range without an upper limit that excludes its lower one."""
+    return Range(low, above=True)
+
+
+def between(low: float, high: float, *, above: bool = False, below: bool = False) -> Range:
+    """A range with both limits, each of which may be excluded (see `Range`)."""
+    return Range(low, high, above, below)
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """One flag.
+
+    Attributes:
+        name: of the parameter; the flag is ``--name``.
+        kind: Path, str, int, float or bool.
+        several: whether it is a tuple of those.
+        optional: whether None is accepted.
+        choices: the only values that are accepted, if they are listed.
+        limits: the range of its numbers, if there is one.
+        default: `REQUIRED` when there is none.
+        text: its description.
+        group: title of the group it belongs to, "" for a parameter of ``run`` itself.
+    """
+
+    name: str
+    kind: type
+    several: bool = False
+    optional: bool = False
+    choices: tuple[Any, ...] = ()
+    limits: Range | None = None
+    default: Any = REQUIRED
+    text: str = ""
+    group: str = ""
+
+    @property
+    def required(self) -> bool:
+        """Whether the flag must be given."""
+        return self.default is REQUIRED
+
+    def expectation(self) -> str:
+        """A few words for the values that are accepted, for messages."""
+        words = KINDS[self.kind]
+        if self.choices:
+            *most, last = map(str, self.choices)
+            words = f"{', '.join(most)} or {last}" if most else last
+        elif self.limits:
+            words = str(self.limits)
+        return words + (" or several, separated by commas" if self.several else "")
+
+    def check(self, value: Any) -> None:
+        """Refuse a value that is not among the choices or outside the range.
+
+        Raises:
+            StageError: says what was expected.
+        """
+        if value is None or value == self.default:
+            return
+        for item in value if self.several else (value,):
+            if (self.choices and item not in self.choices) or (
+                self.limits and item not in self.limits
+            ):
+                shown = f"{item:g}" if isinstance(item, float) else repr(item)
+                raise StageError(f"--{self.name}: expected {self.expectation()}, found {shown}")
+
+
+def read_parameter(
+    name: str, hint: Any, default: Any = REQUIRED, text: str = "", group: str = ""
+) -> Parameter:
+    """One parameter by its annotation."""
+    limits = next(
+        (extra for extra in getattr(hint, "__metadata__", ()) if type(extra) is Range), None
+    )
+    hint = hint.__origin__ if typing.get_origin(hint) is typing.Annotated else hint
+    optional = several = False
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        optional = type(None) in typing.get_args(hint)
+        hint = next(part for part in typing.get_args(hint) if part is not type(None))
+    if typing.get_origin(hint) is tuple:
+        several, hint = True, typing.get_args(hint)[0]
+    choices = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
+    kind = type(choices[0]) if choices else hint
+    if kind not in KINDS:
+        raise TypeError(f"{name}: {hint} is not a type that a command line can give")
+    return Parameter(name, kind, several, optional, choices, limits, default, text, group)
