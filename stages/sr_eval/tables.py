@@ -6,6 +6,8 @@ import itertools
 import json
 from typing import Any
 
+from shared.sr.methods import load_all
+
 Figures = dict[str, float | None]  # by name, of one band; None: no bound
 Results = dict[tuple[str, int, str], dict[str, Figures]]  # way, scale, method; then band
 WAYS = {
@@ -13,8 +15,7 @@ WAYS = {
     "consistency": "enlarged and degraded again, against the input",
     "departure": "enlarged, against bicubic interpolation",
 }
-WRITTEN = {"vdsr": "VDSR", "edsr": "EDSR", "esrgan": "ESRGAN", "swinir": "SwinIR",
-           "bsrnet": "BSRNet", "realesrgan": "Real-ESRGAN"}  # fmt: skip
+TITLES = {name: method.title for name, method in load_all().items()}
 COLUMNS = {"psnr": ("PSNR", "dB", 2), "psnr_of_patches": ("of patches", "dB", 2),
            "ssim": ("SSIM", "", 4), "rmse": ("RMSE", "", 5), "angle": ("angle", "°", 3),
            "border": ("border", "", 2)}  # fmt: skip
@@ -25,7 +26,7 @@ LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textascii
 def title(method: str) -> str:
     """The name of a method as its authors write it."""
     name, _, weights = method.partition(" ")
-    return f"{WRITTEN.get(name, name)} {weights}".strip()
+    return f"{TITLES.get(name, name)} {weights}".strip()
 
 
 def as_json(results: Results, facts: dict[str, Any]) -> str:

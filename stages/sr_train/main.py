@@ -69,7 +69,7 @@ def run(
         steps=steps, batch=batch, lr=lr, width=width, rows=rows, seed=seed, heads=heads,
         window=window, adversarial=adversarial, precision=precision,
     )  # fmt: skip
-    way = methods.known(method, scale, adversarial)
+    way = methods.choose(method, scale, adversarial)
     given = methods.Size(width, depth, heads, window, upsampler)
     size = methods.sizes(method, given)
     options.check(scale=scale, batch=batch, device=device, precision=precision, scales=way.scales)

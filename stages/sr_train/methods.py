@@ -1,39 +1,14 @@
-"""The six methods: what their published networks measure, and which numbers go together."""
+"""The methods that can be trained, and which sizes of a network go together."""
 
 from dataclasses import dataclass
 
 from shared.errors import StageError
+from shared.sr.methods import Training, load_all
 
 UPSAMPLERS = ("pixelshuffledirect", "pixelshuffle")
 
 
-@dataclass(frozen=True)
-class Method:
-    """Published sizes of a network, and how it may be trained.
-
-    Attributes:
-        width: features of a layer.
-        depth: middle layers (vdsr), residual blocks, or blocks of each group (swinir).
-        scales: factors that the stage of this method takes.
-        channels: bands that go through it together.
-        adversarial: whether it is one of the methods that have a discriminator.
-    """
-
-    width: int
-    depth: tuple[int, ...]
-    scales: tuple[int, ...] = (2, 3, 4)
-    channels: int = 1
-    adversarial: bool = False
-
-
-METHODS = {
-    "vdsr": Method(64, (18,)),
-    "edsr": Method(64, (16,)),
-    "esrgan": Method(64, (23,), (2, 4), channels=3, adversarial=True),
-    "swinir": Method(60, (6, 6, 6, 6)),
-    "bsrnet": Method(64, (23,), (2, 4)),
-    "realesrgan": Method(64, (23,), (4,), adversarial=True),
-}
+METHODS = {name: method.train for name, method in load_all().items() if method.train}
 
 
 @dataclass(frozen=True)
@@ -42,7 +17,7 @@ class Size:
 
     Attributes:
         width: features of a layer.
-        depth: as in `Method`.
+        depth: as in `Training`.
         heads: attention heads.
         window: pixels a side of an attention window.
         upsampler: one of UPSAMPLERS.
@@ -59,8 +34,8 @@ class Size:
         return {name: value for name, value in vars(self).items() if value}
 
 
-def known(method: str, scale: int, adversarial: float) -> Method:
-    """A method that can be trained at this scale in this way.
+def choose(method: str, scale: int, adversarial: float) -> Training:
+    """The published network of a method that can be trained at this scale in this way.
 
     Raises:
         StageError: it cannot.
@@ -68,16 +43,16 @@ def known(method: str, scale: int, adversarial: float) -> Method:
     if method not in METHODS:
         expected = ", ".join(METHODS)
         raise StageError(f"--method: expected one of {expected}, found {method!r}")
-    found = METHODS[method]
-    if scale not in found.scales:
-        expected = " or ".join(map(str, found.scales))
+    training = METHODS[method]
+    if scale not in training.scales:
+        expected = " or ".join(map(str, training.scales))
         raise StageError(f"--scale: expected {expected} for {method}, found {scale}")
     if adversarial < 0:
         raise StageError(f"--adversarial: expected 0 or more, found {adversarial}")
-    if adversarial and not found.adversarial:
+    if adversarial and not training.adversarial:
         able = " and ".join(name for name, other in METHODS.items() if other.adversarial)
         raise StageError(f"--adversarial: only for {able}, found {adversarial} for {method}")
-    return found
+    return training
 
 
 def sizes(method: str, given: Size) -> Size:
@@ -90,14 +65,14 @@ def sizes(method: str, given: Size) -> Size:
     width, depth = given.width or published.width, given.depth or published.depth
     if width < 1 or min(depth) < 1:
         raise StageError(f"--width, --depth: expected at least 1, found {width}, {depth}")
-    if method == "swinir":
+    if published.network == "swinir":
         return _swinir(width, depth, given)
     for name in ("heads", "window", "upsampler"):
         if value := getattr(given, name):
             raise StageError(f"--{name}: only for swinir, found {value} for {method}")
     if len(depth) > 1:
         raise StageError(f"--depth: expected one number for {method}, found {depth}")
-    if method in ("esrgan", "bsrnet", "realesrgan") and (width < 6 or width % 2):
+    if published.network == "rrdb" and (width < 6 or width % 2):
         raise StageError(f"--width: expected an even number from 6 for {method}, found {width}")
     return Size(width, depth)
 

@@ -23,13 +23,10 @@ def build(method: str, scale: int, size: Size) -> nn.Module:
     Returns:
         (M, K, h, w) to (M, K, h * scale, w * scale), K the channels of the method.
     """
-    if method == "vdsr":
-        return _vdsr(scale, size)
-    if method == "edsr":
-        return _edsr(scale, size)
-    if method == "swinir":
-        return _swinir(scale, size)
-    return _rrdb(scale, size, METHODS[method].channels)
+    training = METHODS[method]
+    if training.network == "rrdb":
+        return _rrdb(scale, size, training.channels)
+    return {"vdsr": _vdsr, "edsr": _edsr, "swinir": _swinir}[training.network](scale, size)
 
 
 def _vdsr(scale: int, size: Size) -> nn.Module:

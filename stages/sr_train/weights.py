@@ -11,6 +11,7 @@ from safetensors.torch import save as pack
 from torch import nn
 
 from shared.sr.networks import Spelling
+from stages.sr_train.methods import METHODS
 
 FACTS = "sr-train"  # one entry only: the order of several in the file is random
 Tensors = dict[str, torch.Tensor]
@@ -39,7 +40,8 @@ def spelled(method: str, scale: int, depth: tuple[int, ...], network: nn.Module)
     Only those of Real-ESRGAN differ from the network's own: they are BasicSR's.
     """
     tensors: Tensors = dict(network.state_dict())
-    if method != "realesrgan":
+    spelling = METHODS[method].spelling
+    if not spelling:
         return tensors
-    names = Spelling("old", depth[0], int(math.log2(scale))).names("body")
+    names = Spelling("old", depth[0], int(math.log2(scale))).names(spelling)
     return {new: tensors.pop(old) for old, new in names.items()}

@@ -5,53 +5,54 @@ from pathlib import Path
 from shared import cli, progress
 from shared.errors import StageError
 from shared.runs import record
+from shared.sr.methods import Published
 from stages.weights import begun, listing, mirrors
 
 DIGITS = 64  # of a whole SHA-256
 
 
 def run(*, dst: Path, name: str, mirror: str = "") -> None:
-    """Fetch one file that a weights.txt lists, and refuse it unless it is the one that is listed.
+    """Fetch one published file and refuse it unless it is the one that is listed.
 
     Args:
-        dst: file to write; a download that broke off goes on.
-        name: file name in one of the lists, such as RealESRGAN_x4plus.pth.
-        mirror: where the file is taken from instead of its authors' place: a folder, file://…,
-            or an http(s) address; the file lies in it under its name.
+        dst: file to write; an interrupted download continues.
+        name: name of the file, such as RealESRGAN_x4plus.pth; shared/sr/methods lists them.
+        mirror: a folder, file://… or http(s) address that has the file under its name; without
+            one it is fetched from where its authors keep it.
     """
-    entry = listing.entry(name)
+    entry = listing.find(name)
     place = mirrors.place(entry, mirror)
     if isinstance(place, Path):
-        mirrors.copy(place, dst, entry.size)
+        mirrors.copy(place, dst, entry.bytes)
     else:
         from stages.weights import transfer
 
-        transfer.fetch(place, dst, entry.size)
+        transfer.fetch(place, dst, entry.bytes)
     _verify(entry, str(place), dst)
 
 
-def _verify(entry: listing.Published, place: str, dst: Path) -> None:
+def _verify(entry: Published, place: str, dst: Path) -> None:
     """Keep the file only if it is what the list, or the record of an earlier fetch, says."""
-    found = record.measure(dst)
+    measured = record.measure(dst)
     earlier = "" if len(entry.sha256) == DIGITS else _recorded(entry, dst)
     try:
-        if entry.size not in (None, found["bytes"]):
-            raise StageError(f"{place}: expected {entry.size} bytes, found {found['bytes']}")
-        if not found["sha256"].startswith(entry.sha256):
+        if entry.bytes not in (None, measured["bytes"]):
+            raise StageError(f"{place}: expected {entry.bytes} bytes, found {measured['bytes']}")
+        if not measured["sha256"].startswith(entry.sha256):
             raise StageError(
-                f"{place}: SHA-256: expected {entry.sha256}, found {found['sha256']}; not kept"
+                f"{place}: SHA-256: expected {entry.sha256}, found {measured['sha256']}; not kept"
             )
-        if earlier not in ("", found["sha256"]):
+        if earlier not in ("", measured["sha256"]):
             raise StageError(f"{place}: SHA-256: expected {earlier} as at the first fetch, "
-                             f"found {found['sha256']}; not kept; to accept it remove "
+                             f"found {measured['sha256']}; not kept; to accept it remove "
                              f"{record.beside(_product(dst))}")  # fmt: skip
     except StageError:
         begun.forget(dst)
         raise
     if len(entry.sha256) < DIGITS and not earlier:
-        line = entry.line(found["bytes"], found["sha256"])
-        progress.say(f"{entry.name}: digest not known before, trusted on first use; for "
-                     f"weights.txt, once it is compared elsewhere:\n{line}")  # fmt: skip
+        facts = listing.facts(measured["bytes"], measured["sha256"])
+        progress.say(f"{entry.name}: no digest is published, so this one is trusted on first use; "
+                     f"for its record, once it is compared elsewhere:\n{facts}")  # fmt: skip
 
 
 def _product(dst: Path) -> Path:
@@ -59,7 +60,7 @@ def _product(dst: Path) -> Path:
     return dst.with_name(dst.name.removesuffix(".partial"))
 
 
-def _recorded(entry: listing.Published, dst: Path) -> str:
+def _recorded(entry: Published, dst: Path) -> str:
     """SHA-256 in the record of an earlier fetch of this file to this place, "" without one."""
     made = record.load(_product(dst))
     same = made and made["plan"].get("parameters", {}).get("name") == entry.name

@@ -5,8 +5,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 from shared import progress
 from shared.errors import StageError
+from shared.sr.methods import Published
 from stages.weights.begun import forget
-from stages.weights.listing import PAGE, Published
 
 BLOCK = 2**20
 SHOWN = 5  # names in a message
@@ -23,11 +23,10 @@ def place(entry: Published, mirror: str) -> Path | str:
         StageError: no such folder, the file is not in it, another kind of address, or none at all.
     """
     if not mirror:
-        if entry.url.startswith(PAGE):
-            page = entry.url.removeprefix(PAGE)
+        if entry.page:
             raise StageError(
-                f"{entry.name}: its authors have it on a page only: fetch it from {page} into a "
-                "folder and give that as --mirror"
+                f"{entry.name}: its authors offer it on a page only; download it from {entry.page} "
+                "into a folder and give that folder as --mirror"
             )
         return entry.url
     parts = urlsplit(mirror)

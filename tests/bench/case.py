@@ -25,12 +25,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from shared import patches
 from shared.sr import bands, forward, passage
+from shared.sr.methods import load_all
 from tests.bench import published
 
 Array = NDArray[np.float32]
 TYPES = {"float32": torch.float32} | forward.TYPES
 PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "bfloat16", "float16")}
-PLAIN = ("bsrnet", "realesrgan")  # whose stages match mean and deviation afterwards
+# Those whose stages match mean and deviation afterwards.
+PLAIN = [name for name, method in load_all().items() if method.flags_with_own_weights]
 
 
 def ours(

@@ -17,13 +17,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from shared.sr.methods import load_all
 from tests.bench import scenes, table
 
 ROOT = Path(__file__).resolve().parents[2]
-METHODS = {  # scales of the reference
-    "vdsr": (2, 3), "edsr": (2, 4), "esrgan": (2,), "swinir": (2,), "bsrnet": (2,),
-    "realesrgan": (4,),
-}  # fmt: skip
+METHODS = {name: method.variants for name, method in load_all().items()}
 ROWS = 320
 MEMORY = {"cpu": ("reference", "float32", "bfloat16"),
           "cuda": ("reference", "float32", "bfloat16", "float16")}  # fmt: skip

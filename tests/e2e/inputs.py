@@ -32,11 +32,12 @@ for name in ("Forest", "River"):
 """,
     "weights": """
 import sys; from pathlib import Path; from stages.sr_train.main import run
+from shared.sr.methods import load_all
 here = Path(sys.argv[1])
-for method in ("vdsr", "edsr", "esrgan", "swinir", "bsrnet", "realesrgan"):
-    run(src=here / "train.h5", dst=here / f"{method}.safetensors", method=method, steps=1, batch=4,
-        scale=4 if method == "realesrgan" else 2, width=8, depth=(1,), rows=0, device="cpu",
-        heads=2 if method == "swinir" else 0)
+for name, method in load_all().items():
+    run(src=here / "train.h5", dst=here / f"{name}.safetensors", method=name, steps=1, batch=4,
+        scale=method.variants[0], width=8, depth=(1,), rows=0, device="cpu",
+        heads=2 if method.train.network == "swinir" else 0)
 """,
 }
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
+from shared.sr.methods import load_all
 from tests.e2e import inputs
 from tests.e2e.stage import Stage, warm
 from tests.e2e.warm import UNABLE
@@ -20,7 +21,7 @@ SMALL = {
 }  # fmt: skip
 PAIR = {"train": "train.h5", "test": "test.h5"}
 STUDENT = {name: value for name, value in SMALL.items() if name != "members"}
-METHODS = ("vdsr", "edsr", "esrgan", "swinir", "bsrnet", "realesrgan")
+METHODS = load_all()
 # What runs: parameters, paths being names in the folder of inputs.
 GOOD = {
     "demo": {"train_per_class": "1", "test_per_class": "1"},
@@ -30,7 +31,7 @@ GOOD = {
     "sr_train": {"src": "train.h5", "steps": "1", "width": "8", "depth": "1", "heads": "2",
                  "batch": "4", "device": "cpu"},
     **{f"sr_{name}": {"src": "train.h5", "weights": f"{name}.safetensors", "device": "cpu",
-                      "scale": "4" if name == "realesrgan" else "2"} for name in METHODS},
+                      "scale": str(method.variants[0])} for name, method in METHODS.items()},
     "weights": {"name": "edsr64_x2.pt", "mirror": "mirror"},
     "sr_degrade": {"src": "train.h5"},
     "sr_eval": {"src": "test.h5", "wald": "test.h5", "enlarged": "x2.h5"},

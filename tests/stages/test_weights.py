@@ -13,6 +13,7 @@ import pytest
 from shared import cli
 from shared.errors import StageError
 from shared.runs import record
+from shared.sr import methods
 from stages.weights import listing, transfer
 from stages.weights import main as stage
 
@@ -92,19 +93,21 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only list there is, of one file, which says all of it."""
-    path = tmp_path / "stages" / "sr_net" / "weights.txt"
+    """The only record there is, with one file, of which everything is known."""
+    path = tmp_path / "methods" / "net.toml"
     path.parent.mkdir(parents=True)
     write(path)
-    monkeypatch.setattr(listing.published, "__defaults__", (tmp_path / "stages",))
+    monkeypatch.setattr(methods.published, "__defaults__", (tmp_path / "methods",))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     return path
 
 
 def write(path: Path, size: object = len(CONTENT), sha256: str = DIGEST, name: str = NAME) -> None:
-    path.write_text(
-        f"# name and so on\n\n{name} 2 {size} {sha256} MIT https://example.org/{name}\n"
-    )
+    lines = ['title = "Net"', "order = 1", 'source = "Net 2020"', "variants = [2]"]
+    lines += ["[[published]]", f'name = "{name}"', "scales = [2]", 'licence = "MIT"']
+    lines += [f"bytes = {size}"] if size != "unknown" else []
+    lines += [f'sha256 = "{sha256}"'] if sha256 != "unknown" else []
+    path.write_text("\n".join([*lines, f'url = "https://example.org/{name}"']) + "\n")
 
 
 def command(dst: Path, mirror: object, name: str = NAME) -> bytes:
@@ -129,57 +132,64 @@ def folder(tmp_path: Path, content: bytes = CONTENT) -> Path:
 
 
 # --- lists ----------------------------------------------------------------------------------------
-def test_lists_of_the_repository_are_whole() -> None:
-    methods = ("vdsr", "edsr", "esrgan", "swinir", "bsrnet", "realesrgan")
-    scales = {"vdsr": 3, "edsr": 4}
-    lists = {path.parent.name: listing.parse(path) for path in listing.STAGES.glob("*/weights.txt")}
-    assert lists.keys() == {f"sr_{method}" for method in methods}
-    for method in methods:
-        found = {scale for entry in lists[f"sr_{method}"] for scale in entry.scales}
-        assert found >= {4 if method == "realesrgan" else 2, scales.get(method, 2)}
-    known = listing.published(listing.STAGES)
-    assert len(known) == len({entry.url for entry in known.values()})
-    for entry in known.values():
-        assert entry.url.endswith("/" + entry.name) or entry.url.startswith(listing.PAGE)
-        assert len(entry.sha256) in (0, 8, 64)
-        tail = re.search(
-            r"-([0-9a-f]{8})\.pth?$", entry.name
-        )  # hub names end in the digest's start
-        assert tail is None or entry.sha256.startswith(tail[1])
+def test_records_of_the_repository_are_whole() -> None:
+    known = methods.load_all(methods.FOLDER)
+    assert list(known) == ["vdsr", "edsr", "esrgan", "swinir", "bsrnet", "realesrgan"]
+    for method in known.values():
+        assert set(method.variants) <= {scale for one in method.published for scale in one.scales}
+        assert method.train
+        assert set(method.variants) <= set(method.train.scales)
+    files = methods.published(methods.FOLDER)
+    assert len(files) == len({file.url or file.page for file in files.values()})
+    for file in files.values():
+        assert file.url.endswith("/" + file.name) or file.page
+        assert len(file.sha256) in (0, 8, 64)
+        # Names of torch.hub end in the first digits of the digest.
+        tail = re.search(r"-([0-9a-f]{8})\.pth?$", file.name)
+        assert tail is None or file.sha256.startswith(tail[1])
+
+
+def test_variants_are_in_the_order_of_the_pipeline() -> None:
+    assert methods.variants() == (
+        "vdsr-x2", "vdsr-x3", "edsr-x2", "edsr-x4", "esrgan-x2", "swinir-x2", "bsrnet-x2",
+        "realesrgan-x4",
+    )  # fmt: skip
 
 
 def test_facts_that_are_known_from_elsewhere() -> None:
-    known = listing.published(listing.STAGES)
-    assert known["RealESRGAN_x4plus.pth"].size == 67_040_989
-    assert known["RealESRGAN_x4plus.pth"].sha256.startswith("4fa0d38905f75ac0")
-    assert known["RealESRGAN_x2plus.pth"].sha256.startswith("49fafd45f8fd7aa8")
-    assert known["001_classicalSR_DF2K_s64w8_SwinIR-M_x2.pth"].size == 67_277_475
-    assert known["002_lightweightSR_DIV2K_s64w8_SwinIR-S_x2.pth"].size == 17_147_989
+    files = methods.published(methods.FOLDER)
+    assert files["RealESRGAN_x4plus.pth"].bytes == 67_040_989
+    assert files["RealESRGAN_x4plus.pth"].sha256.startswith("4fa0d38905f75ac0")
+    assert files["RealESRGAN_x2plus.pth"].sha256.startswith("49fafd45f8fd7aa8")
+    assert files["001_classicalSR_DF2K_s64w8_SwinIR-M_x2.pth"].bytes == 67_277_475
+    assert files["002_lightweightSR_DIV2K_s64w8_SwinIR-S_x2.pth"].bytes == 17_147_989
 
 
 @pytest.mark.parametrize(
-    ("line", "message"),
+    ("old", "new", "message"),
     [
-        ("a.pth 2 3 unknown MIT", "line 1: expected 6 words .*, found 5"),
-        ("../a.pth 2 3 unknown MIT https://x/a.pth", "line 1: file: expected .*found '../a.pth'"),
-        ("a.pth 2 3 abc MIT https://x/a.pth", "sha256: expected"),
-        ("a.pth 2 3 unknown MIT http://x/a.pth", "url: expected"),
+        ('licence = "MIT"\n', "", "missing 1 required positional argument: 'licence'"),
+        (NAME, f"../{NAME}", "name: expected .*found '../"),
+        (DIGEST, "abc", "sha256: expected"),
+        ("https://", "http://", "url: expected"),
+        ("url =", "address =", "unexpected keyword argument 'address'"),
+        ("order = 1", "order = ", "not a record of a method"),
+        ("[[published]]", '[[published]]\npage = "https://x/y"', "expected either url or page"),
     ],
 )
-def test_refuses_a_wrong_line(tmp_path: Path, line: str, message: str) -> None:
-    (tmp_path / "weights.txt").write_text(line)
+def test_refuses_a_wrong_record(lists: Path, old: str, new: str, message: str) -> None:
+    lists.write_text(lists.read_text().replace(old, new))
     with pytest.raises(StageError, match=message):
-        listing.parse(tmp_path / "weights.txt")
+        methods.parse(lists)
 
 
-def test_two_lists_agree_on_a_file_or_are_refused(lists: Path) -> None:
-    other = lists.parents[1] / "sr_other" / "weights.txt"
-    other.parent.mkdir()
+def test_two_records_agree_on_a_file_or_are_refused(lists: Path) -> None:
+    other = lists.with_name("other.toml")
     write(other)
-    assert list(listing.published()) == [NAME]
+    assert list(methods.published()) == [NAME]
     write(other, size=1)
-    with pytest.raises(StageError, match="another list says otherwise"):
-        listing.published()
+    with pytest.raises(StageError, match="another method describes it differently"):
+        methods.published()
 
 
 def test_unknown_name_tells_the_known_ones(
@@ -236,14 +246,14 @@ def test_refuses_a_mirror(
 def test_file_behind_a_page_comes_from_a_mirror(
     lists: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = f"{NAME} 2,3 unknown {DIGEST} MIT page:https://example.org/a"
-    lists.write_text(text)
+    text = lists.read_text().replace("scales = [2]", "scales = [2, 3]")
+    lists.write_text(
+        text.replace(f'url = "https://example.org/{NAME}"', 'page = "https://example.org/a"')
+    )
     line = refused(tmp_path / "out" / NAME, "", capsys)
-    assert "fetch it from https://example.org/a into a folder" in line
+    assert "download it from https://example.org/a into a folder" in line
     assert command(tmp_path / "out" / NAME, folder(tmp_path)) == CONTENT
-    entry = listing.entry(NAME)
-    assert entry.scales == (2, 3)
-    assert entry.line(9, DIGEST).split() == text.replace("unknown", "9").split()
+    assert listing.find(NAME).scales == (2, 3)
 
 
 # --- downloads that go on -------------------------------------------------------------------------
@@ -418,12 +428,13 @@ def test_unknown_digest_is_told_and_holds_from_then_on(
     write(lists, "unknown", known)
     dst = tmp_path / NAME
     command(dst, folder(tmp_path))
-    said = capsys.readouterr().err
-    line = f"{NAME}  2  {len(CONTENT)}  {DIGEST}  MIT  https://example.org/{NAME}"
-    assert "trusted on first use" in said
-    assert line in said.splitlines()
-    lists.write_text(line + "\n")  # as it is told, it is a good line
-    assert listing.entry(NAME).sha256 == DIGEST
+    message = capsys.readouterr().err
+    assert "trusted on first use" in message
+    facts = f'bytes = {len(CONTENT)}\nsha256 = "{DIGEST}"\n'
+    assert facts in message
+    write(lists, "unknown", "unknown")
+    lists.write_text(lists.read_text() + facts)  # as printed, they complete the record
+    assert listing.find(NAME).sha256 == DIGEST
     write(lists, "unknown", known)
     dst.unlink()  # the record stays
     command(dst, folder(tmp_path))
