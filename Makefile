@@ -1,127 +1,60 @@
-# lcz42-edge: every stage by name, the pipeline as one rule per product. `make help` lists the verbs.
+# lcz42-edge: every stage by name, every product of the pipeline. `make help` lists the verbs.
 #
-# A product is a file or folder under $(D) with its record beside it, PRODUCT.run.json. Make looks at
-# the records, so that it works alike for files and folders; the stage itself decides by content.
+# A product is a file or folder below $(D) with its record beside it, PRODUCT.run.json. Make looks at
+# the records, so that files and folders work alike; the stage itself decides by content. Which
+# products there are, and how each one is made, stands in shared/pipeline; make includes the rules
+# that are generated from it. docs/usage.md explains the variables.
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules
 SHELL := /bin/bash -euo pipefail
 
-# What the pipeline reads: so2sat (data/so2sat, once its files are there), demo (procedural scenes,
-# made here), tiny (a few of them, for tests), eurosat (real RGB images from EUROSAT=folder).
+# What the pipeline reads: so2sat (once data/so2sat holds its files), demo and gallery (procedural
+# scenes, made on the spot), tiny (a few of them, for tests), eurosat (real images: EUROSAT=folder).
 SOURCE ?= $(if $(wildcard data/so2sat/training.h5),so2sat,demo)
 D ?= $(if $(filter so2sat,$(SOURCE)),data,data/$(SOURCE))
 
-# Where a stage runs: docker (compose) or local (.venvs). Chosen by whether an engine answers.
+# Where a stage runs: docker (compose) or local (.venvs), by whether a container engine answers.
 RUNNER ?= $(if $(shell docker info >/dev/null 2>&1 && docker compose version 2>/dev/null),docker,local)
 
-ifeq ($(filter so2sat demo tiny eurosat,$(SOURCE)),)
-$(error SOURCE: expected so2sat, demo, tiny or eurosat, found $(SOURCE))
-endif
-
 STAGES := $(subst _,-,$(patsubst stages/%/main.py,%,$(wildcard stages/*/main.py)))
-module = $(subst -,_,$(1))
+MODULES := $(subst -,_,$(STAGES))
 export UID := $(shell id -u)
 export GID := $(shell id -g)
+quoted = '$(subst ','\'',$(1))'
 
 include images/environments.mk
 include images/images.mk
 
-# --- how one stage is run ------------------------------------------------------------------------
-ifeq ($(RUNNER),docker)
-command = STAGE_IMAGE=$$$$(docker image inspect -f '{{.Id}}' lcz42-edge/$(1)) docker compose run --rm -T $(VOLUMES-$(1)) $(1)
-ready = .images/$(1)
-else ifeq ($(RUNNER),local)
-command = .venvs/$(call module,$(1))/bin/python -m stages.$(call module,$(1)).main
-ready = .venvs/$(call module,$(1))/made
-else
-$(error RUNNER: expected docker or local, found $(RUNNER))
+# --- the pipeline --------------------------------------------------------------------------------
+# The variables that the caller set, on the command line or in the environment.
+SETTABLE := SR W WEIGHTS WEIGHTS-% MIRROR ARCHITECTURES MODES FUSION_VARIANTS STUDENT_TEACHER ABLATED EUROSAT \
+	MEMBERS MEMBERS-% EPOCHS EPOCHS-% PIXELS PIXELS-% TEACHER_BATCH TEACHER_BATCH-% FUSION_BATCH LEARNING FLAGS-%
+CHANGED := $(foreach name,$(filter $(SETTABLE),$(.VARIABLES)),$(if $(filter command environment override,$(origin $(name))),$(name)))
+SETTINGS := --source $(call quoted,$(SOURCE)) --runner $(call quoted,$(RUNNER)) --set $(call quoted,D=$(D)) \
+	$(foreach name,$(CHANGED),--set $(call quoted,$(name)=$($(name))))
+RULES := $(shell python3 -m shared.pipeline rules $(SETTINGS) --goals $(call quoted,$(MAKECMDGOALS)))
+ifneq ($(words $(RULES)),1)
+$(error $(or $(wordlist 2,999,$(RULES)),python3 -m shared.pipeline failed: see above))
 endif
+include $(RULES)
 
-# $(call extra,STAGE,PATH,INPUT PRODUCTS,FLAGS): a rule, its place in `make STAGE`, a forced run
-# when the product itself was taken away; `rule` is the same for what `make all` makes, too.
-# Records are precious: make would delete one that is just written when it is interrupted, and a
-# product without its record is refused.
-define product
-PRODUCTS-$(1) += $(2)
-.PRECIOUS: $(2).run.json
-$(if $(wildcard $(2)),,.PHONY: $(2).run.json)
-$(2).run.json: $(addsuffix .run.json,$(3)) | $(call ready,$(1)) $(D)
-	@echo "== $(1) -> $(2)" >&2
-	@$(if $(filter $(RENEWED),$(1)),rm -rf $(2) $(2).run.json $(2).partial*; )$(call command,$(1)) --dst $(2) $(4) $(FLAGS-$(1))
-endef
-extra = $(eval $(call product,$(1),$(2),$(3),$(4)))
-rule = $(eval PRODUCTS += $(2))$(call extra,$(1),$(2),$(3),$(4))
-# What `make STAGE` makes. ASIDE: products that others ask for, or a verb of their own.
-wanted = $(filter-out $(ASIDE),$(PRODUCTS-$(1)))
-present = $(patsubst %.run.json,%,$(wildcard $(PRODUCTS-$(1):%=%.run.json)))
-# Only the page on all the others is replaced without being asked.
-RENEWED := report
-comma := ,
-list = $(subst $() ,$(comma),$(strip $(1)))
+ifeq ($(MAKECMDGOALS),weights)
+MAKEFLAGS += --keep-going  # one refused file keeps no other from coming
+endif
 
 $(D):
 	@mkdir -p $@
 
-# --- settings: published ones are the stages' defaults; these make a small set learn in minutes -----
-# Those of the ensembles are in stages/ensembles.mk, those of super-resolution in stages/sr.mk.
-ifneq ($(filter demo tiny,$(SOURCE)),)
-FLAGS-distill := --size 48 --batch 32 --lr 0.002 --epochs 16
-FLAGS-sr-train := --steps 200 --batch 64 --lr 3e-3
-endif
-ifeq ($(SOURCE),tiny)
-FLAGS-demo := --train_per_class 24 --test_per_class 6
-FLAGS-distill := --size 32 --batch 32 --lr 0.001 --epochs 1
-FLAGS-sr-train := --steps 4 --batch 16
-FLAGS-export := --calibration_per_class 12
-FLAGS-voyager := --calibration 204
-endif
-ifeq ($(SOURCE),eurosat)
-FLAGS-distill := --batch 64 --lr 0.002 --size 64 --epochs 8
-FLAGS-voyager := --name eurosat-resnet18 --per_class_val 0
-endif
-
-# --- the pipeline --------------------------------------------------------------------------------
-SPLITS := training testing
-both = $(foreach split,$(SPLITS),$(D)/$(1)/$(split).h5)
-P := $(D)/prepare
-
-ifeq ($(SOURCE),eurosat)
-EUROSAT ?= data/eurosat-rgb
-$(call rule,eurosat,$(P),,--src $(EUROSAT))
-PREPARED := $(P)
-else
-ifeq ($(SOURCE),so2sat)
-$(foreach split,$(SPLITS),$(eval $(P)/$(split).h5.run.json: $(D)/so2sat/$(split).h5))
-else
-$(call rule,demo,$(D)/so2sat,,)
-RAW := $(D)/so2sat
-endif
-# Version 4 has files that tell where each patch lies, by which prepare knows its city.
-geo = $(addprefix --geo ,$(wildcard $(D)/so2sat/$(1)_geo.h5))
-$(foreach split,$(SPLITS),$(call rule,prepare,$(P)/$(split).h5,$(RAW),--src $(D)/so2sat/$(split).h5 $(call geo,$(split))))
-PREPARED := $(call both,prepare)
-endif
-include stages/sr.mk
-include stages/ensembles.mk
-include stages/edge.mk
-
-# The page shows what was made beyond `make all`, too.
-BEYOND := $(foreach stage,teacher fusion sumrule distill export voyager,\
-	$(call $(if $(filter $(stage),$(MAKECMDGOALS)),wanted,present),$(stage))) \
-	$(foreach verb,qat students,$(if $(filter $(verb),$(MAKECMDGOALS)),$(MADE-$(verb))))
-SHOWN := $(filter-out $(D)/tda-plot,$(PRODUCTS)) $(filter-out $(PRODUCTS),$(sort $(BEYOND)))
-$(call rule,report,$(D)/report.html,$(SHOWN),--src $(call list,$(SHOWN)))
-
 # --- verbs ---------------------------------------------------------------------------------------
-.PHONY: help all demo eurosat status test lint environments $(filter-out demo eurosat merge,$(STAGES))
+.PHONY: help all demo gallery tiny eurosat products plan status merge ship
 
-help: ## these lines, and where things would run and go now
-	@grep -hE '^[a-zA-Z%_.$$()-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
-	@echo; echo "stages: $(STAGES)"
+help: ## this list, and where things would run and go now
+	@grep -hE '^[a-zA-Z%_.$$()-]+:.*## ' $(filter-out $(RULES),$(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | expand -t 22
+	@echo; echo "stages, each a verb: $(STAGES)"
+	@echo "across stages: sr ablations qat students"
 	@echo "now: SOURCE=$(SOURCE) D=$(D) RUNNER=$(RUNNER)"
 
-.PHONY: products
 products: $(PRODUCTS:%=%.run.json)
 
 all: ## the whole pipeline for SOURCE, ending in the bundle and the report
@@ -129,37 +62,49 @@ all: ## the whole pipeline for SOURCE, ending in the bundle and the report
 		else $(MAKE) --no-print-directory products; fi
 	@echo "bundle: $(D)/voyager/resnet18"; echo "report: $(D)/report.html"
 
-demo: ## the whole pipeline on procedural scenes made on the spot, in minutes
+demo: ## the shortest whole chain, on procedural scenes made on the spot, in minutes
 	@$(MAKE) --no-print-directory SOURCE=demo all
+
+gallery: ## the same scenes with every super-resolution method, more ensembles and longer training
+	@$(MAKE) --no-print-directory SOURCE=gallery all
+
+tiny: ## the whole chain on a few scenes with the shortest training, for tests
+	@$(MAKE) --no-print-directory SOURCE=tiny all
 
 eurosat: ## the chain on real RGB images: EUROSAT=folder of class folders
 	@$(MAKE) --no-print-directory SOURCE=eurosat all
 
-define stage_verb
-$(1): $(patsubst %,%.run.json,$(wanted))
-	@$(if $(PRODUCTS-$(1)),for made in $(wanted); do echo $$$$made; done,\
-		echo "$(1): no product of SOURCE=$(SOURCE)" >&2; exit 2)
-endef
-$(foreach stage,$(filter-out demo eurosat merge,$(STAGES)),$(eval $(call stage_verb,$(stage))))
+plan: ## the products of SOURCE, their commands, and what each one waits for (FORMAT=json for programs)
+	@python3 -m shared.pipeline plan $(SETTINGS) $(if $(filter json,$(FORMAT)),--json)
 
-.PHONY: merge
-merge: | $(call ready,merge) ## SRC=a.h5,b.h5 DST=c.h5: join shards
-	@$(subst $$$$,$$,$(call command,merge)) --src $(SRC) --dst $(DST)
-
-status: ## each product of SOURCE: there, stale or missing, by which record
+status: ## list the products of SOURCE and whether each is up to date
 	@python3 -m shared.tools.status $(D)
 
-clean-%: ## take the products of one stage away: make clean-teacher
+merge: | $(if $(filter docker,$(RUNNER)),.images/merge,.venvs/merge/made) ## join the parts of a sharded run: SRC=a.h5,b.h5 DST=c.h5
+	@$(if $(filter docker,$(RUNNER)),docker compose run --rm -T merge,.venvs/merge/bin/python -m stages.merge.main) --src $(SRC) --dst $(DST)
+
+clean-%: ## remove the products of one stage: make clean-teacher
 	rm -rf $(foreach product,$(PRODUCTS-$*),$(product) $(product).run.json $(product).partial*)
 
-rerun-%: .venvs/merge/made ## make what is there of one stage again and compare them with the recorded ones
+present = $(patsubst %.run.json,%,$(wildcard $(PRODUCTS-$(1):%=%.run.json)))
+rerun-%: .venvs/merge/made ## make the products of one stage again and compare them with the recorded ones
 	@$(if $(call present,$*),,echo "$*: nothing is made of it yet for SOURCE=$(SOURCE)" >&2; exit 2;) \
-		failed=0; for made in $(call present,$*); do .venvs/merge/bin/python -m shared.tools.rerun --product $$made \
-		--root $(D) --command "$(subst $$$$,$$,$(call command,$*))" || failed=1; done; exit $$failed
+		$(if $(filter docker,$(RUNNER)),export STAGE_IMAGE=$$(docker image inspect -f '{{.Id}}' lcz42-edge/$*);) \
+		failed=0; for made in $(call present,$*); do .venvs/merge/bin/python -m shared.tools.rerun --product $$made --root $(D) \
+		--command "$(if $(filter docker,$(RUNNER)),docker compose run --rm -T $*,.venvs/$(subst -,_,$*)/bin/python -m stages.$(subst -,_,$*).main)" \
+		|| failed=1; done; exit $$failed
+
+# The tool that ships is no stage: it talks to the engine, so it runs on the host, in an environment of its own.
+# Without DEST nothing is made first: the tool says at once what is missing.
+BUNDLE ?= $(D)/voyager/resnet18
+ship: $(if $(DEST),$(filter $(D)/voyager/%,$(BUNDLE:%=%.run.json)) $(if $(filter docker,$(RUNNER)),.images/export)) | .venvs/ship/made ## the export image and the bundle to another machine, checked there: DEST=user@host:dir or a folder
+	@.venvs/ship/bin/python -m shared.tools.ship.main --bundle=$(call quoted,$(BUNDLE)) --dest=$(call quoted,$(DEST)) $(FLAGS-ship)
+
+.DEFAULT:
+	@python3 -m shared.pipeline suggest $(call quoted,$@)
 
 # --- checks --------------------------------------------------------------------------------------
 PYTHON := .venvs/dev/bin/python
-MODULES := $(call module,$(STAGES))
 
 environments: .venvs/dev/made .venvs/pytest/made $(MODULES:%=.venvs/%/made) ## all virtual environments
 
@@ -168,7 +113,7 @@ lint: .venvs/dev/made ## ruff and mypy
 	.venvs/dev/bin/ruff check --quiet .
 	.venvs/dev/bin/mypy shared stages
 
-.PHONY: test-contract test-training test-sr test-e2e $(MODULES:%=test-%)
+.PHONY: environments lint test test-contract test-training test-sr test-ship test-e2e $(MODULES:%=test-%)
 test-contract: .venvs/dev/made $(MODULES:%=.venvs/%/made)
 	$(PYTHON) -m pytest -q tests/shared tests/test_stages.py
 
@@ -180,6 +125,9 @@ test-training: .venvs/distill/made .venvs/pytest/made
 
 test-sr: .venvs/sr_swinir/made .venvs/pytest/made
 	.venvs/sr_swinir/bin/python tests/under.py -q tests/sr
+
+test-ship: .venvs/ship/made .venvs/voyager/made .venvs/pytest/made
+	.venvs/ship/bin/python tests/under.py -q tests/ship
 
 test-e2e: .venvs/dev/made $(MODULES:%=.venvs/%/made)
 	$(PYTHON) -m pytest -q tests/e2e tests/test_images.py

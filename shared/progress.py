@@ -1,5 +1,6 @@
 """Progress on stderr: a bar on a terminal, a line every few seconds in a log."""
 
+import os
 import sys
 from typing import Any
 
@@ -21,8 +22,10 @@ def bar(
         quiet: show nothing.
     """
     live = sys.stderr.isatty()
+    whole = os.environ.get("STAGE_PROGRESS", "")  # set by make: "product 7 of 19, about 4 min left"
     return tqdm(
-        total=total, desc=what, unit=f" {unit}", initial=done, file=sys.stderr, smoothing=0.1,
+        total=total, desc=f"{whole}: {what}" if whole else what, unit=f" {unit}", initial=done,
+        file=sys.stderr, smoothing=0.1,
         mininterval=0.2 if live else 5.0, ascii=None if live else " #", dynamic_ncols=live,
         disable=quiet or processes.follows(), unit_scale=total >= 100_000,
     )  # fmt: skip

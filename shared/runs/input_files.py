@@ -7,7 +7,12 @@ from shared.errors import StageError
 
 STAGES = Path(__file__).resolve().parents[2] / "stages"
 VOLUME = "data"  # the folder of products, here and in containers
-SOURCES = ("demo", "tiny", "eurosat")  # folders of VOLUME that hold a pipeline of their own
+SOURCES = (
+    "demo",
+    "gallery",
+    "tiny",
+    "eurosat",
+)  # folders of VOLUME that hold a pipeline of their own
 
 
 def refuse(inputs: Mapping[str, Sequence[Path]]) -> None:

@@ -1,0 +1,12 @@
+"""The pipeline as data: sources, their settings, and every product with the command that makes it.
+
+make includes the rules that `python3 -m shared.pipeline rules` writes; `make plan` prints them. It
+runs with the machine's own Python (3.11), before any environment is made, so it needs nothing but
+the standard library.
+"""
+
+from shared.pipeline.plan import Plan, build
+from shared.pipeline.product import Product
+from shared.pipeline.settings import Settings, read_settings
+
+__all__ = ["Plan", "Product", "Settings", "build", "read_settings"]

@@ -1,0 +1,90 @@
+"""The two ends of the chain: patches that come in; student, ONNX, bundle and report that go out."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from shared.pipeline.ensembles import prepared_products, splits
+from shared.pipeline.product import Product, paths
+from shared.pipeline.settings import Settings
+from shared.pipeline.super_resolution import SPLITS
+
+FIRST_STUDENT = "resnet18"
+STUDENTS = ("mobilenetv3_small_100", "mobilenetv4_conv_medium", "efficientnet_b0")
+QAT_EPOCHS = "5"
+BEYOND = ("teacher", "fusion", "sumrule", "distill", "export", "voyager")  # shown when they exist
+
+
+def patch_files(settings: Settings) -> Iterator[Product]:
+    """Both splits, ready for all that follows."""
+    if settings.raw == "eurosat":
+        yield Product("eurosat", settings.prepared, (), ("--src", settings.eurosat), in_all=True)
+        return
+    raw = settings.below("so2sat")
+    if settings.raw == "demo":
+        yield Product("demo", raw, in_all=True)
+    for split in SPLITS:
+        file, positions = f"{raw}/{split}.h5", f"{raw}/{split}_geo.h5"
+        # Version 4 has files that tell where each patch lies, by which prepare knows its city.
+        geo = ("--geo", positions) if Path(positions).exists() else ()
+        yield Product(
+            "prepare",
+            f"{settings.prepared}/{split}.h5",
+            (raw,) if settings.raw == "demo" else (),
+            ("--src", file, *geo),
+            raw=() if settings.raw == "demo" else (file,),
+            in_all=True,
+        )
+
+
+def edge(settings: Settings) -> Iterator[Product]:
+    """Student, ONNX and bundle; the student fine-tuned for INT8; the other published students."""
+    prepared, teacher = prepared_products(settings), settings.below(settings.student_teacher)
+    learning = (*splits(settings), "--teacher", teacher)
+    student = settings.below(f"distill/{FIRST_STUDENT}")
+    exported = settings.below(f"export/{FIRST_STUDENT}")
+    bundle = settings.below(f"voyager/{FIRST_STUDENT}")
+    both = splits(settings)
+    yield Product("distill", student, (*prepared, teacher), learning, in_all=True)
+    yield Product(
+        "export", exported, (*prepared, student), ("--src", student, *both), in_all=True,
+        verbs=("qat",),
+    )  # fmt: skip
+    yield Product("voyager", bundle, (*prepared, exported), ("--src", exported, *both), in_all=True)
+    tuned = settings.below(f"distill/{FIRST_STUDENT}-qat")
+    start = ("--checkpoint", f"{student}/student.safetensors", "--qat", QAT_EPOCHS)
+    yield Product(
+        "distill", tuned, (*prepared, student, teacher), (*learning, *start), verbs=("qat",),
+        aside=True,
+    )  # fmt: skip
+    yield Product(
+        "export", settings.below(f"export/{FIRST_STUDENT}-qat"), (*prepared, tuned),
+        ("--src", tuned, *both), verbs=("qat",), aside=True,
+    )  # fmt: skip
+    for name in STUDENTS:
+        yield Product(
+            "distill", settings.below(f"distill/{name}"), (*prepared, teacher),
+            (*learning, "--architecture", name), verbs=("students",), aside=True,
+        )  # fmt: skip
+
+
+def report(settings: Settings, others: Iterable[Product], goals: Iterable[str]) -> Product:
+    """The page on all the others: those of `make all`, and what exists or is asked for beyond it."""
+    others, goals = list(others), set(goals)
+    shown = [p.path for p in others if p.in_all and p.stage != "tda-plot"]
+    beyond = [p.path for p in others if is_shown_beyond(p, goals) and p.path not in shown]
+    shown += sorted(set(beyond) - {p.path for p in others if p.in_all})
+    return Product(
+        "report", settings.below("report.html"), tuple(shown), paths("src", shown), in_all=True,
+        renewed=True,
+    )  # fmt: skip
+
+
+def is_shown_beyond(product: Product, goals: set[str]) -> bool:
+    """Whether a product that `make all` leaves out is shown all the same."""
+    if goals & set(product.verbs) & {"qat", "students"}:
+        return True
+    if product.stage not in BEYOND:
+        return False
+    if product.stage in goals:
+        return not product.aside
+    return Path(product.record).exists()

@@ -1,0 +1,135 @@
+"""The plan of a source: all its products, their commands, and what each verb of make asks for."""
+
+import json
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.errors import StageError
+from shared.pipeline import chain, ensembles, super_resolution
+from shared.pipeline.product import Product
+from shared.pipeline.settings import Settings
+
+RUNNERS = ("docker", "local")
+VERBS = ("sr", "ablations", "qat", "students")  # besides one per stage
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every product of a source, each after what it is made of.
+
+    Attributes:
+        settings: of the source.
+        runner: docker or local.
+        products: in the order in which `make all` makes them.
+    """
+
+    settings: Settings
+    runner: str
+    products: tuple[Product, ...]
+
+    def command(self, product: Product) -> str:
+        """The shell command that makes a product."""
+        return f"{self.start(product)} {shlex.join(self.arguments(product))}"
+
+    def start(self, product: Product) -> str:
+        """The shell words that start its stage."""
+        if self.runner == "local":
+            module = product.stage.replace("-", "_")
+            return f".venvs/{module}/bin/python -m stages.{module}.main"
+        mount = f" -v {shlex.quote(product.mount)}:/mirror:ro" if product.mount else ""
+        return f"docker compose run --rm -T{mount} {product.stage}"
+
+    def arguments(self, product: Product) -> tuple[str, ...]:
+        """The flags of its stage, those of the settings last."""
+        extra = self.settings.flags.get(product.stage, ())
+        return ("--dst", product.path, *product.flags, *extra)
+
+    def ready(self, product: Product) -> str:
+        """The file that says that the environment or the image of its stage is made."""
+        if self.runner == "local":
+            return f".venvs/{product.stage.replace('-', '_')}/made"
+        return f".images/{product.stage}"
+
+    def by_verb(self) -> dict[str, list[Product]]:
+        """What each verb asks for: a stage's own products, then the verbs that go across stages."""
+        verbs: dict[str, list[Product]] = {}
+        for product in self.products:
+            verbs.setdefault(product.stage, [])
+            if not product.aside:
+                verbs[product.stage].append(product)
+        for verb in VERBS:
+            verbs[verb] = [product for product in self.products if verb in product.verbs]
+        return verbs
+
+    def wanted(self, goals: Iterable[str]) -> list[Product]:
+        """Products that goals of make ask for, and what they are made of, in order."""
+        verbs, paths = self.by_verb(), set[str]()
+        for goal in goals:
+            if goal in ("all", "products"):
+                paths |= {product.path for product in self.products if product.in_all}
+            elif goal in verbs:
+                paths |= {product.path for product in verbs[goal]}
+            else:
+                paths.add(goal.removesuffix(".run.json"))
+        for product in reversed(self.products):
+            if product.path in paths:
+                paths |= set(product.inputs)
+        return [product for product in self.products if product.path in paths]
+
+
+def build(settings: Settings, runner: str = "local", goals: Iterable[str] = ()) -> Plan:
+    """The plan of a source.
+
+    Args:
+        settings: of the source.
+        runner: docker or local.
+        goals: what make was asked for; the report shows it.
+
+    Raises:
+        StageError: an unknown runner, or a value that is not possible.
+    """
+    if runner not in RUNNERS:
+        raise StageError(f"RUNNER: expected docker or local, found {runner}")
+    products = list(_products(settings, runner))
+    products.append(chain.report(settings, products, goals))
+    return Plan(settings, runner, tuple(products))
+
+
+def _products(settings: Settings, runner: str) -> Iterator[Product]:
+    yield from chain.patch_files(settings)
+    yield from super_resolution.products(settings, in_docker=runner == "docker")
+    yield from ensembles.products(settings)
+    yield from chain.edge(settings)
+
+
+def as_table(plan: Plan) -> str:
+    """What `make plan` prints: each product, what it waits for, its command."""
+    lines = []
+    for number, product in enumerate(plan.products, 1):
+        state = "made" if Path(product.record).exists() else "not made"
+        asked = "in make all" if product.in_all else f"make {(*product.verbs, product.stage)[0]}"
+        lines.append(f"{number:3}  {product.path}  ({product.stage}; {asked}; {state})")
+        waits = [*product.inputs, *product.raw]
+        lines.append(f"     waits for: {', '.join(waits) or 'nothing'}")
+        lines.append(f"     {plan.command(product)}")
+    return "\n".join(lines)
+
+
+def as_json(plan: Plan) -> str:
+    """The same for programs."""
+    return json.dumps(
+        [
+            {
+                "product": product.path,
+                "stage": product.stage,
+                "in_all": product.in_all,
+                "verbs": list(product.verbs),
+                "waits_for": [*product.inputs, *product.raw],
+                "command": plan.command(product),
+            }
+            for product in plan.products
+        ],
+        indent=1,
+    )

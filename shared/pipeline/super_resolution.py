@@ -1,0 +1,134 @@
+"""Super-resolution: published weights, weights of sr-train, enlarged splits, their comparison."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from shared.errors import StageError
+from shared.pipeline.product import Flags, Product, flag, paths
+from shared.pipeline.settings import Settings
+from shared.sr import methods
+
+SPLITS = ("training", "testing")
+
+
+def products(settings: Settings, in_docker: bool) -> Iterator[Product]:
+    """Everything that has to do with enlarging patches."""
+    files = list(weights_files(settings))
+    yield from published_weights(settings, files, in_docker)
+    if not settings.has_topology:
+        return
+    for variant in methods.variants():
+        yield from variant_products(settings, variant, files)
+    whole = set(settings.compared) <= set(settings.sr)
+    for scale in sorted({scale_of(variant) for variant in settings.compared}):
+        test = f"{settings.prepared}/testing.h5"
+        flags = ("--src", test, "--scale", str(scale))
+        yield Product("sr-degrade", degraded(settings, scale), (test,), flags, in_all=whole)
+    yield comparison(settings, whole)
+
+
+def method_of(variant: str) -> str:
+    """ "edsr" of "edsr-x2"."""
+    return variant.partition("-x")[0]
+
+
+def scale_of(variant: str) -> int:
+    """2 of "edsr-x2"."""
+    return int(variant.partition("-x")[2])
+
+
+def enlarged(settings: Settings, variant: str, name: str) -> str:
+    """An enlarged file: ``D/sr-edsr/x2/NAME.h5``."""
+    return settings.below(f"sr-{method_of(variant)}/x{scale_of(variant)}/{name}.h5")
+
+
+def degraded(settings: Settings, scale: int) -> str:
+    """The degraded test split."""
+    return settings.below(f"sr-degrade/x{scale}/testing.h5")
+
+
+def weights_files(settings: Settings) -> Iterator[str]:
+    """Published files to offer: all that can be had without a browser, or those of the mirror.
+
+    Raises:
+        StageError: the mirror is a folder that has none of them.
+    """
+    files = methods.published()
+    mirror = settings.mirror.removeprefix("file://")
+    if not mirror or "://" in mirror:
+        yield from sorted(name for name, file in files.items() if file.url)
+        return
+    there = sorted(name for name in files if (Path(mirror) / name).is_file())
+    if not there:
+        raise StageError(
+            f"MIRROR: expected a folder with published weights, found none in {mirror}"
+        )
+    yield from there
+
+
+def published_weights(settings: Settings, files: list[str], in_docker: bool) -> Iterator[Product]:
+    """One product per published file."""
+    mirror = settings.mirror.removeprefix("file://")
+    folder = mirror and "://" not in mirror
+    mount = str(Path(mirror).absolute()) if folder and in_docker else ""
+    for file in files:
+        flags = ("--name", file, *flag("mirror", "/mirror" if mount else mirror))
+        yield Product("weights", f"{settings.weights_folder}/{file}", (), flags, mount=mount)
+
+
+def weights_of(settings: Settings, variant: str) -> str:
+    """The weights that a variant uses: the caller's own, published ones, or those of sr-train."""
+    if variant in settings.own_weights:
+        return settings.own_weights[variant]
+    method = methods.load_all()[method_of(variant)]
+    default = method.default_weights(scale_of(variant))
+    if settings.weights == "published" and default:
+        return f"{settings.weights_folder}/{default}"
+    return settings.below(f"sr-train/{variant}.safetensors")
+
+
+def variant_products(settings: Settings, variant: str, files: list[str]) -> Iterator[Product]:
+    """One method at one scale: its weights if it learns them, both splits, the degraded split."""
+    method, scale = methods.load_all()[method_of(variant)], scale_of(variant)
+    weights, in_all = weights_of(settings, variant), variant in settings.sr
+    trained = weights.startswith(settings.below("sr-train/"))
+    if trained:
+        yield training(settings, variant, weights, in_all)
+    made = trained or weights in [f"{settings.weights_folder}/{file}" for file in files]
+    own: Flags = method.flags_with_own_weights if trained else ()
+    sources = {split: f"{settings.prepared}/{split}.h5" for split in SPLITS}
+    compared = variant in settings.compared
+    whole = set(settings.compared) <= set(settings.sr)
+    for name, source in {**sources, "wald": degraded(settings, scale)}.items():
+        wald = name == "wald"
+        if wald and not compared:
+            continue
+        yield Product(
+            f"sr-{method.name}",
+            enlarged(settings, variant, name),
+            (source, *((weights,) if made else ())),
+            ("--src", source, "--weights", weights, "--scale", str(scale), *own),
+            in_all=whole if wald else in_all,
+            verbs=("sr",) if compared and not wald else (),
+            aside=wald,
+        )
+
+
+def training(settings: Settings, variant: str, weights: str, in_all: bool) -> Product:
+    """Weights that sr-train learns from the training split."""
+    method, source = methods.load_all()[method_of(variant)], f"{settings.prepared}/training.h5"
+    sizes = method.demo if settings.small else {}
+    size = [word for name, value in sizes.items() for word in flag(name, value)]
+    scale = str(scale_of(variant))
+    flags = ("--src", source, "--method", method.name, "--scale", scale, *size)
+    return Product("sr-train", weights, (source,), flags, in_all=in_all)
+
+
+def comparison(settings: Settings, in_all: bool) -> Product:
+    """sr-eval, over all compared variants."""
+    test = f"{settings.prepared}/testing.h5"
+    wald = [enlarged(settings, variant, "wald") for variant in settings.compared]
+    large = [enlarged(settings, variant, "testing") for variant in settings.compared]
+    flags = ("--src", test, *paths("wald", wald), *paths("enlarged", large))
+    path = settings.below("sr-eval")
+    return Product("sr-eval", path, (test, *wald, *large), flags, in_all=in_all, verbs=("sr",))
