@@ -68,7 +68,7 @@ def edge(settings: Settings) -> Iterator[Product]:
 
 
 def report(settings: Settings, others: Iterable[Product], goals: Iterable[str]) -> Product:
-    """The page on all the others: those of `make all`, and what exists or is asked for beyond it."""
+    """The page on all the others: those of `make all`, and what else exists or is asked for."""
     others, goals = list(others), set(goals)
     shown = [p.path for p in others if p.in_all and p.stage != "tda-plot"]
     beyond = [p.path for p in others if is_shown_beyond(p, goals) and p.path not in shown]

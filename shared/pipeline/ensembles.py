@@ -128,18 +128,14 @@ def fusion_inputs(settings: Settings, variants: Iterable[str], with_topology: bo
     return sorted(inputs)
 
 
-def images(settings: Settings, variants: Iterable[str]) -> Flags:
-    """--train and --test, one file per variant."""
-    train = [patches(settings, variant, "training") for variant in variants]
-    test = [patches(settings, variant, "testing") for variant in variants]
-    return (*paths("train", train), *paths("test", test))
-
-
-def topologies(settings: Settings, variants: Iterable[str]) -> Flags:
-    """--tda_train and --tda_test, one file per variant."""
-    train = [features(settings, variant, "training") for variant in variants]
-    test = [features(settings, variant, "testing") for variant in variants]
-    return (*paths("tda_train", train), *paths("tda_test", test))
+def files(settings: Settings, variants: Iterable[str], with_topology: bool) -> Flags:
+    """--train and --test, and --tda_train and --tda_test with topology, one file per variant."""
+    flags: Flags = ()
+    for start, locate in (("", patches), ("tda_", features))[: 1 + with_topology]:
+        for name, split in (("train", "training"), ("test", "testing")):
+            each = [locate(settings, variant, split) for variant in variants]
+            flags += paths(f"{start}{name}", each)
+    return flags
 
 
 def fusion(
@@ -161,8 +157,7 @@ def fusion(
         settings.below(f"fusion/{name}"),
         tuple(fusion_inputs(settings, variants, topology)),
         (
-            *images(settings, variants),
-            *(topologies(settings, variants) if topology else ()),
+            *files(settings, variants, topology),
             *radar,
             *network(settings, ensemble),
             *flag("batch", settings.fusion_batch or None),
@@ -176,16 +171,14 @@ def fusion(
 def topology_alone(settings: Settings) -> Product:
     """A classifier of topology without pictures."""
     observed = (OBSERVED,)
-    both = (*images(settings, observed), *topologies(settings, observed))
+    both = files(settings, observed, with_topology=True)
     learning = trained(settings, split_name(settings.ablated)[0])
+    inputs = tuple(fusion_inputs(settings, observed, with_topology=True))
     return Product(
-        "fusion",
-        settings.below("fusion/topology"),
-        tuple(fusion_inputs(settings, observed, with_topology=True)),
+        "fusion", settings.below("fusion/topology"), inputs,
         ("--noimage", *both, *learning, *flag("batch", settings.fusion_batch or None)),
-        in_all=is_in_all(settings, "fusion/topology"),
-        verbs=("ablations",),
-    )
+        in_all=is_in_all(settings, "fusion/topology"), verbs=("ablations",),
+    )  # fmt: skip
 
 
 # --- sums -----------------------------------------------------------------------------------------

@@ -17,13 +17,13 @@ def products(settings: Settings, in_docker: bool) -> Iterator[Product]:
     yield from published_weights(settings, files, in_docker)
     if not settings.has_topology:
         return
-    for variant in methods.variants():
-        yield from variant_products(settings, variant, files)
     whole = set(settings.compared) <= set(settings.sr)
     for scale in sorted({scale_of(variant) for variant in settings.compared}):
         test = f"{settings.prepared}/testing.h5"
         flags = ("--src", test, "--scale", str(scale))
         yield Product("sr-degrade", degraded(settings, scale), (test,), flags, in_all=whole)
+    for variant in methods.variants():
+        yield from variant_products(settings, variant, files)
     yield comparison(settings, whole)
 
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from shared import models, progress
 from shared.errors import StageError
+from shared.manifest import MANIFEST, RefusedError, problems
 from shared.models import scores
-from shared.tools.ship.host.install import MANIFEST, RefusedError, problems
 from shared.voyager import READBACK, Bundle, Network, load, open_bundle, preprocess
 from stages.export.lint import Violation, lint
 

@@ -91,7 +91,7 @@ def commands(*words: str) -> dict[str, dict[str, str]]:
 
 
 def test_every_ensemble_of_the_thesis_has_its_command() -> None:
-    found = commands("SOURCE=demo", "teacher", "fusion", "sumrule", "report")
+    found = commands("SOURCE=gallery", "teacher", "fusion", "sumrule", "report")
     each = [f"{net}-{mode}" for net in ("resnet18", "densenet201")
             for mode in ("rand", "randrgb", "sar")]  # fmt: skip
     sums = ["sumrule/" + name + end for name in ("teacher", "fusion")

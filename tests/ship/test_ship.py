@@ -49,7 +49,7 @@ def test_everything_arrives_and_is_checked_there(
     (folder,) = [path for path in home.iterdir() if path.is_dir()]
     assert folder.name == dest.rpartition(":" if ":" in dest else "/")[2]
     assert sorted(path.name for path in folder.iterdir()) == sorted(
-        [ARCHIVE, NAME, "README.md", "install.py", "receive.py"]
+        [ARCHIVE, NAME, "README.md", "install.py", "manifest.py", "receive.py"]
     )
     assert gzip.decompress((folder / ARCHIVE).read_bytes()) == IMAGE
     for name, content in FILES.items():

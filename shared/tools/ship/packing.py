@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import StageError
+from shared.manifest import MANIFEST, digest, seal
 from shared.runs import record
-from shared.tools.ship.host.install import MANIFEST, digest, seal
 
 
 def name_of(bundle: Path) -> str:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from shared import manifest
 from shared.errors import StageError, Unfinished
+from shared.manifest import digest
 from shared.progress import bar, say
-from shared.tools.ship.host.install import digest
 
 HOST = Path(__file__).with_name("host")
-SCRIPTS = ("install.py", "receive.py")  # the second needs the first
+# The first is what the other two need.
+SCRIPTS = (Path(manifest.__file__), HOST / "install.py", HOST / "receive.py")
 BLOCK = 2**20
 SHORT, LOST = 3, 255  # exit codes of receive.py and ssh: the connection broke
 
@@ -64,11 +66,11 @@ class Place:
 
     def start(self) -> None:
         """Make the folder and put the scripts there, which all else needs."""
-        for name in SCRIPTS:
-            path = f"{self.folder}/{name}"
+        for script in SCRIPTS:
+            path = f"{self.folder}/{script.name}"
             words = 'mkdir -p "$1" && cat >"$2.part" && mv "$2.part" "$2"'
             line = self.line("sh", "-c", words, "sh", self.folder, path)
-            done = subprocess.run(line, input=(HOST / name).read_bytes(), capture_output=True)
+            done = subprocess.run(line, input=script.read_bytes(), capture_output=True)
             self._refuse(done.returncode, done.stderr.decode(errors="replace"))
 
     def send(self, source: Path, name: str) -> None:

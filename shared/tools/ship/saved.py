@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import StageError
+from shared.manifest import digest
 from shared.progress import bar, say
-from shared.tools.ship.host.install import digest
 
 LEVEL = 1  # of gzip: a tenth larger than 6 at less than half the time
 

@@ -11,78 +11,19 @@ With several bundles here, --bundle NAME says which. Exit code 2: refused, told 
 """
 
 import argparse
-import hashlib
-import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-MANIFEST = "MANIFEST.json"
-BLOCK = 2**20
-
-
-class RefusedError(Exception):
-    """What the caller can mend."""
-
-
-def digest(path: Path, end: int | None = None) -> str:
-    """SHA-256 of a file, or of its first `end` bytes."""
-    sha, left = hashlib.sha256(), path.stat().st_size if end is None else end
-    with path.open("rb") as file:
-        while left > 0 and (block := file.read(min(BLOCK, left))):
-            sha.update(block)
-            left -= len(block)
-    return sha.hexdigest()
-
-
-def seal(content: dict[str, Any]) -> str:
-    """SHA-256 of a manifest without its own `sha256`: a flipped byte of it is found as well."""
-    return hashlib.sha256(json.dumps(content, indent=1).encode()).hexdigest()
-
-
-def read(bundle: Path) -> dict[str, Any]:
-    """The manifest of a bundle: `files`, path to SHA-256, and the `image` that came with it."""
-    path = bundle / MANIFEST
-    try:
-        found: dict[str, Any] = json.loads(path.read_text())
-        whole = found.pop("sha256") == seal(found) and isinstance(found["files"], dict)
-        if whole and found["image"].keys() >= {"file", "id", "sha256", "tag"}:
-            return found
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        pass
-    raise RefusedError(f"{path}: expected a manifest with files and image, found none: copy again")
-
-
-def problems(bundle: Path) -> list[str]:
-    """What of a bundle is not as its manifest says, by name; empty when all is."""
-    files = read(bundle)["files"]
-    have = {p.relative_to(bundle).as_posix() for p in bundle.rglob("*") if not p.is_dir()}
-    found = [f"{bundle / name}: missing" for name in sorted(files.keys() - have)]
-    found += [f"{bundle / n}: not in the manifest" for n in sorted(have - {*files, MANIFEST})]
-    for name in sorted(files.keys() & have):
-        if (bundle / name).is_symlink() or digest(bundle / name) != files[name]:
-            found.append(f"{bundle / name}: expected SHA-256 {files[name]}, found another")
-    return found
-
-
-def verify(bundle: Path, image: bool = True) -> dict[str, Any]:
-    """The manifest, once every file and, if asked, the image is as it says.
-
-    Raises:
-        RefusedError: the first file that is not.
-    """
-    manifest = read(bundle)
-    found = problems(bundle)
-    archive, expected = bundle.parent / manifest["image"]["file"], manifest["image"]["sha256"]
-    if image and (not archive.is_file() or digest(archive) != expected):
-        found.append(f"{archive}: expected a file of SHA-256 {expected}, found none or another")
-    if found:
-        more = f" ({len(found)} such files)" if len(found) > 1 else ""
-        raise RefusedError(f"{found[0]}{more}; copy again")
-    return manifest
+from manifest import (  # lies beside this file, where it is run
+    MANIFEST,
+    RefusedError,
+    problems,
+    read,
+    verify,
+)  # fmt: skip
 
 
 def docker(*words: str, quiet: bool = False) -> int:

@@ -16,7 +16,7 @@ import tarfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import install  # lies beside this file, where it is run
+import manifest  # lies beside this file, where it is run
 
 BLOCK = 2**20
 SHORT = 3  # exit code of a copy that broke off: the part stays
@@ -26,17 +26,17 @@ def state(path: Path) -> dict[str, Any]:
     """Digest of what is whole at a path, a bundle's by its manifest; bytes and digest of a part."""
     part, whole = path.with_name(path.name + ".part"), None
     if path.is_file():
-        whole = install.digest(path)
+        whole = manifest.digest(path)
     elif _intact(path):
-        whole = install.digest(path / install.MANIFEST)
+        whole = manifest.digest(path / manifest.MANIFEST)
     size = part.stat().st_size if part.is_file() else 0
-    return {"whole": whole, "bytes": size, "part": install.digest(part) if size else ""}
+    return {"whole": whole, "bytes": size, "part": manifest.digest(part) if size else ""}
 
 
 def _intact(bundle: Path) -> bool:
     try:
-        return not install.problems(bundle)
-    except install.RefusedError:  # no manifest, or a damaged one
+        return not manifest.problems(bundle)
+    except manifest.RefusedError:  # no manifest, or a damaged one
         return False
 
 
@@ -51,9 +51,9 @@ def take(path: Path, size: int, sha256: str, offset: int, stream: BinaryIO) -> i
         os.fsync(file.fileno())
     if part.stat().st_size < size:
         return SHORT
-    if (found := install.digest(part)) != sha256:
+    if (found := manifest.digest(part)) != sha256:
         part.unlink()
-        raise install.RefusedError(
+        raise manifest.RefusedError(
             f"{path}: expected SHA-256 {sha256}, received {found}; copy again"
         )
     part.replace(path)
@@ -68,12 +68,12 @@ def unpack(archive: Path, bundle: Path) -> None:
         for member in tar:
             path, content = draft / member.name, tar.extractfile(member)
             if content is None or member.name.startswith("/") or ".." in Path(member.name).parts:
-                raise install.RefusedError(f"{archive}: expected plain files, found {member.name}")
+                raise manifest.RefusedError(f"{archive}: expected plain files, found {member.name}")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content.read())
     for path in (draft, *draft.rglob("*")):  # the container may run as someone else
         path.chmod(0o755 if path.is_dir() else 0o644)
-    install.verify(draft, image=False)
+    manifest.verify(draft, image=False)
     shutil.rmtree(bundle, ignore_errors=True)
     draft.rename(bundle)
     archive.unlink()
@@ -90,7 +90,7 @@ def main(command: str, name: str, *rest: str) -> int:
             return take(path, int(size), sha256, int(offset), sys.stdin.buffer)
         elif command == "unpack":
             unpack(path.with_name(f"{name}.tar"), path)
-    except (install.RefusedError, OSError) as error:
+    except (manifest.RefusedError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

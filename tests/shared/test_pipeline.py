@@ -1,0 +1,245 @@
+"""The pipeline as data: products by value, settings, rules for make, the time that is left."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shared.errors import StageError
+from shared.pipeline import Plan, Product, build, read_settings, remaining
+from shared.pipeline.__main__ import suggest
+from shared.pipeline.settings import sources
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def plan(source: str, runner: str = "local", goals: str = "", **changes: str) -> Plan:
+    return build(read_settings(source, changes), runner, goals.split())
+
+
+def product(plan: Plan, path: str) -> Product:
+    (one,) = [product for product in plan.products if product.path == path]
+    return one
+
+
+@pytest.mark.parametrize("source", sources())
+@pytest.mark.parametrize("runner", ["local", "docker"])
+def test_every_product_is_made_once_after_its_inputs(source: str, runner: str) -> None:
+    whole, seen = plan(source, runner), set[str]()
+    for one in whole.products:
+        assert one.path not in seen
+        assert set(one.inputs) <= seen, one.path
+        assert (
+            one.in_all
+            or one.path in {p.path for v in whole.by_verb().values() for p in v}
+            or (one.aside and one.path in {path for p in whole.products for path in p.inputs})
+        ), f"{one.path}: nobody asks for it"
+        seen.add(one.path)
+    assert whole.products[-1].stage == "report"
+
+
+@pytest.mark.parametrize("source", sources())
+def test_flags_name_the_inputs(source: str) -> None:
+    """What a command reads from the data folder is what make waits for."""
+    whole = plan(source)
+    made = {one.path for one in whole.products}
+    for one in whole.products:
+        words = {part for word in whole.arguments(one)[2:] for part in word.split(",")}
+        assert words & made <= set(one.inputs), one.path
+
+
+def test_command_of_an_ensemble_by_value() -> None:
+    whole = plan("gallery")
+    assert whole.command(product(whole, "data/gallery/teacher/densenet201-sar")) == (
+        ".venvs/teacher/bin/python -m stages.teacher.main "
+        "--dst data/gallery/teacher/densenet201-sar "
+        "--train data/gallery/prepare/training.h5 --test data/gallery/prepare/testing.h5 "
+        "--architecture densenet201 --mode sar --size 32 --members 2 --epochs 4 --lr 0.05 --cosine "
+        "--batch 32"
+    )
+    fusion = product(whole, "data/gallery/fusion/resnet18-sar")
+    assert "data/gallery/tda/sr-swinir-x2/testing.h5" in fusion.inputs
+    assert shlex.join(whole.arguments(fusion)).split(" --")[5:7] == [
+        "sar_train data/gallery/prepare/training.h5", "sar_test data/gallery/prepare/testing.h5",
+    ]  # fmt: skip
+
+
+def test_published_settings_are_the_defaults_of_the_stages() -> None:
+    whole = plan("so2sat", "docker")
+    assert whole.command(product(whole, "data/teacher/resnet18-rand")) == (
+        "docker compose run --rm -T teacher --dst data/teacher/resnet18-rand "
+        "--train data/prepare/training.h5 --test data/prepare/testing.h5 "
+        "--architecture resnet18 --mode rand"
+    )
+    swinir = product(whole, "data/sr-swinir/x2/testing.h5")
+    weights = "data/weights/001_classicalSR_DF2K_s64w8_SwinIR-M_x2.pth"
+    assert swinir.inputs == ("data/prepare/testing.h5", weights)
+    vdsr = product(whole, "data/sr-vdsr/x3/testing.h5")  # of which no published file can be fetched
+    assert vdsr.inputs == ("data/prepare/testing.h5", "data/sr-train/vdsr-x3.safetensors")
+    assert product(whole, "data/prepare/testing.h5").raw == ("data/so2sat/testing.h5",)
+
+
+def test_the_caller_changes_settings() -> None:
+    changes = {"MEMBERS": "3", "EPOCHS-resnet18": "7", "MODES": "rand sar", "D": "data/x",
+               "FLAGS-fusion": "--device cpu", "WEIGHTS-edsr-x2": "data/my weights.pt"}  # fmt: skip
+    whole = plan("gallery", **changes)
+    words = whole.arguments(product(whole, "data/x/fusion/resnet18-sar"))
+    assert words[-2:] == ("--device", "cpu")
+    assert words[words.index("--members") + 1] == "3"
+    assert words[words.index("--epochs") + 1] == "7"
+    assert not [one for one in whole.products if "randrgb" in one.path]
+    edsr = product(whole, "data/x/sr-edsr/x2/training.h5")
+    assert "'data/my weights.pt'" in whole.command(edsr)
+    assert edsr.inputs == ("data/x/prepare/training.h5",)
+
+
+def test_weights_of_sr_train_are_not_matched() -> None:
+    """The two methods that match mean and deviation would lose what their own weights restore."""
+    own = plan("gallery")
+    for name in ("sr-bsrnet/x2", "sr-realesrgan/x4"):
+        assert "--nomatch" in own.arguments(product(own, f"data/gallery/{name}/testing.h5"))
+    published = plan("so2sat")
+    assert "--nomatch" not in published.arguments(
+        product(published, "data/sr-bsrnet/x2/testing.h5")
+    )
+
+
+def test_a_mirror_is_a_folder_or_an_address(tmp_path: Path) -> None:
+    (tmp_path / "edsr64_x2.pt").touch()
+    files = [one for one in plan("demo", MIRROR=str(tmp_path)).products if one.stage == "weights"]
+    assert [one.flags for one in files] == [("--name", "edsr64_x2.pt", "--mirror", str(tmp_path))]
+    whole = plan("demo", "docker", MIRROR=f"file://{tmp_path}")
+    (one,) = [one for one in whole.products if one.stage == "weights"]
+    assert f"-v {tmp_path}:/mirror:ro weights" in whole.command(one)
+    assert one.flags[-1] == "/mirror"
+    everywhere = plan("demo", MIRROR="https://example.org/x").products
+    assert len([one for one in everywhere if one.stage == "weights"]) == 16
+
+
+@pytest.mark.parametrize(
+    ("source", "changes", "message"),
+    [
+        ("x", {}, "SOURCE: expected demo, eurosat, gallery, so2sat or tiny, found x"),
+        ("demo", {"SR": "edsr-x9"}, "SR: expected of vdsr-x2 .*, found edsr-x9"),
+        (
+            "demo",
+            {"WEIGHTS": "mine"},
+            "WEIGHTS: expected published or trained, found mine; WEIGHTS-",
+        ),
+        ("demo", {"FUSION_VARIANTS": "prepare x"}, "FUSION_VARIANTS: expected of prepare vdsr-x2"),
+        ("demo", {"FUSION_VARIANTS": " "}, "FUSION_VARIANTS: expected at least one of prepare"),
+        ("demo", {"MIRROR": "/nowhere"}, "MIRROR: expected a folder with published weights"),
+    ],
+)
+def test_refuses(source: str, changes: dict[str, str], message: str) -> None:
+    with pytest.raises(StageError, match=message):
+        plan(source, **changes)
+
+
+def test_refuses_another_runner() -> None:
+    with pytest.raises(StageError, match="RUNNER: expected docker or local, found k8s"):
+        plan("demo", "k8s")
+
+
+def test_the_report_shows_what_is_asked_for() -> None:
+    shown = product(plan("gallery"), "data/gallery/report.html").inputs
+    assert "data/gallery/fusion/densenet201-sar" not in shown
+    assert "data/gallery/tda-plot" not in shown
+    asked = product(plan("gallery", goals="fusion report"), "data/gallery/report.html").inputs
+    assert "data/gallery/fusion/densenet201-sar" in asked
+    assert "data/gallery/fusion/resnet18-rand-observed" not in asked
+    tuned = product(plan("gallery", goals="qat report"), "data/gallery/report.html").inputs
+    assert "data/gallery/export/resnet18-qat" in tuned
+
+
+def test_goals_with_what_they_are_made_of() -> None:
+    whole = plan("demo", D="data/none")
+    wanted = [one.path.removeprefix("data/none/") for one in whole.wanted(["sr-edsr"])]
+    assert wanted == [
+        "so2sat", "prepare/training.h5", "prepare/testing.h5",
+        "sr-train/edsr-x2.safetensors", "sr-edsr/x2/training.h5", "sr-edsr/x2/testing.h5",
+        "sr-train/edsr-x4.safetensors", "sr-edsr/x4/training.h5", "sr-edsr/x4/testing.h5",
+    ]  # fmt: skip
+    assert [one.path for one in whole.wanted(["data/none/so2sat.run.json"])] == ["data/none/so2sat"]
+
+
+def test_what_is_older_than_its_input_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    one, two, three = Product("a", "one"), Product("b", "two", ("one",)), Product("c", "three")
+    for number, name in enumerate(("one", "two", "three"), 1):
+        Path(name).touch()
+        Path(f"{name}.run.json").touch()
+        os.utime(f"{name}.run.json", (number, number))
+    assert remaining.outdated([one, two, three]) == []
+    os.utime("one.run.json", (9, 9))
+    assert remaining.outdated([one, two, three]) == [two]
+    Path("one").unlink()
+    Path("three.run.json").unlink()
+    assert remaining.outdated([one, two, three]) == [one, two, three]
+
+
+def test_the_time_that_is_left_goes_by_the_pace_so_far(tmp_path: Path) -> None:
+    paths = [str(tmp_path / name) for name in "abc"]
+    state = {"todo": paths, "seconds": dict(zip(paths, (10.0, 100.0, 200.0), strict=True))}
+    assert remaining.describe(state, paths[0], []) == "product 1 of 3, about 5 min left"
+    Path(f"{paths[0]}.run.json").write_text(json.dumps({"seconds": 2.0}))  # five times as fast
+    assert remaining.describe(state, paths[1], paths[:1]) == "product 2 of 3, about 60 s left"
+    state["seconds"][paths[2]] = None
+    assert remaining.describe(state, paths[1], paths[:1]) == "product 2 of 3"
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("tacher", "did you mean `make teacher`"),
+        ("galery", "`make gallery`"),
+        ("sr-edrs", "`make sr-edsr`"),
+        ("zzzz", "make zzzz: no such verb; `make help` lists them"),
+        ("data/x.h5", "data/x.h5: no such file, and nothing makes it"),
+    ],
+)
+def test_unknown_goals_name_the_nearest(
+    name: str, answer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert answer in suggest(name)
+
+
+def make(*words: str) -> subprocess.CompletedProcess[str]:
+    line = ["make", "-n", "RUNNER=local", "D=data/none", *words]
+    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_make_reads_the_rules() -> None:
+    done = make("SOURCE=demo", "voyager")
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if " --dst " in line]
+    whole = plan("demo", D="data/none")
+    expected = [whole.command(one) for one in whole.wanted(["voyager"])]
+    assert [line.partition(" -- ")[2] for line in lines] == expected
+
+
+def test_make_refuses_an_unknown_verb_and_a_wrong_setting() -> None:
+    done = subprocess.run(["make", "tacher"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "no such verb; did you mean `make teacher`" in done.stderr
+    done = make("SOURCE=nowhere", "all")
+    assert done.returncode == 2
+    assert "SOURCE: expected demo, eurosat" in done.stderr
+
+
+def test_plan_for_people_and_programs() -> None:
+    line = [sys.executable, "-m", "shared.pipeline", "plan", "--source", "demo"]
+    table = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "waits for: data/demo/prepare/training.h5" in table
+    done = subprocess.run([*line, "--json"], cwd=ROOT, capture_output=True, text=True, check=True)
+    entries = json.loads(done.stdout)
+    assert entries[0]["product"] == "data/demo/so2sat"
+    assert entries[-1]["stage"] == "report"
+    assert set(entries[-1]["waits_for"]) <= {entry["product"] for entry in entries}
