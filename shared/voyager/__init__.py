@@ -1,7 +1,7 @@
 """The formats of the Voyager SDK: the bundle and how its pictures become logits."""
 
-from shared.voyager.bundle import READBACK, SDK, Bundle, home, open_bundle
-from shared.voyager.inference import Network, load, preprocess
+from shared.voyager.bundle import READBACK, SDK, Bundle, open_bundle, sdk_folder
+from shared.voyager.inference import Network, load_picture, preprocess
 
 __all__ = [
     "READBACK",
@@ -9,9 +9,9 @@ __all__ = [
     "Bundle",
     "Network",
     "bundle",
-    "home",
     "inference",
-    "load",
+    "load_picture",
     "open_bundle",
     "preprocess",
+    "sdk_folder",
 ]

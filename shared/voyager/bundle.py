@@ -10,7 +10,7 @@ SDK = "$AXELERA_FRAMEWORK"
 READBACK = "readback.json"  # what voyager measured on the finished bundle
 
 
-def home(name: str) -> str:
+def sdk_folder(name: str) -> str:
     """Where a bundle lies in the SDK tree; the same path in every SDK version."""
     return f"{SDK}/customers/{name}"
 
@@ -50,7 +50,7 @@ class Bundle:
 
     def path(self, text: str) -> Path:
         """A path of the YAML as it will be once the bundle is copied into the SDK."""
-        place = home(self.yaml["name"]) + "/"
+        place = sdk_folder(self.yaml["name"]) + "/"
         if not text.startswith(place):
             raise ValueError(f"{text} does not lie in {place}")
         return self.folder / text.removeprefix(place)

@@ -15,7 +15,7 @@ from shared import models
 from shared.errors import StageError
 
 
-def load(path: Path) -> NDArray[np.uint8]:
+def load_picture(path: Path) -> NDArray[np.uint8]:
     """(H, W, 3) of a picture as torchvision's loader sees it: 8-bit RGB whatever it was.
 
     Raises:

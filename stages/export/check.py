@@ -44,14 +44,14 @@ def run(
     if dst and dst.exists():
         raise StageError(f"--dst: {dst} exists; it is not overwritten")
     workers = threads or len(os.sched_getaffinity(0))
-    from stages.export import checking
+    from stages.export import check_commands
 
     if model:
-        text, rows, wrong = checking.networks(model, metis)
+        text, rows, wrong = check_commands.lint_networks(model, metis)
     elif images and bundle:
-        text, rows, wrong = checking.classify(bundle, images, workers)
+        text, rows, wrong = check_commands.classify_pictures(bundle, images, workers)
     elif bundle:
-        text, rows, wrong = checking.bundle(bundle, workers)
+        text, rows, wrong = check_commands.check_bundle(bundle, workers)
     if dst:
         draft = dst.with_name(dst.name + ".partial")
         draft.write_text(rows if isinstance(rows, str) else json.dumps(rows, indent=1) + "\n")

@@ -60,30 +60,43 @@ def run(
     card, logits = _card(src), {}
     with patches.read(train, "label") as known, patches.read(test, "label") as source:
         labels = _labels(known, source, card, src)
-        from stages.export import calibrate, compare, graph, infer, lint, making, tables
+        from stages.export import (
+            calibration,
+            comparison,
+            inference,
+            metis_lint,
+            product_files,
+            report_tables,
+            static_graph,
+        )
 
         dst.mkdir(exist_ok=True)
-        making.fp32(files["fp32"], src / card.file, card, metis, strict)
-        rows = calibrate.choose(known.labels(), calibration_per_class, seed)
-        making.int8(methods, files["fp32"], known, card, rows, workers)
+        product_files.write_fp32(files["fp32"], src / card.file, card, metis, strict)
+        rows = calibration.choose_rows(known.labels(), calibration_per_class, seed)
+        product_files.write_int8(methods, files["fp32"], known, card, rows, workers)
         for name, path in files.items():
             place = dst if name == "fp32" else dst / name
-            logits[name] = making.logits(path, place, source, card, batch, workers)
+            logits[name] = product_files.write_logits(path, place, source, card, batch, workers)
             if name == "fp32":
-                far = compare.parity(logits[name], src / "test_logits.npy", tolerance)
-    report = compare.compare(dst, labels, logits, files, card.classes)
+                far = comparison.check_parity(logits[name], src / "test_logits.npy", tolerance)
+    report = comparison.compare_networks(dst, labels, logits, files, card.classes)
     report["parity"] = {"largest_logit_difference": far, "tolerance": tolerance}
     report["calibration"] = {
         "rows": len(rows), "per_class": calibration_per_class, "seed": seed,
         "method": calibration_method[0],
     }  # fmt: skip
-    fitted = graph.load(files["fp32"])
-    report["graph"], report["metis"] = graph.describe(fitted), lint.write(dst, fitted, metis)
-    tables.write(dst, report)
+    fitted = static_graph.load(files["fp32"])
+    report["graph"], report["metis"] = (
+        static_graph.describe(fitted),
+        metis_lint.write_lint(dst, fitted, metis),
+    )
+    report_tables.write_tables(dst, report)
     models.save(dst, [dataclasses.replace(card, file=FP32)], int8=INT8)
-    times = {"threads": 1, "runs": latency_runs} | infer.latency(files, latency_runs, seed)
+    times = {"threads": 1, "runs": latency_runs} | inference.measure_latency(
+        files, latency_runs, seed
+    )
     (dst / "latency.json").write_text(json.dumps(times, indent=1) + "\n")
-    tables.tell(report, times)
+    report_tables.log_summary(report, times)
 
 
 def _methods(dst: Path, methods: tuple[str, ...]) -> dict[str, Path]:

@@ -43,22 +43,32 @@ def run(
     card = _card(src)
     with patches.read(train, "label") as known, patches.read(test, "label") as source:
         _same_classes(src, card, known, source)
-        from stages.voyager import check, check_files, describe, names, readback, sheet, tiles
+        from stages.voyager import (
+            bundle_texts,
+            calibration_sheet,
+            picture_files,
+            readback,
+            sdk_file_rules,
+            sdk_names,
+            sdk_rules,
+        )
 
-        if reason := check_files.unusable(src / card.file):
+        if reason := sdk_file_rules.explain_unusable_onnx(src / card.file):
             raise StageError(f"{src / card.file}: {reason}")
         shutil.rmtree(dst, ignore_errors=True)  # pictures take seconds: a stopped run starts anew
         dst.mkdir()
         shutil.copyfile(src / card.file, dst / "model.onnx")
-        calibrated = tiles.write_calibration(dst / "repr", known, card, calibration, seed)
-        sheet.write(dst / "calibration.png", dst / "repr", known.labels(), card.classes)
-        kept = tiles.write_validation(dst / "val", source, card, per_class_val, seed)
-        describe.write(dst, name, card, names.labels(card.classes), calibrated)
-        check.check(dst)
+        calibrated = picture_files.write_calibration(dst / "repr", known, card, calibration, seed)
+        calibration_sheet.write_sheet(
+            dst / "calibration.png", dst / "repr", known.labels(), card.classes
+        )
+        kept = picture_files.write_validation(dst / "val", source, card, per_class_val, seed)
+        bundle_texts.write_texts(dst, name, card, sdk_names.label_lines(card.classes), calibrated)
+        sdk_rules.check_bundle(dst)
         accuracy = readback.readback(dst, source, card, threads or len(os.sched_getaffinity(0)))
     content = {"calibration_pictures": calibrated} | kept | accuracy
     (dst / "readback.json").write_text(json.dumps(content, indent=1) + "\n")
-    _tell(content, describe.commands(name, calibrated))
+    _tell(content, bundle_texts.commands(name, calibrated))
 
 
 def _refuse(name: str, calibration: int, per_class_val: int, seed: int, threads: int) -> None:

@@ -10,7 +10,7 @@ from shared import models, progress
 from shared.errors import StageError
 from shared.models import Card, scores
 from shared.patches import Source
-from shared.voyager import Network, load, open_bundle, preprocess
+from shared.voyager import Network, load_picture, open_bundle, preprocess
 
 BATCH = 64  # rows in memory at once
 NOTABLE = 0.5  # points of accuracy from which on the reason is looked for
@@ -36,7 +36,7 @@ def readback(folder: Path, source: Source, card: Card, threads: int) -> dict[str
     with progress.bar(len(files), "read back") as bar:
         for start in range(0, len(files), BATCH):
             paths = [path for path, _ in files[start : start + BATCH]]
-            pictures = np.stack([load(path) for path in paths])
+            pictures = np.stack([load_picture(path) for path in paths])
             values = _values(source, card, paths, pictures)
             found["hdf5"].append(network(models.prepare(values, card)))
             rounded = models.prepare(pictures.astype(np.float32), card)

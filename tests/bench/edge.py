@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from shared.models import Card
-from stages.export import calibrate, graph, infer, quantise, ranges
-from stages.export.lint import lint
+from stages.export import activation_ranges, calibration, inference, int8_quantisation, static_graph
+from stages.export.metis_lint import lint
 from tests.bench import table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,17 +57,17 @@ def made(name: str, side: int, folder: Path) -> dict[str, Path]:
     """FP32 and INT8 files of a student, the latter with the ranges that random pictures give."""
     card = Card("", name, ("B4", "B3", "B2"), (0.0,) * 3, (1.0,) * 3, side, "bilinear", CLASSES)
     source = folder / f"{name}.onnx"
-    fitted = graph.fit(graph.load(source), card, source)
+    fitted = static_graph.make_static(static_graph.load(source), card, source)
     files = {kind: folder / f"{name}.{kind}.onnx" for kind in ("fp32", "int8")}
     files["fp32"].write_bytes(fitted.SerializeToString())
-    opened = calibrate.Opened(files["fp32"], folder)
+    opened = calibration.InstrumentedNetwork(files["fp32"], folder)
     values = opened(np.random.default_rng(0).standard_normal((3, side, side)).astype(np.float32))
     ends = [(float(array.min()), float(array.max())) for array in values]
     found = {
-        name: ranges.Histogram(*pair, np.zeros(0, np.int64))
+        name: activation_ranges.Histogram(*pair, np.zeros(0, np.int64))
         for name, pair in zip(opened.names, ends, strict=True)
     }
-    quantise.quantise(files["fp32"], files["int8"], found=found, method="minmax")
+    int8_quantisation.quantise(files["fp32"], files["int8"], found=found, method="minmax")
     return files
 
 
@@ -85,7 +85,7 @@ def energy(network: Path, threads: int, seconds: float) -> float | None:
     """Joules of one row, over so many seconds of calls; None where they cannot be read."""
     if joules() is None:
         return None
-    session = infer.session(network, threads)
+    session = inference.open_session(network, threads)
     first = session.get_inputs()[0]
     feed = {first.name: np.zeros(first.shape, np.float32)}
     session.run(None, feed)
@@ -102,11 +102,11 @@ def measure(files: dict[str, Path], seconds: float) -> Iterator[dict[str, Any]]:
     """One line per number of threads and kind of network."""
     for threads in THREADS:
         spent: dict[str, dict[int, np.ndarray]] = {kind: {} for kind in files}
-        for rows in infer.BATCHES:
-            first = infer.timed(files, rows, 1, 0, threads)
+        for rows in inference.BATCHES:
+            first = inference.time_runs(files, rows, 1, 0, threads)
             both = sum(float(times[0]) for times in first.values()) / 1e3
             runs = int(np.clip(seconds / both, LEAST if rows == 1 else 3, MOST))
-            for kind, times in infer.timed(files, rows, runs, 0, threads).items():
+            for kind, times in inference.time_runs(files, rows, runs, 0, threads).items():
                 spent[kind][rows] = times
         for kind, path in files.items():
             speeds = {r: 1e3 * r / float(np.median(times)) for r, times in spent[kind].items()}
@@ -121,7 +121,7 @@ def measure(files: dict[str, Path], seconds: float) -> Iterator[dict[str, Any]]:
 def page(result: dict[str, Any]) -> str:
     """The measurements as Markdown."""
     head = ["student", "network", "threads", "MB", "p50 ms", "p90", "p99"]
-    head += [f"rows/s at {rows}" for rows in infer.BATCHES]
+    head += [f"rows/s at {rows}" for rows in inference.BATCHES]
     head += ["mJ a row", "Metis PCIe / M.2, published", "INT8 loss, published"]
     lines = []
     for name, case in result["students"].items():
@@ -173,9 +173,13 @@ def main() -> None:
             print(name, file=sys.stderr)
             files = made(name, side, Path(folder))
             lines = list(measure(files, given.seconds))
-            wrong = len(lint(graph.load(files["fp32"])))
+            wrong = len(lint(static_graph.load(files["fp32"])))
             found[name] = {"side": side, "violations": wrong, "lines": lines}
-    result = {"hardware": hardware(), "onnxruntime": infer.onnxruntime.__version__, "load": load}
+    result = {
+        "hardware": hardware(),
+        "onnxruntime": inference.onnxruntime.__version__,
+        "load": load,
+    }
     result |= {"students": found}
     text = page(result)
     given.out.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ import yaml
 from shared.errors import StageError
 from shared.voyager import bundle, inference
 
-PLACE = bundle.home("tiny")
+PLACE = bundle.sdk_folder("tiny")
 STEPS = {
     "resize": {
         "width": 4, "height": 4, "half_pixel_centers": True, "interpolation": "bilinear",

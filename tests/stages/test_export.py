@@ -14,12 +14,21 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from shared import cli, models, patches
+from shared import cli, manifest, models, patches
 from shared.errors import StageError
 from shared.models import Card
-from shared.tools.ship.host import install
-from stages.export import calibrate, check, compare, facts, graph, infer, main, ranges, tables
-from stages.export.lint import Violation, lint
+from stages.export import (
+    activation_ranges,
+    calibration,
+    check,
+    comparison,
+    graph_index,
+    inference,
+    main,
+    report_tables,
+    static_graph,
+)
+from stages.export.metis_lint import Violation, lint
 from tests import networks
 
 CARD = Card(
@@ -63,9 +72,9 @@ def test_graph_is_static_named_and_says_the_same(changes: dict[str, object]) -> 
     found = small(**changes)
     images = np.random.default_rng(2).standard_normal((1, 3, 48, 48)).astype(np.float32)
     before = networks.run(found, images)
-    fitted = graph.fit(found, CARD, Path("x.onnx"))
+    fitted = static_graph.make_static(found, CARD, Path("x.onnx"))
     assert lint(fitted) == []
-    assert (facts.version(fitted), fitted.graph.input[0].name) == (17, "input")
+    assert (graph_index.opset_version(fitted), fitted.graph.input[0].name) == (17, "input")
     session = onnxruntime.InferenceSession(fitted.SerializeToString())
     assert (session.get_inputs()[0].shape, session.get_outputs()[0].shape) == (
         [1, 3, 48, 48],
@@ -83,8 +92,8 @@ def test_shared_weights_lose_their_identity_nodes() -> None:
     constants = [t for t in network.graph.initializer if t.name != "shift"]
     del network.graph.initializer[:]
     network.graph.initializer.extend(constants)
-    fitted = graph.fit(network, CARD, Path("x"))
-    assert "Identity" not in graph.describe(fitted)["operators"]
+    fitted = static_graph.make_static(network, CARD, Path("x"))
+    assert "Identity" not in static_graph.describe(fitted)["operators"]
     after = networks.run(fitted, np.ones((1, 3, 48, 48), np.float32))
     np.testing.assert_allclose(after, before, atol=1e-5)
 
@@ -92,7 +101,7 @@ def test_shared_weights_lose_their_identity_nodes() -> None:
 def test_newer_ir_is_brought_down_to_what_the_sdk_opens() -> None:
     network = small()
     network.ir_version = 13
-    assert graph.fit(network, CARD, Path("x")).ir_version == graph.IR
+    assert static_graph.make_static(network, CARD, Path("x")).ir_version == static_graph.IR
 
 
 @pytest.mark.parametrize(
@@ -105,25 +114,25 @@ def test_newer_ir_is_brought_down_to_what_the_sdk_opens() -> None:
 )
 def test_graph_that_does_not_fit(changes: dict[str, object], message: str) -> None:
     with pytest.raises(StageError, match=message):
-        graph.fit(small(**changes), CARD, Path("x"))
+        static_graph.make_static(small(**changes), CARD, Path("x"))
 
 
 def test_opset_that_does_not_convert_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> None:
         raise RuntimeError("no adapter for Foo\nand more")
 
-    monkeypatch.setattr(graph.version_converter, "convert_version", fails)
+    monkeypatch.setattr(static_graph.version_converter, "convert_version", fails)
     with pytest.raises(
         StageError, match=r"x: opset 14 does not convert to 17: no adapter for Foo$"
     ):
-        graph.fit(small(opset=14), CARD, Path("x"))
+        static_graph.make_static(small(opset=14), CARD, Path("x"))
 
 
 def test_second_input_is_refused() -> None:
     network = small()
     network.graph.input.append(helper.make_tensor_value_info("tda", TensorProto.FLOAT, ["N", 5]))
     with pytest.raises(StageError, match="expected one input and one output"):
-        graph.fit(network, CARD, Path("x"))
+        static_graph.make_static(network, CARD, Path("x"))
 
 
 def nodes(*, batch: int = 1, outputs: int = 4, **weights: object) -> Callable[..., onnx.ModelProto]:
@@ -161,7 +170,7 @@ def same(one: onnx.ModelProto, other: onnx.ModelProto) -> None:
 
 
 def test_batch_normalisation_is_folded_only_behind_a_convolution() -> None:
-    assert kinds(graph.fit(small(), CARD, Path("x"))) == [
+    assert kinds(static_graph.make_static(small(), CARD, Path("x"))) == [
         "Conv", "Relu", "GlobalAveragePool", "Flatten", "Gemm",
     ]  # fmt: skip
     rng = np.random.default_rng(3)
@@ -173,7 +182,7 @@ def test_batch_normalisation_is_folded_only_behind_a_convolution() -> None:
     alone = nodes(**four)(node("BatchNormalization", "x g b m v", "t"), *TAIL)
     for network in (twice, alone):
         before = onnx.ModelProto.FromString(network.SerializeToString())
-        fitted = graph.fit(network, FIVE, Path("x"))
+        fitted = static_graph.make_static(network, FIVE, Path("x"))
         assert "BatchNormalization" in kinds(fitted)
         same(before, fitted)
 
@@ -189,13 +198,13 @@ def test_what_hangs_on_constants_alone_is_computed() -> None:
         node("Reshape", "p r", "y"),
     )  # fmt: skip
     before = onnx.ModelProto.FromString(network.SerializeToString())
-    fitted = graph.fit(network, FIVE, Path("x"))
+    fitted = static_graph.make_static(network, FIVE, Path("x"))
     assert kinds(fitted) == ["Conv", "GlobalAveragePool", "Flatten"]
     assert [tensor.name for tensor in fitted.graph.initializer] == ["kernel"]
     same(before, fitted)
-    assert graph.fit(before, FIVE, Path("x")).SerializeToString(deterministic=True) == (
-        fitted.SerializeToString(deterministic=True)
-    )
+    assert static_graph.make_static(before, FIVE, Path("x")).SerializeToString(
+        deterministic=True
+    ) == (fitted.SerializeToString(deterministic=True))
 
 
 @pytest.mark.parametrize("keepdims", [0, 1])
@@ -203,16 +212,18 @@ def test_means_of_pictures_are_pooled(keepdims: int) -> None:
     mean = node("ReduceMean", "x", "p" if keepdims else "y", axes=[2, 3], keepdims=keepdims)
     network = nodes()(mean, *TAIL[1:] if keepdims else ())
     before = onnx.ModelProto.FromString(network.SerializeToString())
-    fitted = graph.fit(network, FIVE, Path("x"))
+    fitted = static_graph.make_static(network, FIVE, Path("x"))
     assert kinds(fitted) == ["GlobalAveragePool", "Flatten"]
     same(before, fitted)
 
 
 def test_copy_to_measure_with_takes_any_number_of_rows() -> None:
-    fitted = graph.fit(small(), CARD, Path("x"))
+    fitted = static_graph.make_static(small(), CARD, Path("x"))
     images = np.random.default_rng(4).standard_normal((3, 3, 48, 48)).astype(np.float32)
     one = np.concatenate([networks.run(fitted, image[None]) for image in images])
-    np.testing.assert_allclose(networks.run(graph.batched(fitted), images), one, atol=1e-5)
+    np.testing.assert_allclose(
+        networks.run(static_graph.with_dynamic_batch(fitted), images), one, atol=1e-5
+    )
     assert fitted.graph.input[0].type.tensor_type.shape.dim[0].dim_value == 1
 
 
@@ -225,7 +236,7 @@ PADS = {"pads": [1, 1, 1, 1]}
 
 def broken(how: str) -> onnx.ModelProto:
     """A fitted graph with one thing wrong."""
-    network = graph.fit(small(), CARD, Path("x"))
+    network = static_graph.make_static(small(), CARD, Path("x"))
     if how == "dynamic":
         network.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "N"
     elif how == "batch":
@@ -387,18 +398,18 @@ def test_lint_of_a_version_without_rules() -> None:
 
 def test_calibration_rows_are_so_many_of_each_class() -> None:
     labels = np.repeat([0, 1, 2], [50, 5, 20])
-    rows = calibrate.choose(labels, 10, seed=1)
+    rows = calibration.choose_rows(labels, 10, seed=1)
     assert np.bincount(labels[rows]).tolist() == [10, 5, 10]
     assert len(set(rows)) == 25
-    np.testing.assert_array_equal(rows, calibrate.choose(labels, 10, seed=1))
-    assert not np.array_equal(rows, calibrate.choose(labels, 10, seed=2))
+    np.testing.assert_array_equal(rows, calibration.choose_rows(labels, 10, seed=1))
+    assert not np.array_equal(rows, calibration.choose_rows(labels, 10, seed=2))
 
 
 def test_rows_beside_each_other_equal_one_by_one(tmp_path: Path) -> None:
-    onnx.save(graph.fit(small(), CARD, Path("x")), tmp_path / "m.onnx")
+    onnx.save(static_graph.make_static(small(), CARD, Path("x")), tmp_path / "m.onnx")
     images = np.random.default_rng(3).standard_normal((7, 3, 48, 48)).astype(np.float32)
-    one = infer.logits(tmp_path / "m.onnx", [images], 7, 1)
-    several = infer.logits(tmp_path / "m.onnx", [images[:4], images[4:]], 7, 3)
+    one = inference.compute_logits(tmp_path / "m.onnx", [images], 7, 1)
+    several = inference.compute_logits(tmp_path / "m.onnx", [images[:4], images[4:]], 7, 3)
     np.testing.assert_array_equal(one, several)
     np.testing.assert_allclose(one, networks.run(small(), images), atol=1e-5)
 
@@ -409,9 +420,9 @@ def test_fast_and_exact_products_say_the_same(
     """Where the processor has VNNI, which the fast way needs; elsewhere both are the exact one."""
     out = command(student, tmp_path / "out", "--calibration_method=minmax")
     images = np.random.default_rng(6).standard_normal((5, 3, 48, 48)).astype(np.float32)
-    found = [infer.logits(out / "model_int8.onnx", [images], 5, 1)]
-    monkeypatch.setattr(infer, "saturates", lambda: True)
-    found.append(infer.logits(out / "model_int8.onnx", [images], 5, 1))
+    found = [inference.compute_logits(out / "model_int8.onnx", [images], 5, 1)]
+    monkeypatch.setattr(inference, "int8_saturates", lambda: True)
+    found.append(inference.compute_logits(out / "model_int8.onnx", [images], 5, 1))
     np.testing.assert_array_equal(*found)
 
 
@@ -424,7 +435,7 @@ def test_weights_are_8_bit_per_channel(student: Path, tmp_path: Path) -> None:
     assert (found.data_type, sizes[scale]) == (TensorProto.INT8, [networks.FEATURES])
     kinds = {node.op_type for node in network.graph.node}
     assert "BatchNormalization" not in kinds  # folded
-    assert network.ir_version <= graph.IR
+    assert network.ir_version <= static_graph.IR
 
 
 def test_comparison_by_hand(tmp_path: Path) -> None:
@@ -432,7 +443,9 @@ def test_comparison_by_hand(tmp_path: Path) -> None:
     one = np.array([[2.0, 0], [0, 2], [0, 2], [0, 1]])
     other = np.array([[2.0, 0], [0, 2.5], [1, 0], [0, 1]])
     files = {"fp32": Path(__file__), "int8": Path(__file__)}
-    report = compare.compare(tmp_path, labels, {"fp32": one, "int8": other}, files, ("a", "b"))
+    report = comparison.compare_networks(
+        tmp_path, labels, {"fp32": one, "int8": other}, files, ("a", "b")
+    )
     assert report["models"]["fp32"]["overall_accuracy"] == 0.75
     assert report["models"]["int8"]["overall_accuracy"] == 0.5
     assert report["models"]["int8"]["points_lost"] == 25.0
@@ -441,43 +454,52 @@ def test_comparison_by_hand(tmp_path: Path) -> None:
     assert change["recall"] == {"int8": {"a": 0.0, "b": -0.5}}
     # F1: "a" from 2 of 3 to 2 of 4 halves; "b" from 4 / 5 to 2 / 4
     assert change["f1"]["int8"] == pytest.approx({"a": 0.5 - 2 / 3, "b": 0.5 - 0.8})
-    lines = tables.per_class(report).splitlines()
+    lines = report_tables.format_classes(report).splitlines()
     assert lines[0].startswith("| class | rows | recall fp32 % | recall int8 |")
     assert lines[3] == "| b | 2 | 100.0 | -50.0 | 80.0 | -30.0 |"
-    assert tables.networks(report).splitlines()[3].endswith("| 75.00 | 2 |")
+    assert report_tables.format_networks(report).splitlines()[3].endswith("| 75.00 | 2 |")
 
 
 def test_top_places_by_hand() -> None:
     logits = np.array([[5.0, 4, 3, 2, 1, 0], [5, 4, 3, 2, 1, 0], [1, 1, 1, 1, 1, 1]])
-    assert compare.top(np.array([4, 5, 5]), logits) == pytest.approx(1 / 3)
-    assert compare.top(np.array([4, 5, 4]), logits) == pytest.approx(2 / 3)
-    assert compare.top(np.array([0, 1, 0]), logits, 1) == pytest.approx(2 / 3)
+    assert comparison.top_k_accuracy(np.array([4, 5, 5]), logits) == pytest.approx(1 / 3)
+    assert comparison.top_k_accuracy(np.array([4, 5, 4]), logits) == pytest.approx(2 / 3)
+    assert comparison.top_k_accuracy(np.array([0, 1, 0]), logits, 1) == pytest.approx(2 / 3)
 
 
-def histogram(values: np.ndarray) -> ranges.Histogram:
+def histogram(values: np.ndarray) -> activation_ranges.Histogram:
     values = values.astype(np.float32)
     limit = float(np.abs(values).max())
-    return ranges.Histogram(float(values.min()), float(values.max()), ranges.count(values, limit))
+    return activation_ranges.Histogram(
+        float(values.min()), float(values.max()), activation_ranges.count_values(values, limit)
+    )
 
 
 def test_counts_by_hand() -> None:
-    found = ranges.count(np.array([[-2.0, -0.001], [0.001, 2.0]], np.float32), 2.0)
+    found = activation_ranges.count_values(
+        np.array([[-2.0, -0.001], [0.001, 2.0]], np.float32), 2.0
+    )
     places = np.flatnonzero(found).tolist()
-    assert places == [0, ranges.BINS - 2, ranges.BINS + 1, 2 * ranges.BINS - 1]
+    assert places == [
+        0,
+        activation_ranges.BINS - 2,
+        activation_ranges.BINS + 1,
+        2 * activation_ranges.BINS - 1,
+    ]
     assert found.sum() == 4
 
 
-@pytest.mark.parametrize("method", ranges.METHODS)
+@pytest.mark.parametrize("method", activation_ranges.METHODS)
 def test_even_values_keep_their_whole_range(method: str) -> None:
     values = np.linspace(0, 3, 200_001)
-    assert ranges.METHODS[method](histogram(values)) == pytest.approx((0, 3), rel=0.01)
-    both = ranges.METHODS[method](histogram(values * 2 - 3))
+    assert activation_ranges.METHODS[method](histogram(values)) == pytest.approx((0, 3), rel=0.01)
+    both = activation_ranges.METHODS[method](histogram(values * 2 - 3))
     assert both == pytest.approx((-3, 3), rel=0.01)
 
 
 def test_rare_values_are_cut_off() -> None:
     values = np.append(np.random.default_rng(0).standard_normal(10**6), 50.0)
-    found = {method: pick(histogram(values)) for method, pick in ranges.METHODS.items()}
+    found = {method: pick(histogram(values)) for method, pick in activation_ranges.METHODS.items()}
     assert found["minmax"][1] == 50
     assert 3.5 < found["percentile"][1] < 5
     assert 2.5 < found["entropy"][1] < 5
@@ -486,29 +508,31 @@ def test_rare_values_are_cut_off() -> None:
 def test_percentile_by_hand() -> None:
     """10 of 1,000,001 values may go, 5 at either end; only the upper end is far out."""
     values = np.concatenate([np.zeros(999_991), np.full(6, 0.5), np.full(4, 1.0)])
-    step = 1 / ranges.BINS
-    assert ranges.percentile(histogram(values)) == pytest.approx((0, 0.5), abs=2 * step)
+    step = 1 / activation_ranges.BINS
+    assert activation_ranges.percentile(histogram(values)) == pytest.approx((0, 0.5), abs=2 * step)
     values[-6:] = 1.0
-    assert ranges.percentile(histogram(values))[1] == 1.0
+    assert activation_ranges.percentile(histogram(values))[1] == 1.0
 
 
 def test_divergence_by_hand() -> None:
     """What fits the levels loses nothing; two unequal bins in one level lose what KL says."""
-    assert ranges.divergence(np.array([3, 1, 4, 1]), 4, 4) == pytest.approx(0)
+    assert activation_ranges.divergence(np.array([3, 1, 4, 1]), 4, 4) == pytest.approx(0)
     expected = 0.75 * np.log(0.75 / 0.5) + 0.25 * np.log(0.25 / 0.5)
-    assert ranges.divergence(np.array([3, 1]), 2, 1) == pytest.approx(expected)
-    cut = ranges.divergence(np.array([2, 2, 4]), 2, 2)  # the last bin counts 6 of 8, is told 2 of 4
+    assert activation_ranges.divergence(np.array([3, 1]), 2, 1) == pytest.approx(expected)
+    cut = activation_ranges.divergence(
+        np.array([2, 2, 4]), 2, 2
+    )  # the last bin counts 6 of 8, is told 2 of 4
     assert cut == pytest.approx(0.25 * np.log(0.25 / 0.5) + 0.75 * np.log(0.75 / 0.5))
 
 
 def test_observed_values_are_those_of_the_rows(student: Path, tmp_path: Path) -> None:
     (card,) = models.load(student)
-    fitted = graph.fit(graph.load(student / card.file), card, student)
+    fitted = static_graph.make_static(static_graph.load(student / card.file), card, student)
     onnx.save(fitted, tmp_path / "m.onnx")
     rows = np.array([0, 5, 33])
     with patches.read(student.parent / "prepare" / "training.h5", "label") as source:
-        found = calibrate.observe(tmp_path / "m.onnx", source, card, rows, 2)
-        images = np.concatenate(list(calibrate.blocks(source, card, rows)))
+        found = calibration.observe_tensors(tmp_path / "m.onnx", source, card, rows, 2)
+        images = np.concatenate(list(calibration.iterate_blocks(source, card, rows)))
     assert {"input", "logits"} < set(found)
     logits = np.concatenate([networks.run(fitted, image[None]) for image in images])
     for name, values in (("input", images), ("logits", logits)):
@@ -561,7 +585,7 @@ def test_five_bands_of_two_sensors(tmp_path: Path, prepared: Path, prepared_test
     src = networks.student(tmp_path / "distill", prepared, prepared_test, bands)
     out = command(src, tmp_path / "out", "--calibration_method=entropy")
     network = onnx.load(out / "model.onnx")
-    assert facts.shape_of(network.graph.input[0]) == (1, 5, 48, 48)
+    assert graph_index.shape_of(network.graph.input[0]) == (1, 5, 48, 48)
     assert json.loads((out / "report.json").read_text())["models"]["int8"]["agreement"] > 0.5
 
 
@@ -606,17 +630,17 @@ def test_goes_on_after_a_crash(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     whole = content(command(student, tmp_path / "whole"))
-    logits = infer.logits
+    logits = inference.compute_logits
 
     def crash(path: Path, *rest: object) -> np.ndarray:
         if path.name == main.INT8:
             raise KeyboardInterrupt
         return logits(path, *rest)
 
-    monkeypatch.setattr(infer, "logits", crash)
+    monkeypatch.setattr(inference, "compute_logits", crash)
     with pytest.raises(SystemExit):
         command(student, tmp_path / "out")
-    monkeypatch.setattr(infer, "logits", logits)
+    monkeypatch.setattr(inference, "compute_logits", logits)
     assert not (tmp_path / "out").exists()
     unfinished = tmp_path / "out.partial" / "int8" / "unfinished-test_logits.npy"
     unfinished.parent.mkdir(exist_ok=True)
@@ -705,7 +729,8 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     card = Card("", "t", ("B4", "B3", "B2"), (0.0,) * 3, (1.0,) * 3, 32, "bilinear", ("d", "l"))
     onnx.save(
-        graph.fit(networks.graph(weights | ones, size=32), card, Path("x")), folder / "model.onnx"
+        static_graph.make_static(networks.graph(weights | ones, size=32), card, Path("x")),
+        folder / "model.onnx",
     )
     resize = {"width": 32, "height": 32, "half_pixel_centers": True, "interpolation": "bilinear"}
     steps = [{"resize": resize}, {"torch-totensor": None}]
@@ -742,7 +767,7 @@ def seal(folder: Path) -> None:
     }
     image = dict.fromkeys(("file", "id", "sha256", "tag"), "")
     content = {"files": files, "image": image}
-    whole = {"sha256": install.seal(content), **content}
+    whole = {"sha256": manifest.seal(content), **content}
     (folder / "MANIFEST.json").write_text(json.dumps(whole))
 
 

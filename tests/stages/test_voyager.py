@@ -23,8 +23,16 @@ from PIL import Image
 from shared import cli, lcz, models
 from shared.errors import StageError
 from shared.voyager import Bundle, open_bundle
-from shared.voyager.inference import load, preprocess
-from stages.voyager import check, check_files, main, names, readback, sheet, tiles
+from shared.voyager.inference import load_picture, preprocess
+from stages.voyager import (
+    calibration_sheet,
+    main,
+    picture_files,
+    readback,
+    sdk_file_rules,
+    sdk_names,
+    sdk_rules,
+)
 from tests import networks
 from tests.conftest import pixels, write_patches
 
@@ -70,14 +78,14 @@ def content(folder: Path) -> dict[str, bytes]:
 
 def test_eight_bit_clips_and_rounds() -> None:
     values = np.array([-3.0, 0.4, 0.6, 254.6, 300.0])
-    assert tiles.eight_bit(values).tolist() == [0, 0, 1, 255, 255]
+    assert picture_files.eight_bit(values).tolist() == [0, 0, 1, 255, 255]
 
 
 def test_png_keeps_every_value_and_its_bytes(tmp_path: Path) -> None:
     tile = np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)
-    tiles.save(tmp_path / "a.png", tile)
-    tiles.save(tmp_path / "b.png", tile)
-    np.testing.assert_array_equal(load(tmp_path / "a.png"), tile)
+    picture_files.save_picture(tmp_path / "a.png", tile)
+    picture_files.save_picture(tmp_path / "b.png", tile)
+    np.testing.assert_array_equal(load_picture(tmp_path / "a.png"), tile)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
@@ -92,24 +100,28 @@ def test_png_keeps_every_value_and_its_bytes(tmp_path: Path) -> None:
     ],
 )
 def test_folders_sort_as_the_classes(classes: tuple[str, ...], expected: tuple[str, ...]) -> None:
-    assert names.folders(classes) == expected
+    assert sdk_names.folder_names(classes) == expected
     assert sorted(expected) == list(expected)
 
 
 def test_labels_stay_different_identifiers() -> None:
-    found = names.labels(("01_Bush, scrub", "Bush scrub", "10 m", "Low-plants", "Low plants"))
+    found = sdk_names.label_lines(
+        ("01_Bush, scrub", "Bush scrub", "10 m", "Low-plants", "Low plants")
+    )
     assert found == ("Bush scrub", "Bush scrub 2", "m", "Low-plants", "Low plants 5")
-    assert names.labels(("1", "2")) == ("class 1", "class 2")
+    assert sdk_names.label_lines(("1", "2")) == ("class 1", "class 2")
 
 
 @pytest.mark.parametrize(
     "classes", [("A b", "A/b", "a-b"), ("1", "2", "10"), ("Water, deep", "50% Water"), lcz.CLASSES]
 )
 def test_folders_are_told_by_the_labels_in_their_order_alone(classes: tuple[str, ...]) -> None:
-    pairs = list(zip(names.folders(classes), names.labels(classes), strict=True))
-    assert all(check_files.named(*pair, number) for number, pair in enumerate(pairs))
-    turned = zip(names.folders(classes), names.labels(classes)[::-1], strict=True)
-    assert not all(check_files.named(*pair, number) for number, pair in enumerate(turned))
+    pairs = list(zip(sdk_names.folder_names(classes), sdk_names.label_lines(classes), strict=True))
+    assert all(sdk_file_rules.matches_label(*pair, number) for number, pair in enumerate(pairs))
+    turned = zip(sdk_names.folder_names(classes), sdk_names.label_lines(classes)[::-1], strict=True)
+    assert not all(
+        sdk_file_rules.matches_label(*pair, number) for number, pair in enumerate(turned)
+    )
 
 
 def test_calibration_takes_classes_in_turn_and_skips_bad_tiles(made: Path) -> None:
@@ -117,11 +129,11 @@ def test_calibration_takes_classes_in_turn_and_skips_bad_tiles(made: Path) -> No
 
     with patches.read(made / "prepare" / "training.h5", "label") as source:
         queues = [[0, 17, 34], [1, 1, 18]]  # row 1 twice: a duplicate
-        found, passed = tiles.calibration(source, ("B4", "B3", "B2"), queues, 5)
+        found, passed = picture_files.collect_calibration(source, ("B4", "B3", "B2"), queues, 5)
     assert list(found) == [0, 1, 17, 34, 18]
     assert passed == {"duplicate": 1, "constant": 0}
-    assert tiles.constant(np.full((4, 4, 3), 7, np.uint8))
-    assert not tiles.constant(found[0])
+    assert picture_files.is_constant(np.full((4, 4, 3), 7, np.uint8))
+    assert not picture_files.is_constant(found[0])
 
 
 def test_preprocessing_equals_the_network_s_own_and_pillow_s(made: Path) -> None:
@@ -154,7 +166,7 @@ def test_reason_of_a_loss_is_told_from_a_notable_one_on() -> None:
 def test_sheet_has_a_row_a_class_brightened_by_one_factor() -> None:
     values = np.array([100, 40, 20, 100], np.uint8)
     tiles = np.broadcast_to(values[:, None, None, None], (4, 2, 2, 3))
-    found = sheet.arranged(tiles, np.array([0, 1, 1, 0]), 3)
+    found = calibration_sheet.arrange_tiles(tiles, np.array([0, 1, 1, 0]), 3)
     assert found.shape == (6, 4, 3)
     assert found[::2, ::2, 0].tolist() == [[255, 255], [102, 51], [0, 0]]
 
@@ -164,7 +176,7 @@ def test_sheet_has_a_row_a_class_brightened_by_one_factor() -> None:
 
 def test_product(made: Path) -> None:
     out = made / "out"
-    assert check.problems(out) == []
+    assert sdk_rules.problems(out) == []
     assert len(list((out / "repr").iterdir())) == 210
     assert [len(list(place.iterdir())) for place in sorted((out / "val").iterdir())] == [3] * 17
     found = json.loads((out / "readback.json").read_text())
@@ -183,7 +195,7 @@ def test_pictures_hold_their_rows_in_the_card_s_band_order(made: Path) -> None:
     sen2 = wide(68, 1)["sen2"]
     for path in (made / "out" / "val").rglob("*.png"):
         row = sen2[int(path.stem)][..., [2, 1, 0]] * 255 / 2.8
-        assert np.abs(load(path) - row).max() <= 0.51
+        assert np.abs(load_picture(path) - row).max() <= 0.51
         assert int(path.parent.name[:2]) - 1 == int(path.stem) % 17
 
 
@@ -293,7 +305,7 @@ def repaint(place: str, mode: str) -> Callable[[Path], None]:
 
 
 def constant(folder: Path) -> None:
-    tiles.save(first(folder, "repr"), np.full((32, 32, 3), 9, np.uint8))
+    picture_files.save_picture(first(folder, "repr"), np.full((32, 32, 3), 9, np.uint8))
 
 
 def before(operator: str) -> Callable[[Path], None]:
@@ -348,7 +360,7 @@ def unpad(folder: Path) -> None:
 
 def png(path: Path, bits: int) -> None:
     """The same values as an RGB PNG of so many bits a channel, written by hand."""
-    values = load(path).astype(f">u{bits // 8}") * (257 if bits == 16 else 1)
+    values = load_picture(path).astype(f">u{bits // 8}") * (257 if bits == 16 else 1)
     lines = b"".join(b"\0" + row.tobytes() for row in values)
     head = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], bits, 2, 0, 0, 0)
     parts = ((b"IHDR", head), (b"IDAT", zlib.compress(lines)), (b"IEND", b""))
@@ -466,14 +478,14 @@ def test_broken_rule_is_caught(made: Path, tmp_path: Path, how: str) -> None:
     change, message = BROKEN[how]
     change(tmp_path / "out")
     with pytest.raises(StageError) as refused:
-        check.check(tmp_path / "out")
+        sdk_rules.check_bundle(tmp_path / "out")
     found = str(refused.value) if "yaml" in how else problems(tmp_path / "out")
     assert message in found
 
 
 def problems(folder: Path) -> str:
     """All of them: a refusal names the first three."""
-    return "; ".join(check.problems(folder))
+    return "; ".join(sdk_rules.problems(folder))
 
 
 def test_weights_listed_as_inputs_are_no_problem(made: Path, tmp_path: Path) -> None:
@@ -490,14 +502,14 @@ def test_weights_listed_as_inputs_are_no_problem(made: Path, tmp_path: Path) -> 
 
     shutil.copytree(made / "out", tmp_path / "out")
     network(listed)(tmp_path / "out")
-    assert check.problems(tmp_path / "out") == []
+    assert sdk_rules.problems(tmp_path / "out") == []
 
 
 def test_eight_bits_by_hand_are_no_problem(made: Path, tmp_path: Path) -> None:
     """So that it is the depth that the rule finds, not the other writer."""
     shutil.copytree(made / "out", tmp_path / "out")
     png(first(tmp_path / "out", "val"), 8)
-    assert check.problems(tmp_path / "out") == []
+    assert sdk_rules.problems(tmp_path / "out") == []
 
 
 def test_swapped_colours_are_caught_by_the_read_back(made: Path, tmp_path: Path) -> None:
@@ -505,7 +517,7 @@ def test_swapped_colours_are_caught_by_the_read_back(made: Path, tmp_path: Path)
 
     shutil.copytree(made / "out", tmp_path / "out")
     path = first(tmp_path / "out", "val")
-    tiles.save(path, load(path)[..., ::-1])
+    picture_files.save_picture(path, load_picture(path)[..., ::-1])
     (card,) = models.load(made / "export")
     with (
         patches.read(made / "prepare" / "testing.h5", "label") as source,

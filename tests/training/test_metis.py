@@ -11,8 +11,8 @@ from torch.ao.quantization.observer import HistogramObserver
 
 from shared.models import Card
 from shared.training import networks
-from stages.export import graph, main, ranges
-from stages.export.lint import lint
+from stages.export import activation_ranges, main, static_graph
+from stages.export.metis_lint import lint
 
 SIDE, CLASSES = 32, tuple(f"class {k}" for k in range(17))
 
@@ -25,7 +25,7 @@ def fitted(name: str, folder: Path) -> tuple[np.ndarray, np.ndarray, list[collec
     before = networks.run_onnx(folder / "student.onnx", {"input": images})[:1]
     card = Card("", name, ("B4", "B3", "B2"), (0.0,) * 3, (1.0,) * 3, SIDE, "bilinear", CLASSES)
     path = folder / "student.onnx"
-    made = graph.fit(graph.load(path), card, path)
+    made = static_graph.make_static(static_graph.load(path), card, path)
     session = onnxruntime.InferenceSession(made.SerializeToString())
     after = session.run(None, {"input": images[:1].numpy()})[0]
     found = [collections.Counter(v.operator for v in lint(made, m)) for m in ("1.2", "1.6")]
@@ -53,15 +53,15 @@ def test_default_ranges_are_nearest_to_a_histogram_observer() -> None:
     normal = rng.standard_normal(count)
     tensors = [normal, np.maximum(normal, 0), rng.laplace(size=count), np.exp(normal / 2),
                3 * normal / (1 + np.exp(-3 * normal))]  # fmt: skip
-    apart = {method: [] for method in ranges.METHODS}
+    apart = {method: [] for method in activation_ranges.METHODS}
     for values in (tensor.astype(np.float32) for tensor in tensors):
         observer = HistogramObserver(dtype=torch.qint8, qscheme=torch.per_tensor_affine)
         observer(torch.from_numpy(values))
         low, high = (float(end) for end in observer._non_linear_param_search())
         limit = float(np.abs(values).max())
-        counts = ranges.count(values, limit)
-        found = ranges.Histogram(float(values.min()), float(values.max()), counts)
-        for method, pick in ranges.METHODS.items():
+        counts = activation_ranges.count_values(values, limit)
+        found = activation_ranges.Histogram(float(values.min()), float(values.max()), counts)
+        for method, pick in activation_ranges.METHODS.items():
             first, last = pick(found)
             apart[method].append(abs(np.log((last - first) / (high - low))))
     means = {method: np.mean(logs) for method, logs in apart.items()}

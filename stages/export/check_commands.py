@@ -16,8 +16,8 @@ from shared import models, progress
 from shared.errors import StageError
 from shared.manifest import MANIFEST, RefusedError, problems
 from shared.models import scores
-from shared.voyager import READBACK, Bundle, Network, load, open_bundle, preprocess
-from stages.export.lint import Violation, lint
+from shared.voyager import READBACK, Bundle, Network, load_picture, open_bundle, preprocess
+from stages.export.metis_lint import Violation, lint
 
 Outcome = tuple[str, Any, str]
 BATCH = 64
@@ -25,7 +25,7 @@ NEAR = 0.05  # points of accuracy that two processors may differ by
 KINDS = {".png", ".jpg", ".jpeg", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
 
 
-def bundle(folder: Path, threads: int) -> Outcome:
+def check_bundle(folder: Path, threads: int) -> Outcome:
     """A bundle's own pictures through its network, beside the accuracy that voyager stored.
 
     Raises:
@@ -101,7 +101,7 @@ def logits(found: Bundle, paths: list[Path], threads: int) -> NDArray[np.float32
         with progress.bar(len(paths), "classify", unit="pictures") as bar:
             for start in range(0, len(paths), BATCH):
                 block = paths[start : start + BATCH]
-                ready = [preprocess(load(path)[None], steps) for path in block]
+                ready = [preprocess(load_picture(path)[None], steps) for path in block]
                 parts.append(network(np.concatenate(ready)))
                 bar.update(len(block))
     except (OSError, KeyError, TypeError, ValueError) as error:
@@ -117,7 +117,7 @@ def _network(path: Path, threads: int) -> Network:
         raise StageError(f"{path}: not a usable ONNX file ({reason})") from None
 
 
-def classify(folder: Path, images: Path, threads: int) -> Outcome:
+def classify_pictures(folder: Path, images: Path, threads: int) -> Outcome:
     """CSV of the pictures of a folder: file, class, and the score of every class.
 
     Raises:
@@ -140,7 +140,7 @@ def classify(folder: Path, images: Path, threads: int) -> Outcome:
     return "\n".join([*lines, f"{'all':24} {len(paths):8}"]), text.getvalue(), ""
 
 
-def networks(place: Path, metis: str) -> Outcome:
+def lint_networks(place: Path, metis: str) -> Outcome:
     """The lint of one ONNX file, or of every network of a model folder, as it is."""
     cards = models.load(place) if place.is_dir() else []
     files = [place / card.file for card in cards] or [place]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shared.errors import StageError
 from shared.voyager import SDK, Bundle, open_bundle
-from stages.voyager import check_files
+from stages.voyager import sdk_file_rules
 
 TOP = {"axelera-model-format", "name", "description", "pipeline", "models", "datasets"}
 TASK = {"model_name", "input", "preprocess", "postprocess"}
@@ -134,8 +134,8 @@ def ends(bundle: Bundle) -> Iterator[str]:
 Rule = Callable[[Bundle], Iterator[str]]
 RULES: tuple[Rule, ...] = (
     keys, names, adapter, colour, preprocessing, ends,
-    check_files.paths, check_files.network, check_files.graph, check_files.labels,
-    check_files.folders, check_files.pictures, check_files.calibration,
+    sdk_file_rules.paths, sdk_file_rules.network, sdk_file_rules.graph, sdk_file_rules.labels,
+    sdk_file_rules.folders, sdk_file_rules.pictures, sdk_file_rules.calibration,
 )  # fmt: skip
 
 
@@ -154,7 +154,7 @@ def problems(folder: Path) -> list[str]:
     return found
 
 
-def check(folder: Path) -> None:
+def check_bundle(folder: Path) -> None:
     """Refuse a bundle that breaks a rule.
 
     Raises:

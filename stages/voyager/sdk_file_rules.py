@@ -9,9 +9,9 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto
 from PIL import Image
 
-from shared.voyager import Bundle, load
-from stages.voyager import tiles
-from stages.voyager.names import identifier
+from shared.voyager import Bundle, load_picture
+from stages.voyager import picture_files
+from stages.voyager.sdk_names import identifier
 
 # What belongs into the YAML: the compiler cuts it off the graph, or does not take it.
 PREPARING = {"Resize", "Upsample", "Cast", "Transpose", "Sub", "Div", "Mul", "Add"}
@@ -29,7 +29,7 @@ def paths(bundle: Bundle) -> Iterator[str]:
         yield f"{data['val_data']} is not there"
 
 
-def unusable(path: Path) -> str | None:
+def explain_unusable_onnx(path: Path) -> str | None:
     """Why a file is no self-contained ONNX model, or None."""
     try:
         model = onnx.load(path, "protobuf", load_external_data=False)
@@ -45,7 +45,7 @@ def unusable(path: Path) -> str | None:
 def network(bundle: Bundle) -> Iterator[str]:
     """Opset, IR, one file, float32, the YAML's static shape in, (1, K) out."""
     path = bundle.path(bundle.model["weight_path"])
-    if reason := unusable(path):
+    if reason := explain_unusable_onnx(path):
         yield f"{path.name}: {reason}"
         return
     model = onnx.load(path, "protobuf")
@@ -107,7 +107,7 @@ def folders(bundle: Bundle) -> Iterator[str]:
         yield f"{len(found)} class folders for {len(lines)} labels: later classes would shift"
         return
     for number, (path, line) in enumerate(zip(found, lines, strict=True)):
-        if not named(path.name, line, number):
+        if not matches_label(path.name, line, number):
             yield f"class {number} is folder {path.name!r} but label {line!r}"
     if deep := [path.name for path in found if any(p.is_dir() for p in path.iterdir())]:
         yield f"class folder {deep[0]!r} holds folders, whose pictures would count, too"
@@ -115,7 +115,7 @@ def folders(bundle: Bundle) -> Iterator[str]:
         yield f"class folder {empty[0]!r} is empty, which is an error of the loader"
 
 
-def named(folder: str, label: str, number: int) -> bool:
+def matches_label(folder: str, label: str, number: int) -> bool:
     """Whether a folder has the name of a label, which may have got its own number at the end."""
     one, other = (re.sub(r"[\W_]", "", text.lower()) for text in (folder, label))
     plain = other.removeprefix("class")
@@ -142,15 +142,16 @@ def calibration(bundle: Bundle) -> Iterator[str]:
     folder = _repr(bundle)
     if any(path.is_dir() for path in folder.iterdir()):
         yield "the calibration folder is not flat"
-    found = [load(path) for path in _pictures(folder)]
-    if not tiles.LEAST <= len(found) <= tiles.MOST:
+    found = [load_picture(path) for path in _pictures(folder)]
+    if not picture_files.LEAST <= len(found) <= picture_files.MOST:
         yield (
             f"{len(found)} calibration pictures: deploy.py asks for --num-cal-images "
-            f"{tiles.LEAST} by default, takes at most {tiles.MOST}, and stops when there are fewer"
+            f"{picture_files.LEAST} by default, takes at most {picture_files.MOST}, and stops "
+            "when there are fewer"
         )
     if len({tile.tobytes() for tile in found}) != len(found):
         yield "equal calibration pictures: deploy.py stops when its first two batches are equal"
-    if any(tiles.constant(tile) for tile in found):
+    if any(picture_files.is_constant(tile) for tile in found):
         yield "a calibration picture is constant"
 
 

@@ -10,9 +10,9 @@ from onnx import shape_inference, version_converter
 
 from shared.errors import StageError
 from shared.models import Card
-from stages.export.facts import inputs, shape_of, version
-from stages.export.fold import fold
-from stages.export.lint import IR, OPSETS
+from stages.export.constant_folding import fold_constants
+from stages.export.graph_index import inputs, opset_version, shape_of
+from stages.export.metis_lint import IR, OPSETS
 
 OLDEST, OPSET = OPSETS
 
@@ -32,7 +32,7 @@ def load(path: Path) -> onnx.ModelProto:
     return model
 
 
-def fit(model: onnx.ModelProto, card: Card, path: Path) -> onnx.ModelProto:
+def make_static(model: onnx.ModelProto, card: Card, path: Path) -> onnx.ModelProto:
     """`input` (1, C, size, size) float32 to `logits` (1, K), opset 17, all shapes known.
 
     Args:
@@ -58,7 +58,7 @@ def fit(model: onnx.ModelProto, card: Card, path: Path) -> onnx.ModelProto:
     graph.input.extend(given)
     _drop_identities(graph)
     model = _inferred(model, path)
-    fold(model)
+    fold_constants(model)
     return _inferred(model, path)
 
 
@@ -75,7 +75,7 @@ def _inferred(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
 
 
 def _opset(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
-    found = version(model)
+    found = opset_version(model)
     if not OLDEST <= found <= OPSET:
         raise StageError(
             f"{path}: expected opset {OLDEST} to {OPSET}, found {found}; "
@@ -122,7 +122,7 @@ def _set_shape(value: onnx.ValueInfoProto, shape: tuple[int, ...], path: Path) -
         dim.dim_value = want
 
 
-def batched(model: onnx.ModelProto) -> onnx.ModelProto:
+def with_dynamic_batch(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of a fitted graph that takes any number of rows, to measure with."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
@@ -136,7 +136,7 @@ def describe(model: onnx.ModelProto) -> dict[str, Any]:
     """Opset, IR version and how often each operator occurs."""
     counts = collections.Counter(node.op_type for node in model.graph.node)
     return {
-        "opset": version(model),
+        "opset": opset_version(model),
         "ir_version": model.ir_version,
         "operators": dict(sorted(counts.items())),
     }

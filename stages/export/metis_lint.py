@@ -12,8 +12,8 @@ from onnx import TensorProto, shape_inference
 
 from shared.errors import StageError
 from shared.progress import say
-from stages.export import operators
-from stages.export.facts import Facts, inputs, shape_of, version
+from stages.export import metis_operators
+from stages.export.graph_index import GraphIndex, inputs, opset_version, shape_of
 
 OPSETS = (14, 17)  # the reference and the newest of either version of the SDK
 IR = 10  # the newest that the SDK's onnx 1.17 and onnxruntime 1.21 open
@@ -43,19 +43,19 @@ class Violation:
         return f"{place}{self.attribute}: {self.rule}" if self.attribute else place + self.rule
 
 
-def lint(model: onnx.ModelProto, metis: str = operators.OLD) -> list[Violation]:
+def lint(model: onnx.ModelProto, metis: str = metis_operators.OLD) -> list[Violation]:
     """What the SDK's compiler would not take; empty when nothing.
 
     Args:
-        model: any classifier, as an exporter or `graph.fit` left it; external data need not be
-            loaded.
-        metis: version of the SDK whose rules are asked, one of `operators.VERSIONS`.
+        model: any classifier, from an exporter or from `static_graph.make_static`; external data
+            need not be loaded.
+        metis: version of the SDK whose rules are asked, one of `metis_operators.VERSIONS`.
 
     Raises:
         StageError: a version without rules.
     """
-    if metis not in operators.VERSIONS:
-        known = ", ".join(operators.VERSIONS)
+    if metis not in metis_operators.VERSIONS:
+        known = ", ".join(metis_operators.VERSIONS)
         raise StageError(f"--metis: expected one of {known}, found {metis!r}")
     try:
         inferred, found = shape_inference.infer_shapes(model, data_prop=True), []
@@ -66,7 +66,7 @@ def lint(model: onnx.ModelProto, metis: str = operators.OLD) -> list[Violation]:
     return found + list(_nodes(inferred.graph, metis))
 
 
-def judge(model: onnx.ModelProto, path: Path, metis: str, strict: bool) -> None:
+def report_violations(model: onnx.ModelProto, path: Path, metis: str, strict: bool) -> None:
     """Say every violation; refuse the network when strict.
 
     Raises:
@@ -84,16 +84,16 @@ def judge(model: onnx.ModelProto, path: Path, metis: str, strict: bool) -> None:
     say(what)
 
 
-def write(folder: Path, model: onnx.ModelProto, metis: str) -> dict[str, Any]:
+def write_lint(folder: Path, model: onnx.ModelProto, metis: str) -> dict[str, Any]:
     """lint.json with the violations of every version; how many, and the version that counts."""
-    found = {version: lint(model, version) for version in operators.VERSIONS}
+    found = {version: lint(model, version) for version in metis_operators.VERSIONS}
     content = {name: [dataclasses.asdict(v) for v in some] for name, some in found.items()}
     (folder / "lint.json").write_text(json.dumps(content, indent=1) + "\n")
     return {"version": metis, "violations": {name: len(some) for name, some in found.items()}}
 
 
 def _file(model: onnx.ModelProto) -> Iterator[Violation]:
-    opset, (low, high) = version(model), OPSETS
+    opset, (low, high) = opset_version(model), OPSETS
     if not low <= opset <= high:
         yield Violation("", "", "opset", f"expected {low} to {high}, found {opset}")
     if model.ir_version > IR:
@@ -137,7 +137,7 @@ def _inner(model: onnx.ModelProto) -> Iterator[Violation]:
 
 
 def _nodes(graph: onnx.GraphProto, metis: str) -> Iterator[Violation]:
-    facts, rules = Facts(graph), operators.RULES[metis]
+    facts, rules = GraphIndex(graph), metis_operators.RULES[metis]
     pictures = {value.name for value in inputs(graph)}
     for node in graph.node:
         name, kind = node.name or node.output[0], node.op_type
@@ -149,7 +149,7 @@ def _nodes(graph: onnx.GraphProto, metis: str) -> Iterator[Violation]:
             rule = "prepares the picture, which the SDK does by its YAML"
             yield Violation(name, kind, "input", rule)
         elif kind not in rules:
-            yield Violation(name, kind, "", operators.UNLISTED[metis])
+            yield Violation(name, kind, "", metis_operators.UNLISTED[metis])
         else:
             for attribute, rule in rules[kind](node, facts, metis):
                 yield Violation(name, kind, attribute, rule)

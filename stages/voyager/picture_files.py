@@ -11,7 +11,7 @@ from shared.errors import StageError
 from shared.models import Card
 from shared.patches import Source
 from shared.progress import bar, say
-from stages.voyager import names
+from stages.voyager import sdk_names
 
 LEAST, MOST = 200, 2000  # what deploy.py asks for by default, and the most it takes
 
@@ -21,12 +21,12 @@ def eight_bit(values: NDArray[np.floating]) -> NDArray[np.uint8]:
     return models.levels(values).astype(np.uint8)
 
 
-def constant(tile: NDArray[np.uint8]) -> bool:
+def is_constant(tile: NDArray[np.uint8]) -> bool:
     """Whether every channel of a (H, W, C) tile holds one value only."""
     return bool((tile == tile[:1, :1]).all())
 
 
-def shuffled(labels: NDArray[np.integer], classes: int, seed: int) -> list[list[int]]:
+def shuffle_rows(labels: NDArray[np.integer], classes: int, seed: int) -> list[list[int]]:
     """Row numbers of each class in random order, which does not depend on the other classes."""
     return [
         np.random.default_rng((seed, k)).permutation(np.flatnonzero(labels == k)).tolist()
@@ -34,7 +34,7 @@ def shuffled(labels: NDArray[np.integer], classes: int, seed: int) -> list[list[
     ]
 
 
-def calibration(
+def collect_calibration(
     source: Source, bands: tuple[str, ...], queues: list[list[int]], wanted: int
 ) -> tuple[dict[int, NDArray[np.uint8]], dict[str, int]]:
     """Different, not constant tiles, taken from the classes in turn.
@@ -60,7 +60,7 @@ def calibration(
             if len(found) < wanted and queue:
                 row = queue.pop(0)
                 tile = eight_bit(models.scaled(source, bands, slice(row, row + 1))[0])
-                if constant(tile):
+                if is_constant(tile):
                     passed["constant"] += 1
                 elif tile.tobytes() in seen:
                     passed["duplicate"] += 1
@@ -70,7 +70,7 @@ def calibration(
     return found, passed
 
 
-def save(path: Path, tile: NDArray[np.uint8]) -> None:
+def save_picture(path: Path, tile: NDArray[np.uint8]) -> None:
     """Write a (H, W, 3) tile as 8-bit RGB PNG, without metadata."""
     Image.fromarray(tile).save(path, "PNG", compress_level=6)
 
@@ -81,8 +81,8 @@ def write_calibration(folder: Path, source: Source, card: Card, wanted: int, see
     Raises:
         StageError: fewer than the SDK asks for.
     """
-    queues = shuffled(source.labels(), len(card.classes), seed)
-    found, passed = calibration(source, card.bands, queues, wanted)
+    queues = shuffle_rows(source.labels(), len(card.classes), seed)
+    found, passed = collect_calibration(source, card.bands, queues, wanted)
     if len(found) < LEAST:
         raise StageError(
             f"{source.path}: {len(found)} usable calibration pictures of {source.total} rows "
@@ -93,7 +93,7 @@ def write_calibration(folder: Path, source: Source, card: Card, wanted: int, see
         say(f"{source.path}: {len(found)} calibration pictures, {wanted} were asked for")
     folder.mkdir()
     for row, tile in sorted(found.items()):
-        save(folder / f"{row:06d}.png", tile)
+        save_picture(folder / f"{row:06d}.png", tile)
     return len(found)
 
 
@@ -107,7 +107,9 @@ def write_validation(
     Raises:
         StageError: a class without a row.
     """
-    queues = [q[: per_class or None] for q in shuffled(source.labels(), len(card.classes), seed)]
+    queues = [
+        q[: per_class or None] for q in shuffle_rows(source.labels(), len(card.classes), seed)
+    ]
     if empty := [name for name, queue in zip(card.classes, queues, strict=True) if not queue]:
         raise StageError(
             f"{source.path}: no row of class {empty[0]}: the SDK numbers classes by folder, so one "
@@ -115,11 +117,11 @@ def write_validation(
         )
     total, flat = sum(map(len, queues)), 0
     with bar(total, "test pictures") as progress:
-        for place, queue in zip(names.folders(card.classes), queues, strict=True):
+        for place, queue in zip(sdk_names.folder_names(card.classes), queues, strict=True):
             (folder / place).mkdir(parents=True)
             for row in sorted(queue):
                 tile = eight_bit(models.scaled(source, card.bands, slice(row, row + 1))[0])
-                flat += constant(tile)
-                save(folder / place / f"{row:06d}.png", tile)
+                flat += is_constant(tile)
+                save_picture(folder / place / f"{row:06d}.png", tile)
                 progress.update()
     return {"test_pictures": total, "constant_test_pictures": flat}

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from shared.models import Card
-from shared.voyager import SDK, home
+from shared.voyager import SDK, sdk_folder
 
 
 def description(name: str, card: Card) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def _model(name: str, card: Card) -> dict[str, Any]:
     return {
         "class": "AxONNXModel",
         "class_path": f"{SDK}/ax_models/base_onnx.py",
-        "weight_path": f"{home(name)}/model.onnx",
+        "weight_path": f"{sdk_folder(name)}/model.onnx",
         "task_category": "Classification",
         "input_tensor_layout": "NCHW",
         "input_tensor_shape": [1, 3, card.size, card.size],
@@ -66,8 +66,8 @@ def _dataset(name: str) -> dict[str, Any]:
         "class": "TorchvisionDataAdapter",
         "class_path": f"{SDK}/ax_datasets/torchvision.py",
         "data_dir_name": name,
-        "labels_path": f"{home(name)}/labels.txt",
-        "repr_imgs_dir_path": f"{home(name)}/repr",
+        "labels_path": f"{sdk_folder(name)}/labels.txt",
+        "repr_imgs_dir_path": f"{sdk_folder(name)}/repr",
         "repr_imgs_dataloader_color_format": "RGB",
         "val_data": "val",
     }
@@ -91,7 +91,9 @@ def commands(name: str, calibration: int) -> list[str]:
     ]
 
 
-def write(folder: Path, name: str, card: Card, labels: tuple[str, ...], calibration: int) -> None:
+def write_texts(
+    folder: Path, name: str, card: Card, labels: tuple[str, ...], calibration: int
+) -> None:
     """NAME.yaml, labels.txt and DEPLOY.md of a bundle."""
     text = yaml.safe_dump(description(name, card), sort_keys=False, width=1000)
     (folder / f"{name}.yaml").write_text(text)

@@ -17,7 +17,7 @@ def shape_of(value: onnx.ValueInfoProto) -> Shape:
     return tuple(dim.dim_value or dim.dim_param or "?" for dim in dims)
 
 
-def version(model: onnx.ModelProto) -> int:
+def opset_version(model: onnx.ModelProto) -> int:
     """Opset of the default domain; 0 when there is none."""
     return next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), 0)
 
@@ -34,7 +34,7 @@ def attributes(node: NodeProto) -> dict[str, Any]:
     return {k: v.decode() if isinstance(v, bytes) else v for k, v in found.items()}
 
 
-class Facts:
+class GraphIndex:
     """Look-ups by tensor name in a graph whose shapes are inferred.
 
     Attributes:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from shared.models import Card, scores
 from shared.patches import Source
 from shared.progress import say
-from stages.export import calibrate, graph, infer, lint, quantise
+from stages.export import calibration, inference, int8_quantisation, metis_lint, static_graph
 
 
 def once(path: Path, make: Callable[[Path], object]) -> None:
@@ -24,7 +24,7 @@ def once(path: Path, make: Callable[[Path], object]) -> None:
     part.rename(path)
 
 
-def fp32(path: Path, found: Path, card: Card, metis: str, strict: bool) -> None:
+def write_fp32(path: Path, found: Path, card: Card, metis: str, strict: bool) -> None:
     """The trainer's ONNX as it is deployed.
 
     Args:
@@ -35,18 +35,19 @@ def fp32(path: Path, found: Path, card: Card, metis: str, strict: bool) -> None:
         strict: whether one that it would not take is refused.
 
     Raises:
-        StageError: as `graph.load`, `graph.fit` and `lint.judge`.
+        StageError: as `static_graph.load`, `static_graph.make_static` and
+            `metis_lint.report_violations`.
     """
 
     def make(part: Path) -> None:
-        fitted = graph.fit(graph.load(found), card, found)
-        lint.judge(fitted, found, metis, strict)
+        fitted = static_graph.make_static(static_graph.load(found), card, found)
+        metis_lint.report_violations(fitted, found, metis, strict)
         part.write_bytes(fitted.SerializeToString(deterministic=True))
 
     once(path, make)
 
 
-def int8(
+def write_int8(
     paths: dict[str, Path],
     whole: Path,
     source: Source,
@@ -65,19 +66,19 @@ def int8(
         threads: rows at once; changes time, not results.
     """
     there = all(path.exists() for path in paths.values())
-    found = {} if there else calibrate.observe(whole, source, card, rows, threads)
+    found = {} if there else calibration.observe_tensors(whole, source, card, rows, threads)
     for method, path in paths.items():
-        once(path, functools.partial(quantise.quantise, whole, found=found, method=method))
+        once(path, functools.partial(int8_quantisation.quantise, whole, found=found, method=method))
 
 
-def logits(
+def write_logits(
     network: Path, folder: Path, source: Source, card: Card, batch: int, threads: int
 ) -> NDArray[np.float32]:
     """(N, K) of one network over a patch file; kept in ``folder/test_logits.npy``."""
 
     def make(path: Path) -> None:
-        blocks = infer.prepared(source, card, batch)
-        np.save(path, infer.logits(network, blocks, source.total, threads))
+        blocks = inference.iterate_inputs(source, card, batch)
+        np.save(path, inference.compute_logits(network, blocks, source.total, threads))
 
     once(folder / "test_logits.npy", make)
     return scores.array(folder / "test_logits.npy", 2)

@@ -14,7 +14,7 @@ COLUMNS = ("overall_accuracy", "average_accuracy", "kappa", "macro_f1", "weighte
 TOP = 5
 
 
-def parity(found: Logits, trainer: Path, tolerance: float) -> float:
+def check_parity(found: Logits, trainer: Path, tolerance: float) -> float:
     """Largest difference between (N, K) logits and the trainer's, which lie in an NPY file.
 
     Raises:
@@ -34,7 +34,7 @@ def parity(found: Logits, trainer: Path, tolerance: float) -> float:
     return largest
 
 
-def top(labels: NDArray[np.integer], logits: Logits, places: int = TOP) -> float:
+def top_k_accuracy(labels: NDArray[np.integer], logits: Logits, places: int = TOP) -> float:
     """Share of rows whose class is among the highest logits, 0 to 1.
 
     Args:
@@ -48,7 +48,7 @@ def top(labels: NDArray[np.integer], logits: Logits, places: int = TOP) -> float
     return float((rank < places).mean())
 
 
-def compare(
+def compare_networks(
     folder: Path,
     labels: NDArray[np.integer],
     logits: dict[str, Logits],
@@ -69,7 +69,7 @@ def compare(
     for name, values in logits.items():
         place = folder if name == "fp32" else folder / name
         place.mkdir(exist_ok=True)
-        more = {"top5_accuracy": top(labels, values)}
+        more = {"top5_accuracy": top_k_accuracy(labels, values)}
         found[name] = scores.write(place, labels, scores.softmax(values), classes, **more)
         models[name] = {"file": files[name].name, "bytes": files[name].stat().st_size} | more
         models[name] |= {key: found[name][key] for key in COLUMNS}

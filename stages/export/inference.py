@@ -15,22 +15,22 @@ from numpy.typing import NDArray
 from shared import models, progress
 from shared.models import Card
 from shared.patches import Source
-from stages.export import graph
+from stages.export import static_graph
 
 BATCHES = (1, 8, 32)  # rows of one call, as latencies are told
 
 
-def session(network: Path | bytes, threads: int = 1) -> onnxruntime.InferenceSession:
+def open_session(network: Path | bytes, threads: int = 1) -> onnxruntime.InferenceSession:
     """A CPU session; with one thread its numbers do not depend on how many run at once."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.add_session_config_entry("session.x64quantprecision", str(int(saturates())))
+    options.add_session_config_entry("session.x64quantprecision", str(int(int8_saturates())))
     given = network if isinstance(network, bytes) else str(network)
     return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
 
 
 @functools.cache
-def saturates() -> bool:
+def int8_saturates() -> bool:
     """Whether this processor's 8-bit products overflow in onnxruntime's fast way: x86, no VNNI.
 
     The exact way gives the numbers that VNNI gives, but takes longer, so it is taken only there.
@@ -39,14 +39,14 @@ def saturates() -> bool:
     return "vnni" not in info.read_text() if info.exists() else True
 
 
-def prepared(source: Source, card: Card, batch: int) -> Iterator[NDArray[np.float32]]:
+def iterate_inputs(source: Source, card: Card, batch: int) -> Iterator[NDArray[np.float32]]:
     """All rows of a patch file as network input, (batch, C, size, size) at a time."""
     for start in range(0, source.total, batch):
         rows = slice(start, min(start + batch, source.total))
         yield models.prepare(models.scaled(source, card.bands, rows), card)
 
 
-def logits(
+def compute_logits(
     path: Path, blocks: Iterable[NDArray[np.float32]], total: int, threads: int
 ) -> NDArray[np.float32]:
     """(N, K) output of a static batch-1 network.
@@ -59,7 +59,7 @@ def logits(
         total: N, for the progress bar.
         threads: rows at once.
     """
-    network, found = session(path), []
+    network, found = open_session(path), []
     name = network.get_inputs()[0].name
 
     def one(image: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -73,7 +73,7 @@ def logits(
     return np.stack(found)
 
 
-def latency(paths: dict[str, Path], runs: int, seed: int) -> dict[str, dict[str, Any]]:
+def measure_latency(paths: dict[str, Path], runs: int, seed: int) -> dict[str, dict[str, Any]]:
     """How long each network takes on one thread of this computer; the networks take turns.
 
     Args:
@@ -89,7 +89,7 @@ def latency(paths: dict[str, Path], runs: int, seed: int) -> dict[str, dict[str,
     found: dict[str, dict[str, Any]] = {name: {} for name in paths}
     for rows in BATCHES:
         repeats = max(3, runs // rows)
-        for name, times in timed(paths, rows, repeats, seed).items():
+        for name, times in time_runs(paths, rows, repeats, seed).items():
             middle = float(np.median(times))
             if rows == 1:
                 ends = zip((90, 95, 99), np.percentile(times, (90, 95, 99)).tolist(), strict=True)
@@ -100,14 +100,15 @@ def latency(paths: dict[str, Path], runs: int, seed: int) -> dict[str, dict[str,
     return found
 
 
-def timed(
+def time_runs(
     paths: dict[str, Path], rows: int, repeats: int, seed: int, threads: int = 1
 ) -> dict[str, NDArray[np.float64]]:
     """(repeats,) times in ms of one call with so many rows, by name; the networks take turns."""
     batched = {
-        name: graph.batched(onnx.load(path)).SerializeToString() for name, path in paths.items()
+        name: static_graph.with_dynamic_batch(onnx.load(path)).SerializeToString()
+        for name, path in paths.items()
     }
-    sessions = {name: session(content, threads) for name, content in batched.items()}
+    sessions = {name: open_session(content, threads) for name, content in batched.items()}
     first = next(iter(sessions.values())).get_inputs()[0]
     shape = (rows, *first.shape[1:])
     images = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)

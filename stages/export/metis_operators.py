@@ -8,22 +8,22 @@ from collections.abc import Callable, Iterator
 
 from onnx import NodeProto
 
-from stages.export.facts import Facts, Shape, attributes
+from stages.export.graph_index import GraphIndex, Shape, attributes
 
 Found = Iterator[tuple[str, str]]
-Rule = Callable[[NodeProto, Facts, str], Found]
+Rule = Callable[[NodeProto, GraphIndex, str], Found]
 OLD, NEW = "1.2", "1.6"
 VERSIONS = (OLD, NEW)
 CLIPS = ((0.0, 6.0), (-1.0, 1.0))
 ALPHA = {OLD: 0.16666, NEW: 1 / 6}  # of HardSigmoid, to 5e-6: 0.1666667 is not what 1.2 asks for
 
 
-def free(_node: NodeProto, _facts: Facts, _version: str) -> Found:
+def free(_node: NodeProto, _facts: GraphIndex, _version: str) -> Found:
     """Supported as it is."""
     yield from ()
 
 
-def elementwise(node: NodeProto, facts: Facts, version: str) -> Found:
+def elementwise(node: NodeProto, facts: GraphIndex, version: str) -> Found:
     """Both the same shape, or one of them [1, C, 1, 1] or a scalar."""
     one, other = (facts.shapes.get(name, ("?",)) for name in node.input)
     if not (one == other or _spread(one, other) or _spread(other, one)):
@@ -39,14 +39,14 @@ def _spread(small: Shape, large: Shape) -> bool:
     )
 
 
-def padded(node: NodeProto, _facts: Facts, _version: str) -> Found:
+def padded(node: NodeProto, _facts: GraphIndex, _version: str) -> Found:
     """Pads are written out."""
     found = attributes(node).get("auto_pad", "NOTSET")
     if found != "NOTSET":
         yield "auto_pad", f"{found}: expected explicit pads"
 
 
-def conv(node: NodeProto, facts: Facts, version: str) -> Found:
+def conv(node: NodeProto, facts: GraphIndex, version: str) -> Found:
     """Explicit pads; group 1, or depthwise (1.6: any group) with a square kernel."""
     yield from padded(node, facts, version)
     kernel, group = facts.shapes.get(node.input[1], ()), attributes(node).get("group", 1)
@@ -59,7 +59,7 @@ def conv(node: NodeProto, facts: Facts, version: str) -> Found:
             yield "kernel_shape", f"{list(kernel[2:])}: expected a square kernel with group {group}"
 
 
-def clip(node: NodeProto, facts: Facts, _version: str) -> Found:
+def clip(node: NodeProto, facts: GraphIndex, _version: str) -> Found:
     """0 to 6, or -1 to 1."""
     values = [facts.constant(name) for name in node.input[1:]]
     found = tuple(None if v is None or v.size != 1 else float(v.item()) for v in values)
@@ -67,7 +67,7 @@ def clip(node: NodeProto, facts: Facts, _version: str) -> Found:
         yield "min, max", f"{found}: expected 0 to 6 or -1 to 1"
 
 
-def concat(node: NodeProto, facts: Facts, version: str) -> Found:
+def concat(node: NodeProto, facts: GraphIndex, version: str) -> Found:
     """Four dimensions, along channels (1.6: also height and width)."""
     axis, rank = attributes(node)["axis"], len(facts.shapes.get(node.output[0], ()))
     axes = (1,) if version == OLD else (1, 2, 3)
@@ -75,13 +75,13 @@ def concat(node: NodeProto, facts: Facts, version: str) -> Found:
         yield "axis", f"{axis} of {rank} dimensions: expected one of {list(axes)} of 4"
 
 
-def gemm(node: NodeProto, _facts: Facts, _version: str) -> Found:
+def gemm(node: NodeProto, _facts: GraphIndex, _version: str) -> Found:
     """First factor not transposed."""
     if attributes(node).get("transA", 0):
         yield "transA", "1: expected 0"
 
 
-def hard_sigmoid(node: NodeProto, _facts: Facts, version: str) -> Found:
+def hard_sigmoid(node: NodeProto, _facts: GraphIndex, version: str) -> Found:
     """The slope and offset of MobileNet, in the digits that the version compares with."""
     given = {"alpha": 0.2, "beta": 0.5} | attributes(node)
     if abs(given["alpha"] - ALPHA[version]) >= 5e-6:
@@ -90,21 +90,21 @@ def hard_sigmoid(node: NodeProto, _facts: Facts, version: str) -> Found:
         yield "beta", f"{given['beta']:.7g}: expected 0.5"
 
 
-def pad(node: NodeProto, _facts: Facts, _version: str) -> Found:
+def pad(node: NodeProto, _facts: GraphIndex, _version: str) -> Found:
     """With a constant."""
     found = attributes(node).get("mode", "constant")
     if found != "constant":
         yield "mode", f"{found}: expected constant"
 
 
-def transpose(node: NodeProto, _facts: Facts, _version: str) -> Found:
+def transpose(node: NodeProto, _facts: GraphIndex, _version: str) -> Found:
     """Only one that changes nothing."""
     order = list(attributes(node).get("perm", ()))
     if not order or order != sorted(order):
         yield "perm", f"{order}: expected the identity"
 
 
-def flatten(node: NodeProto, facts: Facts, version: str) -> Found:
+def flatten(node: NodeProto, facts: GraphIndex, version: str) -> Found:
     """Axis 1, before a Gemm or (1.6) at the end.
 
     1.2 does not list it, but the ResNets of its zoo end in Flatten and Gemm, and compile.
@@ -117,7 +117,7 @@ def flatten(node: NodeProto, facts: Facts, version: str) -> Found:
         yield "output", "expected one Gemm after it" + " or the end" * (version == NEW)
 
 
-def reshape(node: NodeProto, facts: Facts, _version: str) -> Found:
+def reshape(node: NodeProto, facts: GraphIndex, _version: str) -> Found:
     """One that changes nothing, or drops axes of size 1."""
     sizes = [facts.shapes.get(name, ("?",)) for name in (node.input[0], node.output[0])]
     before, after = ([size for size in shape if size != 1] for shape in sizes)
@@ -125,7 +125,7 @@ def reshape(node: NodeProto, facts: Facts, _version: str) -> Found:
         yield "shape", f"{list(sizes[0])} to {list(sizes[1])}: expected only axes of 1 to go"
 
 
-def erf(node: NodeProto, facts: Facts, _version: str) -> Found:
+def erf(node: NodeProto, facts: GraphIndex, _version: str) -> Found:
     """As the part of a GELU that it is."""
     maker = facts.makers.get(node.input[0])
     users = [user.op_type for user in facts.users[node.output[0]]]
@@ -133,13 +133,13 @@ def erf(node: NodeProto, facts: Facts, _version: str) -> Found:
         yield "input", "expected the Erf of a GELU"
 
 
-def halved(node: NodeProto, facts: Facts, _version: str) -> Found:
+def halved(node: NodeProto, facts: GraphIndex, _version: str) -> Found:
     """As the part of a GELU that it is: exporters divide by the root of 2 before the Erf."""
     if [user.op_type for user in facts.users[node.output[0]]] != ["Erf"]:
         yield "output", "expected the Erf of a GELU after it"
 
 
-def softplus(node: NodeProto, facts: Facts, _version: str) -> Found:
+def softplus(node: NodeProto, facts: GraphIndex, _version: str) -> Found:
     """As the part of a Mish that it is, x * tanh(softplus(x)): an operator from opset 18 on."""
     users = facts.users[node.output[0]]
     after = [user.op_type for tanh in users for user in facts.users[tanh.output[0]]]
@@ -147,7 +147,7 @@ def softplus(node: NodeProto, facts: Facts, _version: str) -> Found:
         yield "output", "expected the Tanh and Mul of a Mish after it"
 
 
-def attention(_node: NodeProto, _facts: Facts, _version: str) -> Found:
+def attention(_node: NodeProto, _facts: GraphIndex, _version: str) -> Found:
     """Such a product compiles in one known pattern, which is not looked for here."""
     yield "input", "supported only in attention of the kind that YOLO11 has"
 

@@ -14,13 +14,13 @@ from onnx import TensorProto
 from shared import models, progress
 from shared.models import Card
 from shared.patches import Source
-from stages.export import infer, ranges
-from stages.export.ranges import Histogram
+from stages.export import activation_ranges, inference
+from stages.export.activation_ranges import Histogram
 
 BLOCK = 16  # rows in memory at once
 
 
-def choose(labels: NDArray[np.integer], per_class: int, seed: int) -> NDArray[np.intp]:
+def choose_rows(labels: NDArray[np.integer], per_class: int, seed: int) -> NDArray[np.intp]:
     """Sorted row numbers: `per_class` of each class, or all of it where a class has fewer.
 
     Args:
@@ -35,7 +35,9 @@ def choose(labels: NDArray[np.integer], per_class: int, seed: int) -> NDArray[np
     return np.sort(np.concatenate(taken))
 
 
-def blocks(source: Source, card: Card, rows: NDArray[np.intp]) -> Iterator[NDArray[np.float32]]:
+def iterate_blocks(
+    source: Source, card: Card, rows: NDArray[np.intp]
+) -> Iterator[NDArray[np.float32]]:
     """Prepared rows of a patch file, up to BLOCK at a time: (n, C, size, size)."""
     for start in range(0, len(rows), BLOCK):
         taken = rows[start : start + BLOCK].tolist()
@@ -43,11 +45,11 @@ def blocks(source: Source, card: Card, rows: NDArray[np.intp]) -> Iterator[NDArr
         yield models.prepare(np.concatenate(values), card)
 
 
-class Opened:
+class InstrumentedNetwork:
     """A network whose every computed tensor can be seen.
 
     Args:
-        fp32: static graph of `graph.fit`.
+        fp32: static graph of `static_graph.make_static`.
         folder: scratch.
 
     Attributes:
@@ -64,14 +66,14 @@ class Opened:
         self.names = tuple(value.name for value in (*ends, *inner))
         network.graph.output.extend(inner)
         onnx.save(network, folder / "opened.onnx")
-        self.session = infer.session(folder / "opened.onnx")
+        self.session = inference.open_session(folder / "opened.onnx")
 
     def __call__(self, image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Values of all tensors for one row (C, H, W), in the order of `names`."""
         return [image, *self.session.run(self.names[1:], {self.names[0]: image[None]})]
 
 
-def observe(
+def observe_tensors(
     fp32: Path, source: Source, card: Card, rows: NDArray[np.intp], threads: int
 ) -> dict[str, Histogram]:
     """How often each value occurs in each tensor, over the calibration rows.
@@ -80,18 +82,18 @@ def observe(
     nothing depends on their order.
 
     Args:
-        fp32: static graph of `graph.fit`.
+        fp32: static graph of `static_graph.make_static`.
         source: open patch file.
         card: how the network wants patches.
         rows: (M,) row numbers.
         threads: rows at once; changes time, not results.
     """
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(threads) as pool:
-        opened = Opened(fp32, Path(folder))
+        opened = InstrumentedNetwork(fp32, Path(folder))
 
         def passing(title: str, look: Callable[[NDArray[np.float32]], Any]) -> Iterator[Any]:
             with progress.bar(len(rows), f"calibrate, {title}") as bar:
-                for images in blocks(source, card, rows):
+                for images in iterate_blocks(source, card, rows):
                     yield from pool.map(look, images)
                     bar.update(len(images))
 
@@ -100,12 +102,14 @@ def observe(
 
         def counts(image: NDArray[np.float32]) -> NDArray[np.int64]:
             pairs = zip(opened(image), limits, strict=True)
-            return np.stack([ranges.count(values, limit) for values, limit in pairs])
+            return np.stack(
+                [activation_ranges.count_values(values, limit) for values, limit in pairs]
+            )
 
         both = np.stack(list(passing("ends", ends)))
         low, high = both[..., 0].min(0), both[..., 1].max(0)
         limits = np.maximum(np.maximum(-low, high), np.finfo(np.float32).tiny).tolist()
-        total = np.zeros((len(opened.names), 2 * ranges.BINS), np.int64)
+        total = np.zeros((len(opened.names), 2 * activation_ranges.BINS), np.int64)
         for found in passing("counts", counts):
             total += found
     everything = zip(opened.names, low.tolist(), high.tolist(), total, strict=True)

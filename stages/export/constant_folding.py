@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from onnx import NodeProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from stages.export.facts import Facts, attributes
+from stages.export.graph_index import GraphIndex, attributes
 
 Array = NDArray[np.float64]
 RANDOM = {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial"}
 
 
-def fold(model: onnx.ModelProto) -> None:
+def fold_constants(model: onnx.ModelProto) -> None:
     """Constants to stored tensors, batch normalisation into convolutions, in place.
 
     Means over height and width become GlobalAveragePool, and reshapes of pooled features Flatten:
@@ -32,7 +32,7 @@ def fold(model: onnx.ModelProto) -> None:
     for node in list(graph.node):
         if node.op_type == "BatchNormalization":
             _into_convolution(graph, node)
-    facts, kept = Facts(graph), []
+    facts, kept = GraphIndex(graph), []
     for node in graph.node:
         kept += _spelled(node, facts)
     _replace(graph, kept)
@@ -44,7 +44,7 @@ def fold(model: onnx.ModelProto) -> None:
 
 def constants(model: onnx.ModelProto) -> None:
     """Nodes without a computed input become the tensors that they write, in place."""
-    graph, facts, kept = model.graph, Facts(model.graph), []
+    graph, facts, kept = model.graph, GraphIndex(model.graph), []
     known = set(facts.weights)
     for node in graph.node:
         fixed = node.op_type == "Shape" and _static(facts, node.input[0])
@@ -60,12 +60,14 @@ def constants(model: onnx.ModelProto) -> None:
     _replace(graph, kept)
 
 
-def _static(facts: Facts, name: str) -> bool:
+def _static(facts: GraphIndex, name: str) -> bool:
     shape = facts.shapes.get(name, ("?",))
     return all(isinstance(size, int) for size in shape)
 
 
-def _evaluated(model: onnx.ModelProto, node: NodeProto, facts: Facts) -> Iterator[onnx.TensorProto]:
+def _evaluated(
+    model: onnx.ModelProto, node: NodeProto, facts: GraphIndex
+) -> Iterator[onnx.TensorProto]:
     """The outputs of one node, as stored tensors of the same names."""
     if node.op_type == "Shape":
         sizes = np.array(facts.shapes[node.input[0]], np.int64)
@@ -84,7 +86,7 @@ def _evaluated(model: onnx.ModelProto, node: NodeProto, facts: Facts) -> Iterato
 
 def _into_convolution(graph: onnx.GraphProto, norm: NodeProto) -> None:
     """Scale the kernels before a batch normalisation, where nothing else reads between them."""
-    facts = Facts(graph)
+    facts = GraphIndex(graph)
     conv = facts.makers.get(norm.input[0])
     found = [facts.constant(name) for name in norm.input[1:]]
     if conv is None or conv.op_type != "Conv" or len(facts.users[norm.input[0]]) != 1:
@@ -104,7 +106,7 @@ def _into_convolution(graph: onnx.GraphProto, norm: NodeProto) -> None:
     graph.node.remove(norm)
 
 
-def _spelled(node: NodeProto, facts: Facts) -> list[NodeProto]:
+def _spelled(node: NodeProto, facts: GraphIndex) -> list[NodeProto]:
     """The node, or what says the same in operators that Metis lists."""
     given, name, output = attributes(node), node.name or node.output[0], node.output[0]
     before = facts.shapes.get(node.input[0], ()) if node.input else ()

@@ -9,17 +9,17 @@ from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, 
 from onnxruntime.quantization.calibrate import TensorsData, save_tensors_data
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
-from stages.export.ranges import METHODS, Histogram
+from stages.export.activation_ranges import METHODS, Histogram
 
 
 def quantise(fp32: Path, int8: Path, *, found: dict[str, Histogram], method: str) -> None:
     """Write the QDQ form: weights 8 bit per output channel, activations 8 bit per tensor.
 
     Args:
-        fp32: static graph of `graph.fit`, in which constants and batch normalisation are folded.
+        fp32: graph from `static_graph.make_static`, with constants and batch norms folded.
         int8: ONNX file to write.
-        found: values of each tensor, from `calibrate.observe`.
-        method: how their ranges are chosen, one of `ranges.METHODS`.
+        found: values of each tensor, from `calibration.observe_tensors`.
+        method: how their ranges are chosen, one of `activation_ranges.METHODS`.
     """
     ends = {name: METHODS[method](values) for name, values in found.items()}
     data = {name: (np.float32(low), np.float32(high)) for name, (low, high) in ends.items()}

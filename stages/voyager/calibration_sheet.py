@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from shared.voyager import load
+from shared.voyager import load_picture
 
 NAMES = 150  # pixels on the left, for the names
 BRIGHT = 99  # percentile of all values that becomes white: reflectance seldom fills 8 bits
 
 
-def arranged(
+def arrange_tiles(
     tiles: NDArray[np.uint8], classes: NDArray[np.integer], rows: int
 ) -> NDArray[np.uint8]:
     """Tiles beside each other, brightened by one factor.
@@ -35,7 +35,9 @@ def arranged(
     return sheet.swapaxes(1, 2).reshape(rows * height, most * width, 3)
 
 
-def write(path: Path, folder: Path, labels: NDArray[np.integer], names: tuple[str, ...]) -> None:
+def write_sheet(
+    path: Path, folder: Path, labels: NDArray[np.integer], names: tuple[str, ...]
+) -> None:
     """Draw the pictures of a calibration folder, which are named by their row.
 
     Args:
@@ -46,8 +48,8 @@ def write(path: Path, folder: Path, labels: NDArray[np.integer], names: tuple[st
     """
     files = sorted(folder.iterdir())
     classes = np.array([labels[int(file.stem)] for file in files])
-    tiles = np.stack([load(file) for file in files])
-    pictures = arranged(tiles, classes, len(names))
+    tiles = np.stack([load_picture(file) for file in files])
+    pictures = arrange_tiles(tiles, classes, len(names))
     sheet = Image.new("RGB", (NAMES + pictures.shape[1], pictures.shape[0]), "white")
     sheet.paste(Image.fromarray(pictures), (NAMES, 0))
     draw = ImageDraw.Draw(sheet)

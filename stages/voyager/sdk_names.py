@@ -8,7 +8,7 @@ def identifier(label: str) -> str:
     return re.sub(r"\W", "_", label.strip().lower())
 
 
-def folders(classes: tuple[str, ...]) -> tuple[str, ...]:
+def folder_names(classes: tuple[str, ...]) -> tuple[str, ...]:
     """One folder name per class whose plain string order is the class order.
 
     torchvision's ImageFolder numbers classes by sorted folder names, so a name gets its zero-padded
@@ -21,7 +21,7 @@ def folders(classes: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f"{i:0{width}d}_{name}" for i, name in enumerate(plain, 1))
 
 
-def labels(classes: tuple[str, ...]) -> tuple[str, ...]:
+def label_lines(classes: tuple[str, ...]) -> tuple[str, ...]:
     """Lines of labels.txt: class names without number in front, without commas.
 
     The SDK takes what follows ", " for an alias, and makes identifiers of labels, which must stay

@@ -15,7 +15,7 @@ SHARES = {
 }  # fmt: skip
 
 
-def write(folder: Path, report: Report) -> None:
+def write_tables(folder: Path, report: Report) -> None:
     """report.json; report.csv with one line per network; table.md with both tables."""
     (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")
     names = list(dict.fromkeys(key for entry in report["models"].values() for key in entry))
@@ -24,10 +24,10 @@ def write(folder: Path, report: Report) -> None:
         table.writerow(["model", *names])
         for model, entry in report["models"].items():
             table.writerow([model, *(entry.get(name, "") for name in names)])
-    (folder / "table.md").write_text("\n".join([networks(report), per_class(report)]))
+    (folder / "table.md").write_text("\n".join([format_networks(report), format_classes(report)]))
 
 
-def networks(report: Report) -> str:
+def format_networks(report: Report) -> str:
     """One line per network, shares in per cent."""
     lines = []
     for name, entry in report["models"].items():
@@ -38,7 +38,7 @@ def networks(report: Report) -> str:
     return _table(["network", "MB", *(f"{v} %" for v in SHARES.values()), "logits apart"], lines)
 
 
-def per_class(report: Report) -> str:
+def format_classes(report: Report) -> str:
     """One line per class: rows, FP32, and by how many points each INT8 changes it."""
     change, names = report["per_class_change"], list(report["per_class_change"]["recall"])
     heads = [f"{kind} {name}" for kind in change for name in ("fp32 %", *names)]
@@ -57,7 +57,7 @@ def _table(head: list[str], lines: Iterable[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in every) + "\n"
 
 
-def tell(report: Report, times: dict[str, Any]) -> None:
+def log_summary(report: Report, times: dict[str, Any]) -> None:
     """One line of log per network."""
     for name, entry in report["models"].items():
         per_second = times[name]["rows"]

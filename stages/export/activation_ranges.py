@@ -34,7 +34,7 @@ class Histogram:
         return max(-self.low, self.high)
 
 
-def count(values: NDArray[np.float32], limit: float) -> NDArray[np.int64]:
+def count_values(values: NDArray[np.float32], limit: float) -> NDArray[np.int64]:
     """(2 * BINS,) counts of any number of values within -limit … limit, limit above 0."""
     place = (values.ravel() + np.float32(limit)) * np.float32(BINS / limit)
     return np.bincount(np.clip(place.astype(np.int32), 0, 2 * BINS - 1), minlength=2 * BINS)
