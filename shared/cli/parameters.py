@@ -76,12 +76,11 @@ class Range:
 
     def __str__(self) -> str:
         if self.high == math.inf:
-            return f"more than {self.low:g}" if self.above else f"{self.low:g} or more"
-        if not self.above and not self.below:
-            return f"{self.low:g} to {self.high:g}"
-        low = f"more than {self.low:g}" if self.above else f"at least {self.low:g}"
-        high = f"less than {self.high:g}" if self.below else f"at most {self.high:g}"
-        return f"{low} and {high}"
+            return f"above {self.low:g}" if self.above else f"at least {self.low:g}"
+        if self.above and self.below:
+            return f"above {self.low:g} and below {self.high:g}"
+        low = f"above {self.low:g}" if self.above else f"{self.low:g}"
+        return f"{low} to below {self.high:g}" if self.below else f"{low} to {self.high:g}"
 
 
 def at_least(low: float) -> Range:
@@ -141,19 +140,20 @@ class Parameter:
         return words + (" or several, separated by commas" if self.several else "")
 
     def check(self, value: Any) -> None:
-        """Refuse a value that is not among the choices or outside the range.
+        """Refuse a value that is not among the choices or outside the range, or none at all.
 
         Raises:
             StageError: says what was expected.
         """
         if value is None or value == self.default:
             return
+        if self.required and value == ():
+            raise StageError(f"--{self.name}: expected {self.expectation()}, found none")
         for item in value if self.several else (value,):
             if (self.choices and item not in self.choices) or (
                 self.limits and item not in self.limits
             ):
-                shown = f"{item:g}" if isinstance(item, float) else repr(item)
-                raise StageError(f"--{self.name}: expected {self.expectation()}, found {shown}")
+                raise StageError(f"--{self.name}: expected {self.expectation()}, found {item!r}")
 
 
 def read_parameter(

@@ -67,7 +67,7 @@ def read_signature(run: Callable[..., None]) -> Signature:
             continue
         if dataclasses.is_dataclass(hints[name]):
             groups[name] = hints[name]
-            parameters += _fields(hints[name])
+            parameters += _fields(hints[name], entry.default)
         else:
             default, text = entry.default, texts.get(name, "")
             parameters.append(read_parameter(name, hints[name], default, text))
@@ -77,15 +77,15 @@ def read_signature(run: Callable[..., None]) -> Signature:
     return Signature(run, stage_name(run), summarise(run), tuple(parameters), groups)
 
 
-def _fields(group: type) -> list[Parameter]:
-    """The fields of a group as parameters."""
+def _fields(group: type, default: Any) -> list[Parameter]:
+    """The fields of a group as parameters; a stage may have other defaults than the group."""
     hints = typing.get_type_hints(group, include_extras=True)
     texts, title = describe(group), summarise(group).partition("\n")[0]
     return [
         read_parameter(
             field.name,
             hints[field.name],
-            REQUIRED if field.default is dataclasses.MISSING else field.default,
+            getattr(default, field.name, REQUIRED),
             texts.get(field.name, ""),
             title,
         )

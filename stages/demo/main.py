@@ -1,14 +1,13 @@
 """Procedural scenes of the 17 Local Climate Zones, in the layout So2Sat LCZ42 is distributed in."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from shared import cli, lcz, progress
-from shared.errors import StageError
 
 BATCH = 64
 CITIES = {"training": 24, "testing": 8}
@@ -60,21 +59,22 @@ def write(path: Path, per_class: int, seed: int, split: int) -> None:
     draft.replace(path)
 
 
-def run(*, dst: Path, train_per_class: int = 60, test_per_class: int = 30, seed: int = 42) -> None:
+def run(
+    *,
+    dst: Path,
+    train_per_class: Annotated[int, cli.at_least(1)] = 60,
+    test_per_class: Annotated[int, cli.at_least(1)] = 30,
+    seed: Annotated[int, cli.at_least(0)] = 42,
+) -> None:
     """Make a small stand-in for So2Sat LCZ42: training.h5 and testing.h5 of other cities.
 
     Args:
         dst: folder to make; each file has sen1 (N, 32, 32, 8), sen2 (N, 32, 32, 10) reflectance
             0 to 2.8 and label (N, 17) one-hot, all float64 and contiguous, and city (N,) int32.
-        train_per_class: rows of each of the 17 zones in training.h5, 1 or more.
-        test_per_class: the same for testing.h5.
-        seed: 0 or more; another seed gives other cities and other patches.
+        train_per_class: rows of each of the 17 zones in training.h5.
+        test_per_class: rows of each of the 17 zones in testing.h5.
+        seed: another seed gives other cities and other patches.
     """
-    for name, value in (("train_per_class", train_per_class), ("test_per_class", test_per_class)):
-        if value < 1:
-            raise StageError(f"--{name}: expected 1 or more, found {value}")
-    if seed < 0:
-        raise StageError(f"--seed: expected 0 or more, found {seed}")
     dst.mkdir(exist_ok=True)
     for split, count in enumerate((train_per_class, test_per_class)):
         path = dst / f"{tuple(CITIES)[split]}.h5"

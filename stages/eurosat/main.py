@@ -1,11 +1,11 @@
 """EuroSAT's folders of RGB pictures to patch files, split by class."""
 
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from shared import cli, lcz, patches
-from shared.errors import StageError
 
 BATCH = 256
 SIDE = 64  # pixels
@@ -32,20 +32,22 @@ def split(
     return training, testing
 
 
-def run(*, src: Path, dst: Path, test_share: float = 0.2, seed: int = 42) -> None:
+def run(
+    *,
+    src: Path,
+    dst: Path,
+    test_share: Annotated[float, cli.between(0, 1, above=True, below=True)] = 0.2,
+    seed: Annotated[int, cli.at_least(0)] = 42,
+) -> None:
     """Make patch files of a folder with one folder of 64 x 64 RGB pictures per class.
 
     Args:
         src: folder of class folders, as EuroSAT RGB is distributed; class names are theirs.
         dst: folder to make, with training.h5 and testing.h5: rgb (N, 64, 64, 3) 0 to 255,
             label (N, classes) one-hot.
-        test_share: share of each class that goes to testing.h5, above 0 and below 1.
-        seed: 0 or more; decides the split and the order of the rows.
+        test_share: share of each class that goes to testing.h5.
+        seed: decides the split and the order of the rows.
     """
-    if not 0 < test_share < 1:
-        raise StageError(f"--test_share: expected above 0 and below 1, found {test_share}")
-    if seed < 0:
-        raise StageError(f"--seed: expected 0 or more, found {seed}")
     from stages.eurosat import pictures
 
     classes = pictures.listed(src)

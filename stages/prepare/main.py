@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,6 @@ from shared.patches import span
 from stages.prepare import checks, cities, layout, selection, speckle
 
 BATCH = 128  # rows in memory at once: 19 MB as float64
-DTYPES = ("auto", "uint16", "float32")
 IMAGES = ("sen1", "sen2")
 
 
@@ -25,9 +24,9 @@ def run(
     table: Path | None = None,
     table_name: str = "",
     geo: Path | None = None,
-    dtype: str = "auto",
+    dtype: Literal["auto", "uint16", "float32"] = "auto",
     despeckle: bool = False,
-    jobs: int = 0,
+    jobs: Annotated[int, cli.at_least(0)] = 0,
     shard: str = "1/1",
 ) -> None:
     """Turn one file as So2Sat LCZ42 distributes it into a patch file.
@@ -47,10 +46,6 @@ def run(
         jobs: threads that despeckle; 0 takes every core.
         shard: "i/n" does the i-th of n equal runs of rows; merge joins them.
     """
-    if dtype not in DTYPES:
-        raise StageError(f"--dtype: expected one of {list(DTYPES)}, found {dtype!r}")
-    if jobs < 0:
-        raise StageError(f"--jobs: expected 0 or more, found {jobs}")
     with patches.read(src, "label") as source:
         names = [name for name in IMAGES if name in source]
         if not names:

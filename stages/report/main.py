@@ -1,13 +1,17 @@
 """One page on everything that was made: tables and pictures of the products, and their records."""
 
 from pathlib import Path
+from typing import Annotated
 
 from shared import cli
-from shared.errors import StageError
 
 
 def run(
-    *, src: tuple[Path, ...], dst: Path, title: str = "LCZ42 to the edge", each: int = 6
+    *,
+    src: tuple[Path, ...],
+    dst: Path,
+    title: str = "LCZ42 to the edge",
+    each: Annotated[int, cli.between(1, 20)] = 6,
 ) -> None:
     """Write one self-contained HTML page about the products given.
 
@@ -17,12 +21,8 @@ def run(
             them are read.
         dst: HTML file to write; pictures lie in it, nothing is loaded from elsewhere.
         title: heading of the page.
-        each: patches shown of each class, 1 to 20.
+        each: patches shown of each class.
     """
-    if not src:
-        raise StageError("--src: expected at least one product, found none")
-    if not 1 <= each <= 20:
-        raise StageError(f"--each: expected 1 to 20, found {each}")
     from stages.report import page
 
     dst.write_text(page.make(src, title, each), encoding="utf-8")

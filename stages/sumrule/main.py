@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,9 @@ def average(
     return mean([part.scores for part in parts], counts)
 
 
-def run(*, src: tuple[Path, ...], dst: Path, weigh: str = "folders") -> None:
+def run(
+    *, src: tuple[Path, ...], dst: Path, weigh: Literal["folders", "members"] = "folders"
+) -> None:
     """Average the test scores of several ensembles and measure the result.
 
     Args:
@@ -59,9 +61,9 @@ def run(*, src: tuple[Path, ...], dst: Path, weigh: str = "folders") -> None:
     """
     from shared.models import figures
 
-    if len({path.resolve() for path in src}) < max(1, len(src)):
-        listed = ", ".join(str(path) for path in src) or "none"
-        raise StageError(f"--src: expected one or more different folders, found {listed}")
+    if len({path.resolve() for path in src}) < len(src):
+        listed = ", ".join(map(str, src))
+        raise StageError(f"--src: expected different folders, found {listed}")
     parts = [ensembles.read(path) for path in src]
     ensembles.agree(parts)
     counts = weighing.counts(parts, weigh)

@@ -1,21 +1,20 @@
 """How often each ensemble counts in the average, and of how many networks it then is the mean."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from shared.errors import StageError
 from stages.sumrule.ensembles import Ensemble
 
 
-def counts(ensembles: Sequence[Ensemble], weigh: str) -> list[int]:
+def counts(ensembles: Sequence[Ensemble], weigh: Literal["folders", "members"]) -> list[int]:
     """How often each ensemble counts: once ("folders"), or as often as it has networks ("members").
 
     Raises:
-        StageError: another word, or a folder that does not say how many networks it averages.
+        StageError: a folder that does not say how many networks it averages.
     """
     if weigh == "folders":
         return [1] * len(ensembles)
-    if weigh != "members":
-        raise StageError(f"--weigh: expected folders or members, found {weigh!r}")
     found = []
     for part in ensembles:
         if part.networks is None:

@@ -1,12 +1,13 @@
 """Cubical persistence of many patches of one band. Imports gudhi or giotto-tda when called."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 DIMENSIONS = (0, 1)
-BACKENDS = ("gudhi", "giotto")
+Backend = Literal["gudhi", "giotto"]
+BACKENDS = get_args(Backend)
 
 
 class Points(NamedTuple):

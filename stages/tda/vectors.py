@@ -1,7 +1,7 @@
 """A block of patches to rows of features: which description, how many numbers, in which order."""
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,8 @@ from stages.tda import curves, diagrams
 if TYPE_CHECKING:
     from stages.tda.grids import Setting
 
-KINDS = ("image", "landscape", "silhouette", "betti", "stats")
+Kind = Literal["image", "landscape", "silhouette", "betti", "stats"]
+KINDS = get_args(Kind)
 LARGEST = float(np.finfo(np.float16).max)
 CHUNK = 64  # patches of one band at once: their images stay in the processor's cache
 Ends = tuple[NDArray[np.float64], NDArray[np.float64]]  # H0 and H1, each (birth persistence, M)

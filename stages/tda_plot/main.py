@@ -1,6 +1,7 @@
 """tda-plot: what persistence images show, on chosen patches and on the mean of each class."""
 
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +33,9 @@ def run(
     features: Path,
     dst: Path,
     rows: tuple[int, ...] = (),
-    per_class: int = 1,
+    per_class: Annotated[int, cli.between(0, 20)] = 1,
     bands: tuple[str, ...] = (),
-    seed: int = 42,
+    seed: Annotated[int, cli.at_least(0)] = 42,
 ) -> None:
     """Draw bands, their persistence diagrams and images, and mean images of the classes.
 
@@ -43,12 +44,10 @@ def run(
         features: features file of tda with persistence images of all rows of src.
         dst: folder to write: patch-ROW.png for each chosen patch, classes-BAND.png for each band.
         rows: rows to show, zero-based; none lets `per_class` choose.
-        per_class: patches to show of each class, 0 to 20; 0 draws the classes alone.
+        per_class: patches to show of each class; 0 draws the classes alone.
         bands: names of the bands to show, such as B4,B8; none shows all.
         seed: of the choice of patches.
     """
-    if not 0 <= per_class <= 20:
-        raise StageError(f"--per_class: expected 0 to 20, found {per_class}")
     with patches.read(src, "label") as source, patches.read(features, "features", "label") as made:
         both = files.pair(source, made)
         shown = _bands(both, bands)

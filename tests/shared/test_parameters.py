@@ -102,13 +102,13 @@ def test_groups_reach_the_stage_and_the_plan_is_flat(tmp_path: Path) -> None:
     [
         ("--scale=9", "--scale: expected 2 to 4, found 9"),
         ("--scale=1", "--scale: expected 2 to 4, found 1"),
-        ("--share=1", "--share: expected at least 0 and less than 1, found 1"),
-        ("--share=-0.5", "--share: expected at least 0 and less than 1, found -0.5"),
-        ("--epochs=0", "--epochs: expected 1 or more, found 0"),
+        ("--share=1", "--share: expected 0 to below 1, found 1.0"),
+        ("--share=-0.5", "--share: expected 0 to below 1, found -0.5"),
+        ("--epochs=0", "--epochs: expected at least 1, found 0"),
         ("--decay=linear", "--decay: expected cosine or constant, found 'linear'"),
         ("--factor=4", "--factor: expected 2 or 3, found 4"),
         ("--factor=x", "--factor: expected 2 or 3, found 'x'"),
-        ("--rates=0.1,0", "--rates: expected more than 0 or several, separated by commas, found 0"),
+        ("--rates=0.1,0", "--rates: expected above 0 or several, separated by commas, found 0.0"),
     ],
 )
 def test_refuses_by_declaration(flag: str, message: str) -> None:
@@ -120,6 +120,17 @@ def test_refuses_by_declaration(flag: str, message: str) -> None:
 @pytest.mark.parametrize("flag", ["--scale=2", "--scale=4", "--share=0", "--epochs=1"])
 def test_limits_are_inclusive(flag: str) -> None:
     values(flag)
+
+
+@pytest.mark.parametrize("value", ["()", "[]"])
+def test_a_required_list_has_at_least_one_value(value: str) -> None:
+    def join(*, src: tuple[Path, ...], dst: Path, more: tuple[Path, ...] = ()) -> None: ...
+
+    assert collect(join, ["--src=a", "--dst=b", f"--more={value}"])["more"] == ()
+    with pytest.raises(StageError) as refused:
+        collect(join, [f"--src={value}", "--dst=b"])
+    expected = "--src: expected a path or several, separated by commas, found none"
+    assert str(refused.value) == expected
 
 
 def test_a_flag_declared_twice_is_a_bug() -> None:
@@ -141,13 +152,13 @@ def test_help_is_grouped_and_complete() -> None:
     assert text.startswith("Usage: shared --src PATH --dst PATH [flags]\n\nTrain something.\n")
     assert (
         "How the learning rate changes.\n"
-        "  --epochs N (whole number, 1 or more; default: 12)\n"
+        "  --epochs N (whole number, at least 1; default: 12)\n"
         "      passes over the training rows.\n"
         "  --decay TEXT (one of cosine, constant; default: constant)\n"
         "      how the rate falls; resize: is not a parameter of its\n"
         "      own.\n"
-        "  --rates X,X,… (number, more than 0, or several separated\n"
-        "      by commas; default: 0.1)\n"
+        "  --rates X,X,… (number, above 0, or several separated by\n"
+        "      commas; default: 0.1)\n"
     ) in text
-    assert "  --share X (number, at least 0 and less than 1; default:\n" in text
+    assert "  --share X (number, 0 to below 1; default: 0.5)\n" in text
     assert max(map(len, text.splitlines())) <= 60

@@ -174,9 +174,9 @@ def test_keeps_a_file_that_is_complete(tmp_path: Path, monkeypatch: Any) -> None
 @pytest.mark.parametrize(
     ("flag", "message"),
     [
-        ("--train_per_class=0", "--train_per_class: expected 1 or more, found 0"),
-        ("--test_per_class=-1", "--test_per_class: expected 1 or more, found -1"),
-        ("--seed=-1", "--seed: expected 0 or more, found -1"),
+        ("--train_per_class=0", "--train_per_class: expected at least 1, found 0"),
+        ("--test_per_class=-1", "--test_per_class: expected at least 1, found -1"),
+        ("--seed=-1", "--seed: expected at least 0, found -1"),
         ("--sed=1", "did you mean --seed?"),
     ],
 )

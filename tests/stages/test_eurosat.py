@@ -124,7 +124,7 @@ def empty(folder: Path) -> None:
         (cut, [], "Sea/6.png: not a readable picture, or cut short"),
         (empty, [], "Sea: expected 2 or more pictures (.jpg, .png), found 0"),
         (None, ["--test_share=1"], "--test_share: expected above 0 and below 1, found 1.0"),
-        (None, ["--seed=-1"], "--seed: expected 0 or more"),
+        (None, ["--seed=-1"], "--seed: expected at least 0"),
         (None, ["--tset_share=0.1"], "did you mean --test_share?"),
     ],
 )

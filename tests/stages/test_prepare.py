@@ -413,12 +413,12 @@ def test_refuses_wrong_tables(lcz42: Path, table: str, message: str, capsys: Any
 @pytest.mark.parametrize(
     ("flag", "message"),
     [
-        ("--dtype=int8", "--dtype: expected one of"),
+        ("--dtype=int8", "--dtype: expected auto, uint16 or float32, found 'int8'"),
         ("--shard=3/2", "--shard: expected 1 to n"),
         ("--shrad=1/2", "did you mean --shard?"),
         ("--table=none.csv", "--table: no such file"),
         ("--geo=none.h5", "--geo: no such file"),
-        ("--jobs=-1", "--jobs: expected 0 or more"),
+        ("--jobs=-1", "--jobs: expected at least 0"),
     ],
 )
 def test_refuses_wrong_flags(lcz42: Path, flag: str, message: str, capsys: Any) -> None:

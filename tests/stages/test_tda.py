@@ -425,15 +425,18 @@ def children(pid: int) -> list[int]:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--modality=sen3"], "--modality: expected one of ['rgb', 'sen1', 'sen2'], found 'sen3'"),
+        (["--modality=sen3"], "--modality: expected sen1, sen2 or rgb, found 'sen3'"),
         (["--modality=rgb"], "expected dataset 'rgb', found"),
         (["--bins=1"], "--bins: expected 2 to 200, found 1"),
         (["--sigma=0"], "--sigma: expected 0.01 to 100, found 0.0"),
         (["--layers=0"], "--layers: expected 1 to 20, found 0"),
         (["--power=0"], "--power: expected 0.1 to 8, found 0.0"),
-        (["--backend=ripser"], "--backend: expected one of ['gudhi', 'giotto'], found 'ripser'"),
-        (["--features=heat"], "--features: expected one of ['image', 'landscape', 'silhouette'"),
-        (["--jobs=-1"], "--jobs: expected 0 or more, found -1"),
+        (["--backend=ripser"], "--backend: expected gudhi or giotto, found 'ripser'"),
+        (
+            ["--features=heat"],
+            "--features: expected image, landscape, silhouette, betti or stats, found 'heat'",
+        ),
+        (["--jobs=-1"], "--jobs: expected at least 0, found -1"),
         (["--sigm=9"], "no such flag; did you mean --sigma?"),
         (["--grid={src}"], "expected dataset 'grid', found"),
         (["--grid={grid}", "--sigma=0.7"], "expected a grid with sigma 0.7, found 0.5"),
@@ -504,6 +507,11 @@ def test_refuses_a_grid_finer_than_any_fit_makes(
         command(small, small.with_name("out.h5"), f"--grid={tmp_path / 'grid.h5'}")
     assert "grid: expected axes of 0.875 or more, low to high" in capsys.readouterr().err
     assert [small] == list(small.parent.iterdir())
+
+
+def test_every_modality_that_patch_files_know_can_be_chosen() -> None:
+    parameters = {p.name: p for p in cli.read_signature(stage.run).parameters}
+    assert {*parameters["modality"].choices} == {*lcz.PRESETS}
 
 
 def test_refuses_numbers_beyond_float16() -> None:
