@@ -28,7 +28,7 @@ def digest(path: Path, end: int | None = None) -> str:
 
 
 def seal(content: dict[str, Any]) -> str:
-    """SHA-256 of a manifest without its own `sha256`: a flipped byte of it is found as well."""
+    """SHA-256 of a manifest without its own `sha256`: a flipped byte in it is noticed, too."""
     return hashlib.sha256(json.dumps(content, indent=1).encode()).hexdigest()
 
 
@@ -36,10 +36,10 @@ def read(bundle: Path) -> dict[str, Any]:
     """The manifest of a bundle: `files`, path to SHA-256, and the `image` that came with it."""
     path = bundle / MANIFEST
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
-        whole = found.pop("sha256") == seal(found) and isinstance(found["files"], dict)
-        if whole and found["image"].keys() >= {"file", "id", "sha256", "tag"}:
-            return found
+        content: dict[str, Any] = json.loads(path.read_text())
+        whole = content.pop("sha256") == seal(content) and isinstance(content["files"], dict)
+        if whole and content["image"].keys() >= {"file", "id", "sha256", "tag"}:
+            return content
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
     raise RefusedError(f"{path}: expected a manifest with files and image, found none: copy again")
@@ -49,12 +49,12 @@ def problems(bundle: Path) -> list[str]:
     """What of a bundle is not as its manifest says, by name; empty when all is."""
     files = read(bundle)["files"]
     have = {p.relative_to(bundle).as_posix() for p in bundle.rglob("*") if not p.is_dir()}
-    found = [f"{bundle / name}: missing" for name in sorted(files.keys() - have)]
-    found += [f"{bundle / n}: not in the manifest" for n in sorted(have - {*files, MANIFEST})]
+    texts = [f"{bundle / name}: missing" for name in sorted(files.keys() - have)]
+    texts += [f"{bundle / n}: not in the manifest" for n in sorted(have - {*files, MANIFEST})]
     for name in sorted(files.keys() & have):
         if (bundle / name).is_symlink() or digest(bundle / name) != files[name]:
-            found.append(f"{bundle / name}: expected SHA-256 {files[name]}, found another")
-    return found
+            texts.append(f"{bundle / name}: expected SHA-256 {files[name]}, found another")
+    return texts
 
 
 def verify(bundle: Path, image: bool = True) -> dict[str, Any]:
@@ -64,11 +64,11 @@ def verify(bundle: Path, image: bool = True) -> dict[str, Any]:
         RefusedError: the first file that is not.
     """
     manifest = read(bundle)
-    found = problems(bundle)
+    texts = problems(bundle)
     archive, expected = bundle.parent / manifest["image"]["file"], manifest["image"]["sha256"]
     if image and (not archive.is_file() or digest(archive) != expected):
-        found.append(f"{archive}: expected a file of SHA-256 {expected}, found none or another")
-    if found:
-        more = f" ({len(found)} such files)" if len(found) > 1 else ""
-        raise RefusedError(f"{found[0]}{more}; copy again")
+        texts.append(f"{archive}: expected a file of SHA-256 {expected}, found none or another")
+    if texts:
+        more = f" ({len(texts)} such files)" if len(texts) > 1 else ""
+        raise RefusedError(f"{texts[0]}{more}; copy again")
     return manifest

@@ -85,13 +85,13 @@ def open_bundle(folder: Path) -> Bundle:
     """
     import yaml
 
-    found = sorted(folder.glob("*.yaml"))
-    if len(found) != 1:
-        raise StageError(f"{folder}: expected one YAML, found {[path.name for path in found]}")
+    files = sorted(folder.glob("*.yaml"))
+    if len(files) != 1:
+        raise StageError(f"{folder}: expected one YAML, found {[path.name for path in files]}")
     try:
-        content = yaml.safe_load(found[0].read_text())
+        content = yaml.safe_load(files[0].read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise StageError(f"{found[0]}: not YAML ({error})") from None
+        raise StageError(f"{files[0]}: not YAML ({error})") from None
     if not isinstance(content, dict) or "name" not in content:
-        raise StageError(f"{found[0]}: expected a mapping with a name")
+        raise StageError(f"{files[0]}: expected a mapping with a name")
     return Bundle(folder, content)

@@ -40,38 +40,38 @@ def count_values(values: NDArray[np.float32], limit: float) -> NDArray[np.int64]
     return np.bincount(np.clip(place.astype(np.int32), 0, 2 * BINS - 1), minlength=2 * BINS)
 
 
-def minmax(found: Histogram) -> tuple[float, float]:
+def minmax(histogram: Histogram) -> tuple[float, float]:
     """All values."""
-    return found.low, found.high
+    return histogram.low, histogram.high
 
 
-def percentile(found: Histogram) -> tuple[float, float]:
+def percentile(histogram: Histogram) -> tuple[float, float]:
     """All but the rarest values, half of them at either end."""
-    if not found.limit:
-        return found.low, found.high
-    total, rest = np.cumsum(found.counts), (1 - SHARE / 100) / 2 * found.counts.sum()
+    if not histogram.limit:
+        return histogram.low, histogram.high
+    total, rest = np.cumsum(histogram.counts), (1 - SHARE / 100) / 2 * histogram.counts.sum()
     first = int(np.searchsorted(total, rest, "right"))
     last = int(np.searchsorted(total, total[-1] - rest))
-    edges = np.linspace(-found.limit, found.limit, 2 * BINS + 1)
-    return max(found.low, float(edges[first])), min(found.high, float(edges[last + 1]))
+    edges = np.linspace(-histogram.limit, histogram.limit, 2 * BINS + 1)
+    return max(histogram.low, float(edges[first])), min(histogram.high, float(edges[last + 1]))
 
 
-def entropy(found: Histogram) -> tuple[float, float]:
+def entropy(histogram: Histogram) -> tuple[float, float]:
     """The range whose eight-bit form tells most of the distribution: least KL divergence.
 
     Of magnitudes, as in Migacz 2017, "8-bit inference with TensorRT", where those beyond the range
     count at its end. Zero has a level of its own in every range, so that how often it occurs, half
     of all values after a ReLU, says nothing and is left out.
     """
-    if not found.limit:
-        return found.low, found.high
-    magnitudes = found.counts[BINS:] + found.counts[BINS - 1 :: -1]
+    if not histogram.limit:
+        return histogram.low, histogram.high
+    magnitudes = histogram.counts[BINS:] + histogram.counts[BINS - 1 :: -1]
     magnitudes[0] = magnitudes[1]
-    levels = 256 if found.low >= 0 else 128
+    levels = 256 if histogram.low >= 0 else 128
     tried = range(levels, BINS + 1, STRIDE)
     best = min(tried, key=lambda kept: (divergence(magnitudes, kept, levels), -kept))
-    reach = best / BINS * found.limit
-    return max(found.low, -reach), min(found.high, reach)
+    reach = best / BINS * histogram.limit
+    return max(histogram.low, -reach), min(histogram.high, reach)
 
 
 def divergence(counts: NDArray[np.int64], kept: int, levels: int) -> float:

@@ -57,15 +57,15 @@ class InstrumentedNetwork:
     """
 
     def __init__(self, fp32: Path, folder: Path) -> None:
-        network = onnx.load(fp32)
+        model = onnx.load(fp32)
         inner = [
-            value for value in network.graph.value_info
+            value for value in model.graph.value_info
             if value.type.tensor_type.elem_type == TensorProto.FLOAT
         ]  # fmt: skip
-        ends = (network.graph.input[0], network.graph.output[0])
+        ends = (model.graph.input[0], model.graph.output[0])
         self.names = tuple(value.name for value in (*ends, *inner))
-        network.graph.output.extend(inner)
-        onnx.save(network, folder / "opened.onnx")
+        model.graph.output.extend(inner)
+        onnx.save(model, folder / "opened.onnx")
         self.session = inference.open_session(folder / "opened.onnx")
 
     def __call__(self, image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
@@ -89,28 +89,28 @@ def observe_tensors(
         threads: rows at once; changes time, not results.
     """
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(threads) as pool:
-        opened = InstrumentedNetwork(fp32, Path(folder))
+        network = InstrumentedNetwork(fp32, Path(folder))
 
-        def passing(title: str, look: Callable[[NDArray[np.float32]], Any]) -> Iterator[Any]:
+        def scan(title: str, look: Callable[[NDArray[np.float32]], Any]) -> Iterator[Any]:
             with progress.bar(len(rows), f"calibrate, {title}") as bar:
                 for images in iterate_blocks(source, card, rows):
                     yield from pool.map(look, images)
                     bar.update(len(images))
 
         def ends(image: NDArray[np.float32]) -> NDArray[np.float64]:
-            return np.array([(values.min(), values.max()) for values in opened(image)], np.float64)
+            return np.array([(values.min(), values.max()) for values in network(image)], np.float64)
 
         def counts(image: NDArray[np.float32]) -> NDArray[np.int64]:
-            pairs = zip(opened(image), limits, strict=True)
+            pairs = zip(network(image), limits, strict=True)
             return np.stack(
                 [activation_ranges.count_values(values, limit) for values, limit in pairs]
             )
 
-        both = np.stack(list(passing("ends", ends)))
+        both = np.stack(list(scan("ends", ends)))
         low, high = both[..., 0].min(0), both[..., 1].max(0)
         limits = np.maximum(np.maximum(-low, high), np.finfo(np.float32).tiny).tolist()
-        total = np.zeros((len(opened.names), 2 * activation_ranges.BINS), np.int64)
-        for found in passing("counts", counts):
-            total += found
-    everything = zip(opened.names, low.tolist(), high.tolist(), total, strict=True)
+        total = np.zeros((len(network.names), 2 * activation_ranges.BINS), np.int64)
+        for row_counts in scan("counts", counts):
+            total += row_counts
+    everything = zip(network.names, low.tolist(), high.tolist(), total, strict=True)
     return {name: Histogram(least, most, row) for name, least, most, row in everything}

@@ -1,19 +1,20 @@
-"""A shipped bundle on the machine it came to, without the accelerator; and the lint of a network.
+"""Checks a shipped bundle on the machine that received it, without the accelerator; lints networks.
 
-    python -m stages.export.check --bundle DIR                            is it whole and as good
+    python -m stages.export.check --bundle DIR                            complete and as accurate?
     python -m stages.export.check --bundle DIR --images DIR --dst out.csv classify pictures
     python -m stages.export.check --model DIR_OR_ONNX --metis 1.6         would Metis compile it
 
-The first prints a line per class and one for all. Exit code 0: as it should be; 2: it is not, or
-the caller's mistake, told in one line; 1: a bug.
+The first prints a line per class and one for all classes. Exit code 0: no problem; 2: a problem, or
+the caller's mistake, reported in one line; 1: a bug.
 """
 
 import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Literal
 
-from shared.cli import arguments, exits
+from shared.cli import arguments, at_least, exits
 from shared.errors import StageError
 
 
@@ -23,18 +24,18 @@ def run(
     images: Path | None = None,
     dst: Path | None = None,
     model: Path | None = None,
-    metis: str = "1.2",
-    threads: int = 0,
+    metis: Literal["1.2", "1.6"] = "1.2",
+    threads: Annotated[int, at_least(0)] = 0,
 ) -> None:
     """Check a bundle, classify pictures with it, or lint a network.
 
     Args:
         bundle: folder of voyager; the digests of its MANIFEST.json are verified if it has one.
-        images: folder of pictures to classify by the bundle instead of its own.
-        dst: file to write: CSV of the classes of images, JSON of what else was found.
-        model: ONNX file, or model folder of any stage, to lint instead.
-        metis: version of the SDK for the lint, 1.2 or 1.6.
-        threads: pictures at once, 0 for one per processor; changes time, not results.
+        images: folder of pictures that the bundle's network classifies instead of its own.
+        dst: file to write: with --images the classes as CSV, otherwise the result as JSON.
+        model: ONNX file, or model folder of any stage, to lint instead of checking a bundle.
+        metis: version of the SDK whose rules the lint applies.
+        threads: pictures at the same time, 0 for one per processor; changes time, not results.
     """
     if (bundle is None) == (model is None) or (images and not bundle):
         raise StageError("expected --bundle, with or without --images, or --model")

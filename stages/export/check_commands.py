@@ -32,15 +32,17 @@ def check_bundle(folder: Path, threads: int) -> Outcome:
         StageError: a file is not as the manifest says, or the bundle cannot be read.
     """
     verify(folder)
-    found = open_bundle(folder)
-    stored = _stored(folder)
-    files = _known(found, folder)
-    given = logits(found, [path for path, _ in files], threads)
-    labels, classes = np.array([k for _, k in files]), found.labels
-    if given.shape[1] != len(classes) or labels.max() >= len(classes):
+    opened = open_bundle(folder)
+    stored = _stored_accuracy(folder)
+    files = _test_pictures(opened, folder)
+    predictions = logits(opened, [path for path, _ in files], threads)
+    labels, classes = np.array([k for _, k in files]), opened.labels
+    if predictions.shape[1] != len(classes) or labels.max() >= len(classes):
         shown = f"{len(classes)} labels, {labels.max() + 1} class folders"
-        raise StageError(f"{folder}: expected {given.shape[1]} classes as the network, {shown}")
-    metrics = scores.metrics(scores.confusion(labels, given), classes)
+        raise StageError(
+            f"{folder}: expected {predictions.shape[1]} classes as the network, {shown}"
+        )
+    metrics = scores.metrics(scores.confusion(labels, predictions), classes)
     points = 100 * metrics["overall_accuracy"]
     lines = [f"{'class':24} {'pictures':>8} {'right %':>8}"]
     for name, entry in metrics["per_class"].items():
@@ -61,35 +63,35 @@ def verify(folder: Path) -> None:
     if not (folder / MANIFEST).is_file():
         return
     try:
-        found = problems(folder)
+        changed = problems(folder)
     except RefusedError as error:
         raise StageError(str(error)) from None
-    if found:
-        more = f" ({len(found)} such files)" if len(found) > 1 else ""
-        raise StageError(f"{found[0]}{more}; copy it again")
+    if changed:
+        more = f" ({len(changed)} such files)" if len(changed) > 1 else ""
+        raise StageError(f"{changed[0]}{more}; copy it again")
 
 
-def _stored(folder: Path) -> float:
+def _stored_accuracy(folder: Path) -> float:
     """Points of accuracy from the pictures, as voyager measured them."""
     try:
-        found = json.loads((folder / READBACK).read_text())["accuracy"]["png"]
-        return 100 * float(found["overall_accuracy"])
+        accuracy = json.loads((folder / READBACK).read_text())["accuracy"]["png"]
+        return 100 * float(accuracy["overall_accuracy"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StageError(f"{folder / READBACK}: expected stored accuracies ({error})") from None
 
 
-def _known(found: Bundle, folder: Path) -> list[tuple[Path, int]]:
+def _test_pictures(bundle: Bundle, folder: Path) -> list[tuple[Path, int]]:
     """Test pictures and their classes."""
     try:
-        files = found.pictures()
+        files = bundle.pictures()
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise StageError(f"{folder}: not a bundle ({error})") from None
     if not files:
-        raise StageError(f"{found.validation}: expected test pictures, found none")
+        raise StageError(f"{bundle.validation}: expected test pictures, found none")
     return files
 
 
-def logits(found: Bundle, paths: list[Path], threads: int) -> NDArray[np.float32]:
+def logits(bundle: Bundle, paths: list[Path], threads: int) -> NDArray[np.float32]:
     """(N, K) of pictures of any sizes, by the bundle's YAML and network.
 
     Raises:
@@ -97,7 +99,7 @@ def logits(found: Bundle, paths: list[Path], threads: int) -> NDArray[np.float32
     """
     parts = []
     try:
-        network, steps = _network(found.network, threads), found.steps
+        network, steps = _network(bundle.network, threads), bundle.steps
         with progress.bar(len(paths), "classify", unit="pictures") as bar:
             for start in range(0, len(paths), BATCH):
                 block = paths[start : start + BATCH]
@@ -105,7 +107,7 @@ def logits(found: Bundle, paths: list[Path], threads: int) -> NDArray[np.float32
                 parts.append(network(np.concatenate(ready)))
                 bar.update(len(block))
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise StageError(f"{found.folder}: not a bundle ({error})") from None
+        raise StageError(f"{bundle.folder}: not a bundle ({error})") from None
     return np.concatenate(parts)
 
 
@@ -124,18 +126,18 @@ def classify_pictures(folder: Path, images: Path, threads: int) -> Outcome:
         StageError: a file is not as the manifest says, no picture in the folder, or a broken one.
     """
     verify(folder)
-    found = open_bundle(folder)
+    bundle = open_bundle(folder)
     paths = sorted(path for path in images.rglob("*") if path.suffix.lower() in KINDS)
     if not paths:
         raise StageError(f"--images: {images}: expected pictures, found none")
-    given = scores.softmax(logits(found, paths, threads))
-    names, text = found.labels, io.StringIO()
+    probabilities = scores.softmax(logits(bundle, paths, threads))
+    names, text = bundle.labels, io.StringIO()
     table = csv.writer(text)
     table.writerow(["file", "class", *names])
-    for path, row in zip(paths, given, strict=True):
+    for path, row in zip(paths, probabilities, strict=True):
         where = path.relative_to(images).as_posix()
         table.writerow([where, names[int(row.argmax())], *(f"{score:.6f}" for score in row)])
-    counts = np.bincount(given.argmax(1), minlength=len(names)).tolist()
+    counts = np.bincount(probabilities.argmax(1), minlength=len(names)).tolist()
     lines = [f"{name:24} {count:8}" for name, count in zip(names, counts, strict=True)]
     return "\n".join([*lines, f"{'all':24} {len(paths):8}"]), text.getvalue(), ""
 
@@ -144,15 +146,15 @@ def lint_networks(place: Path, metis: str) -> Outcome:
     """The lint of one ONNX file, or of every network of a model folder, as it is."""
     cards = models.load(place) if place.is_dir() else []
     files = [place / card.file for card in cards] or [place]
-    found = {path.name: _linted(path, metis) for path in files}
-    lines = [f"{name}: {violation}" for name, some in found.items() for violation in some]
-    content = {name: [dataclasses.asdict(v) for v in some] for name, some in found.items()}
+    violations = {path.name: _lint_file(path, metis) for path in files}
+    lines = [f"{name}: {violation}" for name, some in violations.items() for violation in some]
+    content = {name: [dataclasses.asdict(v) for v in some] for name, some in violations.items()}
     text = "\n".join(lines) or f"{place}: nothing that Metis {metis} would not compile"
     wrong = f"{place}: Metis {metis} does not compile it: {len(lines)} violations" if lines else ""
     return text, {"metis": metis, "violations": content}, wrong
 
 
-def _linted(path: Path, metis: str) -> list[Violation]:
+def _lint_file(path: Path, metis: str) -> list[Violation]:
     try:
         return lint(_bare(path), metis)
     except (KeyError, IndexError, ValueError) as error:
@@ -163,9 +165,9 @@ def _linted(path: Path, metis: str) -> list[Violation]:
 def _bare(path: Path) -> onnx.ModelProto:
     """The graph of a file, without weights that lie elsewhere."""
     try:
-        found = onnx.load(path, "protobuf", load_external_data=False)
-        if found.graph.node:
-            return found
+        model = onnx.load(path, "protobuf", load_external_data=False)
+        if model.graph.node:
+            return model
         reason = "no graph"
     except (DecodeError, OSError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]

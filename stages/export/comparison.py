@@ -14,16 +14,16 @@ COLUMNS = ("overall_accuracy", "average_accuracy", "kappa", "macro_f1", "weighte
 TOP = 5
 
 
-def check_parity(found: Logits, trainer: Path, tolerance: float) -> float:
+def check_parity(logits: Logits, trainer: Path, tolerance: float) -> float:
     """Largest difference between (N, K) logits and the trainer's, which lie in an NPY file.
 
     Raises:
         StageError: other shape, or a difference above the tolerance.
     """
     expected = scores.array(trainer, 2)
-    if expected.shape != found.shape:
-        raise StageError(f"{trainer}: expected shape {found.shape}, found {expected.shape}")
-    apart = np.abs(found - expected)
+    if expected.shape != logits.shape:
+        raise StageError(f"{trainer}: expected shape {logits.shape}, found {expected.shape}")
+    apart = np.abs(logits - expected)
     largest = float(apart.max())
     if largest > tolerance:
         row = int(apart.max(1).argmax())
@@ -64,29 +64,29 @@ def compare_networks(
         files: ONNX files under the same names.
         classes: (K,) names.
     """
-    found: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
     models: dict[str, dict[str, Any]] = {}
     for name, values in logits.items():
         place = folder if name == "fp32" else folder / name
         place.mkdir(exist_ok=True)
         more = {"top5_accuracy": top_k_accuracy(labels, values)}
-        found[name] = scores.write(place, labels, scores.softmax(values), classes, **more)
+        metrics[name] = scores.write(place, labels, scores.softmax(values), classes, **more)
         models[name] = {"file": files[name].name, "bytes": files[name].stat().st_size} | more
-        models[name] |= {key: found[name][key] for key in COLUMNS}
+        models[name] |= {key: metrics[name][key] for key in COLUMNS}
         if name != "fp32":
-            models[name] |= apart(logits["fp32"], values)
-            lost = found["fp32"]["overall_accuracy"] - found[name]["overall_accuracy"]
+            models[name] |= logit_differences(logits["fp32"], values)
+            lost = metrics["fp32"]["overall_accuracy"] - metrics[name]["overall_accuracy"]
             models[name]["points_lost"] = 100 * lost
     return {
         "rows": len(labels),
         "models": models,
-        **apart(logits["fp32"], logits["int8"]),
-        "per_class": found["fp32"]["per_class"],
-        "per_class_change": {key: _changes(found, key) for key in ("recall", "f1")},
+        **logit_differences(logits["fp32"], logits["int8"]),
+        "per_class": metrics["fp32"]["per_class"],
+        "per_class_change": {key: _changes(metrics, key) for key in ("recall", "f1")},
     }
 
 
-def apart(one: Logits, other: Logits) -> dict[str, float]:
+def logit_differences(one: Logits, other: Logits) -> dict[str, float]:
     """How often two networks name the same class, and how far their (N, K) logits differ."""
     return {
         "agreement": float((one.argmax(1) == other.argmax(1)).mean()),
@@ -94,11 +94,11 @@ def apart(one: Logits, other: Logits) -> dict[str, float]:
     }
 
 
-def _changes(found: dict[str, Any], key: str) -> dict[str, dict[str, float]]:
+def _changes(metrics: dict[str, Any], key: str) -> dict[str, dict[str, float]]:
     """By network and class, a value less that of FP32."""
-    before = found["fp32"]["per_class"]
+    before = metrics["fp32"]["per_class"]
     return {
-        name: {label: e[key] - before[label][key] for label, e in metrics["per_class"].items()}
-        for name, metrics in found.items()
+        name: {label: e[key] - before[label][key] for label, e in entry["per_class"].items()}
+        for name, entry in metrics.items()
         if name != "fp32"
     }

@@ -34,7 +34,7 @@ def fold_constants(model: onnx.ModelProto) -> None:
             _into_convolution(graph, node)
     facts, kept = GraphIndex(graph), []
     for node in graph.node:
-        kept += _spelled(node, facts)
+        kept += _use_listed_operators(node, facts)
     _replace(graph, kept)
     used = {name for node in graph.node for name in node.input}
     weights = [tensor for tensor in graph.initializer if tensor.name in used]
@@ -53,7 +53,7 @@ def constants(model: onnx.ModelProto) -> None:
         if ends or not (fixed or stored) or node.op_type in RANDOM:
             kept.append(node)
             continue
-        for tensor in _evaluated(model, node, facts):
+        for tensor in _evaluate(model, node, facts):
             graph.initializer.append(tensor)
             facts.weights[tensor.name] = tensor
             known.add(tensor.name)
@@ -65,7 +65,7 @@ def _static(facts: GraphIndex, name: str) -> bool:
     return all(isinstance(size, int) for size in shape)
 
 
-def _evaluated(
+def _evaluate(
     model: onnx.ModelProto, node: NodeProto, facts: GraphIndex
 ) -> Iterator[onnx.TensorProto]:
     """The outputs of one node, as stored tensors of the same names."""
@@ -88,14 +88,14 @@ def _into_convolution(graph: onnx.GraphProto, norm: NodeProto) -> None:
     """Scale the kernels before a batch normalisation, where nothing else reads between them."""
     facts = GraphIndex(graph)
     conv = facts.makers.get(norm.input[0])
-    found = [facts.constant(name) for name in norm.input[1:]]
+    parameters = [facts.constant(name) for name in norm.input[1:]]
     if conv is None or conv.op_type != "Conv" or len(facts.users[norm.input[0]]) != 1:
         return
     kernel, plain = facts.constant(conv.input[1]), norm.input[0] not in facts.outputs
     bias = facts.constant(conv.input[2]) if len(conv.input) > 2 else np.zeros(1)
-    if kernel is None or bias is None or any(v is None for v in found) or not plain:
+    if kernel is None or bias is None or any(v is None for v in parameters) or not plain:
         return
-    gain, shift, mean, variance = (np.asarray(value, np.float64) for value in found)
+    gain, shift, mean, variance = (np.asarray(value, np.float64) for value in parameters)
     factor = gain / np.sqrt(variance + attributes(norm).get("epsilon", 1e-5))
     scaled = kernel * factor.reshape(-1, *[1] * (kernel.ndim - 1))
     output, names = norm.output[0], [f"{norm.output[0]}_{part}" for part in ("kernel", "bias")]
@@ -106,7 +106,7 @@ def _into_convolution(graph: onnx.GraphProto, norm: NodeProto) -> None:
     graph.node.remove(norm)
 
 
-def _spelled(node: NodeProto, facts: GraphIndex) -> list[NodeProto]:
+def _use_listed_operators(node: NodeProto, facts: GraphIndex) -> list[NodeProto]:
     """The node, or what says the same in operators that Metis lists."""
     given, name, output = attributes(node), node.name or node.output[0], node.output[0]
     before = facts.shapes.get(node.input[0], ()) if node.input else ()

@@ -30,8 +30,8 @@ def inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
 
 def attributes(node: NodeProto) -> dict[str, Any]:
     """Attributes of a node as plain Python values; texts as str."""
-    found = {item.name: helper.get_attribute_value(item) for item in node.attribute}
-    return {k: v.decode() if isinstance(v, bytes) else v for k, v in found.items()}
+    values = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+    return {k: v.decode() if isinstance(v, bytes) else v for k, v in values.items()}
 
 
 class GraphIndex:

@@ -59,7 +59,7 @@ def compute_logits(
         total: N, for the progress bar.
         threads: rows at once.
     """
-    network, found = open_session(path), []
+    network, rows = open_session(path), []
     name = network.get_inputs()[0].name
 
     def one(image: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -68,9 +68,9 @@ def compute_logits(
 
     with ThreadPoolExecutor(threads) as pool, progress.bar(total, path.stem) as bar:
         for block in blocks:
-            found += list(pool.map(one, block))
+            rows += list(pool.map(one, block))
             bar.update(len(block))
-    return np.stack(found)
+    return np.stack(rows)
 
 
 def measure_latency(paths: dict[str, Path], runs: int, seed: int) -> dict[str, dict[str, Any]]:
@@ -86,18 +86,18 @@ def measure_latency(paths: dict[str, Path], runs: int, seed: int) -> dict[str, d
         By name: median, 90th, 95th and 99th percentile of one row in ms; under "rows", by batch
         size, the median in ms and rows per second.
     """
-    found: dict[str, dict[str, Any]] = {name: {} for name in paths}
+    latencies: dict[str, dict[str, Any]] = {name: {} for name in paths}
     for rows in BATCHES:
         repeats = max(3, runs // rows)
         for name, times in time_runs(paths, rows, repeats, seed).items():
             middle = float(np.median(times))
             if rows == 1:
                 ends = zip((90, 95, 99), np.percentile(times, (90, 95, 99)).tolist(), strict=True)
-                found[name] = {"median_ms": middle} | {f"p{end}_ms": ms for end, ms in ends}
-                found[name]["rows"] = {}
+                latencies[name] = {"median_ms": middle} | {f"p{end}_ms": ms for end, ms in ends}
+                latencies[name]["rows"] = {}
             entry = {"median_ms": middle, "rows_per_second": 1e3 * rows / middle}
-            found[name]["rows"][str(rows)] = entry
-    return found
+            latencies[name]["rows"][str(rows)] = entry
+    return latencies
 
 
 def time_runs(

@@ -12,16 +12,16 @@ from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 from stages.export.activation_ranges import METHODS, Histogram
 
 
-def quantise(fp32: Path, int8: Path, *, found: dict[str, Histogram], method: str) -> None:
+def quantise(fp32: Path, int8: Path, *, histograms: dict[str, Histogram], method: str) -> None:
     """Write the QDQ form: weights 8 bit per output channel, activations 8 bit per tensor.
 
     Args:
         fp32: graph from `static_graph.make_static`, with constants and batch norms folded.
         int8: ONNX file to write.
-        found: values of each tensor, from `calibration.observe_tensors`.
+        histograms: values of each tensor, from `calibration.observe_tensors`.
         method: how their ranges are chosen, one of `activation_ranges.METHODS`.
     """
-    ends = {name: METHODS[method](values) for name, values in found.items()}
+    ends = {name: METHODS[method](values) for name, values in histograms.items()}
     data = {name: (np.float32(low), np.float32(high)) for name, (low, high) in ends.items()}
     network = onnx.load(fp32)
     add_pre_process_metadata(network)  # else a warning: what it advises is done

@@ -3,7 +3,9 @@
 import dataclasses
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,43 @@ from shared.models import Card, scores
 from shared.patches import Source
 
 FP32, INT8 = "model.onnx", "model_int8.onnx"
-METHODS = ("percentile", "entropy", "minmax")
+Method = Literal["percentile", "entropy", "minmax"]
+METHODS: tuple[Method, ...] = ("percentile", "entropy", "minmax")
+
+
+@dataclass(frozen=True)
+class Int8:
+    """How the INT8 networks are calibrated.
+
+    Attributes:
+        calibration_per_class: training rows of each class that are used for calibration.
+        calibration_method: how the INT8 ranges are chosen. The first method gives the INT8
+            network of the product; the others are compared with it.
+        seed: of the random choice of calibration rows.
+    """
+
+    calibration_per_class: Annotated[int, cli.at_least(1)] = 30
+    calibration_method: tuple[Method, ...] = METHODS
+    seed: Annotated[int, cli.at_least(0)] = 42
+
+
+@dataclass(frozen=True)
+class Computing:
+    """Memory, processors and timing; the networks and scores do not depend on these.
+
+    Attributes:
+        batch: rows that are prepared at once.
+        threads: rows that are evaluated at the same time, 0 for one per processor.
+        latency_runs: timed runs of each network.
+    """
+
+    batch: Annotated[int, cli.at_least(1)] = 64
+    threads: Annotated[int, cli.at_least(0)] = 0
+    latency_runs: Annotated[int, cli.at_least(1)] = 100
+
+    def workers(self) -> int:
+        """Number of threads to use."""
+        return self.threads or len(os.sched_getaffinity(0))
 
 
 def run(
@@ -23,114 +61,106 @@ def run(
     train: Path,
     test: Path,
     dst: Path,
-    metis: str = "1.2",
+    metis: Literal["1.2", "1.6"] = "1.2",
     strict: bool = True,
-    calibration_per_class: int = 30,
-    calibration_method: tuple[str, ...] = METHODS,
-    seed: int = 42,
-    batch: int = 64,
-    threads: int = 0,
-    tolerance: float = 1e-3,
-    latency_runs: int = 100,
+    tolerance: Annotated[float, cli.at_least(0)] = 1e-3,
+    int8: Int8 = Int8(),
+    computing: Computing = Computing(),
 ) -> None:
     """Export a trained network to static FP32 and INT8 ONNX and compare them.
 
     Args:
         src: model folder with one network, test_logits.npy and test_labels.npy (from distill).
         train: patch file whose rows calibrate INT8.
-        test: patch file the network was tested on, same rows in the same order.
+        test: patch file the network was tested on, with the same rows in the same order.
         dst: folder to write: the ONNX files, model.json, report.json, scores, latency.json.
-        metis: version of the SDK whose operators the network must keep to, 1.2 or 1.6.
-        strict: refuse a network that does not; --nostrict only says so.
-        calibration_per_class: rows of each class for calibration, 1 or more.
-        calibration_method: percentile, entropy, minmax: how ranges are chosen; the first is the
-            INT8 network of the product, the others are compared with it.
-        seed: of the choice of calibration rows, 0 or more.
-        batch: rows prepared at once, 1 or more; changes memory, not results.
-        threads: rows evaluated at once, 0 for one per processor; changes time, not results.
-        tolerance: largest difference from the trainer's logits that is let pass, 0 or more.
-        latency_runs: timed runs of each network, 1 or more.
+        metis: version of the SDK; the network may use only the operators that it supports.
+        strict: refuse a network with other operators; --nostrict only reports them.
+        tolerance: largest accepted difference from the logits that training stored.
     """
-    _at_least(
-        1, calibration_per_class=calibration_per_class, batch=batch, latency_runs=latency_runs
-    )
-    _at_least(0, threads=threads, tolerance=tolerance, seed=seed)
-    methods, workers = _methods(dst, calibration_method), threads or len(os.sched_getaffinity(0))
-    files = {"fp32": dst / FP32} | _named(methods)
+    int8_files, workers = _int8_files(dst, int8.calibration_method), computing.workers()
+    files = {"fp32": dst / FP32} | _by_report_name(int8_files)
     card, logits = _card(src), {}
-    with patches.read(train, "label") as known, patches.read(test, "label") as source:
-        labels = _labels(known, source, card, src)
-        from stages.export import (
-            calibration,
-            comparison,
-            inference,
-            metis_lint,
-            product_files,
-            report_tables,
-            static_graph,
-        )
+    with patches.read(train, "label") as training, patches.read(test, "label") as testing:
+        labels = _labels(training, testing, card, src)
+        from stages.export import calibration, comparison, product_files
 
         dst.mkdir(exist_ok=True)
         product_files.write_fp32(files["fp32"], src / card.file, card, metis, strict)
-        rows = calibration.choose_rows(known.labels(), calibration_per_class, seed)
-        product_files.write_int8(methods, files["fp32"], known, card, rows, workers)
+        rows = calibration.choose_rows(training.labels(), int8.calibration_per_class, int8.seed)
+        product_files.write_int8(int8_files, files["fp32"], training, card, rows, workers)
         for name, path in files.items():
-            place = dst if name == "fp32" else dst / name
-            logits[name] = product_files.write_logits(path, place, source, card, batch, workers)
+            folder = dst if name == "fp32" else dst / name
+            logits[name] = product_files.write_logits(
+                path, folder, testing, card, computing.batch, workers
+            )
             if name == "fp32":
-                far = comparison.check_parity(logits[name], src / "test_logits.npy", tolerance)
+                trainer = src / "test_logits.npy"
+                difference = comparison.check_parity(logits[name], trainer, tolerance)
     report = comparison.compare_networks(dst, labels, logits, files, card.classes)
-    report["parity"] = {"largest_logit_difference": far, "tolerance": tolerance}
+    report["parity"] = {"largest_logit_difference": difference, "tolerance": tolerance}
     report["calibration"] = {
-        "rows": len(rows), "per_class": calibration_per_class, "seed": seed,
-        "method": calibration_method[0],
+        "rows": len(rows), "per_class": int8.calibration_per_class, "seed": int8.seed,
+        "method": int8.calibration_method[0],
     }  # fmt: skip
-    fitted = static_graph.load(files["fp32"])
-    report["graph"], report["metis"] = (
-        static_graph.describe(fitted),
-        metis_lint.write_lint(dst, fitted, metis),
-    )
+    _finish(dst, card, files, report, metis=metis, runs=computing.latency_runs, seed=int8.seed)
+
+
+def _finish(
+    dst: Path,
+    card: Card,
+    files: dict[str, Path],
+    report: dict[str, Any],
+    *,
+    metis: str,
+    runs: int,
+    seed: int,
+) -> None:
+    """Write the report, the lint, the model card and the latencies."""
+    from stages.export import inference, metis_lint, report_tables, static_graph
+
+    network = static_graph.load(files["fp32"])
+    report["graph"] = static_graph.describe(network)
+    report["metis"] = metis_lint.write_lint(dst, network, metis)
     report_tables.write_tables(dst, report)
     models.save(dst, [dataclasses.replace(card, file=FP32)], int8=INT8)
-    times = {"threads": 1, "runs": latency_runs} | inference.measure_latency(
-        files, latency_runs, seed
-    )
+    times = {"threads": 1, "runs": runs} | inference.measure_latency(files, runs, seed)
     (dst / "latency.json").write_text(json.dumps(times, indent=1) + "\n")
     report_tables.log_summary(report, times)
 
 
-def _methods(dst: Path, methods: tuple[str, ...]) -> dict[str, Path]:
+def _int8_files(dst: Path, methods: tuple[Method, ...]) -> dict[str, Path]:
     """INT8 files by calibration method; the first is that of the product."""
-    if not methods or len({*methods}) < len(methods) or not {*methods} <= {*METHODS}:
-        expected = f"one or more of {', '.join(METHODS)}"
-        raise StageError(f"--calibration_method: expected {expected}, found {', '.join(methods)!r}")
-    beside = {method: dst / f"model_int8_{method}.onnx" for method in methods[1:]}
-    return {methods[0]: dst / INT8} | beside
+    if not methods or len({*methods}) < len(methods):
+        raise StageError(
+            f"--calibration_method: expected one or more different methods of "
+            f"{', '.join(METHODS)}, found {', '.join(methods)!r}"
+        )
+    others = {str(method): dst / f"model_int8_{method}.onnx" for method in methods[1:]}
+    return {methods[0]: dst / INT8} | others
 
 
-def _named(methods: dict[str, Path]) -> dict[str, Path]:
+def _by_report_name(int8_files: dict[str, Path]) -> dict[str, Path]:
     """The same files by the name of the network in the report."""
-    names = ("int8" if path.name == INT8 else f"int8-{name}" for name, path in methods.items())
-    return dict(zip(names, methods.values(), strict=True))
-
-
-def _at_least(least: int, **values: float) -> None:
-    for name, value in values.items():
-        if value < least:
-            raise StageError(f"--{name}: expected {least} or more, found {value}")
+    items = int8_files.items()
+    names = ("int8" if path.name == INT8 else f"int8-{method}" for method, path in items)
+    return dict(zip(names, int8_files.values(), strict=True))
 
 
 def _card(src: Path) -> Card:
     """The one network of a folder."""
     cards = models.load(src)
     if len(cards) != 1 or cards[0].features:
-        what = f"{len(cards)} networks, {cards[0].features if cards else 0} tda features"
-        raise StageError(f"{src}: expected one network with an image input, found {what}")
+        features = cards[0].features if cards else 0
+        raise StageError(
+            f"{src}: expected one network with an image input, found {len(cards)} networks, "
+            f"{features} tda features"
+        )
     return cards[0]
 
 
 def _labels(train: Source, test: Source, card: Card, src: Path) -> NDArray[np.intp]:
-    """(N,) test labels, after a look whether files and network belong together."""
+    """(N,) test labels, after a check that files and network belong together."""
     for source in (train, test):
         models.locate(source, card.bands)
         if source.classes != card.classes:

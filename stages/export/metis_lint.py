@@ -30,7 +30,7 @@ class Violation:
         node: name of the node, of its first output where it has no name, or "" for the file.
         operator: of the node, or "".
         attribute: of the node, or what of the file is meant: "opset", "external data", a tensor.
-        rule: what was found and expected.
+        rule: what is there and what was expected.
     """
 
     node: str
@@ -58,12 +58,12 @@ def lint(model: onnx.ModelProto, metis: str = metis_operators.OLD) -> list[Viola
         known = ", ".join(metis_operators.VERSIONS)
         raise StageError(f"--metis: expected one of {known}, found {metis!r}")
     try:
-        inferred, found = shape_inference.infer_shapes(model, data_prop=True), []
+        inferred, violations = shape_inference.infer_shapes(model, data_prop=True), []
     except shape_inference.InferenceError as error:
         inferred, reason = model, str(error).strip().splitlines()[0]
-        found = [Violation("", "", "shapes", f"cannot be inferred: {reason}")]
-    found += [*_file(model), *_ends(model.graph), *_inner(inferred)]
-    return found + list(_nodes(inferred.graph, metis))
+        violations = [Violation("", "", "shapes", f"cannot be inferred: {reason}")]
+    violations += [*_file(model), *_ends(model.graph), *_inner(inferred)]
+    return violations + list(_nodes(inferred.graph, metis))
 
 
 def report_violations(model: onnx.ModelProto, path: Path, metis: str, strict: bool) -> None:
@@ -72,13 +72,15 @@ def report_violations(model: onnx.ModelProto, path: Path, metis: str, strict: bo
     Raises:
         StageError: some, and strict.
     """
-    if not (found := lint(model, metis)):
+    if not (violations := lint(model, metis)):
         return
-    for violation in found:
+    for violation in violations:
         say(f"Metis {metis}: {violation}")
-    kinds = collections.Counter(violation.operator or violation.attribute for violation in found)
+    kinds = collections.Counter(
+        violation.operator or violation.attribute for violation in violations
+    )
     counted = ", ".join(f"{count} × {kind}" for kind, count in kinds.most_common())
-    what = f"{path}: Metis {metis} does not compile it: {counted}; first: {found[0]}"
+    what = f"{path}: Metis {metis} does not compile it: {counted}; first: {violations[0]}"
     if strict:
         raise StageError(f"{what} (--nostrict goes on all the same)")
     say(what)
@@ -86,10 +88,10 @@ def report_violations(model: onnx.ModelProto, path: Path, metis: str, strict: bo
 
 def write_lint(folder: Path, model: onnx.ModelProto, metis: str) -> dict[str, Any]:
     """lint.json with the violations of every version; how many, and the version that counts."""
-    found = {version: lint(model, version) for version in metis_operators.VERSIONS}
-    content = {name: [dataclasses.asdict(v) for v in some] for name, some in found.items()}
+    violations = {version: lint(model, version) for version in metis_operators.VERSIONS}
+    content = {name: [dataclasses.asdict(v) for v in some] for name, some in violations.items()}
     (folder / "lint.json").write_text(json.dumps(content, indent=1) + "\n")
-    return {"version": metis, "violations": {name: len(some) for name, some in found.items()}}
+    return {"version": metis, "violations": {name: len(some) for name, some in violations.items()}}
 
 
 def _file(model: onnx.ModelProto) -> Iterator[Violation]:
@@ -108,13 +110,13 @@ def _ends(graph: onnx.GraphProto) -> Iterator[Violation]:
     given = {"inputs": (inputs(graph), 4), "outputs": (list(graph.output), 2)}
     for name, (values, rank) in given.items():
         if len(values) != 1:
-            found = [value.name for value in values]
-            yield Violation("", "", name, f"expected one, found {found}")
+            names = [value.name for value in values]
+            yield Violation("", "", name, f"expected one, found {names}")
         for value in values:
             kind, shape = value.type.tensor_type.elem_type, shape_of(value)
             if kind != TensorProto.FLOAT:
-                found_kind = TensorProto.DataType.Name(kind)
-                yield Violation("", "", value.name, f"expected float32, found {found_kind}")
+                type_name = TensorProto.DataType.Name(kind)
+                yield Violation("", "", value.name, f"expected float32, found {type_name}")
             if len(shape) != rank:
                 rule = f"expected {rank} dimensions, found {list(shape)}"
                 yield Violation("", "", value.name, rule)

@@ -39,16 +39,16 @@ def _spread(small: Shape, large: Shape) -> bool:
     )
 
 
-def padded(node: NodeProto, _facts: GraphIndex, _version: str) -> Found:
+def explicit_pads(node: NodeProto, _facts: GraphIndex, _version: str) -> Found:
     """Pads are written out."""
-    found = attributes(node).get("auto_pad", "NOTSET")
-    if found != "NOTSET":
-        yield "auto_pad", f"{found}: expected explicit pads"
+    auto_pad = attributes(node).get("auto_pad", "NOTSET")
+    if auto_pad != "NOTSET":
+        yield "auto_pad", f"{auto_pad}: expected explicit pads"
 
 
 def conv(node: NodeProto, facts: GraphIndex, version: str) -> Found:
     """Explicit pads; group 1, or depthwise (1.6: any group) with a square kernel."""
-    yield from padded(node, facts, version)
+    yield from explicit_pads(node, facts, version)
     kernel, group = facts.shapes.get(node.input[1], ()), attributes(node).get("group", 1)
     if len(kernel) != 4:
         yield "kernel_shape", f"{list(kernel)}: expected two dimensions of space"
@@ -62,9 +62,9 @@ def conv(node: NodeProto, facts: GraphIndex, version: str) -> Found:
 def clip(node: NodeProto, facts: GraphIndex, _version: str) -> Found:
     """0 to 6, or -1 to 1."""
     values = [facts.constant(name) for name in node.input[1:]]
-    found = tuple(None if v is None or v.size != 1 else float(v.item()) for v in values)
-    if found not in CLIPS:
-        yield "min, max", f"{found}: expected 0 to 6 or -1 to 1"
+    limits = tuple(None if v is None or v.size != 1 else float(v.item()) for v in values)
+    if limits not in CLIPS:
+        yield "min, max", f"{limits}: expected 0 to 6 or -1 to 1"
 
 
 def concat(node: NodeProto, facts: GraphIndex, version: str) -> Found:
@@ -92,9 +92,9 @@ def hard_sigmoid(node: NodeProto, _facts: GraphIndex, version: str) -> Found:
 
 def pad(node: NodeProto, _facts: GraphIndex, _version: str) -> Found:
     """With a constant."""
-    found = attributes(node).get("mode", "constant")
-    if found != "constant":
-        yield "mode", f"{found}: expected constant"
+    mode = attributes(node).get("mode", "constant")
+    if mode != "constant":
+        yield "mode", f"{mode}: expected constant"
 
 
 def transpose(node: NodeProto, _facts: GraphIndex, _version: str) -> Found:
@@ -133,7 +133,7 @@ def erf(node: NodeProto, facts: GraphIndex, _version: str) -> Found:
         yield "input", "expected the Erf of a GELU"
 
 
-def halved(node: NodeProto, facts: GraphIndex, _version: str) -> Found:
+def gelu_division(node: NodeProto, facts: GraphIndex, _version: str) -> Found:
     """As the part of a GELU that it is: exporters divide by the root of 2 before the Erf."""
     if [user.op_type for user in facts.users[node.output[0]]] != ["Erf"]:
         yield "output", "expected the Erf of a GELU after it"
@@ -157,13 +157,13 @@ FREE = (
     "MaxPool", "PRelu", "Relu", "Resize", "Selu", "Sigmoid", "Slice", "Split", "Tanh",
 )  # fmt: skip
 LISTED: dict[str, Rule] = dict.fromkeys(FREE, free) | {
-    "Add": elementwise, "Sub": elementwise, "Mul": elementwise, "AveragePool": padded,
+    "Add": elementwise, "Sub": elementwise, "Mul": elementwise, "AveragePool": explicit_pads,
     "Clip": clip, "Concat": concat, "Conv": conv, "Gemm": gemm, "HardSigmoid": hard_sigmoid,
     "Pad": pad, "Transpose": transpose, "Flatten": flatten,
 }  # fmt: skip
 ADDED: dict[str, Rule] = {
     "HardSwish": free, "Softmax": free, "Unsqueeze": free, "LayerNormalization": free,
-    "Reshape": reshape, "Erf": erf, "Div": halved, "Softplus": softplus, "MatMul": attention,
+    "Reshape": reshape, "Erf": erf, "Div": gelu_division, "Softplus": softplus, "MatMul": attention,
 }  # fmt: skip
 RULES: dict[str, dict[str, Rule]] = {OLD: LISTED, NEW: LISTED | ADDED}
 UNLISTED = {

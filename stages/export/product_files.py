@@ -16,7 +16,7 @@ from stages.export import calibration, inference, int8_quantisation, metis_lint,
 def once(path: Path, make: Callable[[Path], object]) -> None:
     """Let ``make`` write a file beside ``path`` and rename it, unless an earlier run did."""
     if path.exists():
-        say(f"{path.name}: there from the earlier run")
+        say(f"{path.name}: kept from the earlier run")
         return
     path.parent.mkdir(exist_ok=True)
     part = path.with_name("unfinished-" + path.name)
@@ -24,12 +24,12 @@ def once(path: Path, make: Callable[[Path], object]) -> None:
     part.rename(path)
 
 
-def write_fp32(path: Path, found: Path, card: Card, metis: str, strict: bool) -> None:
+def write_fp32(path: Path, trained: Path, card: Card, metis: str, strict: bool) -> None:
     """The trainer's ONNX as it is deployed.
 
     Args:
         path: ONNX file to write.
-        found: the trainer's.
+        trained: ONNX file of the trainer.
         card: what its input and classes are.
         metis: version of the SDK that has to take it.
         strict: whether one that it would not take is refused.
@@ -40,8 +40,8 @@ def write_fp32(path: Path, found: Path, card: Card, metis: str, strict: bool) ->
     """
 
     def make(part: Path) -> None:
-        fitted = static_graph.make_static(static_graph.load(found), card, found)
-        metis_lint.report_violations(fitted, found, metis, strict)
+        fitted = static_graph.make_static(static_graph.load(trained), card, trained)
+        metis_lint.report_violations(fitted, trained, metis, strict)
         part.write_bytes(fitted.SerializeToString(deterministic=True))
 
     once(path, make)
@@ -65,10 +65,15 @@ def write_int8(
         rows: (M,) calibration rows.
         threads: rows at once; changes time, not results.
     """
-    there = all(path.exists() for path in paths.values())
-    found = {} if there else calibration.observe_tensors(whole, source, card, rows, threads)
+    complete = all(path.exists() for path in paths.values())
+    histograms = {} if complete else calibration.observe_tensors(whole, source, card, rows, threads)
     for method, path in paths.items():
-        once(path, functools.partial(int8_quantisation.quantise, whole, found=found, method=method))
+        once(
+            path,
+            functools.partial(
+                int8_quantisation.quantise, whole, histograms=histograms, method=method
+            ),
+        )
 
 
 def write_logits(

@@ -47,8 +47,8 @@ def make_static(model: onnx.ModelProto, card: Card, path: Path) -> onnx.ModelPro
     model.ir_version = min(model.ir_version, IR)
     graph, given = model.graph, inputs(model.graph)
     if len(given) != 1 or len(graph.output) != 1:
-        found = f"{[v.name for v in given]} to {[v.name for v in graph.output]}"
-        raise StageError(f"{path}: expected one input and one output, found {found}")
+        names = f"{[v.name for v in given]} to {[v.name for v in graph.output]}"
+        raise StageError(f"{path}: expected one input and one output, found {names}")
     shape = (1, len(card.bands), card.size, card.size)
     _set_shape(given[0], shape, path)
     _set_shape(graph.output[0], (1, len(card.classes)), path)
@@ -57,35 +57,35 @@ def make_static(model: onnx.ModelProto, card: Card, path: Path) -> onnx.ModelPro
     del graph.input[:]  # weights may be listed there, and could then be replaced by a caller
     graph.input.extend(given)
     _drop_identities(graph)
-    model = _inferred(model, path)
+    model = _infer_shapes(model, path)
     fold_constants(model)
-    return _inferred(model, path)
+    return _infer_shapes(model, path)
 
 
-def _inferred(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
+def _infer_shapes(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
     """The model with all shapes known, and checked."""
     del model.graph.value_info[:]
     try:
-        found = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
-        onnx.checker.check_model(found)
+        inferred = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+        onnx.checker.check_model(inferred)
     except (shape_inference.InferenceError, onnx.checker.ValidationError) as error:
         reason, shape = str(error).strip().splitlines()[0], shape_of(model.graph.input[0])
         raise StageError(f"{path}: does not work as {shape} to (1, K): {reason}") from None
-    return found
+    return inferred
 
 
 def _opset(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
-    found = opset_version(model)
-    if not OLDEST <= found <= OPSET:
+    opset = opset_version(model)
+    if not OLDEST <= opset <= OPSET:
         raise StageError(
-            f"{path}: expected opset {OLDEST} to {OPSET}, found {found}; "
+            f"{path}: expected opset {OLDEST} to {OPSET}, found {opset}; "
             f"export with dynamo=False, opset_version={OPSET}"
         )
     try:
-        return model if found == OPSET else version_converter.convert_version(model, OPSET)
+        return model if opset == OPSET else version_converter.convert_version(model, OPSET)
     except Exception as error:  # the converter raises RuntimeError and classes of its own
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise StageError(f"{path}: opset {found} does not convert to {OPSET}: {reason}") from None
+        raise StageError(f"{path}: opset {opset} does not convert to {OPSET}: {reason}") from None
 
 
 def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
@@ -112,12 +112,12 @@ def _drop_identities(graph: onnx.GraphProto) -> None:
 
 
 def _set_shape(value: onnx.ValueInfoProto, shape: tuple[int, ...], path: Path) -> None:
-    found = [dim.dim_value or dim.dim_param for dim in value.type.tensor_type.shape.dim]
-    fits = len(found) == len(shape) and all(
-        not isinstance(have, int) or have == want for have, want in zip(found, shape, strict=True)
+    sizes = [dim.dim_value or dim.dim_param for dim in value.type.tensor_type.shape.dim]
+    fits = len(sizes) == len(shape) and all(
+        not isinstance(have, int) or have == want for have, want in zip(sizes, shape, strict=True)
     )
     if not fits:
-        raise StageError(f"{path}: {value.name}: expected shape {shape}, found {found}")
+        raise StageError(f"{path}: {value.name}: expected shape {shape}, found {sizes}")
     for dim, want in zip(value.type.tensor_type.shape.dim, shape, strict=True):
         dim.dim_value = want
 

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from shared import cli, models, patches
 from shared.errors import StageError
@@ -21,10 +21,10 @@ def run(
     test: Path,
     dst: Path,
     name: str = "lcz42-resnet18",
-    calibration: int = 510,
-    per_class_val: int = 200,
-    seed: int = 42,
-    threads: int = 0,
+    calibration: Annotated[int, cli.between(200, 2000)] = 510,
+    per_class_val: Annotated[int, cli.at_least(0)] = 200,
+    seed: Annotated[int, cli.at_least(0)] = 42,
+    threads: Annotated[int, cli.at_least(0)] = 0,
 ) -> None:
     """Write the bundle, check it against the SDK's rules, and measure its accuracy from its PNGs.
 
@@ -33,16 +33,18 @@ def run(
         train: patch file for the calibration pictures.
         test: patch file for the test pictures.
         dst: folder to write: the bundle, with readback.json.
-        name: of the network in the SDK and of its folder there: a to z, 0 to 9, one hyphen or more.
-        calibration: pictures for quantisation, all classes in turn, 200 to 2000.
+        name: name of the network and of its folder in the SDK: a to z, 0 to 9, and at least one
+            hyphen.
+        calibration: number of pictures for quantisation, taken from all classes in turn. The
+            SDK's deploy.py asks for 200 or more by default and takes at most 2000.
         per_class_val: test pictures of each class, 0 for all rows.
-        seed: of the choice of both, 0 or more.
+        seed: of the random choice of calibration and test pictures.
         threads: processors for the read-back, 0 for all; changes time, not results.
     """
-    _refuse(name, calibration, per_class_val, seed, threads)
+    _check_name(name)
     card = _card(src)
-    with patches.read(train, "label") as known, patches.read(test, "label") as source:
-        _same_classes(src, card, known, source)
+    with patches.read(train, "label") as training, patches.read(test, "label") as testing:
+        _same_classes(src, card, training, testing)
         from stages.voyager import (
             bundle_texts,
             calibration_sheet,
@@ -55,36 +57,30 @@ def run(
 
         if reason := sdk_file_rules.explain_unusable_onnx(src / card.file):
             raise StageError(f"{src / card.file}: {reason}")
-        shutil.rmtree(dst, ignore_errors=True)  # pictures take seconds: a stopped run starts anew
+        shutil.rmtree(dst, ignore_errors=True)  # fast to write: a stopped run starts over
         dst.mkdir()
         shutil.copyfile(src / card.file, dst / "model.onnx")
-        calibrated = picture_files.write_calibration(dst / "repr", known, card, calibration, seed)
-        calibration_sheet.write_sheet(
-            dst / "calibration.png", dst / "repr", known.labels(), card.classes
+        calibrated = picture_files.write_calibration(
+            dst / "repr", training, card, calibration, seed
         )
-        kept = picture_files.write_validation(dst / "val", source, card, per_class_val, seed)
+        calibration_sheet.write_sheet(
+            dst / "calibration.png", dst / "repr", training.labels(), card.classes
+        )
+        kept = picture_files.write_validation(dst / "val", testing, card, per_class_val, seed)
         bundle_texts.write_texts(dst, name, card, sdk_names.label_lines(card.classes), calibrated)
         sdk_rules.check_bundle(dst)
-        accuracy = readback.readback(dst, source, card, threads or len(os.sched_getaffinity(0)))
+        accuracy = readback.readback(dst, testing, card, threads or len(os.sched_getaffinity(0)))
     content = {"calibration_pictures": calibrated} | kept | accuracy
     (dst / "readback.json").write_text(json.dumps(content, indent=1) + "\n")
     _tell(content, bundle_texts.commands(name, calibrated))
 
 
-def _refuse(name: str, calibration: int, per_class_val: int, seed: int, threads: int) -> None:
+def _check_name(name: str) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)+", name):
         raise StageError(
             f"--name: expected a to z, 0 to 9 and at least one hyphen, found {name!r}: a plain "
             "word may be a name that the SDK's data adapter knows"
         )
-    if not 200 <= calibration <= 2000:
-        raise StageError(
-            f"--calibration: expected 200 to 2000, found {calibration}: the SDK's deploy.py asks "
-            "for --num-cal-images 200 by default, takes at most 2000, and stops with fewer pictures"
-        )
-    for flag, value in (("per_class_val", per_class_val), ("seed", seed), ("threads", threads)):
-        if value < 0:
-            raise StageError(f"--{flag}: expected 0 or more, found {value}")
 
 
 def _card(src: Path) -> Card:
@@ -120,8 +116,8 @@ def _same_classes(src: Path, card: Card, *sources: Source) -> None:
 
 def _tell(content: dict[str, Any], commands: list[str]) -> None:
     """The accuracies and the SDK's commands, as log."""
-    found = content["accuracy"]
-    png, hdf5 = (100 * found[key]["overall_accuracy"] for key in ("png", "hdf5"))
+    accuracy = content["accuracy"]
+    png, hdf5 = (100 * accuracy[key]["overall_accuracy"] for key in ("png", "hdf5"))
     say(f"accuracy from the bundle's pictures {png:.2f} %, from the patch file {hdf5:.2f} %")
     if content["why"]:
         say(str(content["why"]))

@@ -51,13 +51,13 @@ def collect_calibration(
         (H, W, 3) tiles by row number, fewer than wanted when the rows run out; counts of the
         rows passed over, under "duplicate" and "constant".
     """
-    found: dict[int, NDArray[np.uint8]] = {}
+    tiles: dict[int, NDArray[np.uint8]] = {}
     seen: set[bytes] = set()
     passed = {"duplicate": 0, "constant": 0}
     waiting = [list(queue) for queue in queues]
-    while len(found) < wanted and any(waiting):
+    while len(tiles) < wanted and any(waiting):
         for queue in waiting:
-            if len(found) < wanted and queue:
+            if len(tiles) < wanted and queue:
                 row = queue.pop(0)
                 tile = eight_bit(models.scaled(source, bands, slice(row, row + 1))[0])
                 if is_constant(tile):
@@ -66,8 +66,8 @@ def collect_calibration(
                     passed["duplicate"] += 1
                 else:
                     seen.add(tile.tobytes())
-                    found[row] = tile
-    return found, passed
+                    tiles[row] = tile
+    return tiles, passed
 
 
 def save_picture(path: Path, tile: NDArray[np.uint8]) -> None:
@@ -82,19 +82,19 @@ def write_calibration(folder: Path, source: Source, card: Card, wanted: int, see
         StageError: fewer than the SDK asks for.
     """
     queues = shuffle_rows(source.labels(), len(card.classes), seed)
-    found, passed = collect_calibration(source, card.bands, queues, wanted)
-    if len(found) < LEAST:
+    tiles, passed = collect_calibration(source, card.bands, queues, wanted)
+    if len(tiles) < LEAST:
         raise StageError(
-            f"{source.path}: {len(found)} usable calibration pictures of {source.total} rows "
+            f"{source.path}: {len(tiles)} usable calibration pictures of {source.total} rows "
             f"({passed['duplicate']} duplicates, {passed['constant']} constant), expected "
             f"{LEAST} or more: the SDK's deploy.py stops when there are fewer"
         )
-    if len(found) < wanted:
-        say(f"{source.path}: {len(found)} calibration pictures, {wanted} were asked for")
+    if len(tiles) < wanted:
+        say(f"{source.path}: {len(tiles)} calibration pictures, {wanted} were asked for")
     folder.mkdir()
-    for row, tile in sorted(found.items()):
+    for row, tile in sorted(tiles.items()):
         save_picture(folder / f"{row:06d}.png", tile)
-    return len(found)
+    return len(tiles)
 
 
 def write_validation(

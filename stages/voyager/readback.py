@@ -32,20 +32,20 @@ def readback(folder: Path, source: Source, card: Card, threads: int) -> dict[str
     bundle = open_bundle(folder)
     network, files = Network(bundle.network, threads), bundle.pictures()
     labels = np.array([k for _, k in files])
-    found: dict[str, list[NDArray[np.float32]]] = {"hdf5": [], "rounded": [], "png": []}
+    logits: dict[str, list[NDArray[np.float32]]] = {"hdf5": [], "rounded": [], "png": []}
     with progress.bar(len(files), "read back") as bar:
         for start in range(0, len(files), BATCH):
             paths = [path for path, _ in files[start : start + BATCH]]
             pictures = np.stack([load_picture(path) for path in paths])
             values = _values(source, card, paths, pictures)
-            found["hdf5"].append(network(models.prepare(values, card)))
+            logits["hdf5"].append(network(models.prepare(values, card)))
             rounded = models.prepare(pictures.astype(np.float32), card)
             by_yaml = preprocess(pictures, bundle.steps)
             _same_input(folder, by_yaml, rounded, card)
-            found["rounded"].append(network(rounded))
-            found["png"].append(network(by_yaml))
+            logits["rounded"].append(network(rounded))
+            logits["png"].append(network(by_yaml))
             bar.update(len(paths))
-    return compare(labels, {k: np.concatenate(v) for k, v in found.items()}, card.classes)
+    return compare(labels, {k: np.concatenate(v) for k, v in logits.items()}, card.classes)
 
 
 def _values(
@@ -85,10 +85,10 @@ def compare(
             ("rounded"), and from the pictures by the YAML ("png").
         classes: (K,) names.
     """
-    found = {
+    metrics = {
         name: scores.metrics(scores.confusion(labels, v), classes) for name, v in logits.items()
     }
-    points = {name: 100 * entry["overall_accuracy"] for name, entry in found.items()}
+    points = {name: 100 * entry["overall_accuracy"] for name, entry in metrics.items()}
     lost, rounding = points["hdf5"] - points["png"], points["hdf5"] - points["rounded"]
     why = None
     if abs(lost) > NOTABLE:
@@ -99,7 +99,7 @@ def compare(
     keys = ("overall_accuracy", "average_accuracy", "macro_f1")
     return {
         "rows": len(labels),
-        "accuracy": {name: {key: entry[key] for key in keys} for name, entry in found.items()},
+        "accuracy": {name: {key: entry[key] for key in keys} for name, entry in metrics.items()},
         "points_lost": lost,
         "agreement": float((logits["hdf5"].argmax(1) == logits["png"].argmax(1)).mean()),
         "why": why,

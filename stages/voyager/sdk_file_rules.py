@@ -53,9 +53,9 @@ def network(bundle: Bundle) -> Iterator[str]:
     if opset not in OPSETS or model.ir_version > IR:
         yield f"opset {opset}, IR {model.ir_version}; the SDK takes opset 14 to 17, IR to {IR}"
     constants = {tensor.name for tensor in model.graph.initializer}
-    found = [_shape(v) for v in model.graph.input if v.name not in constants]
-    if found != [list(bundle.model["input_tensor_shape"])]:
-        yield f"input {found}, expected {bundle.model['input_tensor_shape']} float32"
+    shapes = [_shape(v) for v in model.graph.input if v.name not in constants]
+    if shapes != [list(bundle.model["input_tensor_shape"])]:
+        yield f"input {shapes}, expected {bundle.model['input_tensor_shape']} float32"
     if [_shape(v) for v in model.graph.output] != [[1, bundle.model["num_classes"]]]:
         yield f"output {[_shape(v) for v in model.graph.output]}, expected one (1, num_classes)"
 
@@ -92,26 +92,26 @@ def labels(bundle: Bundle) -> Iterator[str]:
         yield f"{len(lines)} labels for num_classes {bundle.model['num_classes']}"
     if aliases := [line for line in lines if ", " in line]:
         yield f"{aliases[0]!r} would be split into a name and aliases"
-    found = [identifier(line) for line in lines]
-    if twice := sorted({name for name in found if found.count(name) > 1}):
+    identifiers = [identifier(line) for line in lines]
+    if twice := sorted({name for name in identifiers if identifiers.count(name) > 1}):
         yield f"labels become the same identifier {twice[0]!r}"
-    if bad := [name for name in found if not name.isidentifier()]:
+    if bad := [name for name in identifiers if not name.isidentifier()]:
         yield f"{bad[0]!r} is no identifier"
 
 
 def folders(bundle: Bundle) -> Iterator[str]:
     """Folders in plain string order are the labels in order, none missing, none empty."""
-    found = sorted(path for path in bundle.validation.iterdir() if path.is_dir())
+    classes = sorted(path for path in bundle.validation.iterdir() if path.is_dir())
     lines = _lines(bundle)
-    if len(found) != len(lines):
-        yield f"{len(found)} class folders for {len(lines)} labels: later classes would shift"
+    if len(classes) != len(lines):
+        yield f"{len(classes)} class folders for {len(lines)} labels: later classes would shift"
         return
-    for number, (path, line) in enumerate(zip(found, lines, strict=True)):
+    for number, (path, line) in enumerate(zip(classes, lines, strict=True)):
         if not matches_label(path.name, line, number):
             yield f"class {number} is folder {path.name!r} but label {line!r}"
-    if deep := [path.name for path in found if any(p.is_dir() for p in path.iterdir())]:
+    if deep := [path.name for path in classes if any(p.is_dir() for p in path.iterdir())]:
         yield f"class folder {deep[0]!r} holds folders, whose pictures would count, too"
-    if empty := [path.name for path in found if not any(path.iterdir())]:
+    if empty := [path.name for path in classes if not any(path.iterdir())]:
         yield f"class folder {empty[0]!r} is empty, which is an error of the loader"
 
 
@@ -142,16 +142,16 @@ def calibration(bundle: Bundle) -> Iterator[str]:
     folder = _repr(bundle)
     if any(path.is_dir() for path in folder.iterdir()):
         yield "the calibration folder is not flat"
-    found = [load_picture(path) for path in _pictures(folder)]
-    if not picture_files.LEAST <= len(found) <= picture_files.MOST:
+    tiles = [load_picture(path) for path in _pictures(folder)]
+    if not picture_files.LEAST <= len(tiles) <= picture_files.MOST:
         yield (
-            f"{len(found)} calibration pictures: deploy.py asks for --num-cal-images "
+            f"{len(tiles)} calibration pictures: deploy.py asks for --num-cal-images "
             f"{picture_files.LEAST} by default, takes at most {picture_files.MOST}, and stops "
             "when there are fewer"
         )
-    if len({tile.tobytes() for tile in found}) != len(found):
+    if len({tile.tobytes() for tile in tiles}) != len(tiles):
         yield "equal calibration pictures: deploy.py stops when its first two batches are equal"
-    if any(picture_files.is_constant(tile) for tile in found):
+    if any(picture_files.is_constant(tile) for tile in tiles):
         yield "a calibration picture is constant"
 
 

@@ -27,13 +27,13 @@ def label_lines(classes: tuple[str, ...]) -> tuple[str, ...]:
     The SDK takes what follows ", " for an alias, and makes identifiers of labels, which must stay
     different.
     """
-    found: list[str] = []
+    lines: list[str] = []
     for number, name in enumerate(classes, 1):
         plain = re.sub(r"\s+", " ", name.replace(",", " ")).strip()
         plain = re.sub(r"^\d+[_ ]", "", plain)
         if not identifier(plain).isidentifier():
             plain = f"class {plain}".strip()
-        if identifier(plain) in {identifier(label) for label in found}:
+        if identifier(plain) in {identifier(label) for label in lines}:
             plain = f"{plain} {number}"
-        found.append(plain)
-    return tuple(found)
+        lines.append(plain)
+    return tuple(lines)

@@ -35,18 +35,18 @@ def keys(bundle: Bundle) -> Iterator[str]:
     """The YAML has the keys the SDK demands and none that it refuses."""
     if bundle.yaml["axelera-model-format"] != "1.0.0":
         yield f"axelera-model-format is {bundle.yaml['axelera-model-format']!r}, not '1.0.0'"
-    found = {"top level": (set(bundle.yaml), TOP), "model": (set(bundle.model), MODEL)}
-    found["pipeline"] = (set(bundle.task), TASK)
-    for place, (have, want) in found.items():
+    mappings = {"top level": (set(bundle.yaml), TOP), "model": (set(bundle.model), MODEL)}
+    mappings["pipeline"] = (set(bundle.task), TASK)
+    for place, (have, want) in mappings.items():
         if have != want:
             yield f"{place}: missing {sorted(want - have)}, unknown {sorted(have - want)}"
-    wanted = {
+    expected = {
         "class": "AxONNXModel",
         "class_path": f"{SDK}/ax_models/base_onnx.py",
         "task_category": "Classification",
         "input_tensor_layout": "NCHW",
     }
-    for key, value in wanted.items():
+    for key, value in expected.items():
         if bundle.model[key] != value:
             yield f"{key} is {bundle.model[key]!r}, expected {value!r}"
 
@@ -82,13 +82,13 @@ def adapter(bundle: Bundle) -> Iterator[str]:
 
 def colour(bundle: Bundle) -> Iterator[str]:
     """One colour order from file to network, else building the pipeline fails."""
-    found = {
+    orders = {
         bundle.task["input"]["color_format"],
         bundle.model["input_color_format"],
         bundle.dataset["repr_imgs_dataloader_color_format"],
     }
-    if found != {"RGB"}:
-        yield f"colour orders {sorted(found)}, expected RGB throughout"
+    if orders != {"RGB"}:
+        yield f"colour orders {sorted(orders)}, expected RGB throughout"
 
 
 def preprocessing(bundle: Bundle) -> Iterator[str]:
@@ -97,9 +97,9 @@ def preprocessing(bundle: Bundle) -> Iterator[str]:
     if list(steps) != list(STEPS):
         yield f"preprocess is {list(steps)}, expected {', '.join(STEPS)}"
         return
-    for step, wanted in STEPS.items():
-        if set(steps[step]) != wanted:
-            yield f"{step} has {sorted(steps[step])}, expected {sorted(wanted)}"
+    for step, expected in STEPS.items():
+        if set(steps[step]) != expected:
+            yield f"{step} has {sorted(steps[step])}, expected {sorted(expected)}"
     if steps["torch-totensor"] != {"scale": True}:
         yield f"torch-totensor is {steps['torch-totensor']}: normalize is for values 0 to 1"
     resize, shape = steps["resize"], bundle.model["input_tensor_shape"]
@@ -124,11 +124,11 @@ def ends(bundle: Bundle) -> Iterator[str]:
         yield f"input has {sorted(entry)}, expected {sorted(INPUT)}"
     if entry["type"] != "image" or entry["imreader_backend"] not in ("PIL", "OPENCV"):
         yield f"input is {entry}, expected type image, read by PIL or OPENCV"
-    found = bundle.task["postprocess"]
-    if [list(step) for step in found] != [["topk"]] or list(found[0]["topk"]) != ["k"]:
-        yield f"postprocess is {found}, expected topk of k"
-    elif not 1 <= found[0]["topk"]["k"] <= bundle.model["num_classes"]:
-        yield f"topk of {found[0]['topk']['k']} of {bundle.model['num_classes']} classes"
+    steps = bundle.task["postprocess"]
+    if [list(step) for step in steps] != [["topk"]] or list(steps[0]["topk"]) != ["k"]:
+        yield f"postprocess is {steps}, expected topk of k"
+    elif not 1 <= steps[0]["topk"]["k"] <= bundle.model["num_classes"]:
+        yield f"topk of {steps[0]['topk']['k']} of {bundle.model['num_classes']} classes"
 
 
 Rule = Callable[[Bundle], Iterator[str]]
@@ -145,13 +145,13 @@ def problems(folder: Path) -> list[str]:
     Raises:
         StageError: no YAML, or one that cannot be read.
     """
-    bundle, found = open_bundle(folder), []
+    bundle, texts = open_bundle(folder), []
     for rule in RULES:
         try:
-            found += [f"{rule.__name__}: {text}" for text in rule(bundle)]
+            texts += [f"{rule.__name__}: {text}" for text in rule(bundle)]
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, OSError) as error:
-            found.append(f"{rule.__name__}: {type(error).__name__} {error}")
-    return found
+            texts.append(f"{rule.__name__}: {type(error).__name__} {error}")
+    return texts
 
 
 def check_bundle(folder: Path) -> None:
@@ -160,6 +160,6 @@ def check_bundle(folder: Path) -> None:
     Raises:
         StageError: with the first problems.
     """
-    if found := problems(folder):
-        more = f" … ({len(found)} problems)" if len(found) > 3 else ""
-        raise StageError(f"{folder}: not a bundle for the SDK: {'; '.join(found[:3])}{more}")
+    if texts := problems(folder):
+        more = f" … ({len(texts)} problems)" if len(texts) > 3 else ""
+        raise StageError(f"{folder}: not a bundle for the SDK: {'; '.join(texts[:3])}{more}")

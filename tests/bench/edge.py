@@ -67,7 +67,7 @@ def made(name: str, side: int, folder: Path) -> dict[str, Path]:
         name: activation_ranges.Histogram(*pair, np.zeros(0, np.int64))
         for name, pair in zip(opened.names, ends, strict=True)
     }
-    int8_quantisation.quantise(files["fp32"], files["int8"], found=found, method="minmax")
+    int8_quantisation.quantise(files["fp32"], files["int8"], histograms=found, method="minmax")
     return files
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.tools.ship import main, saved
+from shared.tools.ship import image_archive, main
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILT = "lcz42-edge/export"
@@ -115,4 +115,4 @@ def test_no_such_image_is_one_line(image: str, tmp_path: Path) -> None:
 
     assert image
     with pytest.raises(StageError, match="no image lcz42-edge/nothing:latest in the engine"):
-        saved.save("lcz42-edge/nothing", tmp_path)
+        image_archive.save("lcz42-edge/nothing", tmp_path)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.tools.ship import place, saved
+from shared.tools.ship import destination, image_archive
 from tests.ship.shipment import FILES, IMAGE, NAME, NUMBER, Image, manifest, ship
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -147,7 +147,7 @@ def test_damaged_part_is_copied_anew(
     flip(home / "dir" / f"{ARCHIVE}.part", 700_000)
     monkeypatch.setenv("CUT", "")
     ship(home, "user@metis:dir")
-    assert "of another file or damaged, copied anew" in capsys.readouterr().err
+    assert "of another file or damaged, copied again" in capsys.readouterr().err
     assert gzip.decompress((home / "dir" / ARCHIVE).read_bytes()) == IMAGE
 
 
@@ -165,24 +165,26 @@ def test_killed_receiver_keeps_what_came(sent: Path, tmp_path: Path) -> None:
     assert not (folder / "x").exists()
     assert have == IMAGE[: len(have)]
     (tmp_path / "x").write_bytes(IMAGE)
-    place.parse(str(folder)).send(tmp_path / "x", "x")
+    destination.parse(str(folder)).send(tmp_path / "x", "x")
     assert (folder / "x").read_bytes() == IMAGE
 
 
 def test_stopped_unpacking_goes_on(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ask = place.Place.ask
+    ask = destination.Destination.ask
 
-    def stop(there: place.Place, name: str, *words: str) -> object:
+    def stop(there: destination.Destination, name: str, *words: str) -> object:
         if words[0] == "unpack":
             raise KeyboardInterrupt(143)
         return ask(there, name, *words)
 
-    monkeypatch.setattr(place.Place, "ask", stop)
+    monkeypatch.setattr(destination.Destination, "ask", stop)
     with pytest.raises(SystemExit, match="143"):
         ship(home, f"{home}/dir", "--noload")
     assert (home / "dir" / f"{NAME}.tar").exists()
     monkeypatch.undo()
-    monkeypatch.setattr(saved, "save", lambda *_: (home.parent / "spool" / ARCHIVE, facts(home)))
+    monkeypatch.setattr(
+        image_archive, "save", lambda *_: (home.parent / "spool" / ARCHIVE, facts(home))
+    )
     ship(home, f"{home}/dir", "--noload")
     assert install(home / "dir", "verify").returncode == 0
     assert not (home / "dir" / f"{NAME}.tar").exists()
@@ -217,7 +219,7 @@ def test_flipped_byte_is_mended_by_the_next_shipment(home: Path, sent: Path, nam
 
 
 def test_byte_flipped_on_the_way_is_refused(sent: Path) -> None:
-    there, expected = place.parse(str(sent)), hashlib.sha256(IMAGE).hexdigest()
+    there, expected = destination.parse(str(sent)), hashlib.sha256(IMAGE).hexdigest()
     line = there.script("receive.py", "take", "x", str(len(IMAGE)), expected, "0")
     done = subprocess.run(line, input=IMAGE[:-1] + b"?", capture_output=True, check=False)
     assert done.returncode == 2
@@ -307,7 +309,7 @@ def test_classifies_a_folder_of_pictures(sent: Path, tmp_path: Path) -> None:
     ],
 )
 def test_destination(dest: str, host: str | None, folder: str) -> None:
-    assert place.parse(dest) == place.Place(host, folder)
+    assert destination.parse(dest) == destination.Destination(host, folder)
 
 
 @pytest.mark.parametrize(

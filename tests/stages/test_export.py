@@ -611,7 +611,7 @@ def test_hard_swish_is_refused_for_1_2_and_taken_for_1_6(
     assert not list(tmp_path.glob("out*"))
     with pytest.raises(SystemExit, match="2"):
         command(student, tmp_path / "out", "--metis=1.5")
-    assert "--metis: expected one of 1.2, 1.6, found '1.5'" in capsys.readouterr().err
+    assert "--metis: expected 1.2 or 1.6, found '1.5'" in capsys.readouterr().err
     command(student, tmp_path / "new", "--metis=1.6", "--calibration_method=minmax")
     out = command(student, tmp_path / "old", "--nostrict", "--calibration_method=minmax")
     (found,) = json.loads((out / "lint.json").read_text())["1.2"]
@@ -647,7 +647,7 @@ def test_goes_on_after_a_crash(
     unfinished.write_bytes(b"half")  # as a kill in the middle of a write leaves it
     capsys.readouterr()
     assert content(command(student, tmp_path / "out")) == whole
-    assert "model_int8.onnx: there from the earlier run" in capsys.readouterr().err
+    assert "model_int8.onnx: kept from the earlier run" in capsys.readouterr().err
 
 
 def spoil(student: Path, how: str) -> None:
@@ -686,7 +686,7 @@ def spoil(student: Path, how: str) -> None:
         ("card", "", "expected a model folder"),
         ("", "--batch=0", "--batch: expected 1 or more, found 0"),
         ("", "--seed=-1", "--seed: expected 0 or more, found -1"),
-        ("", "--calibration_method=best", "expected one or more of percentile, entropy, minmax"),
+        ("", "--calibration_method=best", "expected percentile, entropy or minmax or several"),
         ("", "--calibration_method=minmax,minmax", "found 'minmax, minmax'"),
         ("", "--sed=1", "--sed: no such flag; did you mean --seed?"),
     ],

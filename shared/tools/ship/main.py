@@ -1,4 +1,4 @@
-"""Ship the export image and a bundle to the host with the accelerator, and check both there."""
+"""Ship the export image and a bundle to the host with the accelerator, and check both target."""
 
 import hashlib
 import tempfile
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from shared.cli import arguments, exits
 from shared.progress import say
-from shared.tools.ship import packing, place, saved
+from shared.tools.ship import destination, image_archive, packing
 
 HOST = Path(__file__).with_name("host")
 
@@ -27,30 +27,30 @@ def run(
         dest: user@host:dir for another machine by ssh, or a folder of this one.
         image: of export, in the engine of this machine.
         spool: folder where the saved image stays for the next shipment.
-        load: load the image at the destination and run its self-check on the bundle there.
+        load: load the image at the destination and run its self-check on the bundle target.
     """
-    there, name = place.parse(dest), packing.name_of(bundle)
-    archive, facts = saved.save(image, spool)
+    target, name = destination.parse(dest), packing.name_of(bundle)
+    archive, facts = image_archive.save(image, spool)
     say(f"{archive}: {_mb(facts['bytes'])}, {_mb(facts['uncompressed_bytes'])} uncompressed")
-    there.start()
-    there.send(HOST / "README.md", "README.md")
-    there.send(archive, archive.name)
-    _send_bundle(there, name, bundle, packing.manifest(bundle, facts))
-    there.show("install.py", "load" if load else "verify", "--bundle", name)
+    target.start()
+    target.send(HOST / "README.md", "README.md")
+    target.send(archive, archive.name)
+    _send_bundle(target, name, bundle, packing.manifest(bundle, facts))
+    target.show("install.py", "load" if load else "verify", "--bundle", name)
     if load:
-        there.show("install.py", "check", "--bundle", name)
+        target.show("install.py", "check", "--bundle", name)
 
 
-def _send_bundle(there: place.Place, name: str, bundle: Path, content: bytes) -> None:
+def _send_bundle(target: destination.Destination, name: str, bundle: Path, content: bytes) -> None:
     """As one archive, because thousands of small files by ssh take hours."""
-    if there.ask("receive.py", "state", name)["whole"] == hashlib.sha256(content).hexdigest():
+    if target.ask("receive.py", "state", name)["whole"] == hashlib.sha256(content).hexdigest():
         say(f"{name}: already there")
         return
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / f"{name}.tar"
         packing.pack(bundle, content, archive)
-        there.send(archive, archive.name)
-    there.ask("receive.py", "unpack", name)
+        target.send(archive, archive.name)
+    target.ask("receive.py", "unpack", name)
 
 
 def _mb(size: int) -> str:

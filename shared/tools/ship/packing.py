@@ -19,15 +19,15 @@ def name_of(bundle: Path) -> str:
     """
     if not bundle.is_dir():
         raise StageError(f"--bundle: no such folder: {bundle}; make voyager makes one")
-    found = [path.stem for path in bundle.glob("*.yaml")]
-    if len(found) != 1:
-        raise StageError(f"--bundle: {bundle}: expected one YAML, found {sorted(found)}")
+    names = [path.stem for path in bundle.glob("*.yaml")]
+    if len(names) != 1:
+        raise StageError(f"--bundle: {bundle}: expected one YAML, found {sorted(names)}")
     if links := sorted(path for path in bundle.rglob("*") if path.is_symlink()):
         raise StageError(f"--bundle: expected files, found a link: {links[0]}")
-    made = record.load(bundle)
-    if made and record.measure(bundle)["sha256"] != made["output"]["sha256"]:
-        raise StageError(f"--bundle: {bundle} changed since it was made; make voyager anew")
-    return found[0]
+    product = record.load(bundle)
+    if product and record.measure(bundle)["sha256"] != product["output"]["sha256"]:
+        raise StageError(f"--bundle: {bundle} changed since it was made; run make voyager again")
+    return names[0]
 
 
 def manifest(bundle: Path, image: dict[str, Any]) -> bytes:
@@ -52,5 +52,5 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 
 
 def _files(bundle: Path) -> list[Path]:
-    found = (path for path in bundle.rglob("*") if path.is_file())
-    return sorted(path for path in found if path != bundle / MANIFEST)
+    paths = (path for path in bundle.rglob("*") if path.is_file())
+    return sorted(path for path in paths if path != bundle / MANIFEST)

@@ -60,7 +60,8 @@ def inside(bundle: Path, *words: str, mounts: tuple[str, ...] = ()) -> None:
     sealed += ["--security-opt=no-new-privileges", f"--user={os.getuid()}:{os.getgid()}"]
     places = [mount(bundle, "/bundle", "readonly"), *mounts]
     module = ["-m", "stages.export.check", "--bundle", "/bundle"]
-    if code := docker("run", *sealed, *places, "--entrypoint=python", name, *module, *words):
+    command = ["run", *sealed, *places, "--entrypoint=python", name, *module, *words]
+    if code := docker(*command):
         raise RefusedError(f"{bundle}: the check in the image ended with code {code}, see above")
 
 
@@ -93,14 +94,14 @@ def sdk(bundle: Path, tree: Path) -> Path:
     return target
 
 
-def only(name: str | None) -> Path:
+def choose_bundle(name: str | None) -> Path:
     """The bundle of that name beside this file, or the only one."""
     here = Path(__file__).resolve().parent
     places = (path.parent for path in here.glob(f"*/{MANIFEST}"))
-    found = sorted(path for path in places if path.suffix != ".partial")
-    chosen = [path for path in found if name in (None, path.name)]
+    bundles = sorted(path for path in places if path.suffix != ".partial")
+    chosen = [path for path in bundles if name in (None, path.name)]
     if len(chosen) != 1:
-        names = ", ".join(path.name for path in found) or "none"
+        names = ", ".join(path.name for path in bundles) or "none"
         raise RefusedError(f"--bundle: expected one of the bundles in {here}, which are {names}")
     return chosen[0]
 
@@ -130,7 +131,7 @@ def main() -> int:
     parser.add_argument("--bundle", help="which one, when several lie here")
     given = parser.parse_args()
     try:
-        run(given.command, only(given.bundle), given.paths)
+        run(given.command, choose_bundle(given.bundle), given.paths)
     except (RefusedError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

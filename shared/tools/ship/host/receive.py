@@ -51,10 +51,10 @@ def take(path: Path, size: int, sha256: str, offset: int, stream: BinaryIO) -> i
         os.fsync(file.fileno())
     if part.stat().st_size < size:
         return SHORT
-    if (found := manifest.digest(part)) != sha256:
+    if (received := manifest.digest(part)) != sha256:
         part.unlink()
         raise manifest.RefusedError(
-            f"{path}: expected SHA-256 {sha256}, received {found}; copy again"
+            f"{path}: expected SHA-256 {sha256}, received {received}; copy again"
         )
     part.replace(path)
     return 0

@@ -21,7 +21,7 @@ SHORT, LOST = 3, 255  # exit codes of receive.py and ssh: the connection broke
 
 
 @dataclass(frozen=True)
-class Place:
+class Destination:
     """A folder, on another machine when there is a host.
 
     Attributes:
@@ -57,11 +57,11 @@ class Place:
             self.script(name, *words), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         ) as process:
             assert process.stderr is not None
-            for heard in process.stderr:
-                if heard.startswith("error: "):
-                    reason = heard
+            for line in process.stderr:
+                if line.startswith("error: "):
+                    reason = line
                 else:
-                    print(heard, end="", file=sys.stderr, flush=True)
+                    print(line, end="", file=sys.stderr, flush=True)
         self._refuse(process.returncode, reason)
 
     def start(self) -> None:
@@ -86,8 +86,8 @@ class Place:
             say(f"{name}: already there")
             return
         if there["whole"]:
-            say(f"{name}: what is there differs, copied anew")
-        offset = self._resumed(source, name, size, there)
+            say(f"{name}: what is there differs, copied again")
+        offset = self._resume_offset(source, name, size, there)
         line = self.script("receive.py", "take", name, str(size), sha256, str(offset))
         with subprocess.Popen(line, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             assert process.stdin is not None
@@ -98,10 +98,10 @@ class Place:
             ):
                 file.seek(offset)
                 _pump(file, process.stdin, progress)
-            heard = process.stderr.read().decode(errors="replace")
-        self._refuse(process.returncode, heard)
+            stderr = process.stderr.read().decode(errors="replace")
+        self._refuse(process.returncode, stderr)
 
-    def _resumed(self, source: Path, name: str, size: int, there: dict[str, Any]) -> int:
+    def _resume_offset(self, source: Path, name: str, size: int, there: dict[str, Any]) -> int:
         """The byte to go on from: the end of the part there, if it is the beginning of the file."""
         have = int(there["bytes"])
         if not have:
@@ -109,15 +109,15 @@ class Place:
         if have <= size and digest(source, have) == there["part"]:
             say(f"{name}: goes on from byte {have:,} of {size:,}")
             return have
-        say(f"{name}: the part that is there is of another file or damaged, copied anew")
+        say(f"{name}: the part that is there is of another file or damaged, copied again")
         return 0
 
-    def _refuse(self, code: int, heard: str) -> None:
-        said = (heard.strip().splitlines() or ["no reason given"])[-1].removeprefix("error: ")
+    def _refuse(self, code: int, stderr: str) -> None:
+        reason = (stderr.strip().splitlines() or ["no reason given"])[-1].removeprefix("error: ")
         if code == SHORT or (self.host and code == LOST):
-            raise Unfinished(f"{self}: the connection broke ({said}); the same command goes on")
+            raise Unfinished(f"{self}: the connection broke ({reason}); the same command goes on")
         if code:
-            raise StageError(f"{self}: {said}")
+            raise StageError(f"{self}: {reason}")
 
 
 def _pump(file: IO[bytes], pipe: IO[bytes], progress: Any) -> None:
@@ -131,7 +131,7 @@ def _pump(file: IO[bytes], pipe: IO[bytes], progress: Any) -> None:
         pass
 
 
-def parse(dest: str) -> Place:
+def parse(dest: str) -> Destination:
     """`user@host:dir` or `host:dir`, else a folder of this machine; as rsync and scp tell them.
 
     Raises:
@@ -145,8 +145,8 @@ def parse(dest: str) -> Place:
     if not folder.strip():
         raise StageError(f"--dest: expected user@host:dir or a folder, found {dest!r}")
     if not host:
-        return Place(None, str(Path(folder).expanduser().absolute()))
+        return Destination(None, str(Path(folder).expanduser().absolute()))
     if folder == "~" or folder.startswith("~/"):  # where ssh starts; quoted, no shell expands it
         folder = folder[1:].strip("/") or "."
     folder = folder.rstrip("/") or "/"
-    return Place(host, f"./{folder}" if folder.startswith("-") else folder)
+    return Destination(host, f"./{folder}" if folder.startswith("-") else folder)

@@ -37,18 +37,18 @@ def save(name: str, spool: Path) -> tuple[Path, dict[str, Any]]:
         facts = spool / f"{archive.name}.json"
         known = _known(archive, facts)
         if known and known["tag"] == tag:
-            say(f"{archive}: saved before")
+            say(f"{archive}: was saved before")
             return archive, known
         spool.mkdir(parents=True, exist_ok=True)
         for old in spool.glob(f"{stem}-{'?' * 12}.tar.gz*"):
             old.unlink()
         plain = _write(archive, image.save(chunk_size=2**20, named=tag), int(image.attrs["Size"]))
-    found = {
+    content = {
         "file": archive.name, "id": image.id, "tag": tag, "sha256": digest(archive),
         "bytes": archive.stat().st_size, "uncompressed_bytes": plain,
     }  # fmt: skip
-    facts.write_text(json.dumps(found, indent=1) + "\n")
-    return archive, found
+    facts.write_text(json.dumps(content, indent=1) + "\n")
+    return archive, content
 
 
 @contextlib.contextmanager
@@ -82,8 +82,8 @@ def _image(client: Any, tag: str) -> Any:
 def _known(archive: Path, facts: Path) -> dict[str, Any] | None:
     """What was written down of an archive, if it still is that."""
     try:
-        found: dict[str, Any] = json.loads(facts.read_text())
-        return found if digest(archive) == found["sha256"] else None
+        content: dict[str, Any] = json.loads(facts.read_text())
+        return content if digest(archive) == content["sha256"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
