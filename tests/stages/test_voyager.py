@@ -570,7 +570,7 @@ def four_bands(card: dict) -> None:
         (None, "--name=My_Net", "--name: expected a to z"),
         (None, "--name=config", "at least one hyphen, found 'config': a plain word"),
         (None, "--per_class_val=-1", "--per_class_val: expected 0 or more"),
-        (None, "--seed=-1", "--seed: expected 0 or more, found -1"),
+        (None, "--seed=-1", "--seed: expected at least 0, found -1"),
         (None, "--calibrate=200", "no such flag; did you mean --calibration?"),
     ],
 )
