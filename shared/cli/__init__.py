@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from shared.cli import arguments, exits
-from shared.cli.parameters import Range, at_least, between, more_than
+from shared.cli.parameters import Range, at_least, between, more_than, one_of
 from shared.cli.signature import Signature, read_signature, stage_name
 from shared.runs import production
 
 __all__ = [
     "Range", "Signature", "arguments", "at_least", "between", "exits", "help_text", "main",
-    "more_than", "produce", "read_signature", "stage_name",
+    "more_than", "one_of", "produce", "read_signature", "stage_name",
 ]  # fmt: skip
 
 

@@ -2,9 +2,10 @@
 
 A parameter of ``run`` has a plain type: ``Path``, ``str``, ``int``, ``float``, ``bool``, a tuple of
 one of these (several values, separated by commas), a ``Literal`` (one of some choices), or any of
-them with ``| None``. ``Annotated`` adds the range that is accepted. Parameters that belong
-together, or that several stages share, stand in a frozen dataclass; its fields become flags like
-all others::
+them with ``| None``. ``Annotated`` adds the range that is accepted, or choices that are read from
+data (`one_of`). Parameters that belong together, or that several stages share, stand in a frozen
+dataclass; its fields become flags like all others. A default need not be among the values that are
+accepted: ``heads: Annotated[int, at_least(1)] = 0`` takes 0 for "as published"::
 
     @dataclass(frozen=True)
     class Schedule:
@@ -99,6 +100,18 @@ def between(low: float, high: float, *, above: bool = False, below: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
+class Choices:
+    """The only values that a parameter may have, where they are known when the program runs."""
+
+    values: tuple[str, ...]
+
+
+def one_of(*values: str) -> Choices:
+    """Choices that are read from data; those that are written in the code are a ``Literal``."""
+    return Choices(values)
+
+
+@dataclasses.dataclass(frozen=True)
 class Parameter:
     """One flag.
 
@@ -140,7 +153,7 @@ class Parameter:
         return words + (" or several, separated by commas" if self.several else "")
 
     def check(self, value: Any) -> None:
-        """Refuse a value that is not among the choices or outside the range, or none at all.
+        """Refuse a value other than the default that is not accepted, or none at all.
 
         Raises:
             StageError: says what was expected.
@@ -160,9 +173,8 @@ def read_parameter(
     name: str, hint: Any, default: Any = REQUIRED, text: str = "", group: str = ""
 ) -> Parameter:
     """One parameter by its annotation."""
-    limits = next(
-        (extra for extra in getattr(hint, "__metadata__", ()) if type(extra) is Range), None
-    )
+    extras = {type(extra): extra for extra in getattr(hint, "__metadata__", ())}
+    limits, listed = extras.get(Range), extras.get(Choices, Choices(()))
     hint = hint.__origin__ if typing.get_origin(hint) is typing.Annotated else hint
     optional = several = False
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
@@ -170,8 +182,9 @@ def read_parameter(
         hint = next(part for part in typing.get_args(hint) if part is not type(None))
     if typing.get_origin(hint) is tuple:
         several, hint = True, typing.get_args(hint)[0]
-    choices = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
-    kind = type(choices[0]) if choices else hint
+    literal = typing.get_origin(hint) is typing.Literal
+    choices = typing.get_args(hint) if literal else listed.values
+    kind = type(choices[0]) if literal else hint
     if kind not in KINDS:
         raise TypeError(f"{name}: {hint} is not a type that a command line can give")
     return Parameter(name, kind, several, optional, choices, limits, default, text, group)

@@ -1,28 +1,27 @@
-"""The parameters that all super-resolution stages have, checked before anything is read."""
+"""The parameters that all super-resolution stages have; importable without torch."""
 
-from shared.errors import StageError
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
-CHANNELS = ("first", "mean", "luma")
-DEVICES = ("auto", "cpu", "cuda")
-PRECISIONS = ("float32", "bfloat16", "float16")
+from shared.cli import at_least, between
+
+Scale = Annotated[int, between(2, 4)]
+Channel = Literal["first", "mean", "luma"]
+Device = Literal["auto", "cpu", "cuda"]
 
 
-def check(
-    *, scale: int, batch: int, device: str, precision: str, channel: str = "first",
-    scales: tuple[int, ...] = (2, 3, 4),
-) -> None:  # fmt: skip
-    """Refuse words and numbers that no network has.
+@dataclass(frozen=True)
+class Inference:
+    """How the patches go through the network.
 
-    Raises:
-        StageError: names the flag, what it takes and what it got.
+    Attributes:
+        batch: patches that are read, enlarged and written together.
+        device: auto (a GPU if there is one), cpu or cuda.
+        precision: float32; bfloat16, or on a GPU float16, computes the large products faster.
+        shard: "i/n" processes the i-th of n equal runs of rows; merge joins them.
     """
-    words = {"channel": (channel, CHANNELS), "device": (device, DEVICES),
-             "precision": (precision, PRECISIONS)}  # fmt: skip
-    for name, (value, known) in words.items():
-        if value not in known:
-            raise StageError(f"--{name}: expected one of {known}, found {value!r}")
-    if scale not in scales:
-        expected = " or ".join(map(str, scales))
-        raise StageError(f"--scale: expected {expected}, found {scale}")
-    if batch < 1:
-        raise StageError(f"--batch: expected at least 1, found {batch}")
+
+    batch: Annotated[int, at_least(1)] = 32
+    device: Device = "auto"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    shard: str = "1/1"

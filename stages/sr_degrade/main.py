@@ -6,24 +6,21 @@ from pathlib import Path
 
 from shared import cli, lcz, patches
 from shared.errors import StageError
-from shared.sr import passage, wald
+from shared.sr import options, passage, wald
 
 BATCH = 256  # patches in memory at once: 42 MB as So2Sat has them
-SCALES = (2, 3, 4)
 
 
-def run(*, src: Path, dst: Path, scale: int = 2, shard: str = "1/1") -> None:
+def run(*, src: Path, dst: Path, scale: options.Scale = 2, shard: str = "1/1") -> None:
     """Lower the resolution of the sen2 patches of one file as the sensor would, in row order.
 
     Args:
         src: patch file with sen2 (N, H, W, C) reflectance.
         dst: patch file to write, sen2 (rows of this shard, H // scale, W // scale, C); labels go
             with them.
-        scale: factor by which height and width shrink, 2 to 4; what fills no pixel is cut off.
+        scale: factor by which height and width shrink; what fills no pixel is cut off.
         shard: "i/n" does the i-th of n equal runs of rows; merge joins them.
     """
-    if scale not in SCALES:
-        raise StageError(f"--scale: expected 2 to 4, found {scale}")
     with patches.read(src, "sen2") as source:
         bands = wald.known(source)
         total, height, width, channels = source["sen2"].shape

@@ -2,13 +2,12 @@
 
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Annotated
 
 from shared import cli, patches, progress
-from shared.errors import StageError
+from shared.sr import options
 from shared.sr import wald as protocol
 from stages.sr_eval import files, tables
-
-SCALES = (2, 3, 4)
 
 
 def run(
@@ -17,10 +16,10 @@ def run(
     dst: Path,
     wald: tuple[Path, ...] = (),
     enlarged: tuple[Path, ...] = (),
-    rows: int = 2048,
-    panel: int = 4,
-    peak: float = 1.0,
-    scale: int = 2,
+    rows: Annotated[int, cli.at_least(1)] = 2048,
+    panel: Annotated[int, cli.between(1, 20)] = 4,
+    peak: Annotated[float, cli.more_than(0)] = 1.0,
+    scale: options.Scale = 2,
 ) -> None:
     """Compare super-resolved files with what is known, and with bicubic interpolation.
 
@@ -30,19 +29,11 @@ def run(
         wald: files made by sr-* stages from what sr-degrade made of src; compared with src itself.
         enlarged: files made by sr-* stages from src; degraded again and compared with src, and
             compared with bicubic interpolation.
-        rows: how many rows are looked at, evenly spread, at most.
-        panel: patches in the picture, 1 to 20.
+        rows: largest number of rows that are compared, evenly spread over the file.
+        panel: patches in the picture.
         peak: reflectance that PSNR and SSIM take for the full range.
-        scale: that of files of which neither the record nor the place, sr-NAME/xS, says it, 2 to 4.
+        scale: scale factor, used only if neither the record nor the path (sr-NAME/xS) gives it.
     """
-    if rows < 1:
-        raise StageError(f"--rows: expected at least 1, found {rows}")
-    if not 1 <= panel <= 20:
-        raise StageError(f"--panel: expected 1 to 20, found {panel}")
-    if peak <= 0:
-        raise StageError(f"--peak: expected more than 0, found {peak}")
-    if scale not in SCALES:
-        raise StageError(f"--scale: expected 2 to 4, found {scale}")
     with ExitStack() as stack:
         truth = stack.enter_context(patches.read(src, "sen2"))
         bands, found = protocol.known(truth), files.collect(wald, enlarged, scale)

@@ -14,12 +14,9 @@ def run(
     src: Path,
     dst: Path,
     weights: Path,
-    scale: int = 2,
-    channel: str = "first",
-    batch: int = 32,
-    device: str = "auto",
-    precision: str = "float32",
-    shard: str = "1/1",
+    scale: options.Scale = 2,
+    channel: options.Channel = "first",
+    inference: options.Inference = options.Inference(),
 ) -> None:
     """Enlarge the sen2 patches of one file, in row order; labels go with them.
 
@@ -28,23 +25,20 @@ def run(
         dst: patch file to write, sen2 (rows of this shard, H * scale, W * scale, C) 0 … 2.8.
         weights: SwinIR weights, .safetensors or .pth; all sizes of the network are read from it.
         scale: factor on height and width; must be that of the weights.
-        channel: which output of a three-channel network is the band: "first", "mean" or "luma".
-        batch: patches read, enlarged and written together.
-        device: "auto", "cpu" or "cuda".
-        precision: "float32"; "bfloat16", or on a GPU "float16", for the large products.
-        shard: "i/n" does the i-th of n equal runs of rows; merge joins them.
+        channel: which output of a three-channel network becomes the band.
     """
-    options.check(scale=scale, batch=batch, device=device, precision=precision, channel=channel)
 
     def load() -> passage.Enlarge:
         from shared.sr import forward
         from stages.sr_swinir import network
 
-        place = forward.place(device, precision)
+        place = forward.place(inference.device, inference.precision)
         model = forward.ready(network.load(weights, scale, channel), place)
-        return partial(forward.singly, model, device=place, precision=precision)
+        return partial(forward.singly, model, device=place, precision=inference.precision)
 
-    passage.through(src, dst, load, scale=scale, batch=batch, shard=shard, side=WINDOW)
+    passage.through(
+        src, dst, load, scale=scale, batch=inference.batch, shard=inference.shard, side=WINDOW
+    )
 
 
 if __name__ == "__main__":

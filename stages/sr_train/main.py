@@ -1,78 +1,61 @@
 """Weights for a super-resolution network, learned from one's own Sentinel-2 patches."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 from shared import cli, patches
-from shared.errors import StageError
 from shared.sr import options
 from stages.sr_train import methods
 
 PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 
-def check(**given: float | str) -> None:
-    """Refuse numbers and words outside their range before anything is read."""
-    for name in ("steps", "batch", "lr"):
-        if float(given[name]) <= 0:
-            raise StageError(f"--{name}: expected more than 0, found {given[name]}")
-    for name in ("width", "rows", "seed", "heads", "window", "adversarial"):
-        if float(given[name]) < 0:
-            raise StageError(f"--{name}: expected 0 or more, found {given[name]}")
-    if given["precision"] not in PRECISIONS:
-        expected = " or ".join(PRECISIONS)
-        raise StageError(f"--precision: expected {expected}, found {given['precision']!r}")
+@dataclass(frozen=True)
+class Learning:
+    """How the network learns.
+
+    Attributes:
+        steps: batches to learn from.
+        batch: single bands of single patches in a batch; for esrgan, three bands together.
+        lr: highest learning rate of Adam.
+        adversarial: weight of the adversarial loss that is added to L1, for esrgan and realesrgan;
+            0 is none.
+        rows: patches to read, spread evenly over the file; 0 reads all.
+    """
+
+    steps: Annotated[int, cli.at_least(1)] = 100_000
+    batch: Annotated[int, cli.at_least(1)] = 512
+    lr: Annotated[float, cli.more_than(0)] = 2e-4
+    adversarial: Annotated[float, cli.at_least(0)] = 0.0
+    rows: Annotated[int, cli.at_least(0)] = 20_000
 
 
 def run(
     *,
     src: Path,
     dst: Path,
-    method: str = "swinir",
-    scale: int = 2,
-    width: int = 0,
-    depth: tuple[int, ...] = (),
-    heads: int = 0,
-    window: int = 0,
-    upsampler: str = "",
-    steps: int = 100_000,
-    batch: int = 512,
-    lr: float = 2e-4,
-    adversarial: float = 0.0,
-    rows: int = 20_000,
-    precision: str = "float32",
-    device: str = "auto",
-    seed: int = 42,
+    method: Annotated[str, cli.one_of(*methods.METHODS)] = "swinir",
+    scale: options.Scale = 2,
+    size: methods.Size = methods.Size(),
+    learning: Learning = Learning(),
+    precision: Literal["float32", "bfloat16"] = "float32",
+    device: options.Device = "auto",
+    seed: Annotated[int, cli.at_least(0)] = 42,
 ) -> None:
     """Learn to undo a loss of resolution: degrade patches by the scale, restore them.
 
     Args:
         src: patch file with sen2 (N, H, W, C).
         dst: weights to write, safetensors, keys as in the published files.
-        method: "vdsr", "edsr", "esrgan", "swinir", "bsrnet" or "realesrgan".
+        method: the method whose network is trained.
         scale: factor on height and width that the network undoes.
-        width: features of a layer; 0 is the published size (64; SwinIR-S 60, SwinIR-M 180).
-        depth: middle layers of vdsr, residual blocks of edsr (16), esrgan, bsrnet and realesrgan,
-            blocks of each group of swinir; none given is the published size.
-        heads: attention heads of swinir; 0 is 6.
-        window: pixels per side of an attention window of swinir; 0 is 8.
-        upsampler: of swinir, "pixelshuffledirect" (SwinIR-S) or "pixelshuffle" (SwinIR-M).
-        steps: batches to learn from.
-        batch: single bands of single patches in a batch; for esrgan, three bands together.
-        lr: highest learning rate of Adam.
-        adversarial: weight of the adversarial loss beside L1, for esrgan and realesrgan; 0 is none.
-        rows: patches to read, spread evenly over the file; 0 reads all.
-        precision: "float32", or "bfloat16" for mixed precision.
-        device: "auto", "cpu" or "cuda".
+        precision: float32, or bfloat16 for mixed precision.
+        device: auto (a GPU if there is one), cpu or cuda.
         seed: of the first weights and of the batches.
     """
-    check(
-        steps=steps, batch=batch, lr=lr, width=width, rows=rows, seed=seed, heads=heads,
-        window=window, adversarial=adversarial, precision=precision,
-    )  # fmt: skip
-    way = methods.choose(method, scale, adversarial)
-    given = methods.Size(width, depth, heads, window, upsampler)
-    size = methods.sizes(method, given)
-    options.check(scale=scale, batch=batch, device=device, precision=precision, scales=way.scales)
+    way = methods.choose(method, scale, learning.adversarial)
+    size = methods.sizes(method, size)
 
     import torch
 
@@ -85,18 +68,19 @@ def run(
     with patches.read(src, "sen2") as source:
         names = pairs.names(source, scale * (size.window or 8))
         gather = bundles.gather(src, way.channels, names)
-        known, held = pairs.load(source, names, scale, rows, gather)
+        known, held = pairs.load(source, names, scale, learning.rows, gather)
     torch.manual_seed(seed)
     network = networks.build(method, scale, size)
     trainee = adversary.trainee(
-        network, known, adversarial, steps=steps, batch=batch, lr=lr, seed=seed
-    )
+        network, known, learning.adversarial, steps=learning.steps, batch=learning.batch,
+        lr=learning.lr, seed=seed,
+    )  # fmt: skip
     keeper.fit(trainee, dst, place, PRECISIONS[precision])
     worth = quality.measure(bundles.restorer(network, way.channels, names, place), held, names)
     count = {"learned": len(known.low) // len(gather(held.low[:1])), "held_out": len(held.low)}
-    facts = {"method": method, "scale": scale, **size.facts(), "steps": steps, "seed": seed,
-             "adversarial": adversarial, "patches": count, **worth}  # fmt: skip
-    weights.save(dst, weights.spelled(method, scale, size.depth, network), facts)
+    facts = {"method": method, "scale": scale, **size.facts(), "steps": learning.steps,
+             "seed": seed, "adversarial": learning.adversarial, "patches": count}  # fmt: skip
+    weights.save(dst, weights.spelled(method, scale, size.depth, network), facts | worth)
 
 
 if __name__ == "__main__":

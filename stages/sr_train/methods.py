@@ -1,33 +1,36 @@
 """The methods that can be trained, and which sizes of a network go together."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from shared.cli import at_least, one_of
 from shared.errors import StageError
 from shared.sr.methods import Training, load_all
 
 UPSAMPLERS = ("pixelshuffledirect", "pixelshuffle")
-
 
 METHODS = {name: method.train for name, method in load_all().items() if method.train}
 
 
 @dataclass(frozen=True)
 class Size:
-    """Sizes of the network to train; heads, window and upsampler are SwinIR's alone.
+    """Size of the network, the published one unless stated.
 
     Attributes:
-        width: features of a layer.
-        depth: as in `Training`.
-        heads: attention heads.
-        window: pixels a side of an attention window.
-        upsampler: one of UPSAMPLERS.
+        width: features of a layer; 0 is the published number (64; SwinIR-S 60, SwinIR-M 180).
+        depth: middle layers of vdsr, residual blocks of edsr (16), esrgan, bsrnet and realesrgan,
+            blocks of each group of swinir; none is the published depth.
+        heads: attention heads of swinir; 0 is 6.
+        window: pixels per side of an attention window of swinir; 0 is 8.
+        upsampler: of swinir, pixelshuffledirect (SwinIR-S) or pixelshuffle (SwinIR-M); empty is
+            pixelshuffledirect.
     """
 
-    width: int
-    depth: tuple[int, ...]
-    heads: int = 0
-    window: int = 0
-    upsampler: str = ""
+    width: Annotated[int, at_least(1)] = 0
+    depth: Annotated[tuple[int, ...], at_least(1)] = ()
+    heads: Annotated[int, at_least(1)] = 0
+    window: Annotated[int, at_least(2)] = 0
+    upsampler: Annotated[str, one_of(*UPSAMPLERS)] = ""
 
     def facts(self) -> dict[str, object]:
         """The sizes that the network has."""
@@ -40,15 +43,10 @@ def choose(method: str, scale: int, adversarial: float) -> Training:
     Raises:
         StageError: it cannot.
     """
-    if method not in METHODS:
-        expected = ", ".join(METHODS)
-        raise StageError(f"--method: expected one of {expected}, found {method!r}")
     training = METHODS[method]
     if scale not in training.scales:
         expected = " or ".join(map(str, training.scales))
         raise StageError(f"--scale: expected {expected} for {method}, found {scale}")
-    if adversarial < 0:
-        raise StageError(f"--adversarial: expected 0 or more, found {adversarial}")
     if adversarial and not training.adversarial:
         able = " and ".join(name for name, other in METHODS.items() if other.adversarial)
         raise StageError(f"--adversarial: only for {able}, found {adversarial} for {method}")
@@ -63,8 +61,6 @@ def sizes(method: str, given: Size) -> Size:
     """
     published = METHODS[method]
     width, depth = given.width or published.width, given.depth or published.depth
-    if width < 1 or min(depth) < 1:
-        raise StageError(f"--width, --depth: expected at least 1, found {width}, {depth}")
     if published.network == "swinir":
         return _swinir(width, depth, given)
     for name in ("heads", "window", "upsampler"):
@@ -80,10 +76,6 @@ def sizes(method: str, given: Size) -> Size:
 def _swinir(width: int, depth: tuple[int, ...], given: Size) -> Size:
     heads, window = given.heads or 6, given.window or 8
     upsampler = given.upsampler or UPSAMPLERS[0]
-    if upsampler not in UPSAMPLERS:
-        raise StageError(f"--upsampler: expected one of {UPSAMPLERS}, found {upsampler!r}")
-    if heads < 1 or width % heads:
+    if width % heads:
         raise StageError(f"--width: expected a multiple of --heads {heads}, found {width}")
-    if window < 2:
-        raise StageError(f"--window: expected at least 2, found {window}")
     return Size(width, depth, heads, window, upsampler)

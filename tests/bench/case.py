@@ -24,7 +24,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from shared import patches
-from shared.sr import bands, forward, passage
+from shared.sr import bands, forward, options, passage
 from shared.sr.methods import load_all
 from tests.bench import published
 
@@ -42,9 +42,10 @@ def ours(
     stage, loads = importlib.import_module(f"stages.sr_{method}.main"), []
     through, passage.through = passage.through, lambda _src, _dst, load, **_: loads.append(load)
     try:
+        inference = options.Inference(device=device, precision=precision)
         stage.run(
-            src=src, dst=Path("none.h5"), weights=weights, scale=scale, device=device,
-            precision=precision, **({"match": False} if method in PLAIN else {}),
+            src=src, dst=Path("none.h5"), weights=weights, scale=scale, inference=inference,
+            **({"match": False} if method in PLAIN else {}),
         )  # fmt: skip
     finally:
         passage.through = through

@@ -181,7 +181,7 @@ def test_goes_on_after_a_crash(few: Path, weights: Path, monkeypatch: pytest.Mon
     [
         ("--scale=4", "expected weights of --scale 4, found scale 2"),
         ("--scale=3", "--scale: expected 2 or 4, found 3"),
-        ("--precision=int8", "--precision: expected one of"),
+        ("--precision=int8", "--precision: expected float32, bfloat16 or float16, found 'int8'"),
         ("--precision=float16", "--precision: float16 needs a CUDA device"),
         ("--batch=0", "--batch: expected at least 1, found 0"),
         ("--shard=3/2", "--shard: expected 1 to n"),

@@ -353,7 +353,7 @@ def test_refuses_files_that_do_not_fit(
         (("--wald=W,W",), "--wald: edsr x2: expected one file, found"),
         (("--wald=W", "--rows=0"), "--rows: expected at least 1, found 0"),
         (("--wald=W", "--panel=0"), "--panel: expected 1 to 20, found 0"),
-        (("--wald=W", "--peak=0"), "--peak: expected more than 0, found 0.0"),
+        (("--wald=W", "--peak=0"), "--peak: expected above 0, found 0.0"),
         (("--wald=W", "--scale=5"), "--scale: expected 2 to 4, found 5"),
         (("--enlarged=W",), "expected sen2 (17, 64, 64, 10), found (17, 32, 32, 10)"),
         (("--walt=W",), "did you mean --wald"),

@@ -110,9 +110,9 @@ def test_goes_on_after_a_crash(
 @pytest.mark.parametrize(
     ("flag", "message"),
     [
-        ("--scale=5", "--scale: expected 2 or 3 or 4, found 5"),
-        ("--channel=red", "--channel: expected one of"),
-        ("--precision=int8", "--precision: expected one of"),
+        ("--scale=5", "--scale: expected 2 to 4, found 5"),
+        ("--channel=red", "--channel: expected first, mean or luma, found 'red'"),
+        ("--precision=int8", "--precision: expected float32, bfloat16 or float16, found 'int8'"),
         ("--precision=float16", "--precision: float16 needs a CUDA device"),
         ("--batch=0", "--batch: expected at least 1, found 0"),
         ("--shard=3/2", "--shard: expected 1 to n"),
