@@ -1,11 +1,11 @@
-# Images, one per folder in images/. Included by the Makefile.
+# Images, one per stage, from three Dockerfiles. Included by the Makefile.
 #
 #   make base        a base image from Debian packages, for sites where no registry can be reached; builds then use it
 #   make build       every image; make build/tda one of them
 #   make .env        what `docker compose` needs to know of this machine
 
 BASE_IMAGE := lcz42-edge/base
-IMAGES := $(subst _,-,$(patsubst images/%/Dockerfile,%,$(wildcard images/*/Dockerfile)))
+IMAGES := $(subst _,-,$(patsubst images/%/requirements.txt,%,$(wildcard images/*/requirements.txt)))
 
 # Python and the certificates that this machine trusts, no more. The same in every build once it is there.
 .PHONY: base
@@ -34,7 +34,7 @@ $(IMAGES:%=build/%): build/%: .env
 	docker compose build $*
 
 # What the pipeline waits for: an image newer than all that goes into it.
-$(IMAGES:%=.images/%): .images/%: $(shell find shared -name "*.py") $(wildcard images/*.txt)
+$(IMAGES:%=.images/%): .images/%: $(shell find shared -name "*.py") $(wildcard images/*.txt images/*.Dockerfile stages/__main__.py)
 	@$(MAKE) --no-print-directory build/$*
 	@mkdir -p .images && touch $@
 $(foreach image,$(IMAGES),$(eval .images/$(image): $(wildcard stages/$(subst -,_,$(image))/* images/$(subst -,_,$(image))/*)))

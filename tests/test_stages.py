@@ -83,7 +83,7 @@ def python(stage: str) -> Path:
 # --- one name everywhere --------------------------------------------------------------------------
 def test_names_are_the_same_everywhere() -> None:
     services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
-    images = {path.parent.name for path in ROOT.glob("images/*/Dockerfile")}
+    images = {path.parent.name for path in ROOT.glob("images/*/requirements.txt")}
     tests = {path.stem.removeprefix("test_") for path in ROOT.glob("tests/stages/test_*.py")}
     assert set(STAGES) == images == {name.replace("-", "_") for name in services}
     assert tests >= set(STAGES), "a stage without tests"
@@ -91,14 +91,15 @@ def test_names_are_the_same_everywhere() -> None:
         folder = name.replace("-", "_")
         assert re.fullmatch("[a-z][a-z0-9-]*", name)
         assert service["image"] == f"lcz42-edge/{name}"
-        assert service["build"]["dockerfile"] == f"images/{folder}/Dockerfile"
+        arguments = service["build"]["args"]
+        assert (arguments["STAGE"], arguments["TITLE"]) == (folder, name)
 
 
 @each_stage
 def test_files_of_a_stage(stage: str) -> None:
     for place in (f"stages/{stage}/main.py", f"stages/{stage}/README.md"):
         assert (ROOT / place).is_file(), f"{place} is missing"
-    for place in ("Dockerfile", "requirements.in", "requirements.txt"):
+    for place in ("requirements.in", "requirements.txt"):
         assert (ROOT / "images" / stage / place).is_file(), f"images/{stage}/{place} is missing"
 
 
@@ -295,33 +296,69 @@ def test_readme_has_its_headings(stage: str) -> None:
 
 
 # --- images ---------------------------------------------------------------------------------------
-def instructions(stage: str) -> list[str]:
+DOCKERFILES = sorted(path.name for path in ROOT.glob("images/*.Dockerfile"))
+
+
+def instructions(name: str) -> list[str]:
     """Instructions of a Dockerfile, continued lines joined, comments left out."""
-    text = (ROOT / "images" / stage / "Dockerfile").read_text()
+    text = (ROOT / "images" / name).read_text()
     assert not text.startswith("# syntax"), "fetches a frontend"
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     joined = re.sub(r"\\\n\s*", " ", "\n".join(lines))
     return [line for line in joined.splitlines() if line.strip()]
 
 
-@each_stage
-def test_dockerfile(stage: str) -> None:
-    lines = instructions(stage)
+@pytest.mark.parametrize("name", DOCKERFILES)
+def test_dockerfile(name: str) -> None:
+    lines = instructions(name)
     base = f"FROM python:3.11.13-slim-bookworm@sha256:{BASE} AS pinned"
     assert lines[:2] == ["ARG BASE=pinned", base]
     users = [line for line in lines if line.startswith("USER")]
     assert users == ["USER 1000:1000"]
     assert not [line for line in lines if line.startswith(("CMD", "ADD", "VOLUME"))]
     entry = [line for line in lines if line.startswith("ENTRYPOINT")]
-    assert entry == [f'ENTRYPOINT ["python", "-m", "stages.{stage}.main"]']
-    assert f"COPY stages/{stage} stages/{stage}" in lines
+    assert entry == ['ENTRYPOINT ["python", "-m", "stages"]']
+    assert "COPY stages/${STAGE} stages/${STAGE}" in lines
+    assert "COPY images/${STAGE}/requirements.txt /opt/" in lines
     assert "WORKDIR /app" in lines
-    assert lines[-1].startswith("LABEL org.opencontainers.image.title=")
-    assert f'title="{stage.replace("_", "-")}"' in lines[-1]
+    assert lines[-1].startswith('LABEL org.opencontainers.image.title="$TITLE"')
     assert 'revision="$REVISION"' in lines[-1]
     for line in lines:
         if "pip install" in line:
             assert "--require-hashes" in line, line
+
+
+def test_no_argument_of_a_stage_comes_before_the_torch_layer() -> None:
+    lines = instructions("torch.Dockerfile")
+    before = lines[: lines.index("FROM torch")]
+    assert [line for line in before if line.startswith("ARG")] == ["ARG BASE=pinned"]
+
+
+@each_stage
+def test_image_says_what_it_is(stage: str) -> None:
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    build = services[stage.replace("_", "-")]["build"]
+    assert Path(build["dockerfile"]).name in DOCKERFILES
+    assert build["args"]["DESCRIPTION"]
+    # giotto-tda is AGPL and gudhi in parts GPL; no other image holds them.
+    licences = {"tda": "MIT AND AGPL-3.0-only AND GPL-3.0-only"}
+    assert build["args"].get("LICENCES", "MIT") == licences.get(stage, "MIT")
+    torch = "torch==" in (ROOT / "images" / stage / "requirements.txt").read_text()
+    assert ("plain" in build["dockerfile"]) != torch
+
+
+def test_an_image_runs_its_only_stage(tmp_path: Path) -> None:
+    """What `docker run IMAGE --help` starts; in a checkout the stage has to be named."""
+    (tmp_path / "stages").mkdir()
+    for name in ("__init__.py", "__main__.py", "merge"):
+        (tmp_path / "stages" / name).symlink_to(ROOT / "stages" / name)
+    (tmp_path / "shared").symlink_to(ROOT / "shared")
+    line = [sys.executable, "-m", "stages", "--help"]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("Usage: merge --src PATH"), done.stderr
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "run python -m stages.NAME.main" in done.stdout
 
 
 def wanted(path: Path) -> dict[str, str]:

@@ -1,5 +1,5 @@
-# sr-bsrnet: super-resolution of Sentinel-2 patches with BSRNet, on CPU or CUDA.
-# Build from the repository root: make build/sr-bsrnet, or docker compose build sr-bsrnet
+# sr-realesrgan, whose package needs an old torch of its own. On CPU or CUDA.
+# Build from the repository root: make build/sr-realesrgan, or docker compose build sr-realesrgan
 
 # --build-arg BASE=NAME replaces the pinned base where no registry can be reached: make base
 ARG BASE=pinned
@@ -11,21 +11,15 @@ COPY images/uv.txt /opt/
 RUN python3 -m venv /opt/uv && \
     /opt/uv/bin/python -m pip install --no-cache-dir --require-hashes --requirement /opt/uv.txt
 
-# One layer for all torch images, by far their largest: the lines from ARG BASE down to `FROM torch` are the same
-# in each of them. Without a download cache, so that no wheel is on disk twice.
-FROM ${BASE} AS torch
-COPY images/torch.txt /opt/
+# One layer for all of it: the torch of this image is in no other. Without a download cache, so that no wheel is on
+# disk twice. The lock is complete; what it leaves out, and why basicsr is built in place, is said in images/uv.toml.
+FROM ${BASE}
+ARG STAGE
+COPY images/${STAGE}/requirements.txt /opt/
 RUN --mount=from=uv,source=/opt/uv,target=/opt/uv \
     /opt/uv/bin/uv venv --python python3 /opt/venv && \
     /opt/uv/bin/uv pip install --no-cache --compile-bytecode --python /opt/venv/bin/python \
-        --require-hashes --requirement /opt/torch.txt
-
-FROM torch
-COPY images/sr_bsrnet/requirements.txt /opt/
-RUN --mount=from=uv,source=/opt/uv,target=/opt/uv \
-    --mount=type=cache,target=/root/.cache/uv \
-    /opt/uv/bin/uv pip install --link-mode=copy --compile-bytecode --python /opt/venv/bin/python \
-        --require-hashes --requirement /opt/requirements.txt
+        --no-deps --no-build-isolation-package basicsr --require-hashes --requirement /opt/requirements.txt
 # Any uid may run this on a read-only root: what packages cache goes to /tmp, and a uid without an account has a name.
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -37,15 +31,19 @@ ENV PATH=/opt/venv/bin:$PATH \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 WORKDIR /app
 COPY shared shared
-COPY stages/__init__.py stages/
-COPY stages/sr_bsrnet stages/sr_bsrnet
+COPY stages/__init__.py stages/__main__.py stages/
+COPY stages/${STAGE} stages/${STAGE}
 USER 1000:1000
-ENTRYPOINT ["python", "-m", "stages.sr_bsrnet.main"]
+# Runs the only stage that lies here.
+ENTRYPOINT ["python", "-m", "stages"]
 
+ARG TITLE
+ARG DESCRIPTION
+ARG LICENCES=MIT
 # Last, because it changes with every commit.
 ARG REVISION=unknown
 ENV STAGE_REVISION=$REVISION
-LABEL org.opencontainers.image.title="sr-bsrnet" \
-      org.opencontainers.image.description="Super-resolution of Sentinel-2 patches with BSRNet" \
-      org.opencontainers.image.licenses="MIT" \
+LABEL org.opencontainers.image.title="$TITLE" \
+      org.opencontainers.image.description="$DESCRIPTION" \
+      org.opencontainers.image.licenses="$LICENCES" \
       org.opencontainers.image.revision="$REVISION"

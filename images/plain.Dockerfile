@@ -1,5 +1,5 @@
-# tda-plot: pictures of bands, their persistence diagrams and images, on the CPU.
-# Build from the repository root: make build/tda-plot, or docker compose build tda-plot
+# Every stage without torch, by --build-arg STAGE=tda; compose.yaml has the arguments of each one.
+# Build from the repository root: make build/tda, or docker compose build tda
 
 # --build-arg BASE=NAME replaces the pinned base where no registry can be reached: make base
 ARG BASE=pinned
@@ -12,7 +12,8 @@ RUN python3 -m venv /opt/uv && \
     /opt/uv/bin/python -m pip install --no-cache-dir --require-hashes --requirement /opt/uv.txt
 
 FROM ${BASE} AS packages
-COPY images/tda_plot/requirements.txt /opt/
+ARG STAGE
+COPY images/${STAGE}/requirements.txt /opt/
 RUN --mount=from=uv,source=/opt/uv,target=/opt/uv \
     --mount=type=cache,target=/root/.cache/uv \
     /opt/uv/bin/uv venv --python python3 /opt/venv && \
@@ -30,15 +31,20 @@ ENV PATH=/opt/venv/bin:$PATH \
     PAGER=cat
 WORKDIR /app
 COPY shared shared
-COPY stages/__init__.py stages/
-COPY stages/tda_plot stages/tda_plot
+COPY stages/__init__.py stages/__main__.py stages/
+ARG STAGE
+COPY stages/${STAGE} stages/${STAGE}
 USER 1000:1000
-ENTRYPOINT ["python", "-m", "stages.tda_plot.main"]
+# Runs the only stage that lies here.
+ENTRYPOINT ["python", "-m", "stages"]
 
+ARG TITLE
+ARG DESCRIPTION
+ARG LICENCES=MIT
 # Last, because it changes with every commit.
 ARG REVISION=unknown
 ENV STAGE_REVISION=$REVISION
-LABEL org.opencontainers.image.title="tda-plot" \
-      org.opencontainers.image.description="Pictures of bands, their persistence diagrams and images" \
-      org.opencontainers.image.licenses="MIT" \
+LABEL org.opencontainers.image.title="$TITLE" \
+      org.opencontainers.image.description="$DESCRIPTION" \
+      org.opencontainers.image.licenses="$LICENCES" \
       org.opencontainers.image.revision="$REVISION"

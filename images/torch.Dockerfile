@@ -1,5 +1,5 @@
-# fusion: classifiers that fuse image patches with topological features, on CPU or CUDA.
-# Build from the repository root: make build/fusion, or docker compose build fusion
+# Every stage on torch, by --build-arg STAGE=distill; compose.yaml has the arguments of each one.
+# Build from the repository root: make build/distill, or docker compose build distill
 
 # --build-arg BASE=NAME replaces the pinned base where no registry can be reached: make base
 ARG BASE=pinned
@@ -11,8 +11,8 @@ COPY images/uv.txt /opt/
 RUN python3 -m venv /opt/uv && \
     /opt/uv/bin/python -m pip install --no-cache-dir --require-hashes --requirement /opt/uv.txt
 
-# One layer for all torch images, by far their largest: the lines from ARG BASE down to `FROM torch` are the same
-# in each of them. Without a download cache, so that no wheel is on disk twice.
+# One layer for all torch images, by far their largest: no argument of a stage comes before it. Without a download
+# cache, so that no wheel is on disk twice.
 FROM ${BASE} AS torch
 COPY images/torch.txt /opt/
 RUN --mount=from=uv,source=/opt/uv,target=/opt/uv \
@@ -21,7 +21,8 @@ RUN --mount=from=uv,source=/opt/uv,target=/opt/uv \
         --require-hashes --requirement /opt/torch.txt
 
 FROM torch
-COPY images/fusion/requirements.txt /opt/
+ARG STAGE
+COPY images/${STAGE}/requirements.txt /opt/
 RUN --mount=from=uv,source=/opt/uv,target=/opt/uv \
     --mount=type=cache,target=/root/.cache/uv \
     /opt/uv/bin/uv pip install --link-mode=copy --compile-bytecode --python /opt/venv/bin/python \
@@ -38,15 +39,19 @@ ENV PATH=/opt/venv/bin:$PATH \
     HF_HUB_OFFLINE=1
 WORKDIR /app
 COPY shared shared
-COPY stages/__init__.py stages/
-COPY stages/fusion stages/fusion
+COPY stages/__init__.py stages/__main__.py stages/
+COPY stages/${STAGE} stages/${STAGE}
 USER 1000:1000
-ENTRYPOINT ["python", "-m", "stages.fusion.main"]
+# Runs the only stage that lies here.
+ENTRYPOINT ["python", "-m", "stages"]
 
+ARG TITLE
+ARG DESCRIPTION
+ARG LICENCES=MIT
 # Last, because it changes with every commit.
 ARG REVISION=unknown
 ENV STAGE_REVISION=$REVISION
-LABEL org.opencontainers.image.title="fusion" \
-      org.opencontainers.image.description="Classifiers that fuse image patches with topological features" \
-      org.opencontainers.image.licenses="MIT" \
+LABEL org.opencontainers.image.title="$TITLE" \
+      org.opencontainers.image.description="$DESCRIPTION" \
+      org.opencontainers.image.licenses="$LICENCES" \
       org.opencontainers.image.revision="$REVISION"
