@@ -46,6 +46,7 @@ from typing import Any
 from shared.errors import StageError
 
 REQUIRED = inspect.Parameter.empty
+WRAPPERS = (typing.Annotated, types.UnionType, typing.Union, tuple)  # around a plain type
 KINDS = {
     Path: "a path",
     str: "a text",
@@ -173,16 +174,17 @@ def read_parameter(
     name: str, hint: Any, default: Any = REQUIRED, text: str = "", group: str = ""
 ) -> Parameter:
     """One parameter by its annotation."""
-    extras = {type(extra): extra for extra in getattr(hint, "__metadata__", ())}
-    limits, listed = extras.get(Range), extras.get(Choices, Choices(()))
-    hint = hint.__origin__ if typing.get_origin(hint) is typing.Annotated else hint
-    optional = several = False
-    if typing.get_origin(hint) in (types.UnionType, typing.Union):
-        optional = type(None) in typing.get_args(hint)
-        hint = next(part for part in typing.get_args(hint) if part is not type(None))
-    if typing.get_origin(hint) is tuple:
-        several, hint = True, typing.get_args(hint)[0]
-    literal = typing.get_origin(hint) is typing.Literal
+    limits, listed, optional, several = None, Choices(()), False, False
+    while (origin := typing.get_origin(hint)) in WRAPPERS:
+        inner = typing.get_args(hint)
+        if origin is typing.Annotated:
+            extras = {type(extra): extra for extra in hint.__metadata__}
+            limits, listed = extras.get(Range, limits), extras.get(Choices, listed)
+        elif origin is not tuple:
+            optional = type(None) in inner
+        several |= origin is tuple
+        hint = next(part for part in inner if part is not type(None))
+    literal = origin is typing.Literal
     choices = typing.get_args(hint) if literal else listed.values
     kind = type(choices[0]) if literal else hint
     if kind not in KINDS:

@@ -9,11 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from shared.errors import StageError
+from shared.backend import devices
 from shared.sr import bands, triplets
 
 Array = NDArray[np.float32]
-TYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}  # torch 2.1 knows no other
 GPU_IMAGES = 320  # of 32 × 32 in one call: enough for its units, and ×4 features fit 24 GB
 MALLOPT = {-3: 2**25, -1: 2**31 - 1}  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of malloc.h
 
@@ -24,10 +23,7 @@ def place(device: str, precision: str = "float32") -> str:
     Raises:
         StageError: no GPU where one is asked for, or float16 without one, which torch 2.1 ignores.
     """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise StageError("--device: expected a CUDA device, found none; use --device cpu")
-    if precision == "float16" and (device == "cpu" or not torch.cuda.is_available()):
-        raise StageError("--precision: float16 needs a CUDA device; use bfloat16 on a CPU")
+    devices.choose_precision(precision, device)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS may vary
     torch.use_deterministic_algorithms(True)
     with suppress(AttributeError):  # torch 2.1 neither has it nor does it
@@ -35,7 +31,7 @@ def place(device: str, precision: str = "float32") -> str:
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
     keep_memory()
-    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+    return devices.choose_device(device)
 
 
 def keep_memory() -> None:
@@ -78,7 +74,7 @@ def call(network: nn.Module, images: Array, *, device: str, precision: str, each
         (M, L, s * H, s * W) float32.
     """
     size, made = together(each, images.shape[2] * images.shape[3], device), []
-    with torch.autocast(device, TYPES.get(precision), enabled=precision in TYPES):
+    with torch.autocast(device, devices.TYPES.get(precision), enabled=precision in devices.TYPES):
         for part in torch.from_numpy(images).split(size):
             short = size - len(part)
             full = torch.cat([part, part[-1:].expand(short, -1, -1, -1)]) if short else part

@@ -1,3 +1,18 @@
 """Training on torch and Lightning, for the stages that train. The contract never imports it."""
 
-__all__ = ["cost", "ensemble", "networks", "results", "settings"]
+from shared.training.groups import (
+    Descent,
+    Ensemble,
+    Interpolation,
+    Machine,
+    Network,
+    Pixels,
+    Plan,
+    Seed,
+    Validation,
+)
+
+__all__ = [
+    "Descent", "Ensemble", "Interpolation", "Machine", "Network", "Pixels", "Plan", "Seed",
+    "Validation", "cost", "ensemble", "members", "networks", "results",
+]  # fmt: skip

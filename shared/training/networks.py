@@ -12,17 +12,18 @@ import torchvision
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from shared.backend import weights
 from shared.errors import StageError
 
 
-def build(name: str, channels: int, classes: int, weights: Path | None = None) -> nn.Module:
+def build(name: str, channels: int, classes: int, start: Path | None = None) -> nn.Module:
     """A network with a fresh linear head.
 
     Args:
         name: any timm name, else any torchvision classifier.
         channels: input channels.
         classes: outputs; 0 gives pooled features instead of logits (timm only).
-        weights: state dict (.safetensors or .pth) of the same architecture; its head is not used.
+        start: weights (.safetensors or .pth) of the same architecture; their head is not used.
 
     Raises:
         StageError: unknown name, or weights that do not fit.
@@ -37,25 +38,25 @@ def build(name: str, channels: int, classes: int, weights: Path | None = None) -
         raise StageError(
             f"--architecture: expected a timm or torchvision name, found {name!r}{hint}"
         )
-    if weights:
-        load(network, weights)
+    if start:
+        load(network, start)
     return network
 
 
-def check(name: str, classes: int, size: int, weights: Path | None, channels: int = 3) -> None:
+def check(name: str, classes: int, size: int, start: Path | None, channels: int = 3) -> None:
     """Build the network once and run it on zeros, so that a misfit shows before data is read.
 
     Raises:
         StageError: as `build`; or the network does not take pictures of this size.
     """
-    network = build(name, channels, classes, weights).eval()
+    network = build(name, channels, classes, start).eval()
     try:
         with torch.inference_mode():
-            found = network(torch.zeros(2, channels, size, size))
+            logits = network(torch.zeros(2, channels, size, size))
     except Exception as error:
         reason = str(error).splitlines()[0]
         raise StageError(f"--architecture={name}: cannot take --size={size}: {reason}") from None
-    if not isinstance(found, Tensor) or found.ndim != 2:
+    if not isinstance(logits, Tensor) or logits.ndim != 2:
         raise StageError(f"--architecture={name}: expected one output (N, K), found another form")
 
 
@@ -64,17 +65,18 @@ def load(network: nn.Module, path: Path) -> None:
     heads, own = _heads(network), network.state_dict()
     # Counters of batch norm are younger than some published files; training does not use them.
     kept = {key for key in own if key.startswith(heads) or key.endswith("num_batches_tracked")}
-    found = {key: value for key, value in state(path).items() if not key.startswith(heads)}
+    tensors = {_current_name(key): value for key, value in weights.read(path).items()}
+    body = {key: value for key, value in tensors.items() if not key.startswith(heads)}
     wrong = [
         key for key, value in own.items()
-        if (key in found or key not in kept) and getattr(found.get(key), "shape", 0) != value.shape
+        if (key in body or key not in kept) and getattr(body.get(key), "shape", 0) != value.shape
     ]  # fmt: skip
-    extra = sorted(found.keys() - own.keys())
+    extra = sorted(body.keys() - own.keys())
     if wrong or extra:
         raise StageError(
             f"{path}: does not fit: missing or other shape {sorted(wrong)[:4]}, extra {extra[:4]}"
         )
-    network.load_state_dict({key: own[key] for key in kept} | found)
+    network.load_state_dict({key: own[key] for key in kept} | body)
 
 
 def _heads(network: nn.Module) -> tuple[str, ...]:
@@ -84,22 +86,9 @@ def _heads(network: nn.Module) -> tuple[str, ...]:
     return tuple(f"{name}." for name in names or ("fc", "classifier", "head", "heads"))
 
 
-def state(path: Path) -> dict[str, Tensor]:
-    """A state dict from safetensors or a .pth read with ``weights_only=True``."""
-    try:
-        if path.suffix == ".safetensors":
-            import safetensors.torch
-
-            return dict(safetensors.torch.load_file(path))
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise StageError(f"{path}: not a weights file ({reason})") from None
-    found = found.get("state_dict", found) if isinstance(found, dict) else {}
-    # torchvision's DenseNet files spell norm.1 what every release since 2017 calls norm1.
-    return {
-        re.sub(r"(denselayer\d+\.(?:norm|conv))\.(?=\d)", r"\1", key): found[key] for key in found
-    }
+def _current_name(key: str) -> str:
+    """DenseNet files of torchvision spell norm.1 what every release since 2017 calls norm1."""
+    return re.sub(r"(denselayer\d+\.(?:norm|conv))\.(?=\d)", r"\1", key)
 
 
 def to_onnx(network: nn.Module, inputs: dict[str, Tensor], path: Path) -> float:

@@ -1,83 +1,169 @@
-"""What the caller asked for, checked before any data is read."""
+"""The parameters of distillation in groups, and the conditions between them."""
 
-import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
+from shared.cli import at_least, between, more_than
 from shared.errors import StageError
-from stages.distill.students import Published
+from shared.training import Interpolation, Machine, Pixels, Validation
+from stages.distill.presets import Preset, preset_of
 
-TARGETS = ("cached", "consistent")
-SCHEMES = ("per_tensor", "per_channel")
+Schedule = Literal["cosine", "constant"]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
+class Teacher:
+    """The teacher, and how its logits count.
+
+    Attributes:
+        teacher: folder of teacher, fusion or sumrule with train_logits.npy (N, K) and
+            test_scores.npy, made from the same rows.
+        onnx: instead of that, folders of ONNX files beside a model.json or a preprocessing.json;
+            their logits are averaged.
+        targets: cached (the teacher's logits of the plain view of a row) or consistent (ONNX
+            teachers see the same random view as the student).
+        alpha: weight of the hard-label term; 1 - alpha is the weight of the soft term.
+        temperature: softens both sides of the soft term.
+    """
+
+    teacher: Path | None = None
+    onnx: tuple[Path, ...] | None = None
+    targets: Literal["cached", "consistent"] = "cached"
+    alpha: Annotated[float, between(0, 1)] = 0.7
+    temperature: Annotated[float | None, more_than(0)] = None
+
+
+@dataclass(frozen=True)
+class Student:
+    """The student, and what it starts from.
+
+    Attributes:
+        architecture: timm or torchvision name, such as resnet18, mobilenetv3_small_100,
+            mobilenetv4_conv_medium, efficientnet_b0.
+        bands: band names, one per input channel, from sen2 or rgb, and sen1.
+        size: pixels per side at the network's input.
+        interpolation: bilinear (as Voyager resizes) or nearest.
+        augment: whether training sees flips, ±8° rotations, ±2 px shifts and cutouts.
+        eight_bit: whether values are rounded to whole levels of 0 … 255 before and after the
+            resize: the pictures that Metis gets hold no more, nor do those that the SDK enlarges.
+        baseline: whether to train the same student without a teacher as well.
+        weights: state dict of the same architecture (.safetensors or .pth), for instance ImageNet.
+        adapt: whether weights for three channels are spread over the bands as timm does; otherwise
+            they must fit as they are.
+        checkpoint: a trained student (.pth of the thesis, or student.safetensors) that is only
+            scored, or fine-tuned by qat; a teacher is then needed for qat alone.
+    """
+
+    architecture: str = "resnet18"
+    bands: tuple[str, ...] = ("B4", "B3", "B2")
+    size: Pixels | None = None
+    interpolation: Interpolation = "bilinear"
+    augment: bool = True
+    eight_bit: bool = True
+    baseline: bool = True
+    weights: Path | None = None
+    adapt: bool = False
+    checkpoint: Path | None = None
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Training of the student with AdamW; without a value, the published one of the student.
+
+    Attributes:
+        epochs: passes over the training split.
+        batch: rows per step.
+        lr: learning rate of AdamW.
+        weight_decay: decoupled weight decay of AdamW.
+        schedule: of the learning rate: cosine (falls to zero) or constant.
+    """
+
+    epochs: Annotated[int | None, at_least(1)] = None
+    batch: Annotated[int | None, at_least(2)] = None
+    lr: Annotated[float | None, at_least(0)] = None
+    weight_decay: Annotated[float | None, at_least(0)] = None
+    schedule: Schedule | None = None
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """Fine-tuning with fake INT8, after training or from a checkpoint.
+
+    Attributes:
+        qat: epochs of fine-tuning, 0 for none.
+        qat_lr: learning rate of these epochs.
+        qat_weights: ranges of weights: per_tensor (Voyager's default) or per_channel.
+    """
+
+    qat: Annotated[int, at_least(0)] = 0
+    qat_lr: Annotated[float, more_than(0)] = 1e-5
+    qat_weights: Literal["per_tensor", "per_channel"] = "per_tensor"
+
+
+@dataclass(frozen=True)
 class Settings:
-    """See the parameters of ``run``; what has a default of the student is in ``published``."""
+    """What the stage was asked for, by group.
 
-    teacher: Path | None
-    onnx: tuple[Path, ...]
-    targets: str
-    architecture: str
-    bands: tuple[str, ...]
-    alpha: float
-    published: Published
-    interpolation: str
-    eight_bit: bool
-    validation: float
-    baseline: bool
-    weights: Path | None
-    adapt: bool
-    checkpoint: Path | None
-    qat: int
-    qat_lr: float
-    qat_weights: str
-    resident: float
+    Attributes:
+        teacher: whom the student learns from.
+        student: what learns.
+        descent: how it learns.
+        tuning: how it is fine-tuned for INT8.
+        held_out: rows that choose the epoch.
+        machine: where it learns.
+        seed: of weights, order and views.
+    """
+
+    teacher: Teacher
+    student: Student
+    descent: Descent
+    tuning: FineTuning
+    held_out: Validation
+    machine: Machine
+    seed: int
 
     @property
-    def learns(self) -> bool:
+    def preset(self) -> Preset:
+        """The published settings of the student, where the caller says nothing else."""
+        student, descent = self.student, self.descent
+        return preset_of(
+            student.architecture, size=student.size, lr=descent.lr, batch=descent.batch,
+            weight_decay=descent.weight_decay, schedule=descent.schedule, epochs=descent.epochs,
+            temperature=self.teacher.temperature,
+        )  # fmt: skip
+
+    @property
+    def is_training(self) -> bool:
         """Whether anything is trained, so that a teacher is asked."""
-        return self.checkpoint is None or self.qat > 0
+        return self.student.checkpoint is None or self.tuning.qat > 0
 
     def check(self) -> None:
-        """Refuse what makes no sense.
+        """Refuse flags that do not go together.
 
         Raises:
             StageError: names the flag.
         """
-        if not 0 <= self.alpha <= 1:
-            raise StageError(f"--alpha: expected 0 to 1, found {self.alpha}")
-        if not self.published.temperature > 0:
-            raise StageError(f"--temperature: expected above 0, found {self.published.temperature}")
-        if len(set(self.bands)) < len(self.bands):
-            raise StageError(f"--bands: expected different bands, found {', '.join(self.bands)}")
+        bands = self.student.bands
+        if len(set(bands)) < len(bands):
+            raise StageError(f"--bands: expected different bands, found {', '.join(bands)}")
         self._check_teacher()
-        self._check_start()
+        if self.student.checkpoint and self.student.weights:
+            raise StageError("--weights: --checkpoint has weights of its own; give one of the two")
+        if self.student.adapt and not self.student.weights:
+            raise StageError("--adapt: nothing to adapt without --weights")
 
     def _check_teacher(self) -> None:
-        if self.targets not in TARGETS:
-            raise StageError(f"--targets: expected {' or '.join(TARGETS)}, found {self.targets!r}")
-        if self.teacher and self.onnx:
-            raise StageError("--onnx: --teacher has cached what it says; give one of the two")
-        if self.learns and not self.teacher and not self.onnx:
+        folder, onnx = self.teacher.teacher, self.teacher.onnx
+        if folder and onnx:
+            raise StageError("--onnx: --teacher has cached logits already; give one of the two")
+        if self.is_training and not folder and not onnx:
             raise StageError(
                 "--teacher: expected the folder of a teacher, fusion or sumrule, or ONNX folders "
                 "as --onnx, found neither"
             )
-        if self.targets == "consistent" and not self.onnx:
+        if self.teacher.targets == "consistent" and not onnx:
             raise StageError(
                 "--targets=consistent: cached logits know only the plain view; give the networks "
                 "as --onnx"
             )
-
-    def _check_start(self) -> None:
-        if self.checkpoint and self.weights:
-            raise StageError("--weights: --checkpoint has weights of its own; give one of the two")
-        if self.adapt and not self.weights:
-            raise StageError("--adapt: nothing to adapt without --weights")
-        if self.qat < 0:
-            raise StageError(f"--qat: expected at least 0 epochs, found {self.qat}")
-        if not self.qat_lr > 0:
-            raise StageError(f"--qat_lr: expected above 0, found {self.qat_lr}")
-        if self.qat_weights not in SCHEMES:
-            known = " or ".join(SCHEMES)
-            raise StageError(f"--qat_weights: expected {known}, found {self.qat_weights!r}")

@@ -1,7 +1,6 @@
 """The members of a fusion ensemble: what each one sees, and their rows in memory."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -10,56 +9,67 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shared import models, patches
-from shared.training import ensemble, networks, settings
+from shared.training import Plan, ensemble, networks
+from shared.training import members as drawing
 from shared.training.data import Split, View, agree, holdout, load, row_bytes
 from shared.training.loop import Loss
-from stages.fusion import features
-from stages.fusion.alone import Features
+from stages.fusion import features, topology_only
+from stages.fusion.files import Files
 from stages.fusion.network import Fusion, Topology
+from stages.fusion.topology_only import Features
 from stages.fusion.variants import Variants, number_of
+from stages.fusion.variants import agree as agree_with
 
 
-@dataclass(frozen=True)
-class Settings:
-    """See the parameters of ``run``."""
-
-    architecture: str
-    mode: str
-    size: int
-    interpolation: str
-    weights: Path | None
-    seed: int
-    together: int
-    resident: float
-    validation: float
-    batch: int
+def splits(
+    train: tuple[Path, ...], test: tuple[Path, ...], files: Files, *, image: bool
+) -> tuple[Variants, Variants]:
+    """The variants of the training and of the test split."""
+    return (
+        Variants(train, files.tda_train, files.sar_train, image),
+        Variants(test, files.tda_test, files.sar_test, image),
+    )
 
 
-def cards(train: Variants, plan: Settings, numbers: range) -> list[models.Card]:
-    """Bands, statistics and classes of each member.
+def check_agreement(
+    files: tuple[Variants, Variants], cards: Sequence[models.Card], labels: tuple[Tensor, Tensor]
+) -> None:
+    """Refuse variants that differ in rows or classes, and features of other grids."""
+    for variants, truth in zip(files, labels, strict=True):
+        agree_with(variants, cards, truth)
+    for ours, theirs in zip(files[0].features, files[1].features, strict=True):
+        features.agree(ours, theirs)
+
+
+def cards(files: tuple[Variants, Variants], plan: Plan) -> list[models.Card]:
+    """Bands, statistics and classes of each member, by the training split.
 
     Raises:
-        StageError: unknown mode or architecture, missing statistics, bands or radar file.
+        StageError: unknown architecture, missing statistics, bands or radar file.
     """
-    found: list[models.Card] = []
+    numbers = drawing.members_of_shard(plan.ensemble.members, plan.ensemble.shard)
+    if not files[0].pictures:
+        return topology_only.cards(files[0], numbers)
+    made: list[models.Card] = []
     for number in numbers:
-        path = train.images[number % len(train.images)]
-        bands = settings.draw_bands(
-            plan.mode, train.optical(number), train.channels, plan.seed + number
-        )
-        mean, std = _statistics(train, number, bands)
-        with patches.read(path, "label") as source:
-            classes = source.classes
-            source.expect_classes(found[0].classes if found else classes)
-        size = features.count(train.features[0]) if train.features else 0
-        found.append(
-            models.Card(
-                f"member-{number + 1:02}.onnx", plan.architecture, bands, mean, std, plan.size,
-                plan.interpolation, classes, size,
-            )
-        )  # fmt: skip
-    networks.check(plan.architecture, 0, plan.size, plan.weights)
-    return found
+        made.append(_card(files[0], number, plan))
+        with patches.read(files[0].images[number % len(files[0].images)], "label") as source:
+            source.expect_classes(made[0].classes)
+    networks.check(plan.network.architecture, 0, plan.network.size, plan.weights)
+    return made
+
+
+def _card(train: Variants, number: int, plan: Plan) -> models.Card:
+    network, seed = plan.network, plan.ensemble.seed + number
+    bands = drawing.draw_bands(network.mode, train.optical(number), train.channels, seed)
+    mean, std = _statistics(train, number, bands)
+    with patches.read(train.images[number % len(train.images)], "label") as source:
+        classes = source.classes
+    return models.Card(
+        file=f"member-{number + 1:02}.onnx", architecture=network.architecture, bands=bands,
+        mean=mean, std=std, size=network.size, interpolation=network.interpolation,
+        classes=classes, features=features.count(train.features[0]) if train.features else 0,
+    )  # fmt: skip
 
 
 def _statistics(
@@ -76,7 +86,7 @@ def _statistics(
 
 def groups(
     files: tuple[Variants, Variants],
-    plan: Settings,
+    plan: Plan,
     cards: Sequence[models.Card],
     truth: tuple[Tensor, Tensor],
     loss: Loss,
@@ -93,39 +103,41 @@ def groups(
     for card in cards:
         agree(*(of.inputs(number_of(card), card.bands) for of in files))
     cities = holdout.cities(files[0].images[0])
-    back = holdout.held_out(truth[0].numpy(), cities, plan.validation)
-    for start in range(0, len(cards), plan.together):
-        some = cards[start : start + plan.together]
+    back = holdout.held_out(truth[0].numpy(), cities, plan.held_out.validation)
+    together = plan.ensemble.together
+    for start in range(0, len(cards), together):
+        some = cards[start : start + together]
         # Nothing here holds the splits, so that they go with the members.
         ours, theirs = (_split(*of, some, plan) for of in zip(files, truth, strict=True))
         yield [_member(card, files[0], (ours, theirs), plan, loss, back) for card in some]
         del ours, theirs
 
 
-def _split(files: Variants, label: Tensor, cards: Sequence[models.Card], plan: Settings) -> Split:
+def _split(files: Variants, label: Tensor, cards: Sequence[models.Card], plan: Plan) -> Split:
     """What any of these members sees, each row of a file once."""
     inputs = [want for card in cards for want in files.inputs(number_of(card), card.bands)]
-    largest = max(row_bytes(want) for want in files.each(plan.mode))
-    return load(inputs, {"label": label}, plan.resident, plan.batch, largest)
+    largest = max(row_bytes(want) for want in files.each(plan.network.mode))
+    return load(inputs, {"label": label}, plan.machine.resident, plan.descent.batch, largest)
 
 
 def _member(
-    card: models.Card, files: Variants, splits: tuple[Split, Split], plan: Settings, loss: Loss,
+    card: models.Card, files: Variants, splits: tuple[Split, Split], plan: Plan, loss: Loss,
     back: NDArray[np.intp],
 ) -> ensemble.Member:  # fmt: skip
     number, topology = number_of(card), files.topology(number_of(card))
     key = files.key(number, "tda") if topology else ""
     known = features.of_split(splits[0], key, topology) if topology else None
     whole = partial(
-        ensemble.Member, Path(card.file).stem, card, loss=loss, seed=plan.seed + number,
-        train=splits[0], test=splits[1], held_out=back if len(back) else None,
+        ensemble.Member, name=Path(card.file).stem, card=card, loss=loss,
+        seed=plan.ensemble.seed + number, train=splits[0], test=splits[1],
+        held_out=back if len(back) else None,
     )  # fmt: skip
     if known is not None and not files.pictures:
         alone = partial(Topology, len(card.classes), known)
         # The features take the place of the picture, and its name in the ONNX file.
         return whole(network=alone, view=Features(key), image="tda")
     network = partial(
-        Fusion, plan.architecture, len(card.bands), len(card.classes), known, plan.weights
+        Fusion, plan.network.architecture, len(card.bands), len(card.classes), known, plan.weights
     )
     view = View(card, splits[0].layouts, files.side, keys=files.keys(number, card.bands))
     return whole(network=network, view=view, features=key)

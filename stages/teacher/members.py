@@ -8,36 +8,35 @@ from torch import Tensor
 
 from shared import patches
 from shared.errors import StageError
-from shared.training import ensemble, networks
-from shared.training import settings as ensemble_settings
+from shared.training import Plan, ensemble, networks
+from shared.training import members as drawing
 from shared.training.data import Split, View, agree, holdout, load, row_bytes, wanted
 from shared.training.loop import Loss
-from stages.teacher import foreign, published
-from stages.teacher.start import Settings, Start, card
+from stages.teacher import onnx_members, thesis_checkpoint
+from stages.teacher.member_start import Start, card
 
 
-def starts(
-    train: Path, checkpoint: Path | None, settings: Settings, members: int, shard: str
-) -> list[Start]:
+def starts(train: Path, checkpoint: Path | None, plan: Plan) -> list[Start]:
     """What the members of a shard start from: bands drawn here, or what a checkpoint says.
 
     Raises:
         StageError: as `fresh`, `published.read` and `foreign.read`; a flag that does not go with
             the checkpoint.
     """
-    chosen = ensemble_settings.numbers(members, shard)
+    members = plan.ensemble.members
+    chosen = drawing.members_of_shard(members, plan.ensemble.shard)
     if checkpoint is None:
-        return fresh(train, settings, chosen)
-    if settings.weights:
+        return fresh(train, plan, chosen)
+    if plan.weights:
         raise StageError("--weights: --checkpoint has weights of its own; give one of the two")
-    read = foreign.read if checkpoint.is_dir() else published.read
-    found = read(checkpoint, train, settings)
-    if len(found) != members:
-        raise StageError(f"--members: {checkpoint} has {len(found)} networks, found {members}")
-    return [found[number] for number in chosen]
+    read = onnx_members.read if checkpoint.is_dir() else thesis_checkpoint.read
+    networks = read(checkpoint, train, plan)
+    if len(networks) != members:
+        raise StageError(f"--members: {checkpoint} has {len(networks)} networks, found {members}")
+    return [networks[number] for number in chosen]
 
 
-def fresh(train: Path, settings: Settings, numbers: range) -> list[Start]:
+def fresh(train: Path, plan: Plan, numbers: range) -> list[Start]:
     """Bands, statistics and classes of each member, and its untrained network.
 
     Raises:
@@ -49,14 +48,15 @@ def fresh(train: Path, settings: Settings, numbers: range) -> list[Start]:
         assert optical is not None
         cards = []
         for number in numbers:
-            seed = settings.seed + number
-            bands = ensemble_settings.draw_bands(
-                settings.mode, optical.bands, radar.bands if radar else (), seed
+            seed = plan.ensemble.seed + number
+            bands = drawing.draw_bands(
+                plan.network.mode, optical.bands, radar.bands if radar else (), seed
             )
-            cards.append(card(source, number, bands, settings))
+            cards.append(card(source, number, bands, plan))
     classes = len(cards[0].classes)
-    networks.check(settings.architecture, classes, settings.size, settings.weights)
-    make = partial(networks.build, settings.architecture, 3, classes, settings.weights)
+    name = plan.network.architecture
+    networks.check(name, classes, plan.network.size, plan.weights)
+    make = partial(networks.build, name, 3, classes, plan.weights)
     return [Start(card, make) for card in cards]
 
 
@@ -73,7 +73,7 @@ def optical_name(source: patches.Source) -> str:
 def groups(
     files: tuple[Path, Path],
     starts: Sequence[Start],
-    settings: Settings,
+    plan: Plan,
     truth: tuple[Tensor, Tensor],
     loss: Loss,
 ) -> Iterator[list[ensemble.Member]]:
@@ -82,7 +82,7 @@ def groups(
     Args:
         files: of the training and the test split.
         starts: what each one starts from.
-        settings: how they are trained.
+        plan: how they are trained.
         truth: class numbers of both splits.
         loss: of all of them.
     """
@@ -90,33 +90,34 @@ def groups(
         side = source[optical_name(source)].shape[1]
     bands = dict.fromkeys(band for start in starts for band in start.card.bands)
     agree(*(wanted(path, bands) for path in files))
-    back = holdout.held_out(truth[0].numpy(), holdout.cities(files[0]), settings.validation)
-    for first in range(0, len(starts), settings.together):
-        some = starts[first : first + settings.together]
+    back = holdout.held_out(truth[0].numpy(), holdout.cities(files[0]), plan.held_out.validation)
+    together = plan.ensemble.together
+    for first in range(0, len(starts), together):
+        some = starts[first : first + together]
         # Nothing here holds the splits, so that they go with the members.
-        ours, theirs = (_split(*of, some, settings) for of in zip(files, truth, strict=True))
+        ours, theirs = (_split(*of, some, plan) for of in zip(files, truth, strict=True))
         yield [
             ensemble.Member(
-                Path(start.card.file).stem, start.card, start.network,
-                View(start.card, ours.layouts, side), loss, settings.seed + start.number,
-                ours, theirs, back if len(back) else None,
-                trained=start.trained, export=start.export,
+                name=Path(start.card.file).stem, card=start.card, network=start.network,
+                view=View(start.card, ours.layouts, side), loss=loss,
+                seed=plan.ensemble.seed + start.number, train=ours, test=theirs,
+                held_out=back if len(back) else None, trained=start.trained, export=start.export,
             )
             for start in some
         ]  # fmt: skip
         del ours, theirs
 
 
-def _split(path: Path, label: Tensor, starts: Sequence[Start], settings: Settings) -> Split:
+def _split(path: Path, label: Tensor, starts: Sequence[Start], plan: Plan) -> Split:
     """The bands that any of these members sees, in the order that any other members' have."""
     bands = dict.fromkeys(band for start in starts for band in start.card.bands)
     with patches.read(path) as source:
         names = [
             optical_name(source),
-            *(["sen1"] if settings.mode == "sar" and "sen1" in source else []),
+            *(["sen1"] if plan.network.mode == "sar" and "sen1" in source else []),
         ]
         layouts = [source[name].layout for name in names]
     whole = [band for layout in layouts if layout for band in layout.bands]
     largest = row_bytes(wanted(path, whole))
     inputs = wanted(path, bands)
-    return load(inputs, {"label": label}, settings.resident, settings.batch, largest)
+    return load(inputs, {"label": label}, plan.machine.resident, plan.descent.batch, largest)

@@ -24,12 +24,13 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from shared import patches
+from shared.backend import devices
 from shared.sr import bands, forward, options, passage
 from shared.sr.methods import load_all
 from tests.bench import published
 
 Array = NDArray[np.float32]
-TYPES = {"float32": torch.float32} | forward.TYPES
+TYPES = {"float32": torch.float32} | devices.TYPES
 PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "bfloat16", "float16")}
 # Those whose stages match mean and deviation afterwards.
 PLAIN = [name for name, method in load_all().items() if method.flags_with_own_weights]

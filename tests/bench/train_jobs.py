@@ -126,7 +126,7 @@ def alone(device: str, size: int, batch: int, precision: str, steps: int, form: 
     weights = optimiser(network, RECIPE)
 
     def step() -> None:
-        with torch.autocast(device, torch.bfloat16, enabled=precision != "32-true"):
+        with torch.autocast(device, torch.bfloat16, enabled=precision != "float32"):
             found = functional.cross_entropy(network(images), label)
         weights.zero_grad()
         found.backward()

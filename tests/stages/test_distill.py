@@ -17,13 +17,22 @@ from torch.nn.functional import mse_loss
 from shared import cli, lcz, models, patches
 from shared.errors import StageError
 from shared.models import scores
-from shared.training import networks
+from shared.training import Machine, Validation, networks
 from shared.training.data import split
 from shared.training.data.view import View, draw, warp
 from shared.training.loop import engine
-from stages.distill import cached, checkpoint, exported, foreign, lessons, loss, qat, students
+from stages.distill import (
+    cached_logits,
+    checkpoint,
+    fake_quantise,
+    loss,
+    matlab_export,
+    onnx_teachers,
+    presets,
+    teacher_targets,
+)
 from stages.distill import main as stage
-from stages.distill.settings import Settings
+from stages.distill.settings import Descent, FineTuning, Settings, Student, Teacher
 from tests.conftest import pixels, write_raw
 
 QUICK = {
@@ -111,10 +120,10 @@ def test_temperature_squared_keeps_the_soft_term_in_size() -> None:
 
 def test_probabilities_given_as_logits_are_recognised() -> None:
     probabilities = scores.softmax(TEACHER.numpy())
-    again = scores.softmax(cached.as_logits(probabilities))
+    again = scores.softmax(cached_logits.as_logits(probabilities))
     np.testing.assert_allclose(again, probabilities, atol=1e-6)
-    np.testing.assert_array_equal(cached.as_logits(TEACHER.numpy()), TEACHER.numpy())
-    assert np.isfinite(cached.as_logits(np.eye(3))).all()
+    np.testing.assert_array_equal(cached_logits.as_logits(TEACHER.numpy()), TEACHER.numpy())
+    assert np.isfinite(cached_logits.as_logits(np.eye(3))).all()
 
 
 # --- students -------------------------------------------------------------------------------------
@@ -131,13 +140,13 @@ def test_probabilities_given_as_logits_are_recognised() -> None:
 def test_published_students(name: str, parameters: int, settings: tuple) -> None:  # type: ignore[type-arg]
     network = networks.build(name, 3, 17)
     assert sum(weights.numel() for weights in network.parameters()) == parameters
-    assert students.settled(name) == students.Published(*settings)
+    assert presets.preset_of(name) == presets.Preset(*settings)
 
 
 def test_a_flag_wins_over_the_published_value() -> None:
-    found = students.settled("efficientnet_b0", lr=0.5, weight_decay=0.0, size=None)
+    found = presets.preset_of("efficientnet_b0", lr=0.5, weight_decay=0.0, size=None)
     assert (found.lr, found.weight_decay, found.size) == (0.5, 0.0, 224)
-    assert students.settled("any_other") == students.settled("resnet18")
+    assert presets.preset_of("any_other") == presets.preset_of("resnet18")
 
 
 def test_product(prepared: Path, prepared_test: Path, teacher: Path, tmp_path: Path) -> None:
@@ -239,7 +248,7 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_onnx_teachers_say_what_they_say_alone(prepared: Path, tmp_path: Path, form) -> None:  # type: ignore[no-untyped-def]
     network(tmp_path / "t" / "a.onnx", matrix(), **form)
-    (teacher,) = foreign.read((saved(tmp_path / "t", card()),), lcz.CLASSES)
+    (teacher,) = onnx_teachers.read((saved(tmp_path / "t", card()),), lcz.CLASSES)
     with patches.read(prepared) as source:
         images = models.prepare(models.scaled(source, card().bands, slice(0, 34)), card())
     truth, said = expected(prepared, card(), matrix()), teacher.logits(images)
@@ -254,23 +263,25 @@ def test_several_teachers_are_averaged_each_fed_its_own_bands(
     network(tmp_path / "t" / "a.onnx", matrix())
     network(tmp_path / "u" / "b.onnx", matrix(1, seed=1))
     folders = (saved(tmp_path / "t", ours), saved(tmp_path / "u", theirs))
-    plan = Settings(
-        None, folders, "cached", "test_resnet", lcz.TRUE_COLOUR, 0.7, students.RESNET18, "bilinear",
-        True, 0.0, False, None, False, None, 0, 1e-5, "per_tensor", resident=1.0,
+    settings = Settings(
+        Teacher(onnx=folders), Student("test_resnet"), Descent(), FineTuning(), Validation(),
+        Machine(resident=1.0), 42,
     )  # fmt: skip
     labels = split.label_pair(prepared, prepared_test, lcz.CLASSES)
-    lesson = lessons.prepare(prepared, prepared_test, labels, lcz.CLASSES, plan, tmp_path / "w")
+    targets = teacher_targets.prepare(
+        (prepared, prepared_test), labels, lcz.CLASSES, settings, tmp_path / "w"
+    )
     mean = expected(prepared, ours, matrix()) + expected(prepared, theirs, matrix(1, seed=1))
-    np.testing.assert_allclose(lesson.extra["teacher"], mean / 2, atol=1e-5)
-    assert lesson.bands == ()  # said already: a batch need not hold them
+    np.testing.assert_allclose(targets.extra["teacher"], mean / 2, atol=1e-5)
+    assert targets.bands == ()  # said already: a batch need not hold them
 
 
 def test_consistent_teachers_see_the_view_of_the_student(prepared: Path, tmp_path: Path) -> None:
     """Not the plain one: each channel of its own bands, warped as the batch says."""
     network(tmp_path / "t" / "a.onnx", matrix())
-    teachers = foreign.read((saved(tmp_path / "t", card()),), lcz.CLASSES)
+    teachers = onnx_teachers.read((saved(tmp_path / "t", card()),), lcz.CLASSES)
     rows = split.Split(split.read(prepared, card().bands), {"label": torch.arange(34) % 17})
-    ask = lessons.Lesson(teachers=tuple(teachers)).said(rows, 32)
+    ask = teacher_targets.Targets(teachers=tuple(teachers)).logits_of(rows, 32)
     batch, views = rows[np.arange(34)], draw(34, 32, torch.Generator().manual_seed(1))
     plain = View(card(), rows.layouts, 32)(batch)
     turned = warp(plain, views["theta"], views["holes"])
@@ -290,19 +301,19 @@ def matlab(folder: Path, **changes) -> Path:  # type: ignore[no-untyped-def]
     }  # fmt: skip
     network(folder / "net.onnx", matrix(), soft=True)
     kept = {key: value for key, value in content.items() if value is not None}
-    (folder / exported.NAME).write_text(json.dumps(kept))
+    (folder / matlab_export.NAME).write_text(json.dumps(kept))
     return folder
 
 
 def test_the_form_that_matlab_exports(tmp_path: Path) -> None:
     """1-based bands, statistics per band in units of 0 … 255."""
-    (found,) = exported.read(matlab(tmp_path / "m"), lcz.CLASSES)
+    (found,) = matlab_export.read(matlab(tmp_path / "m"), lcz.CLASSES)
     assert (found.file, found.bands) == ("net.onnx", ("B5", "B2", "B8A"))
     assert found.mean == pytest.approx((3 / 255, 0, 7 / 255))
     assert found.std == pytest.approx((4 / 255, 1 / 255, 8 / 255))
     assert (found.size, found.interpolation, found.classes) == (32, "nearest", lcz.CLASSES)
     changes = {"zscore": {"enabled": False}, "bands": [17, 11, 3], "input": None, "size": [64, 64]}
-    (found,) = exported.read(matlab(tmp_path / "m", **changes), lcz.CLASSES)
+    (found,) = matlab_export.read(matlab(tmp_path / "m", **changes), lcz.CLASSES)
     assert (found.bands, found.mean, found.std, found.size) == (
         ("COV_real", "VH_real", "B4"), (0, 0, 0), (1, 1, 1), 64,
     )  # fmt: skip
@@ -311,7 +322,7 @@ def test_the_form_that_matlab_exports(tmp_path: Path) -> None:
 def test_outputs_in_another_order_are_put_right(tmp_path: Path) -> None:
     """MATLAB sorts class names that are numbers as text: 1, 10, 11, …, 17, 2, …"""
     numbers = sorted(map(str, range(1, 18)))
-    (teacher,) = foreign.read((matlab(tmp_path / "m", labels=numbers),), lcz.CLASSES)
+    (teacher,) = onnx_teachers.read((matlab(tmp_path / "m", labels=numbers),), lcz.CLASSES)
     image = np.random.default_rng(0).standard_normal((2, 3, 32, 32)).astype(np.float32)
     said = image.mean((2, 3)) @ matrix()
     right = said[:, [numbers.index(str(k)) for k in range(1, 18)]]
@@ -334,7 +345,7 @@ UNFIT = {
 @pytest.mark.parametrize(("changes", "message"), UNFIT.values(), ids=UNFIT)
 def test_refuses_a_matlab_folder(tmp_path: Path, changes, message: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(StageError) as caught:
-        foreign.read((matlab(tmp_path / "m", **changes),), lcz.CLASSES)
+        onnx_teachers.read((matlab(tmp_path / "m", **changes),), lcz.CLASSES)
     assert message in str(caught.value)
 
 
@@ -342,7 +353,7 @@ def test_refuses_onnx_teachers(tmp_path: Path) -> None:
     def said(found: models.Card, **form) -> str:  # type: ignore[no-untyped-def]
         network(tmp_path / "t" / "a.onnx", matrix(), **form)
         with pytest.raises(StageError) as caught:
-            foreign.read((saved(tmp_path / "t", found),), lcz.CLASSES)
+            onnx_teachers.read((saved(tmp_path / "t", found),), lcz.CLASSES)
         return str(caught.value)
 
     assert "give the folder that fusion made as --teacher" in said(card(features=8))
@@ -351,7 +362,7 @@ def test_refuses_onnx_teachers(tmp_path: Path) -> None:
     other = dataclasses.replace(card(), classes=tuple("abc"))
     assert "expected 17 classes 01_CompactHighRise" in said(other)
     with pytest.raises(StageError, match=r"expected a model folder with model\.json"):
-        foreign.read((tmp_path,), lcz.CLASSES)
+        onnx_teachers.read((tmp_path,), lcz.CLASSES)
 
 
 # --- other inputs, other starts -------------------------------------------------------------------
@@ -410,14 +421,14 @@ def test_a_checkpoint_is_scored_and_not_trained(
 def test_rounding_by_hand() -> None:
     """Limit 127 makes steps of 1; outside it values are cut and gradients stop."""
     values = torch.tensor([-300.0, -127.0, -0.4, 0.6, 2.5, 126.9, 200.0], requires_grad=True)
-    found = qat.rounded(values, torch.tensor(127.0))
+    found = fake_quantise.rounded(values, torch.tensor(127.0))
     assert found.tolist() == [-127, -127, 0, 1, 2, 127, 127]
     (found * torch.arange(7)).sum().backward()
     assert values.grad.tolist() == [0, 1, 2, 3, 4, 5, 0]
     rows = torch.tensor([[1.0, 0.26], [100.0, 26.0]])
-    each = qat.rounded(rows, qat.largest(rows, per_channel=True))
+    each = fake_quantise.rounded(rows, fake_quantise.largest(rows, per_channel=True))
     np.testing.assert_allclose(each, [[1, 33 / 127], [100, 3300 / 127]], rtol=1e-5)
-    whole = qat.rounded(rows, qat.largest(rows, per_channel=False))
+    whole = fake_quantise.rounded(rows, fake_quantise.largest(rows, per_channel=False))
     np.testing.assert_allclose(whole, np.array([[1, 0], [127, 33]]) * 100 / 127, rtol=1e-5)
 
 
@@ -447,7 +458,7 @@ PICTURES = torch.randn(32, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 @torch.no_grad()
 def error(network: nn.Module, truth: torch.Tensor) -> float:
     """Mean square, of a network quantised after training, whatever it went through before."""
-    fake = qat.Fake(network, PICTURES).calibrate([PICTURES])
+    fake = fake_quantise.Fake(network, PICTURES).calibrate([PICTURES])
     return float(((fake(PICTURES) - truth) ** 2).mean())
 
 
@@ -459,7 +470,7 @@ def test_folding_changes_nothing_but_where_the_scales_are() -> None:
             toy.conv.weight
             * (toy.norm.weight / (toy.norm.running_var + 1e-5).sqrt())[:, None, None, None]
         )
-        folded = qat.fold(toy, PICTURES)
+        folded = fake_quantise.fold(toy, PICTURES)
         torch.testing.assert_close(folded(PICTURES), before, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(folded.conv.weight, weight)
     assert not folded.norm.weight.requires_grad
@@ -467,13 +478,13 @@ def test_folding_changes_nothing_but_where_the_scales_are() -> None:
 
 
 def test_ranges_follow_training_batches_only() -> None:
-    fake = qat.Fake(Toy(), PICTURES)
+    fake = fake_quantise.Fake(Toy(), PICTURES)
     fake.calibrate([PICTURES, PICTURES])
     assert fake.ranges[0].limit.item() == PICTURES.abs().max().item()
     fake(3 * PICTURES)
     assert fake.ranges[0].limit.item() == PICTURES.abs().max().item()
     fake.train()(3 * PICTURES)
-    grown = PICTURES.abs().max().item() * (1 + 2 * qat.PACE)
+    grown = PICTURES.abs().max().item() * (1 + 2 * fake_quantise.PACE)
     assert fake.ranges[0].limit.item() == pytest.approx(grown)
     assert not fake.network.norm.training
 
@@ -482,7 +493,7 @@ def test_fine_tuned_weights_survive_quantisation(tmp_path: Path) -> None:
     toy = Toy().eval()
     with torch.no_grad():
         truth = toy(PICTURES)
-    fake = qat.Fake(toy, PICTURES).calibrate([PICTURES]).train()
+    fake = fake_quantise.Fake(toy, PICTURES).calibrate([PICTURES]).train()
     optimiser = torch.optim.Adam(fake.parameters(), 3e-3)
     slower = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 100)
     for _ in range(100):
@@ -516,7 +527,7 @@ def test_qat_goes_on_from_a_checkpoint(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(qat.Fake, "plain", stop)
+        patch.setattr(fake_quantise.Fake, "plain", stop)
         with pytest.raises(SystemExit, match="130"):
             command(prepared, teacher, tmp_path / "distill", *flags)
     dst = command(prepared, teacher, tmp_path / "distill", *flags)
@@ -566,7 +577,7 @@ def refused(prepared, teacher, capfd, *flags: str, folder: Path | None = None) -
         ("--onnx=TEACHER", "--onnx: --teacher has cached what it says; give one of the two"),
         ("--teacher=None", "--teacher: expected the folder of a teacher, fusion or sumrule, or"),
         ("--adapt", "--adapt: nothing to adapt without --weights"),
-        ("--qat=-1", "--qat: expected at least 0 epochs, found -1"),
+        ("--qat=-1", "--qat: expected at least 0, found -1"),
         ("--qat_lr=0", "--qat_lr: expected above 0, found 0.0"),
         ("--qat_weights=odd", "--qat_weights: expected per_tensor or per_channel, found 'odd'"),
     ],

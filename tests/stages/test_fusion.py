@@ -311,11 +311,11 @@ def refused(files: Files, tmp_path: Path, capfd, *flags: str) -> str:  # type: i
     ("flag", "message"),
     [
         ("--label_smoothing=1.0", "--label_smoothing: expected 0 to below 1, found 1.0"),
-        ("--clip=-1.0", "--clip: expected at least 0.0, found -1.0"),
+        ("--clip=-1.0", "--clip: expected at least 0, found -1.0"),
         ("--mode=sar", "--mode=sar: needs --sar_train and --sar_test, patch files with sen1"),
         ("--architecture=resnet", "expected a timm or torchvision name, found 'resnet'"),
         ("--members=0", "--members: expected at least 1, found 0"),
-        ("--together=0", "--together: expected at least 1 member, found 0"),
+        ("--together=0", "--together: expected at least 1, found 0"),
     ],
 )
 def test_refuses(two: Files, tmp_path: Path, capfd, flag: str, message: str) -> None:  # type: ignore[no-untyped-def]
@@ -323,7 +323,7 @@ def test_refuses(two: Files, tmp_path: Path, capfd, flag: str, message: str) -> 
 
 
 def test_refuses_files_that_do_not_belong_together(two, tmp_path, capfd) -> None:  # type: ignore[no-untyped-def]
-    counts = "--train, --test, --tda_train, --tda_test: expected as many of each"
+    counts = "--train, --test, --tda_train, --tda_test: expected the same number of files for both"
     assert counts in refused(two | {"tda_test": two["tda_test"][:1]}, tmp_path, capfd)
     narrow = tda(tmp_path / "narrow.h5", two["test"][1], width=4)
     files = two | {"tda_test": [two["tda_test"][0], narrow]}

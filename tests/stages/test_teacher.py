@@ -18,7 +18,7 @@ from shared import cli, lcz, models, patches
 from shared.models import scores
 from shared.training import ensemble, networks
 from stages.teacher import main as stage
-from stages.teacher import published
+from stages.teacher import thesis_checkpoint
 from tests.conftest import pixels, write_raw
 
 QUICK = {
@@ -176,18 +176,18 @@ def test_goes_on_after_a_kill(prepared: Path, prepared_test: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("flag", "message"),
     [
-        ("--mode=rgb", "--mode: expected rand, randrgb, sar, found 'rgb'"),
+        ("--mode=rgb", "--mode: expected rand, randrgb or sar, found 'rgb'"),
         ("--architecture=resnet19", "expected a timm or torchvision name, found 'resnet19'; near"),
         ("--members=0", "--members: expected at least 1, found 0"),
         ("--shard=3/2", "--shard: expected 1 to n before the slash, found '3/2'"),
         ("--epochs=0", "--epochs: expected at least 1, found 0"),
-        ("--size=4", "--size: expected 16 to 1024 pixels, found 4"),
+        ("--size=4", "--size: expected 16 to 1024, found 4"),
         ("--device=tpu", "--device: expected auto, cpu or cuda, found 'tpu'"),
-        ("--together=0", "--together: expected at least 1 member, found 0"),
-        ("--resident=0", "--resident: expected above 0 GB, found 0.0"),
+        ("--together=0", "--together: expected at least 1, found 0"),
+        ("--resident=0", "--resident: expected above 0, found 0.0"),
         ("--validation=0.6", "--validation: expected 0 to 0.5, found 0.6"),
-        ("--patience=2", "--patience: expected 0, or more with rows held out by --validation"),
-        ("--precision=16-mixed", "--precision: expected auto, 32-true, bf16-mixed, found '16-m"),
+        ("--patience=2", "--patience: expected 0 without rows held out by --validation"),
+        ("--precision=16-mixed", "--precision: expected auto, float32 or bfloat16, found '16-m"),
         ("--lr=1e30", "member-01: training diverged in epoch 1; lower --lr"),
         ("--epoch=3", "--epoch: no such flag; did you mean --epochs?"),
     ],
@@ -333,7 +333,7 @@ def test_checkpoint_goes_on_after_a_stop(  # type: ignore[no-untyped-def]
 
 
 def test_densenet_of_the_thesis_has_no_last_relu() -> None:
-    whole, ours = lively("densenet121", 0), published.Reference("densenet121", 17)
+    whole, ours = lively("densenet121", 0), thesis_checkpoint.Reference("densenet121", 17)
     own = {name.replace("classifier.", "fc."): t for name, t in whole.state_dict().items()}
     ours.load_state_dict(own)
     with torch.inference_mode():
@@ -345,7 +345,7 @@ def test_densenet_of_the_thesis_has_no_last_relu() -> None:
 
 def test_sar_channels_count_from_ten() -> None:
     tensors = {"models.0.fc.bias": torch.zeros(17), "bands_matrix": torch.tensor([[8, 0, 15]])}
-    names = published.bands(Path("SAR.pth"), tensors, "sar")
+    names = thesis_checkpoint.bands(Path("SAR.pth"), tensors, "sar")
     assert names == [("B11", "B2", lcz.SEN1.bands[5])]
 
 
@@ -393,7 +393,7 @@ def test_refuses_checkpoints(  # type: ignore[no-untyped-def]
         ("--architecture=vgg16", "expected a ResNet or DenseNet of torchvision for --checkpoint"),
         ("--architecture=densenet121", "not densenet121 (17 classes) weights: missing: models.0."),
         ("--mode=sar", "--mode=sar expects two numbers 0 to 9 and one 10 to 17, found [7, 0, 3]"),
-        ("--mode=all", "--mode: expected rand, randrgb, sar, found 'all'"),
+        ("--mode=all", "--mode: expected rand, randrgb or sar, found 'all'"),
         ("--weights={}", "--weights: --checkpoint has weights of its own; give one of the two"),
     ],
 )

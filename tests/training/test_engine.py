@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from shared.backend import devices
 from shared.errors import StageError
 from shared.training.data import order
-from shared.training.loop import distributed, engine
+from shared.training.loop import engine
 from shared.training.loop.learner import Learner
 from shared.training.loop.recipe import Recipe
 from tests.training.tiny import learner, loss, network, recipe, same, split, weights
@@ -199,10 +200,13 @@ def test_logits_are_never_rounded_by_cudnn() -> None:
 
 def test_cuda_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(StageError, match="--device: cuda asked for, but no CUDA device answers"):
-        distributed.accelerator("cuda")
-    assert distributed.accelerator("auto") == "cpu"
-    assert distributed.precision("auto", "auto") == "32-true"
+    with pytest.raises(StageError, match="--device: expected a CUDA device, found none"):
+        devices.choose_device("cuda")
+    with pytest.raises(StageError, match="--precision: float16 needs a CUDA device"):
+        devices.choose_precision("float16", "auto")
+    assert devices.choose_device("auto") == "cpu"
+    assert devices.choose_precision("auto", "auto") == "float32"
+    assert devices.choose_precision("bfloat16", "cpu") == "bfloat16"
 
 
 def test_rows_that_are_on_the_device_stay_there() -> None:

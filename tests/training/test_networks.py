@@ -103,13 +103,22 @@ def v_of() -> torch.Tensor:
 def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     for name in ("a.pth", "a.safetensors"):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(StageError, match="not a weights file"):
-            networks.state(tmp_path / name)
+        with pytest.raises(StageError, match="expected weights"):
+            networks.build("test_resnet", 3, 17, tmp_path / name)
 
 
 def test_a_tensor_is_no_state_dict(tmp_path: Path) -> None:
     torch.save(torch.zeros(3), tmp_path / "a.pth")
-    with pytest.raises(StageError, match="does not fit: missing or other shape"):
+    with pytest.raises(StageError, match="expected a state dict, found Tensor"):
+        networks.build("test_resnet", 3, 17, tmp_path / "a.pth")
+
+
+def test_weights_with_nan_are_refused_by_trainers_too(tmp_path: Path) -> None:
+    """There is one reader of weights; the trainers' own let NaN through."""
+    tensors = timm.create_model("test_resnet", num_classes=17).state_dict()
+    tensors["conv1.0.weight"][0, 0, 0, 0] = float("nan")
+    torch.save(tensors, tmp_path / "a.pth")
+    with pytest.raises(StageError, match=r"NaN or infinite values in conv1\.0\.weight"):
         networks.build("test_resnet", 3, 17, tmp_path / "a.pth")
 
 

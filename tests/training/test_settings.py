@@ -1,14 +1,15 @@
 """Bands drawn for a member, members of a shard, settings that are refused."""
 
-import dataclasses
+from pathlib import Path
 
 import pytest
 
 from shared import lcz
+from shared.cli import arguments
 from shared.errors import StageError
-from shared.training import settings
-from shared.training.settings import draw_bands, numbers
-from tests.training.tiny import recipe
+from shared.training import groups
+from shared.training.loop import check_patience
+from shared.training.members import draw_bands, members_of_shard
 
 SEN2, SEN1 = lcz.SEN2.bands, lcz.SEN1.bands
 
@@ -50,55 +51,60 @@ def test_bands_that_cannot_be_drawn(mode: str, optical: tuple[str, ...], message
 
 
 def test_members_of_shards() -> None:
-    assert [list(numbers(5, f"{i}/2")) for i in (1, 2)] == [[0, 1], [2, 3, 4]]
-    with pytest.raises(StageError, match="--members: expected at least 1, found 0"):
-        numbers(0, "1/1")
-    with pytest.raises(StageError, match="--shard=1/3: no member of 2 falls into it"):
-        numbers(2, "1/3")
+    assert [list(members_of_shard(5, f"{i}/2")) for i in (1, 2)] == [[0, 1], [2, 3, 4]]
+    with pytest.raises(StageError, match="--shard=1/3: none of the 2 members falls into it"):
+        members_of_shard(2, "1/3")
 
 
 @pytest.mark.parametrize(
-    ("flag", "value", "message"),
+    ("flag", "message"),
     [
-        ("epochs", 0, "--epochs: expected at least 1, found 0"),
-        ("batch", 1, "--batch: expected at least 2, found 1"),
-        ("lr", -1e-3, "--lr: expected at least 0.0, found -0.001"),
-        ("lr", float("nan"), "--lr: expected at least 0.0, found nan"),
-        ("clip", -1.0, "--clip: expected at least 0.0, found -1.0"),
-        ("device", "gpu", "--device: expected auto, cpu or cuda, found 'gpu'"),
-        ("seed", -1, "--seed: expected at least 0, found -1"),
-        ("precision", "fp16", "--precision: expected auto, 32-true, bf16-mixed, found 'fp16'"),
+        ("--epochs=0", "--epochs: expected at least 1, found 0"),
+        ("--batch=1", "--batch: expected at least 2, found 1"),
+        ("--lr=-0.001", "--lr: expected at least 0, found -0.001"),
+        ("--lr=nan", "--lr: expected at least 0, found 'nan'"),
+        ("--device=gpu", "--device: expected auto, cpu or cuda, found 'gpu'"),
+        ("--seed=-1", "--seed: expected at least 0, found -1"),
+        ("--precision=fp16", "--precision: expected auto, float32 or bfloat16, found 'fp16'"),
+        ("--members=0", "--members: expected at least 1, found 0"),
+        ("--together=0", "--together: expected at least 1, found 0"),
+        ("--resident=0", "--resident: expected above 0, found 0.0"),
+        ("--validation=0.6", "--validation: expected 0 to 0.5, found 0.6"),
+        ("--patience=-1", "--patience: expected at least 0, found -1"),
+        ("--size=8", "--size: expected 16 to 1024, found 8"),
+        ("--interpolation=cubic", "--interpolation: expected bilinear or nearest, found 'cubic'"),
+        ("--mode=all", "--mode: expected rand, randrgb or sar, found 'all'"),
     ],
 )
-def test_settings_refused(flag: str, value: object, message: str) -> None:
-    with pytest.raises(StageError, match=message):
-        settings.check(dataclasses.replace(recipe(), **{flag: value}), 224, "bilinear")
+def test_groups_refuse(flag: str, message: str) -> None:
+    with pytest.raises(StageError) as refused:
+        arguments.collect(run, ["--dst=x", flag])
+    assert str(refused.value) == message
 
 
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ({"together": 0}, "--together: expected at least 1 member, found 0"),
-        ({"resident": 0.0}, "--resident: expected above 0 GB, found 0.0"),
-        ({"resident": float("nan")}, "--resident: expected above 0 GB, found nan"),
-        ({"validation": 0.6}, "--validation: expected 0 to 0.5, found 0.6"),
-    ],
-)
-def test_passes_refused(given: dict[str, float], message: str) -> None:
-    plain = {"together": 1, "resident": 1.0, "validation": 0.0}
-    settings.check_pass(recipe(), **plain)
-    with pytest.raises(StageError, match=message):
-        settings.check_pass(recipe(), **(plain | given))
+def run(
+    *,
+    dst: Path,
+    ensemble: groups.Ensemble,
+    network: groups.Network,
+    descent: groups.Descent,
+    held_out: groups.Validation,
+    machine: groups.Machine,
+) -> None:
+    """Have every group.
+
+    Args:
+        dst: file.
+    """
 
 
-@pytest.mark.parametrize(("patience", "validation"), [(2, 0.0), (-1, 0.1)])
-def test_patience_needs_rows_held_out(patience: int, validation: float) -> None:
-    with pytest.raises(StageError, match="--patience: expected 0, or more with rows held out"):
-        settings.check_pass(recipe(patience=patience), 1, 1.0, validation)
+run.__kwdefaults__ = {
+    "ensemble": groups.Ensemble(), "network": groups.Network(), "descent": groups.Descent(),
+    "held_out": groups.Validation(), "machine": groups.Machine(),
+}  # fmt: skip
 
 
-def test_sizes_refused() -> None:
-    with pytest.raises(StageError, match="--size: expected 16 to 1024 pixels, found 8"):
-        settings.check(recipe(), 8, "bilinear")
-    with pytest.raises(StageError, match="--interpolation: expected bilinear or nearest"):
-        settings.check(recipe(), 32, "cubic")
+def test_patience_needs_rows_held_out() -> None:
+    check_patience(groups.Validation(0.1, 2))
+    with pytest.raises(StageError, match="--patience: expected 0 without rows held out"):
+        check_patience(groups.Validation(0.0, 2))

@@ -1,18 +1,18 @@
 """The training loop: the engine, its learners, the recipe, several processes."""
 
-from shared.training.loop.distributed import accelerator
 from shared.training.loop.learner import Learner, Loss
-from shared.training.loop.recipe import Recipe
+from shared.training.loop.recipe import Recipe, check_patience, recipe_of
 
 __all__ = [
     "Learner",
     "Loss",
     "Recipe",
-    "accelerator",
+    "check_patience",
     "display",
     "distributed",
     "engine",
     "launchers",
     "learner",
     "recipe",
+    "recipe_of",
 ]

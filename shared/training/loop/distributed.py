@@ -21,48 +21,35 @@ from torch.nn import functional
 from torch.nn.modules._functions import SyncBatchNorm
 from torch.overrides import TorchFunctionMode
 
+from shared.backend import devices
 from shared.errors import StageError
 from shared.runs import processes
 from shared.training.loop import launchers
 
-
-def accelerator(device: str) -> str:
-    """Lightning's accelerator for --device; StageError when the device is not there."""
-    if device not in ("auto", "cpu", "cuda"):
-        raise StageError(f"--device: expected auto, cpu or cuda, found {device!r}")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise StageError("--device: cuda asked for, but no CUDA device answers")
-    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
-
-
-def precision(asked: str, device: str) -> str:
-    """Lightning's name of a precision; "auto" is bfloat16 on a GPU that has it, else float32."""
-    if asked != "auto":
-        return asked
-    half = accelerator(device) == "cuda" and torch.cuda.is_bf16_supported(False)
-    return "bf16-mixed" if half else "32-true"
+# What Lightning calls a precision.
+PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 
 @functools.cache
-def launch(device: str, asked: str) -> Fabric:
+def launch(device: str, precision: str) -> Fabric:
     """Join the other processes, if torchrun or srun started some; the same object every time.
 
     Args:
         device: "auto", "cpu" or "cuda".
-        asked: precision.
+        precision: "auto", "float32" or "bfloat16".
 
     Raises:
         StageError: the device is not there, or GPUs or processes are not as `starters.each` wants.
     """
     _quiet()
-    alone = processes.place()[1] == 1
+    alone, accelerator = processes.place()[1] == 1, devices.choose_device(device)
     fabric = Fabric(
-        accelerator=accelerator(device),
-        devices=launchers.each(accelerator(device)),
+        accelerator=accelerator,
+        devices=launchers.each(accelerator),
         num_nodes=processes.nodes(),
         # A step is the same every time; some image branches have a layer that is never used.
         strategy="auto" if alone else DDPStrategy(static_graph=True),
-        precision=precision(asked, device),  # type: ignore[arg-type]
+        precision=PRECISIONS[devices.choose_precision(precision, device)],  # type: ignore[arg-type]
         plugins=launchers.environment(),
     )
     fabric.launch()

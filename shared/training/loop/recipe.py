@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from shared.errors import StageError
+from shared.training.groups import Plan, Validation
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -22,7 +25,7 @@ class Recipe:
         clip: largest gradient norm, 0 for no limit.
         augment: whether training sees random views.
         device: "auto", "cpu" or "cuda".
-        precision: "auto", "32-true" or "bf16-mixed".
+        precision: "auto", "float32" or "bfloat16".
         keep_best: keep the epoch with the best validation accuracy instead of the last one.
         patience: epochs without a better validation accuracy after which to stop, 0 for never.
     """
@@ -41,6 +44,33 @@ class Recipe:
     precision: str = "auto"
     keep_best: bool = False
     patience: int = 0
+
+
+def recipe_of(plan: Plan, *, clip: float = 0.0, augment: bool = True) -> Recipe:
+    """The recipe of an ensemble.
+
+    Args:
+        plan: what its stage was asked for.
+        clip: largest gradient norm, 0 for no limit.
+        augment: False where there is no picture to augment.
+
+    Raises:
+        StageError: patience without rows held out.
+    """
+    descent, held_out, machine = plan.descent, plan.held_out, plan.machine
+    check_patience(held_out)
+    return Recipe(
+        epochs=descent.epochs, batch=descent.batch, lr=descent.lr, seed=plan.ensemble.seed,
+        momentum=descent.momentum, weight_decay=descent.weight_decay, cosine=descent.cosine,
+        clip=clip, augment=plan.network.augment and augment, device=machine.device,
+        precision=machine.precision, keep_best=held_out.validation > 0, patience=held_out.patience,
+    )  # fmt: skip
+
+
+def check_patience(held_out: Validation) -> None:
+    """Refuse patience where no rows are held out to measure an epoch."""
+    if held_out.patience and not held_out.validation:
+        raise StageError("--patience: expected 0 without rows held out by --validation")
 
 
 def optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

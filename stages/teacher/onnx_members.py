@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from shared import models, patches
 from shared.errors import StageError
-from shared.training import networks
-from stages.teacher import graph
-from stages.teacher.start import Settings, Start, named
+from shared.training import Plan, networks
+from stages.teacher import onnx_graph
+from stages.teacher.member_start import Start, named
 
 
 class Session(nn.Module):
@@ -21,7 +21,7 @@ class Session(nn.Module):
 
     def __init__(self, network: onnx.ModelProto) -> None:
         super().__init__()
-        self.network, self.session = network, graph.session(network)
+        self.network, self.session = network, onnx_graph.session(network)
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, C, S, S) to (N, K) logits."""
@@ -29,14 +29,14 @@ class Session(nn.Module):
         return torch.from_numpy(logits).to(images.device)
 
 
-def read(folder: Path, train: Path, settings: Settings) -> list[Start]:
+def read(folder: Path, train: Path, plan: Plan) -> list[Start]:
     """All members of a model folder.
 
     Args:
         folder: model.json and the ONNX files it names, each with one picture in and one (N, K)
             out, logits or probabilities.
         train: patch file with the bands and the classes of the cards.
-        settings: ``architecture``, ``size`` and ``interpolation`` must be those of the cards.
+        plan: ``architecture``, ``size`` and ``interpolation`` must be those of the cards.
 
     Raises:
         StageError: names the file or the flag that does not fit.
@@ -44,17 +44,17 @@ def read(folder: Path, train: Path, settings: Settings) -> list[Start]:
     cards = models.load(folder)
     with patches.read(train, "label") as source:
         for card in cards:
-            _agree(folder / models.NAME, card, settings)
+            _agree(folder / models.NAME, card, plan)
             models.locate(source, card.bands)
             source.expect_classes(card.classes)
     return [_start(folder / card.file, number, card) for number, card in enumerate(cards)]
 
 
-def _agree(path: Path, card: models.Card, settings: Settings) -> None:
+def _agree(path: Path, card: models.Card, plan: Plan) -> None:
     for name in ("architecture", "size", "interpolation"):
-        said, asked = getattr(card, name), getattr(settings, name)
-        if said != asked:
-            raise StageError(f"--{name}: {path} says {said!r}, found {asked!r}")
+        stored, given = getattr(card, name), getattr(plan.network, name)
+        if stored != given:
+            raise StageError(f"--{name}: {path} says {stored!r}, found {given!r}")
     if card.features:
         raise StageError(f"{path}: {card.file}: expected a picture as the only input")
     if Path(card.file).name != card.file:  # elsewhere it would be in no plan
@@ -62,7 +62,7 @@ def _agree(path: Path, card: models.Card, settings: Settings) -> None:
 
 
 def _start(path: Path, number: int, card: models.Card) -> Start:
-    network = graph.adopt(path, card)
+    network = onnx_graph.adopt(path, card)
     ours = dataclasses.replace(card, file=named(number))
     return Start(ours, partial(Session, network), trained=True, export=partial(_export, path))
 
@@ -71,5 +71,5 @@ def _export(given: Path, network: nn.Module, inputs: dict[str, Tensor], path: Pa
     """Write the file; the largest difference of its logits from those of the file given."""
     assert isinstance(network, Session)
     onnx.save(network.network, path)
-    expected = graph.logits(graph.single(given, inputs["image"].numpy()))
+    expected = onnx_graph.logits(onnx_graph.single(given, inputs["image"].numpy()))
     return float(np.abs(networks.run_onnx(path, inputs) - expected).max())

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shared import models
 from shared.errors import StageError
-from stages.distill import cached, exported
+from stages.distill import cached_logits, matlab_export
 
 FLOAT = "tensor(float)"
 
@@ -37,7 +37,7 @@ class Teacher:
     def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, K) logits of (N, C, S, S) pictures, in the classes of the data."""
         said = outputs(self.session, images, self.rows, self.channels_last)[:, self.order]
-        return cached.logarithm(said) if self.softened else said
+        return cached_logits.logarithm(said) if self.softened else said
 
 
 def read(folders: tuple[Path, ...], classes: tuple[str, ...]) -> list[Teacher]:
@@ -52,8 +52,8 @@ def read(folders: tuple[Path, ...], classes: tuple[str, ...]) -> list[Teacher]:
     """
     found = []
     for folder in folders:
-        ours = (folder / models.NAME).is_file() or not (folder / exported.NAME).is_file()
-        cards = models.load(folder) if ours else exported.read(folder, classes)
+        ours = (folder / models.NAME).is_file() or not (folder / matlab_export.NAME).is_file()
+        cards = models.load(folder) if ours else matlab_export.read(folder, classes)
         found += [_open(folder / card.file, card, classes) for card in cards]
     return found
 
@@ -82,7 +82,7 @@ def _open(path: Path, card: models.Card, classes: tuple[str, ...]) -> Teacher:
             f"{path}: takes topological features; give the folder that fusion made as --teacher, "
             "whose cached logits need no network"
         )
-    names = exported.named(card.classes, classes)
+    names = matlab_export.named(card.classes, classes)
     if not names:
         found = f"{len(card.classes)} classes {', '.join(card.classes[:3])} …"
         raise StageError(
@@ -94,7 +94,7 @@ def _open(path: Path, card: models.Card, classes: tuple[str, ...]) -> Teacher:
         raise StageError(f"{path}: not a complete ONNX file ({_first(error)})") from None
     rows, last = _form(path, card, session)
     order = tuple(names.index(name) for name in classes)
-    softened = cached.probabilities(_tried(path, card, session, rows, last))
+    softened = cached_logits.probabilities(_tried(path, card, session, rows, last))
     return Teacher(card, session, order, softened, rows, last)
 
 

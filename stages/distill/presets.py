@@ -3,13 +3,9 @@
 import dataclasses
 from typing import Any
 
-from shared.errors import StageError
-
-SCHEDULES = ("cosine", "constant")
-
 
 @dataclasses.dataclass(frozen=True)
-class Published:
+class Preset:
     """How a student was trained. Adam of the published MobileNetV3 is AdamW without decay.
 
     Attributes:
@@ -31,9 +27,9 @@ class Published:
     temperature: float
 
 
-RESNET18 = Published(224, 2e-4, 1e-4, "cosine", 512, 30, 3.0)
-SMALL = Published(32, 1e-3, 0.0, "constant", 64, 20, 2.0)
-MEDIUM = Published(224, 3e-4, 1e-4, "constant", 128, 30, 2.0)
+RESNET18 = Preset(224, 2e-4, 1e-4, "cosine", 512, 30, 3.0)
+SMALL = Preset(32, 1e-3, 0.0, "constant", 64, 20, 2.0)
+MEDIUM = Preset(224, 3e-4, 1e-4, "constant", 128, 30, 2.0)
 STUDENTS = {
     "resnet18": RESNET18,
     "mobilenetv3_small_100": SMALL,  # timm's name
@@ -43,18 +39,12 @@ STUDENTS = {
 }
 
 
-def settled(architecture: str, **given: Any) -> Published:
+def preset_of(architecture: str, **changes: Any) -> Preset:
     """The published settings of a student, those of ResNet18 for any other network.
 
     Args:
         architecture: timm or torchvision name.
-        given: fields by name, None for the published value.
-
-    Raises:
-        StageError: an unknown schedule.
+        changes: fields by name, None for the published value.
     """
-    told = {name: value for name, value in given.items() if value is not None}
-    found = dataclasses.replace(STUDENTS.get(architecture, RESNET18), **told)
-    if found.schedule not in SCHEDULES:
-        raise StageError(f"--schedule: expected {' or '.join(SCHEDULES)}, found {found.schedule!r}")
-    return found
+    given = {name: value for name, value in changes.items() if value is not None}
+    return dataclasses.replace(STUDENTS.get(architecture, RESNET18), **given)

@@ -27,21 +27,22 @@ class Features(nn.Module):
 
 
 def cards(train: Variants, numbers: range) -> list[models.Card]:
-    """What each member eats: features of its variant, whose bands the card names.
+    """The card of each member: features of its variant, whose bands the card names.
 
     Nothing is subtracted or divided before the network, and there is no picture to be resized.
     """
     with patches.read(train.images[0], "label") as source:
         classes = source.classes
-    found: list[models.Card] = []
+    made: list[models.Card] = []
     for number in numbers:
         path = train.features[number % len(train.features)]
         bands = tuple(features.grid(path).get("bands") or ("tda",))
         mean, std = (0.0,) * len(bands), (1.0,) * len(bands)
-        found.append(
+        made.append(
             models.Card(
-                f"member-{number + 1:02}.onnx", ARCHITECTURE, bands, mean, std, 1, "nearest",
-                classes, features.count(train.features[0]),
+                file=f"member-{number + 1:02}.onnx", architecture=ARCHITECTURE, bands=bands,
+                mean=mean, std=std, size=1, interpolation="nearest", classes=classes,
+                features=features.count(train.features[0]),
             )
         )  # fmt: skip
-    return found
+    return made

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from shared.training import ensemble, networks, results
 from shared.training.loop import Recipe
-from stages.distill import qat
+from stages.distill import fake_quantise
 
 CALIBRATION = 510  # rows for the first ranges: 30 of each of 17 classes, as Voyager is given
 EXAMPLE = 8  # rows to see which batch norm follows which convolution
@@ -66,12 +66,12 @@ def tune(
 
 def _fake(
     plain: Path, read: Callable[[Path], nn.Module], member: ensemble.Member, per_channel: bool
-) -> qat.Fake:
+) -> fake_quantise.Fake:
     """The student with ranges of training rows that are spread over the split."""
     split = member.train
     rows = np.unique(np.linspace(0, len(split) - 1, CALIBRATION).astype(np.intp))
     pieces = np.array_split(rows, -(-len(rows) // 64))
-    fake = qat.Fake(read(plain), member.view(split[rows[:EXAMPLE]]), per_channel)
+    fake = fake_quantise.Fake(read(plain), member.view(split[rows[:EXAMPLE]]), per_channel)
     return fake.calibrate(member.view(split[piece]) for piece in pieces)
 
 
@@ -90,7 +90,7 @@ def export(folder: str, network: nn.Module, inputs: dict[str, Tensor], path: Pat
 
 
 def _keep(kept: Path, network: nn.Module, *_: object) -> float:
-    assert isinstance(network, qat.Fake)
+    assert isinstance(network, fake_quantise.Fake)
     save(kept, network.plain())
     return 0.0
 

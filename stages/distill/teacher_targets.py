@@ -1,7 +1,8 @@
-"""What the teacher says of the student's rows: read from a folder, or asked of ONNX networks."""
+"""The teacher's logits of the student's rows: read from a folder, or computed by ONNX networks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,8 @@ from shared import patches
 from shared.models import scores
 from shared.progress import bar
 from shared.training.data import Batch, Split, View, load, order, wanted
-from stages.distill import cached, loss
-from stages.distill.foreign import Teacher, read
+from stages.distill import cached_logits, loss
+from stages.distill.onnx_teachers import Teacher, read
 from stages.distill.settings import Settings
 
 ROWS = 64  # pictures at once through a network
@@ -22,7 +23,7 @@ Labels = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
-class Lesson:
+class Targets:
     """What a student learns from.
 
     Attributes:
@@ -40,7 +41,7 @@ class Lesson:
         """Bands that have to be in every batch for the teachers."""
         return bands(self.teachers)
 
-    def said(self, split: Split, side: int) -> loss.Said:
+    def logits_of(self, split: Split, side: int) -> loss.Said:
         """How the loss gets the teacher's logits of a batch.
 
         Args:
@@ -75,58 +76,61 @@ def each(teachers: Sequence[Teacher], views: Sequence[View], batch: Batch) -> ND
 
 
 def prepare(
-    train: Path, test: Path, labels: Labels, classes: tuple[str, ...], plan: Settings, work: Path
-) -> Lesson:
-    """Read or ask the teacher.
+    files: tuple[Path, Path], labels: Labels, classes: tuple[str, ...], settings: Settings,
+    work: Path,
+) -> Targets:  # fmt: skip
+    """Read the teacher's logits, or compute them.
 
     Args:
-        train: patch file of the student's rows, with the teachers' bands where they are asked.
-        test: likewise.
+        files: patch files of training and test rows, with the bands of ONNX teachers.
         labels: class numbers of both.
         classes: (K,) names.
-        plan: which teacher, and whether it is asked of the plain view or of every random one.
-        work: folder that keeps what was said, for a run that goes on.
+        settings: which teacher, and whether it sees the plain view or every random one.
+        work: folder that keeps the logits for a run that goes on.
 
     Raises:
-        StageError: as `cached.read` and `foreign.read`; a band is missing.
+        StageError: as `cached_logits.read` and `onnx_teachers.read`; a band is missing.
     """
-    if plan.teacher:
-        logits, accuracy = cached.read(plan.teacher, labels, classes)
-        return Lesson(accuracy, {"teacher": logits})
-    if not plan.onnx:
-        return Lesson()
-    teachers = tuple(read(plan.onnx, classes))
-    for path in (train, test):  # both before hours with the first
+    teacher, resident = settings.teacher, settings.machine.resident
+    if teacher.teacher:
+        logits, accuracy = cached_logits.read(teacher.teacher, labels, classes)
+        return Targets(accuracy, {"teacher": logits})
+    if not teacher.onnx:
+        return Targets()
+    teachers = tuple(read(teacher.onnx, classes))
+    for path in files:  # both before hours with the first
         wanted(path, bands(teachers))
-    heard = [_told(teachers, test, labels[1], plan, work / "teacher-test.npy", soft=True)]
-    accuracy = float((heard[0].argmax(1) == labels[1].numpy()).mean())
-    if plan.targets == "consistent":
-        return Lesson(accuracy, teachers=teachers)
-    if not plan.learns:
-        return Lesson(accuracy)
-    logits = _told(teachers, train, labels[0], plan, work / "teacher-train.npy", soft=False)
-    return Lesson(accuracy, {"teacher": torch.from_numpy(logits)})
+    ask = partial(_compute, teachers, resident=resident)
+    scores_of_test = ask(files[1], labels[1], kept=work / "teacher-test.npy", soft=True)
+    accuracy = float((scores_of_test.argmax(1) == labels[1].numpy()).mean())
+    if teacher.targets == "consistent":
+        return Targets(accuracy, teachers=teachers)
+    if not settings.is_training:
+        return Targets(accuracy)
+    rows = ask(files[0], labels[0], kept=work / "teacher-train.npy", soft=False)
+    return Targets(accuracy, {"teacher": torch.from_numpy(rows)})
 
 
-def _told(
-    teachers: Sequence[Teacher], path: Path, label: Tensor, plan: Settings, kept: Path, soft: bool
-) -> NDArray[np.float32]:
+def _compute(
+    teachers: Sequence[Teacher], path: Path, label: Tensor, *, resident: float, kept: Path,
+    soft: bool,
+) -> NDArray[np.float32]:  # fmt: skip
     """(N, K) mean probabilities (soft) or mean logits of the plain views of a file's rows."""
     if kept.exists():
         return scores.array(kept, 2)
-    split = load(wanted(path, bands(teachers)), {"label": label}, plan.resident, ROWS)
-    views, said = views_of(teachers, split, side_of(path, bands(teachers))), []
+    split = load(wanted(path, bands(teachers)), {"label": label}, resident, ROWS)
+    views, parts = views_of(teachers, split, side_of(path, bands(teachers))), []
     with bar(len(split), f"teachers on {path.stem}") as shown:
         for batch in split.batches(order.cut(np.arange(len(split)), ROWS)):
             logits = each(teachers, views, batch)
             rows = np.stack([scores.softmax(one) for one in logits]) if soft else logits
-            said.append(rows.mean(0).astype(np.float32))
+            parts.append(rows.mean(0).astype(np.float32))
             shown.update(len(batch["label"]))
     kept.parent.mkdir(parents=True, exist_ok=True)
     draft = kept.with_suffix(".draft.npy")
-    np.save(draft, np.concatenate(said))
+    np.save(draft, np.concatenate(parts))
     draft.replace(kept)
-    return np.concatenate(said)
+    return np.concatenate(parts)
 
 
 def side_of(path: Path, bands: Sequence[str]) -> int:

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from shared import lcz, patches
 from shared.backend import weights
 from shared.errors import StageError
-from stages.teacher.start import Settings, Start, card
+from shared.training import Plan
+from stages.teacher.member_start import Start, card
 
 MATRIX = "bands_matrix"
 MEMBER = re.compile(r"models\.(\d+)\.")
@@ -48,26 +49,26 @@ class Reference(nn.Module):
         return logits
 
 
-def read(path: Path, train: Path, settings: Settings) -> list[Start]:
+def read(path: Path, train: Path, plan: Plan) -> list[Start]:
     """All members of a checkpoint, with the statistics of the training split.
 
     Args:
         path: ``.pth`` of tensors alone, such as Rand_resnet18.pth.
         train: patch file with the bands of So2Sat, and as many classes as the networks have.
-        settings: ``architecture`` says what the networks are, ``mode`` which bands they may have.
+        plan: ``architecture`` says what the networks are, ``mode`` which bands they may have.
 
     Raises:
         StageError: not such a file, a tensor is missing, extra or of another shape, bands that are
             not the mode's or not in the training split.
     """
-    _known(settings.architecture)
+    _known(plan.network.architecture)
     tensors = weights.read(path)
-    rows = bands(path, tensors, settings.mode)
+    rows = bands(path, tensors, plan.network.mode)
     with patches.read(train, "label") as source:
-        cards = [card(source, number, found, settings) for number, found in enumerate(rows)]
-    fitted = partial(fit, path, tensors, settings.architecture, len(cards[0].classes))
+        cards = [card(source, number, found, plan) for number, found in enumerate(rows)]
+    fitted = partial(fit, path, tensors, plan.network.architecture, len(cards[0].classes))
     fits = [fitted(number) for number in range(len(cards))]  # now, not after hours with the first
-    _try(fits[0], settings)
+    _try(fits[0], plan)
     return [Start(made, partial(fitted, number), True) for number, made in enumerate(cards)]
 
 
@@ -130,13 +131,13 @@ def fit(
     return network
 
 
-def _try(network: nn.Module, settings: Settings) -> None:
+def _try(network: nn.Module, plan: Plan) -> None:
     """Zeros through the network, so that a size it does not take shows before data is read."""
-    side = settings.size
+    side = plan.network.size
     try:
         with torch.inference_mode():
             network.eval()(torch.zeros(1, 3, side, side))
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
-        name = settings.architecture
+        name = plan.network.architecture
         raise StageError(f"--architecture={name}: cannot take --size={side}: {reason}") from None

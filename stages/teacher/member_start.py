@@ -7,23 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from shared import models, patches
-from shared.training import ensemble, networks
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What all members have in common; see the parameters of ``run``."""
-
-    architecture: str
-    mode: str
-    size: int
-    interpolation: str
-    weights: Path | None
-    seed: int
-    together: int
-    resident: float
-    validation: float
-    batch: int
+from shared.training import Plan, ensemble, networks
 
 
 @dataclass(frozen=True)
@@ -46,16 +30,15 @@ def named(number: int) -> str:
     return f"member-{number + 1:02}.onnx"
 
 
-def card(
-    source: patches.Source, number: int, bands: tuple[str, ...], settings: Settings
-) -> models.Card:
+def card(source: patches.Source, number: int, bands: tuple[str, ...], plan: Plan) -> models.Card:
     """Card of a zero-based member on these bands, with the statistics of the training split.
 
     Raises:
         StageError: a band or its statistics are not in the file.
     """
     mean, std = models.statistics(source, bands)
+    network = plan.network
     return models.Card(
-        named(number), settings.architecture, bands, mean, std, settings.size,
-        settings.interpolation, source.classes,
+        file=named(number), architecture=network.architecture, bands=bands, mean=mean, std=std,
+        size=network.size, interpolation=network.interpolation, classes=source.classes,
     )  # fmt: skip

@@ -1,0 +1,126 @@
+"""Groups of parameters that several trainers have; importable without torch.
+
+Their fields are flags of the command line: `shared.cli.parameters` says how they are declared.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from shared.cli import at_least, between, more_than
+
+Interpolation = Literal["bilinear", "nearest"]
+Pixels = Annotated[int, between(16, 1024)]
+Seed = Annotated[int, at_least(0)]
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Members of the ensemble.
+
+    Attributes:
+        members: networks in the ensemble.
+        together: members that share one pass over the rows; more take more memory and less time.
+        seed: of the order of the rows; member i draws its bands, weights and views from
+            seed + i - 1.
+        shard: "i/n" trains the i-th of n runs of members.
+    """
+
+    members: Annotated[int, at_least(1)] = 10
+    together: Annotated[int, at_least(1)] = 10
+    seed: Seed = 42
+    shard: str = "1/1"
+
+
+@dataclass(frozen=True)
+class Network:
+    """The network and the picture it sees.
+
+    Attributes:
+        architecture: timm or torchvision name.
+        mode: bands of a member: rand (three optical bands), randrgb (one of B4, B3, B2 and two
+            others) or sar (two optical bands and one channel of sen1).
+        size: pixels per side at the network's input.
+        interpolation: how patches are enlarged: bilinear (as Voyager does) or nearest (as the
+            thesis did).
+        augment: whether training sees flips, ±8° rotations, ±2 px shifts and cutouts.
+    """
+
+    architecture: str = "resnet18"
+    mode: Literal["rand", "randrgb", "sar"] = "rand"
+    size: Pixels = 224
+    interpolation: Interpolation = "bilinear"
+    augment: bool = True
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Training with stochastic gradient descent.
+
+    Attributes:
+        epochs: passes over the training split.
+        batch: rows per step.
+        lr: learning rate.
+        momentum: momentum of the steps.
+        weight_decay: L2 penalty.
+        cosine: whether the learning rate falls to zero along a cosine; the published setting keeps
+            it constant.
+    """
+
+    epochs: Annotated[int, at_least(1)] = 12
+    batch: Annotated[int, at_least(2)] = 1024
+    lr: Annotated[float, at_least(0)] = 1e-3
+    momentum: Annotated[float, at_least(0)] = 0.9
+    weight_decay: Annotated[float, at_least(0)] = 1e-4
+    cosine: bool = False
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Rows that are held out of training.
+
+    Attributes:
+        validation: share of the training rows held out, 0 to 0.5, by city where the file knows it;
+            the epoch that is best on them is kept. 0 keeps the last epoch.
+        patience: epochs without a better one after which training stops; 0 for never.
+    """
+
+    validation: Annotated[float, between(0, 0.5)] = 0.0
+    patience: Annotated[int, at_least(0)] = 0
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where the training runs.
+
+    Attributes:
+        resident: GB of rows that may lie in memory. Where the rows take more, they are read in
+            shuffled pieces, which changes their order and so the result.
+        device: auto (a GPU if there is one), cpu or cuda.
+        precision: auto (bfloat16 on a GPU that has it, float32 otherwise), float32 or bfloat16.
+    """
+
+    resident: Annotated[float, more_than(0)] = 32.0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How an ensemble is made: what its stage was asked for, by group.
+
+    Attributes:
+        ensemble: its members.
+        network: the network of each one.
+        descent: how they are trained.
+        held_out: rows that choose the epoch.
+        machine: where they are trained.
+        weights: state dict to start from, if any.
+    """
+
+    ensemble: Ensemble
+    network: Network
+    descent: Descent
+    held_out: Validation
+    machine: Machine
+    weights: Path | None = None

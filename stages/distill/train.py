@@ -1,0 +1,150 @@
+"""The student, its twin without a teacher, the student before fine-tuning, and what they leave."""
+
+import dataclasses
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from shared import models, patches
+from shared.training import ensemble, results
+from shared.training.data import Split, View, agree, holdout, label_pair, load, wanted
+from shared.training.loop import Recipe, check_patience
+from stages.distill import checkpoint, initial_network, qat_training, teacher_targets
+from stages.distill.loss import hard_and_soft
+from stages.distill.settings import Settings
+from stages.distill.teacher_targets import Targets
+
+BASELINE, FLOAT = "baseline", "float"
+Labels = tuple[Tensor, Tensor]
+
+
+def train_student(train: Path, test: Path, dst: Path, settings: Settings) -> None:
+    """Train student and twin, and write the product.
+
+    Args:
+        train: patch file of the training split.
+        test: patch file of the test split.
+        dst: product folder.
+        settings: what the stage was asked for, checked.
+    """
+    if (dst / models.NAME).exists():  # written last: only the clean-up was left
+        _clean(dst)
+        return
+    recipe = _recipe(settings)
+    card = _card(train, settings)
+    labels = label_pair(train, test, card.classes)
+    targets = teacher_targets.prepare(
+        (train, test), labels, card.classes, settings, dst / ensemble.WORK
+    )
+    members = _members((train, test), card, labels, targets, settings)
+    trained = ensemble.train(dst, members, recipe)
+    more = _facts(settings)
+    if len(members) > 1:
+        alone = results.write(dst / BASELINE, trained[1:], labels)
+        more["baseline_accuracy"] = alone["overall_accuracy"]
+    result = trained[0]
+    if settings.tuning.qat:
+        result, more["qat"] = _fine_tune(dst, members[0], result, labels, settings)
+    if targets.accuracy is not None:
+        reached = float((result.test_logits.argmax(1) == labels[1].numpy()).mean())
+        retention = reached / targets.accuracy if targets.accuracy else 0.0
+        more |= {"teacher_accuracy": targets.accuracy, "retention": retention}
+    results.write(dst, [result], labels, **more)
+    _clean(dst)
+
+
+def _recipe(settings: Settings) -> Recipe:
+    """How the student is trained."""
+    preset, machine = settings.preset, settings.machine
+    check_patience(settings.held_out)
+    return Recipe(
+        epochs=preset.epochs, batch=preset.batch, lr=preset.lr, seed=settings.seed,
+        optimiser="adamw", weight_decay=preset.weight_decay, cosine=preset.schedule == "cosine",
+        augment=settings.student.augment, device=machine.device, precision=machine.precision,
+        keep_best=True, patience=settings.held_out.patience,
+    )  # fmt: skip
+
+
+def _fine_tune(
+    dst: Path, member: ensemble.Member, plain: results.Result, labels: Labels, settings: Settings
+) -> tuple[results.Result, dict[str, Any]]:
+    before = results.write(dst / FLOAT, [plain], labels)
+    final = dataclasses.replace(member, export=partial(qat_training.export, "."))
+    student, tuning = settings.student, settings.tuning
+    recipe = dataclasses.replace(_recipe(settings), epochs=tuning.qat, lr=tuning.qat_lr)
+    classes, channels = len(member.card.classes), len(student.bands)
+
+    def read(path: Path) -> nn.Module:
+        return checkpoint.read(path, student.architecture, channels, classes)
+
+    truth = labels[1].numpy()
+    result, facts = qat_training.tune(dst, final, read, truth, recipe, tuning.qat_weights)
+    return result, {"float_before": before["overall_accuracy"]} | facts
+
+
+def _clean(dst: Path) -> None:
+    shutil.rmtree(dst / ensemble.WORK, ignore_errors=True)
+
+
+def _facts(settings: Settings) -> dict[str, Any]:
+    """What metrics.json says of the run, with the student's own defaults filled in."""
+    own = dataclasses.asdict(settings.preset)
+    if settings.student.checkpoint:  # trained elsewhere, nobody knows how
+        own = {name: own[name] for name in ("size", "temperature")}
+    teacher = settings.teacher
+    return {"alpha": teacher.alpha, "targets": teacher.targets, "seed": settings.seed, **own}
+
+
+def _card(train: Path, settings: Settings) -> models.Card:
+    student = settings.student
+    with patches.read(train, "label") as source:
+        mean, std = models.statistics(source, student.bands)
+        classes = source.classes
+    initial_network.check(student, settings.preset.size, len(classes))
+    return models.Card(
+        file="student.onnx", architecture=student.architecture, bands=student.bands, mean=mean,
+        std=std, size=settings.preset.size, interpolation=student.interpolation, classes=classes,
+        eight_bit=student.eight_bit,
+    )  # fmt: skip
+
+
+def _members(
+    files: tuple[Path, Path], card: models.Card, labels: Labels, targets: Targets,
+    settings: Settings,
+) -> list[ensemble.Member]:  # fmt: skip
+    """The student and, where it is trained and wanted, its twin: the same rows, views and start."""
+    student = settings.student
+    ours, theirs = _splits(files, card, labels, targets, settings)
+    truth = labels[0].numpy()
+    back = holdout.held_out(truth, holdout.cities(files[0]), settings.held_out.validation)
+    side = teacher_targets.side_of(files[0], card.bands)
+    loss = partial(hard_and_soft, temperature=settings.preset.temperature)
+    member = ensemble.Member(
+        name="student", card=card,
+        network=partial(initial_network.build, student, len(card.classes)),
+        view=View(card, ours.layouts, side),
+        loss=loss(settings.teacher.alpha, said=targets.logits_of(ours, side)),
+        seed=settings.seed, train=ours, test=theirs, held_out=back if len(back) else None,
+        image="input", trained=student.checkpoint is not None,
+        export=partial(qat_training.export, FLOAT if settings.tuning.qat else "."),
+    )  # fmt: skip
+    twin = dataclasses.replace(
+        member, name=BASELINE, loss=loss(1.0), export=partial(qat_training.export, BASELINE)
+    )
+    return [member, twin] if student.baseline and not student.checkpoint else [member]
+
+
+def _splits(
+    files: tuple[Path, Path], card: models.Card, labels: Labels, targets: Targets,
+    settings: Settings,
+) -> tuple[Split, Split]:  # fmt: skip
+    """Training rows with the bands of student and teachers, and test rows."""
+    (train, test), resident = files, settings.machine.resident
+    batch, seen = settings.preset.batch, dict.fromkeys((*card.bands, *targets.bands))
+    agree(wanted(train, card.bands), wanted(test, card.bands))
+    extra = {"label": labels[0]} | targets.extra
+    ours = load(wanted(train, seen), extra, resident, batch)
+    return ours, load(wanted(test, card.bands), {"label": labels[1]}, resident, batch)
