@@ -569,7 +569,7 @@ def four_bands(card: dict) -> None:
         (None, "--calibration=199", "--calibration: expected 200 to 2000, found 199"),
         (None, "--name=My_Net", "--name: expected a to z"),
         (None, "--name=config", "at least one hyphen, found 'config': a plain word"),
-        (None, "--per_class_val=-1", "--per_class_val: expected 0 or more"),
+        (None, "--per_class_val=-1", "--per_class_val: expected at least 0"),
         (None, "--seed=-1", "--seed: expected at least 0, found -1"),
         (None, "--calibrate=200", "no such flag; did you mean --calibration?"),
     ],
