@@ -21,6 +21,8 @@ STAGES = sorted(
 )
 LONGEST = 200  # lines of a Python file
 MODULES = 9  # in one folder of shared
+POSITIONAL = 6  # arguments of a function
+TORCH_CALLS = {"apply", "permute", "view"}  # torch takes these arguments by position only
 # What may take more than a moment to import; none of it is needed to read a command line.
 HEAVY = {
     *("torch", "torchvision", "lightning", "timm", "torchmetrics", "spandrel", "onnx"),
@@ -264,6 +266,27 @@ def test_files_are_short() -> None:
     lengths = {path.relative_to(ROOT).as_posix(): len(path.open().readlines()) for path in paths}
     kept = {path: n for path, n in lengths.items() if n > LONGEST and "/upstream/" not in path}
     assert kept == {}
+
+
+def test_no_function_takes_more_than_six_positional_arguments() -> None:
+    """More are grouped in a dataclass, or keyword-only and passed by keyword."""
+    found = []
+    for path in [*ROOT.glob("shared/**/*.py"), *ROOT.glob("stages/**/*.py")]:
+        for node in ast.walk(tree(path)):
+            count = 0
+            if isinstance(node, ast.FunctionDef):
+                arguments = [*node.args.posonlyargs, *node.args.args]
+                count = len([a for a in arguments if a.arg not in ("self", "cls")])
+            elif isinstance(node, ast.Call) and called_name(node) not in TORCH_CALLS:
+                count = len(node.args)
+            if count > POSITIONAL:
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {count}")
+    assert found == []
+
+
+def called_name(call: ast.Call) -> str:
+    """Name of the function or method that is called."""
+    return ast.unparse(call.func).rpartition(".")[2]
 
 
 def test_nothing_is_unpickled() -> None:

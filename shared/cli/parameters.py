@@ -189,4 +189,7 @@ def read_parameter(
     kind = type(choices[0]) if literal else hint
     if kind not in KINDS:
         raise TypeError(f"{name}: {hint} is not a type that a command line can give")
-    return Parameter(name, kind, several, optional, choices, limits, default, text, group)
+    return Parameter(
+        name, kind, several=several, optional=optional, choices=choices, limits=limits,
+        default=default, text=text, group=group,
+    )  # fmt: skip

@@ -64,7 +64,7 @@ def run(
         if city:
             fields["city"] = patches.Field((), "int32", names=city.names)
         with speckle.cleaner(jobs) if despeckle else contextlib.nullcontext() as clean:
-            _convert(source, chosen, fields, city, dst, shard, clean)
+            _convert(source, chosen, fields, dst, city=city, shard=shard, clean=clean)
 
 
 def _classes(source: patches.Source) -> NDArray[np.intp]:
@@ -86,8 +86,9 @@ def _convert(
     source: patches.Source,
     chosen: NDArray[np.integer],
     fields: dict[str, patches.Field],
-    city: cities.Cities | None,
     dst: Path,
+    *,
+    city: cities.Cities | None,
     shard: str,
     clean: speckle.Clean | None,
 ) -> None:

@@ -55,7 +55,10 @@ def read(folder: Path) -> Ensemble:
         train_labels = _labels(folder / "train_labels.npy", len(classes))
         logits["train"] = _rows(folder / "train_logits.npy", (len(train_labels), len(classes)))
     name = "/".join(folder.resolve().parts[-2:])
-    return Ensemble(name, classes, labels, found, logits, train_labels, networks)
+    return Ensemble(
+        name=name, classes=classes, labels=labels, scores=found, logits=logits,
+        train_labels=train_labels, networks=networks,
+    )  # fmt: skip
 
 
 def _description(path: Path) -> tuple[tuple[str, ...], int | None]:

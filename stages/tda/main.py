@@ -55,8 +55,9 @@ def run(
         images = source[modality]
         layout = images.layout or lcz.PRESETS[modality]
         setting = grids.Setting(
-            modality, layout, bins, sigma, essential, features, layers, power, backend
-        )
+            modality, layout, bins=bins, sigma=sigma, essential=essential, kind=features,
+            layers=layers, power=power, backend=backend,
+        )  # fmt: skip
         table = grids.load(grid, setting) if grid else grids.fit(images, setting, pool)
         constants = {"grid": patches.Constant(table, setting.attributes())}
         field = patches.Field((len(layout.bands) * 2 * vectors.width(setting),), "float16")

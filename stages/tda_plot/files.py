@@ -66,7 +66,9 @@ def pair(source: patches.Source, features: patches.Source) -> Pair:
     _same(features, "rows", features.total, source.total)
     if not np.array_equal(features.labels(), source.labels()):
         raise StageError(f"{features.path}: expected the labels of {source.path}, found others")
-    return Pair(source, features, modality, layout, grid, bins, bool(facts["essential"]))
+    return Pair(
+        source, features, modality, layout, grid, bins=bins, essential=bool(facts["essential"])
+    )
 
 
 def _same(features: patches.Source, name: str, found: Any, expected: Any) -> None:
