@@ -61,8 +61,9 @@ class Member:
         """What the engine trains, with fresh weights."""
         torch.manual_seed(self.seed)
         return Learner(
-            self.name, self.network(), self.view, self.loss, recipe, self.seed, self.features
-        )
+            self.name, self.network(), self.view, self.loss, recipe,
+            seed=self.seed, features=self.features,
+        )  # fmt: skip
 
 
 def train(dst: Path, members: Sequence[Member], recipe: Recipe) -> list[Result]:
@@ -134,7 +135,7 @@ def _finished(dst: Path, member: Member) -> Result:
     said = [np.load(path, mmap_mode="r") for path in files]
     return Result(
         member.card, said[0], said[1], found["series"], found["difference"],
-        found["parameters"], found["macs"], found["kept"],
+        parameters=found["parameters"], macs=found["macs"], kept=found["kept"],
     )  # fmt: skip
 
 

@@ -33,7 +33,9 @@ def run(
             curves; baseline/, the same student without a teacher; float/, the student before qat.
         seed: of weights, order and views.
     """
-    settings = Settings(teaching, student, descent, tuning, held_out, machine, seed)
+    settings = Settings(
+        teaching, student, descent, tuning, held_out=held_out, machine=machine, seed=seed
+    )
     settings.check()
 
     from stages.distill import train as training

@@ -59,7 +59,9 @@ def _card(path: Path, content: Any, file: str, classes: tuple[str, ...]) -> mode
     if not names:
         raise StageError(f"{path}: labels: expected the {len(classes)} classes of the data")
     side = int(size[-1] if isinstance(size, list) else size)
-    return models.Card(file, "onnx", bands, mean, std, side, interpolation, names)
+    return models.Card(
+        file, "onnx", bands, mean, std, size=side, interpolation=interpolation, classes=names
+    )
 
 
 def _bands(path: Path, content: Any, file: str) -> tuple[str, ...]:

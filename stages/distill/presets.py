@@ -27,9 +27,15 @@ class Preset:
     temperature: float
 
 
-RESNET18 = Preset(224, 2e-4, 1e-4, "cosine", 512, 30, 3.0)
-SMALL = Preset(32, 1e-3, 0.0, "constant", 64, 20, 2.0)
-MEDIUM = Preset(224, 3e-4, 1e-4, "constant", 128, 30, 2.0)
+RESNET18 = Preset(
+    size=224, lr=2e-4, weight_decay=1e-4, schedule="cosine", batch=512, epochs=30, temperature=3.0
+)
+SMALL = Preset(
+    size=32, lr=1e-3, weight_decay=0.0, schedule="constant", batch=64, epochs=20, temperature=2.0
+)
+MEDIUM = Preset(
+    size=224, lr=3e-4, weight_decay=1e-4, schedule="constant", batch=128, epochs=30, temperature=2.0
+)
 STUDENTS = {
     "resnet18": RESNET18,
     "mobilenetv3_small_100": SMALL,  # timm's name

@@ -104,7 +104,7 @@ def end_to_end(
     recipe = Recipe(1, batch, 1e-3, 42, device=device, precision=precision)
     views = [Timed(card(m, size), source.layouts, (first, steps - 1)) for m in range(members)]
     learners = [
-        Learner(f"member-{m}", networks.build("resnet18", 3, 17), view, loss, recipe, m)
+        Learner(f"member-{m}", networks.build("resnet18", 3, 17), view, loss, recipe, seed=m)
         for m, view in enumerate(views)
     ]
     with tempfile.TemporaryDirectory() as folder:

@@ -70,7 +70,7 @@ def loss(logits: Tensor, rows: Batch) -> Tensor:
 def learner(
     of: Split, plan: Recipe, name: str = "a", seed: int = 5, dropout: float = 0.3
 ) -> Learner:
-    return Learner(name, network(dropout), view(of), loss, plan, seed)
+    return Learner(name, network(dropout), view(of), loss, plan, seed=seed)
 
 
 def member(number: int, train: Split, test: Split) -> Member:

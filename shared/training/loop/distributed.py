@@ -117,7 +117,7 @@ class GlobalBatchNorm(TorchFunctionMode):
 
 
 def batch_norm(
-    input: Tensor, running_mean: Tensor | None, running_var: Tensor | None,
+    *, input: Tensor, running_mean: Tensor | None, running_var: Tensor | None,
     weight: Tensor | None, bias: Tensor | None, momentum: float, eps: float,
 ) -> Tensor:  # fmt: skip
     """Batch norm of (N, C, …) with the statistics of the batches of all processes together."""
@@ -140,7 +140,7 @@ def batch_norm(
 
 
 def _on_cuda(
-    input: Tensor, running_mean: Tensor, running_var: Tensor, weight: Tensor, bias: Tensor,
+    *, input: Tensor, running_mean: Tensor, running_var: Tensor, weight: Tensor, bias: Tensor,
     momentum: float, eps: float,
 ) -> Tensor:  # fmt: skip
     """The same in torch's own kernels, which exist for GPUs only."""

@@ -48,7 +48,7 @@ class Learner:
 
     def __init__(
         self, name: str, network: nn.Module, view: nn.Module, loss: Loss, recipe: Recipe,
-        seed: int, features: str = "",
+        *, seed: int, features: str = "",
     ) -> None:  # fmt: skip
         # Channels last: a sixth faster on a CPU, and what half precision on a GPU wants.
         self.network = network.to(memory_format=torch.channels_last)
