@@ -47,7 +47,7 @@ $(D):
 	@mkdir -p $@
 
 # --- verbs ---------------------------------------------------------------------------------------
-.PHONY: help all demo gallery tiny eurosat products plan status merge ship
+.PHONY: help all demo gallery tiny eurosat products plan status picture merge ship
 
 help: ## this list, and where things would run and go now
 	@grep -hE '^[a-zA-Z%_.$$()-]+:.*## ' $(filter-out $(RULES),$(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -79,6 +79,9 @@ plan: ## the products of SOURCE, their commands, and what each one waits for (FO
 
 status: ## list the products of SOURCE and whether each is up to date
 	@python3 -m shared.tools.status $(D)
+
+picture: .venvs/report/made ## docs/picture.png, from the products of SOURCE
+	.venvs/report/bin/python -m stages.report.picture --data $(D) --dst docs/picture.png
 
 merge: | $(if $(filter docker,$(RUNNER)),.images/merge,.venvs/merge/made) ## join the parts of a sharded run: SRC=a.h5,b.h5 DST=c.h5
 	@$(if $(filter docker,$(RUNNER)),docker compose run --rm -T merge,.venvs/merge/bin/python -m stages.merge.main) --src $(SRC) --dst $(DST)

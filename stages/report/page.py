@@ -16,6 +16,7 @@ from stages.report import (
     edge,
     ensembles,
     formats,
+    opening,
     published,
     restored,
     sizes,
@@ -63,6 +64,7 @@ def sections(products: list[Product], each: int) -> dict[str, Any]:
             return value
 
         return {
+            "opening": opening.describe(products, found),
             "ensembles": ensembles.tables(found, products),
             "chains": chains,
             "side_by_side": steps.side_by_side(chains) if len(chains) > 1 else [],

@@ -25,6 +25,7 @@ from stages.report import (
     confusions,
     ensembles,
     found,
+    opening,
     pictures,
     restored,
     sizes,
@@ -32,6 +33,8 @@ from stages.report import (
     topology,
 )
 from stages.report import main as stage
+from stages.report.classifiers import INT8, Classifier
+from stages.report.found import Product
 from tests.conftest import pixels, write_raw
 
 VOID = {"meta", "img", "br"}
@@ -700,3 +703,44 @@ def test_refuses_flags(tmp_path: Path, lcz42: Path, capsys: pytest.CaptureFixtur
         with pytest.raises(SystemExit, match="2"):
             command(tmp_path / "report" / "index.html", lcz42, flags=(flag,))
         assert message in capsys.readouterr().err
+
+
+# --- the opening ----------------------------------------------------------------------------------
+def test_opening_of_an_early_page(tmp_path: Path) -> None:
+    """The first stages alone: everything else is still to come, and nothing is a figure."""
+    empty = opening.describe([], [])
+    assert [box["made"] for box in empty["boxes"]] == [False] * 8
+    assert [figure["value"] for figure in empty["figures"]] == [None] * 5
+    assert empty["bundles"] == []
+    made = {"plan": {"stage": "prepare", "parameters": {}, "inputs": {}}}
+    first = opening.describe([Product(tmp_path, "prepare/x.h5", "patches", made)], [])
+    assert [box["title"] for box in first["boxes"] if box["made"]] == ["patches"]
+    assert first["missing"][0] == "super-resolution"
+
+
+def test_super_resolution_is_made_by_what_enlarges(tmp_path: Path) -> None:
+    for name, enlarged in (("sr-train", False), ("sr-eval", False), ("sr-edsr", True)):
+        made = {"plan": {"stage": name, "parameters": {}, "inputs": {}}}
+        page = opening.describe([Product(tmp_path, "x", "patches", made)], [])
+        assert ("super-resolution" not in page["missing"]) == enlarged
+
+
+def test_key_figures_by_value(tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text(json.dumps({
+        "wald": {"x2": {"bicubic": {"all": {"psnr": 37.5}}, "edsr": {"all": {"psnr": 41.26}}},
+                 "x4": {"bicubic": {"all": {"psnr": 32.0}}, "edsr": {"all": {"psnr": 33.0}}}},
+    }))  # fmt: skip
+    product = Product(tmp_path, "sr-eval", "comparison")
+    found = [
+        Classifier(role, None, product, {"overall_accuracy": accuracy})
+        for role, accuracy in (("teacher", 0.5), ("sumrule", 0.6), ("student", 0.4), (INT8, 0.39))
+    ]
+    figures = opening.key_figures([product], found)
+    assert [figure["value"] for figure in figures] == [
+        "+3.8 dB",
+        "60.0 %",
+        None,
+        "40.0 %",
+        "39.0 %",
+    ]
+    assert "in INT8" in figures[4]["meaning"]
