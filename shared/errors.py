@@ -29,7 +29,7 @@ VOLUME = {
 SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
 
 
-def refusal(error: BaseException) -> str | None:
+def explain_os_error(error: BaseException) -> str | None:
     """Why the volume refused, or None for another error; HDF5 hides the number in its text."""
     text = str(error)
     if isinstance(error, OSError) and SHORT_WRITE.search(text):

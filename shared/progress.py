@@ -27,7 +27,7 @@ def bar(
         total=total, desc=f"{whole}: {what}" if whole else what, unit=f" {unit}", initial=done,
         file=sys.stderr, smoothing=0.1,
         mininterval=0.2 if live else 5.0, ascii=None if live else " #", dynamic_ncols=live,
-        disable=quiet or processes.follows(), unit_scale=total >= 100_000,
+        disable=quiet or processes.is_helper(), unit_scale=total >= 100_000,
     )  # fmt: skip
 
 

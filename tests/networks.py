@@ -45,8 +45,8 @@ def run(network: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
 def images(path: Path, card: Card) -> tuple[np.ndarray, np.ndarray]:
     """(N, C, S, S) network input and (N,) labels of a patch file."""
     with patches.read(path, "label") as source:
-        values = models.scaled(source, card.bands, slice(0, source.total))
-        return models.prepare(values, card), source.labels()
+        values = models.read_scaled(source, card.bands, slice(0, source.total))
+        return models.preprocess(values, card), source.labels()
 
 
 def fitted(train: Path, card: Card) -> dict[str, np.ndarray]:
@@ -74,7 +74,7 @@ def student(
     """A model folder with one network that knows the classes of `train`, tested on `test`."""
     folder.mkdir()
     with patches.read(train, "label") as source:
-        mean, std = models.statistics(source, bands)
+        mean, std = models.band_statistics(source, bands)
         card = Card("student.onnx", "tiny", bands, mean, std, 48, "bilinear", source.classes)
     weights = fitted(train, card)
     network = graph(weights)

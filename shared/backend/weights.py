@@ -112,10 +112,10 @@ def misfit(wanted: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]
         "extra": [name for name in found if name not in wanted],
         "other shape": other,
     }
-    return "; ".join(f"{kind}: {some(names)}" for kind, names in kinds.items() if names)
+    return "; ".join(f"{kind}: {list_keys(names)}" for kind, names in kinds.items() if names)
 
 
-def some(names: Iterable[str]) -> str:
+def list_keys(names: Iterable[str]) -> str:
     """The first few of some keys, and how many there are."""
     listed = list(names)
     shown = ", ".join(listed[:4])

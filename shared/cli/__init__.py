@@ -38,7 +38,7 @@ def main(run: Callable[..., None], argv: Sequence[str] | None = None) -> None:
         values |= arguments.collect(run, argv)
         job = read_signature(run).job(values)
         product = production.produce(job)
-        if not production.assists(job):
+        if not production.is_helper(job):
             print(product, flush=True)
 
 

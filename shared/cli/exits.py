@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shared.errors import StageError, refusal
+from shared.errors import StageError, explain_os_error
 from shared.runs import signals
 
 
@@ -31,7 +31,7 @@ def report_errors(
     except KeyboardInterrupt as stop:
         _fail(stopped, stop.args[0] if stop.args else 130)
     except Exception as error:
-        if reason := refusal(error):
+        if reason := explain_os_error(error):
             place = f"{values['dst']}: " if values and "dst" in values else ""
             _fail(f"error: {place}{reason}", 2)
         traceback.print_exc()

@@ -3,10 +3,17 @@
 `scores` needs numpy only; `figures` needs matplotlib and is imported by name where it is used.
 """
 
-from shared.models.cards import NAME, Card, load, save
-from shared.models.preprocessing import levels, locate, prepare, resize, scaled, statistics
+from shared.models.cards import MODEL_FILE, Card, load, save
+from shared.models.preprocessing import (
+    band_statistics,
+    locate_bands,
+    preprocess,
+    read_scaled,
+    resize,
+    round_to_levels,
+)
 
 __all__ = [
-    "NAME", "Card", "figures", "levels", "load", "locate", "prepare", "resize", "save", "scaled",
-    "scores", "statistics",
+    "MODEL_FILE", "Card", "band_statistics", "figures", "load", "locate_bands", "preprocess",
+    "read_scaled", "resize", "round_to_levels", "save", "scores",
 ]  # fmt: skip

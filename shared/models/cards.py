@@ -13,7 +13,7 @@ from typing import Any
 
 from shared.errors import StageError
 
-NAME = "model.json"
+MODEL_FILE = "model.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,9 +55,9 @@ def save(folder: Path, cards: list[Card], **more: Any) -> None:
     In one step: trainers write it last and take its presence for the end of their work.
     """
     content = {"members": [dataclasses.asdict(card) for card in cards], **more}
-    draft = folder / (NAME + ".draft")
+    draft = folder / (MODEL_FILE + ".draft")
     draft.write_text(json.dumps(content, indent=1) + "\n")
-    draft.replace(folder / NAME)
+    draft.replace(folder / MODEL_FILE)
 
 
 def load(folder: Path) -> list[Card]:
@@ -66,20 +66,20 @@ def load(folder: Path) -> list[Card]:
     Raises:
         StageError: no or broken JSON, a key is missing, an ONNX file is not there.
     """
-    path = folder / NAME
+    path = folder / MODEL_FILE
     try:
         members = json.loads(path.read_text())["members"]
         cards = [Card(**{k: _tuple(v) for k, v in member.items()}) for member in members]
         faults = [_fault(card) for card in cards] or ["no members"]
     except OSError:
-        raise StageError(f"{path}: expected a model folder with {NAME}, found none") from None
+        raise StageError(f"{path}: expected a model folder with {MODEL_FILE}, found none") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StageError(f"{path}: not a model description ({error})") from None
     if any(faults):
         raise StageError(f"{path}: not a model description ({', '.join(filter(None, faults))})")
     for card in cards:
         if not (folder / card.file).is_file():
-            raise StageError(f"{folder / card.file}: named in {NAME}, but not there")
+            raise StageError(f"{folder / card.file}: named in {MODEL_FILE}, but not there")
     return cards
 
 

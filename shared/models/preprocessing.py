@@ -8,7 +8,7 @@ from shared.models.cards import Card
 from shared.patches import Source
 
 
-def locate(source: Source, bands: tuple[str, ...]) -> list[tuple[str, int]]:
+def locate_bands(source: Source, bands: tuple[str, ...]) -> list[tuple[str, int]]:
     """Dataset name and channel index of each band in a patch file.
 
     Raises:
@@ -24,9 +24,9 @@ def locate(source: Source, bands: tuple[str, ...]) -> list[tuple[str, int]]:
     return [places[band] for band in bands]
 
 
-def scaled(source: Source, bands: tuple[str, ...], rows: slice) -> NDArray[np.float32]:
+def read_scaled(source: Source, bands: tuple[str, ...], rows: slice) -> NDArray[np.float32]:
     """(rows, H, W, C) values of the named bands scaled to 0 … 255."""
-    places = locate(source, bands)
+    places = locate_bands(source, bands)
     read = {name: _scale(source, name, rows) for name in {name for name, _ in places}}
     return np.stack([read[name][..., index] for name, index in places], -1)
 
@@ -37,7 +37,7 @@ def _scale(source: Source, name: str, rows: slice) -> NDArray[np.float32]:
     return layout.scale(source[name][rows]).astype(np.float32)
 
 
-def statistics(
+def band_statistics(
     source: Source, bands: tuple[str, ...]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per band on the 0 … 1 scale of `Card`, at most 3 decimals.
@@ -45,25 +45,27 @@ def statistics(
     Three decimals because Voyager's streaming pipeline prints them so: what is trained also runs.
     """
     mean, std = [], []
-    for name, index in locate(source, bands):
+    for name, index in locate_bands(source, bands):
         means, stds = source.statistics(name)
         mean.append(round(float(means[index]) / 255, 3))
         std.append(max(round(float(stds[index]) / 255, 3), 0.001))
     return tuple(mean), tuple(std)
 
 
-def prepare(values: NDArray[np.float32], card: Card) -> NDArray[np.float32]:
+def preprocess(values: NDArray[np.float32], card: Card) -> NDArray[np.float32]:
     """(N, H, W, C) values 0 … 255 to the network's (N, C, size, size) float32 input."""
     mean, std = (np.asarray(of, np.float32)[:, None, None] for of in (card.mean, card.std))
     images = np.moveaxis(values, -1, 1)
     if card.eight_bit:
-        images = levels(resize(levels(images), card.size, card.size, card.interpolation))
+        images = round_to_levels(
+            resize(round_to_levels(images), card.size, card.size, card.interpolation)
+        )
         return np.ascontiguousarray((images / np.float32(255) - mean) / std, np.float32)
     normal = (images / np.float32(255) - mean) / std
     return resize(normal, card.size, card.size, card.interpolation)
 
 
-def levels(values: NDArray[np.floating]) -> NDArray[np.floating]:
+def round_to_levels(values: NDArray[np.floating]) -> NDArray[np.floating]:
     """Values 0 … 255 to the whole levels of an 8-bit picture.
 
     A thousandth above one half, so that DN 2800, which is level 25.5 but for rounding errors, goes

@@ -115,7 +115,7 @@ def write(
     return found
 
 
-def array(path: Path, dimensions: int) -> NDArray[Any]:
+def read_array(path: Path, dimensions: int) -> NDArray[Any]:
     """An NPY file of another stage, checked.
 
     Raises:

@@ -5,8 +5,8 @@
 
 from shared.patches.fields import Constant, Field
 from shared.patches.reader import Rows, Source, open_hdf5, read
-from shared.patches.rows import some
-from shared.patches.shard import span
+from shared.patches.rows import list_rows
+from shared.patches.shard import shard_range
 from shared.patches.writer import Writer
 
 __all__ = [
@@ -15,9 +15,9 @@ __all__ = [
     "Rows",
     "Source",
     "Writer",
+    "list_rows",
     "open_hdf5",
     "read",
     "shard",
-    "some",
-    "span",
+    "shard_range",
 ]

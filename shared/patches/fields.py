@@ -46,7 +46,7 @@ class Constant:
     attributes: Mapping[str, Any] = default(default_factory=dict)
 
 
-def like_field(like: Source, name: str) -> Field:
+def field_like(like: Source, name: str) -> Field:
     """The field that takes over a dataset of another file; labels become one byte a class.
 
     Raises:

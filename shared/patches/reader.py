@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from shared import lcz
 from shared.errors import StageError
-from shared.patches.rows import Rows, some
+from shared.patches.rows import Rows, list_rows
 
-__all__ = ["Rows", "Source", "open_hdf5", "read", "some"]
+__all__ = ["Rows", "Source", "list_rows", "open_hdf5", "read"]
 
 
 def open_hdf5(path: Path) -> h5py.File:
@@ -107,7 +107,7 @@ class Source:
         good = (onehot.max(1) == 1) & (np.count_nonzero(onehot, axis=1) == 1)
         if not good.all():
             bad = np.flatnonzero(~good) + (rows.start or 0)
-            raise StageError(f"{self.path}: label: not one-hot in {some(bad)}")
+            raise StageError(f"{self.path}: label: not one-hot in {list_rows(bad)}")
         return onehot.argmax(1)
 
     def expect_classes(self, classes: tuple[str, ...]) -> None:

@@ -14,7 +14,7 @@ from shared.errors import StageError
 READ_BYTES = 64 * 2**20  # what one block of Rows.blocks holds in memory, as stored
 
 
-def some(rows: NDArray[np.integer]) -> str:
+def list_rows(rows: NDArray[np.integer]) -> str:
     """Row numbers for a message: the first eight and how many there are."""
     listed = ", ".join(str(row) for row in rows[:8])
     return f"rows {listed}, … ({len(rows)} rows)" if len(rows) > 8 else f"rows {listed}"
@@ -41,15 +41,17 @@ class Rows:
         """(rows, …) float32 in physical units; StageError names rows with NaN or infinity."""
         values = self.raw(rows)
         decoded = self.layout.decode(values) if self.layout else values.astype(np.float32)
-        self.refuse_nonfinite(decoded, rows)
+        self.check_finite(decoded, rows)
         return decoded
 
-    def refuse_nonfinite(self, values: NDArray[Any], rows: slice) -> None:
+    def check_finite(self, values: NDArray[Any], rows: slice) -> None:
         """StageError that names the rows of this slice whose values are not finite."""
         finite = np.isfinite(values).reshape(len(values), -1).all(1)
         if not finite.all():
             bad = np.flatnonzero(~finite) + (rows.start or 0)
-            raise StageError(f"{self.path}: {self.name}: NaN or infinite values in {some(bad)}")
+            raise StageError(
+                f"{self.path}: {self.name}: NaN or infinite values in {list_rows(bad)}"
+            )
 
     def raw(self, rows: slice) -> NDArray[Any]:
         """(rows, …) as stored, undecoded and unchecked."""

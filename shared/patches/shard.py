@@ -5,7 +5,7 @@ import re
 from shared.errors import StageError
 
 
-def span(total: int, shard: str) -> range:
+def shard_range(total: int, shard: str) -> range:
     """Rows of one shard: ``(i-1) * total // n`` up to, not including, ``i * total // n``.
 
     Args:

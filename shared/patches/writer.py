@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared import progress
-from shared.errors import StageError, refusal
+from shared.errors import StageError, explain_os_error
 from shared.patches import shard as shards
-from shared.patches.fields import Constant, Field, allocate, like_field, moments
+from shared.patches.fields import Constant, Field, allocate, field_like, moments
 from shared.patches.reader import Source
 
 
@@ -47,12 +47,12 @@ class Writer:
         constants: Mapping[str, Constant] | None = None,
         **fields: Field,
     ) -> None:
-        self.dst, self.total, self.span = dst, total, shards.span(total, shard)
+        self.dst, self.total, self.span = dst, total, shards.shard_range(total, shard)
         self.like, self.fields, self.constants = like, dict(fields), dict(constants or {})
         self.classes = tuple(classes or (like.classes if like else ()))
         if like:
             self.fields |= {
-                name: like_field(like, name) for name in ("label", "city") if name in like
+                name: field_like(like, name) for name in ("label", "city") if name in like
             }
         self.fields |= {
             f"{name}_moments": Field((2, field.shape[-1]), "float64")
@@ -72,7 +72,7 @@ class Writer:
         except (OSError, KeyError, RuntimeError, AttributeError) as error:
             if "unable to lock" in str(error) or "already open" in str(error):
                 raise StageError(f"{self.dst}: open in another program; close it there") from None
-            if refusal(error):
+            if explain_os_error(error):
                 raise
             reason = "does not open"
         if file is not None:

@@ -15,7 +15,7 @@ SOURCES = (
 )  # folders of VOLUME that hold a pipeline of their own
 
 
-def refuse(inputs: Mapping[str, Sequence[Path]]) -> None:
+def require(inputs: Mapping[str, Sequence[Path]]) -> None:
     """Refuse inputs that are neither file nor folder.
 
     Args:
@@ -35,22 +35,22 @@ def refuse(inputs: Mapping[str, Sequence[Path]]) -> None:
     ]
     if said:
         found = [path for paths in missing.values() for path in paths]
-        raise StageError("; ".join([*said, *hints(found)]))
+        raise StageError("; ".join([*said, *suggest_commands(found)]))
 
 
-def hints(paths: Sequence[Path]) -> Iterator[str]:
+def suggest_commands(paths: Sequence[Path]) -> Iterator[str]:
     """The command that makes what lies in stages' folders of the volume, one for each source."""
     wanted: dict[str, dict[str, None]] = {}
     for path in paths:
-        source, stage = _place(path)
-        if _known(stage):
+        source, stage = _source_and_stage(path)
+        if _is_stage(stage):
             wanted.setdefault(source, {})[stage] = None
     for source, stages in wanted.items():
         words = ["make", *([f"SOURCE={source}"] if source else []), *stages]
         yield f"{' '.join(words)} makes {'it' if len(paths) == 1 else 'them'}"
 
 
-def _place(path: Path) -> tuple[str, str]:
+def _source_and_stage(path: Path) -> tuple[str, str]:
     """Source and stage by the path: "demo" and "tda" of data/demo/tda/prepare/training.h5."""
     parts = path.parts
     if VOLUME not in parts[:-1]:
@@ -61,7 +61,7 @@ def _place(path: Path) -> tuple[str, str]:
     return source, rest[0] if len(rest) > 1 else ""
 
 
-def _known(stage: str) -> bool:
+def _is_stage(stage: str) -> bool:
     """Whether a stage has this name; an image, which holds one stage alone, takes any for one."""
     known = [folder.parent.name.replace("_", "-") for folder in STAGES.glob("*/main.py")]
     return bool(stage) and stage != "so2sat" and (stage in known or len(known) == 1)

@@ -17,27 +17,29 @@ from shared.progress import say
 from shared.runs import record
 
 
-def unfinished(dst: Path) -> Path:
+def partial_path(dst: Path) -> Path:
     """Where a product lies until it is complete."""
     return dst.with_name(dst.name + ".partial")
 
 
-def _ticket(dst: Path) -> Path:
+def _plan_path(dst: Path) -> Path:
     return dst.with_name(dst.name + ".partial.json")
 
 
-def discard(dst: Path) -> None:
+def remove_partial(dst: Path) -> None:
     """Remove the unfinished product and drafts beside it; its plan goes when the claim ends."""
-    partial = unfinished(dst)
+    partial = partial_path(dst)
     for path in list(partial.parent.iterdir()):
         if path.is_dir() and path == partial:
             shutil.rmtree(path, ignore_errors=True)
-        elif path == partial or (path.name.startswith(partial.name + ".") and path != _ticket(dst)):
+        elif path == partial or (
+            path.name.startswith(partial.name + ".") and path != _plan_path(dst)
+        ):
             path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def folders(dst: Path) -> Iterator[None]:
+def create_folders(dst: Path) -> Iterator[None]:
     """Make the folders of the product; they go again if nothing came of it."""
     missing = [folder for folder in dst.parents if not folder.exists()]
     try:
@@ -50,10 +52,10 @@ def folders(dst: Path) -> Iterator[None]:
         raise
 
 
-def seen(dst: Path) -> list[record.Extent]:
+def read_large_inputs(dst: Path) -> list[record.Fingerprint]:
     """Large inputs that an earlier run at this product read, finished or not."""
     try:
-        ticket = json.loads(_ticket(dst).read_text())
+        ticket = json.loads(_plan_path(dst).read_text())
     except (OSError, ValueError):
         ticket = record.load(dst)
     found = ticket.get("large_inputs") if isinstance(ticket, dict) else None
@@ -61,10 +63,10 @@ def seen(dst: Path) -> list[record.Extent]:
 
 
 @contextlib.contextmanager
-def held(
+def acquire(
     dst: Path,
     plan: record.Plan,
-    large_inputs: Sequence[record.Extent] = (),
+    large_inputs: Sequence[record.Fingerprint] = (),
     defaults: record.Plan | None = None,
 ) -> Iterator[bool]:
     """Hold the unfinished product for this plan; whether an earlier run left some of it.
@@ -78,7 +80,7 @@ def held(
     Raises:
         StageError: another run holds it, or it is the work of another plan.
     """
-    partial, ticket = unfinished(dst), _ticket(dst)
+    partial, ticket = partial_path(dst), _plan_path(dst)
     file = _lock(ticket, partial)
     try:
         if earlier := partial.exists():
@@ -118,7 +120,7 @@ def _same_work(partial: Path, ticket: bytes, plan: record.Plan, defaults: record
     try:
         earlier = dict(json.loads(ticket))
         earlier.pop("large_inputs", None)
-        earlier = record.completed(earlier, defaults)
+        earlier = record.fill_defaults(earlier, defaults)
     except (ValueError, TypeError):
         raise StageError(
             f"{partial}: unfinished work of an unknown plan; remove it first"

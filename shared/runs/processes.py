@@ -7,7 +7,7 @@ would write goes into a scratch folder that is thrown away, so that no stage nee
 import os
 
 
-def place() -> tuple[int, int]:
+def rank_and_size() -> tuple[int, int]:
     """This process's number, from 0, and how many there are."""
     for rank, size in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS")):
         if rank in os.environ and size in os.environ:
@@ -15,13 +15,13 @@ def place() -> tuple[int, int]:
     return 0, 1
 
 
-def follows() -> bool:
+def is_helper() -> bool:
     """Whether this is not the first of them."""
-    return place()[0] > 0
+    return rank_and_size()[0] > 0
 
 
-def nodes() -> int:
+def count_nodes() -> int:
     """On how many machines the processes run, equally many on each."""
     if "LOCAL_WORLD_SIZE" in os.environ:
-        return max(1, place()[1] // int(os.environ["LOCAL_WORLD_SIZE"]))
+        return max(1, rank_and_size()[1] // int(os.environ["LOCAL_WORLD_SIZE"]))
     return int(os.environ.get("SLURM_STEP_NUM_NODES", "1"))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.errors import StageError, Unfinished, refusal
+from shared.errors import StageError, Unfinished, explain_os_error
 from shared.progress import say
 from shared.runs import environment, input_files, lock, processes, record, signals
 
@@ -48,7 +48,7 @@ class Job:
     default_parameters: Mapping[str, Any]
     call: Callable[[Path], None]
 
-    def plan(self, large_inputs: list[record.Extent]) -> record.Plan:
+    def plan(self, large_inputs: list[record.Fingerprint]) -> record.Plan:
         """The identity of the product; inputs that are large and new are added to the list."""
         return record.plan(
             self.stage, _without_resources(self.parameters), dict(self.inputs), large_inputs
@@ -72,26 +72,26 @@ def produce(job: Job) -> Path:
             another run is working on it.
     """
     dst = job.dst
-    input_files.refuse({name: _each(value) for name, value in job.inputs.items()})
+    input_files.require({name: _each(value) for name, value in job.inputs.items()})
     _check_place(dst, job.inputs)
-    large_inputs = lock.seen(dst)
+    large_inputs = lock.read_large_inputs(dst)
     plan, defaults = job.plan(large_inputs), job.default_plan()
     if _is_made(dst, plan, defaults):
         return dst
-    if assists(job):
-        return _assist(job)
-    with lock.folders(dst), lock.held(dst, plan, large_inputs, defaults) as earlier:
+    if is_helper(job):
+        return _help_another_process(job)
+    with lock.create_folders(dst), lock.acquire(dst, plan, large_inputs, defaults) as earlier:
         if not _is_made(dst, plan, defaults):  # by a run that ended while this one hashed
             _make(job, {"plan": plan, "defaults": defaults, "large_inputs": large_inputs}, earlier)
     return dst
 
 
-def assists(job: Job) -> bool:
+def is_helper(job: Job) -> bool:
     """Whether another process makes the product of this run, and this one only helps."""
-    return processes.follows() and JOINT in job.parameters
+    return processes.is_helper() and JOINT in job.parameters
 
 
-def _assist(job: Job) -> Path:
+def _help_another_process(job: Job) -> Path:
     """Help another process to make the product; what this one writes is thrown away."""
     with tempfile.TemporaryDirectory() as scratch, _stdout_to_stderr(), signals.stop_on_signals():
         job.call(Path(scratch) / job.dst.name)
@@ -100,15 +100,15 @@ def _assist(job: Job) -> Path:
 
 def _make(job: Job, content: dict[str, Any], earlier: bool) -> None:
     """Call the stage and publish; a refused first run leaves nothing behind."""
-    dst, partial, start = job.dst, lock.unfinished(job.dst), time.monotonic()
+    dst, partial, start = job.dst, lock.partial_path(job.dst), time.monotonic()
     try:
         with _stdout_to_stderr(), signals.stop_on_signals():
             job.call(partial)
         _publish(dst, partial, content, time.monotonic() - start)
     except Exception as error:
         mistake = isinstance(error, StageError) and not isinstance(error, Unfinished)
-        if not earlier and (mistake or refusal(error)):
-            lock.discard(dst)
+        if not earlier and (mistake or explain_os_error(error)):
+            lock.remove_partial(dst)
         raise
 
 
@@ -137,7 +137,7 @@ def _is_made(dst: Path, plan: record.Plan, defaults: record.Plan) -> bool:
     content = record.load(dst)
     if content is None:
         raise StageError(f"{dst}: exists but has no record (.run.json); move it away and run again")
-    earlier = record.completed(content["plan"], defaults)
+    earlier = record.fill_defaults(content["plan"], defaults)
     if earlier != plan:
         differences = record.differences(earlier, plan)
         raise StageError(
@@ -148,7 +148,7 @@ def _is_made(dst: Path, plan: record.Plan, defaults: record.Plan) -> bool:
         raise StageError(f"{dst}: was changed after it was made; move it away and run again")
     say(f"{dst}: up to date")
     with contextlib.suppress(OSError):  # so that make, which compares times, does not ask again
-        os.utime(record.beside(dst))
+        os.utime(record.record_path(dst))
     return True
 
 
@@ -170,10 +170,10 @@ def _publish(dst: Path, partial: Path, content: dict[str, Any], seconds: float) 
     """Record first, then the rename: a record without product is harmless, the reverse a riddle."""
     if not partial.exists():
         raise RuntimeError(f"{partial}: the stage returned without writing it")
-    measured = {**content, "output": record.measure(partial)}
+    measured = {**content, "output": record.fingerprint(partial)}
     record.save(dst, measured | environment.gather(seconds, environment.device()))
     try:
         partial.rename(dst)
     except OSError:
-        record.beside(dst).unlink(missing_ok=True)
+        record.record_path(dst).unlink(missing_ok=True)
         raise

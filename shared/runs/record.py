@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 Plan = dict[str, Any]
-Extent = dict[str, Any]  # "sha256", "bytes", "modified_ns", as `measure` gives them
+Fingerprint = dict[str, Any]  # "sha256", "bytes", "modified_ns", as `fingerprint` gives them
 LARGE = 2**30  # bytes from which hashing shows its progress
-MEASURED = ("latency.json",)  # holds times, which no two runs share: not part of the content
+NOT_COMPARED = ("latency.json",)  # holds times, which no two runs share: not part of the content
 
 
-def beside(product: Path) -> Path:
+def record_path(product: Path) -> Path:
     """Where the record of a product lies."""
     return product.with_name(product.name + ".run.json")
 
@@ -21,14 +21,14 @@ def beside(product: Path) -> Path:
 def load(product: Path) -> dict[str, Any] | None:
     """The record of a product, or None when there is none or it is not a readable one."""
     try:
-        record: dict[str, Any] = json.loads(beside(product).read_text())
+        record: dict[str, Any] = json.loads(record_path(product).read_text())
         whole = isinstance(record["plan"], dict) and record["output"].keys() >= {"sha256", "bytes"}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return record if whole else None
 
 
-def digest(path: Path, seen: list[Extent] | None = None) -> str:
+def digest(path: Path, seen: list[Fingerprint] | None = None) -> str:
     """SHA-256 of an input; its record lends it while size and time say it is still that product.
 
     Args:
@@ -36,26 +36,26 @@ def digest(path: Path, seen: list[Extent] | None = None) -> str:
         seen: large inputs that an earlier run read, which are not read again; this one is added.
     """
     record = load(path)
-    if record and fresh(path, record):
+    if record and is_unchanged(path, record):
         return str(record["output"]["sha256"])
     size, newest = _extent(_files(path))
     for known in seen or []:
         if (known["bytes"], known["modified_ns"]) == (size, newest):
             return str(known["sha256"])
-    found = measure(path)
+    found = fingerprint(path)
     if seen is not None and size >= LARGE:
         seen.append(found)
     return str(found["sha256"])
 
 
-def fresh(path: Path, record: dict[str, Any]) -> bool:
+def is_unchanged(path: Path, record: dict[str, Any]) -> bool:
     """Whether size and time of a product say that it still is what its record describes."""
     size, newest = _extent(_files(path))
     output = record["output"]
     return size == output["bytes"] and newest == output.get("modified_ns")
 
 
-def measure(path: Path) -> Extent:
+def fingerprint(path: Path) -> Fingerprint:
     """Content and extent of a file, or of a folder by the names and digests in it.
 
     Returns:
@@ -81,7 +81,7 @@ def _extent(files: list[Path]) -> tuple[int, int]:
 def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
-    found = (file for file in path.rglob("*") if file.name not in MEASURED)
+    found = (file for file in path.rglob("*") if file.name not in NOT_COMPARED)
     return sorted(file for file in found if file.is_file())
 
 
@@ -110,7 +110,7 @@ def plan(
     stage: str,
     parameters: dict[str, Any],
     inputs: dict[str, Any],
-    seen: list[Extent] | None = None,
+    seen: list[Fingerprint] | None = None,
 ) -> Plan:
     """The identity of a product: stage, plain parameters, and the digest of every input.
 
@@ -129,7 +129,7 @@ def plan(
     return {"stage": stage, "parameters": json.loads(json.dumps(parameters)), "inputs": hashes}
 
 
-def completed(old: Plan, defaults: Plan) -> Plan:
+def fill_defaults(old: Plan, defaults: Plan) -> Plan:
     """A recorded plan, where it lacks a parameter or an input with the default of today.
 
     A parameter that a stage gained later has as its default what the stage did before.
@@ -156,7 +156,7 @@ def differences(old: Plan, new: Plan) -> str:
 
 def save(product: Path, content: dict[str, Any]) -> None:
     """Write the record of a product in one step."""
-    target = beside(product)
+    target = record_path(product)
     draft = target.with_name(target.name + ".partial")
     try:
         draft.write_text(json.dumps(content, indent=1) + "\n")

@@ -32,7 +32,7 @@ class Difference:
     size: float
 
 
-def products(one: Path, other: Path) -> list[Difference]:
+def compare_products(one: Path, other: Path) -> list[Difference]:
     """Differences between two files or folders, the largest first; empty when identical."""
     found = list(_folders(one, other) if one.is_dir() else _files(one.name, one, other))
     return sorted(found, key=lambda difference: -difference.size)
@@ -46,7 +46,7 @@ def _folders(one: Path, other: Path) -> Iterator[Difference]:
     for name in sorted(names[0] ^ names[1]):
         yield Difference(name, "only in one of the two", np.inf)
     for name in sorted(names[0] & names[1]):
-        if not name.endswith(record.MEASURED):
+        if not name.endswith(record.NOT_COMPARED):
             yield from _files(name, one / name, other / name)
 
 
@@ -66,10 +66,10 @@ def _files(name: str, one: Path, other: Path) -> Iterator[Difference]:
 
 
 def _npy(name: str, one: Path, other: Path) -> Iterator[Difference]:
-    yield from arrays(name, np.load(one), np.load(other))
+    yield from compare_arrays(name, np.load(one), np.load(other))
 
 
-def arrays(where: str, one: NDArray[Any], other: NDArray[Any]) -> Iterator[Difference]:
+def compare_arrays(where: str, one: NDArray[Any], other: NDArray[Any]) -> Iterator[Difference]:
     """At most one difference between two arrays: of shape, type or values."""
     if one.shape != other.shape or one.dtype != other.dtype:
         shapes = f"{one.shape} {one.dtype} and {other.shape} {other.dtype}"
@@ -105,18 +105,18 @@ def _attributes(where: str, one: Any, other: Any) -> Iterator[Difference]:
         if len(pair) < 2:
             yield Difference(f"{where}: attribute {key}", "only in one of the two", np.inf)
         else:
-            yield from arrays(f"{where}: attribute {key}", *pair)
+            yield from compare_arrays(f"{where}: attribute {key}", *pair)
 
 
 def _dataset(where: str, one: h5py.Dataset, other: h5py.Dataset) -> Iterator[Difference]:
     if one.shape != other.shape or not one.shape:
-        yield from arrays(where, np.asarray(one), np.asarray(other))
+        yield from compare_arrays(where, np.asarray(one), np.asarray(other))
         return
     step = max(1, BLOCK // max(1, int(np.prod(one.shape[1:]))))
     starts = range(0, one.shape[0], step)
     for start in starts:
         rows = slice(start, start + step)
-        yield from arrays(f"{where} from row {start}", one[rows], other[rows])
+        yield from compare_arrays(f"{where} from row {start}", one[rows], other[rows])
 
 
 def _json(name: str, one: Path, other: Path) -> Iterator[Difference]:

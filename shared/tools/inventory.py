@@ -7,19 +7,19 @@ from typing import Any
 from shared.runs import record
 
 Record = dict[str, Any]
-RECORD, TICKET = ".run.json", ".partial.json"
+RECORD, PLAN = ".run.json", ".partial.json"
 RERUN = ".rerun"  # what shared.tools.rerun makes beside a product
 ORDER = {".h5": 0, ".npy": 1, ".safetensors": 2}  # what is an input most often is hashed first
 
 
-def products(root: Path) -> dict[Path, Record]:
+def find_products(root: Path) -> dict[Path, Record]:
     """Every product below a folder that has a readable record, by path; reruns left aside."""
     paths = (path.with_name(path.name[: -len(RECORD)]) for path in sorted(root.rglob("*" + RECORD)))
     found = {path: record.load(path) for path in paths if path.suffix != RERUN}
     return {path: made for path, made in found.items() if made}
 
 
-def inputs(made: Record) -> Iterator[tuple[str, str]]:
+def list_inputs(made: Record) -> Iterator[tuple[str, str]]:
     """Parameter name and SHA-256 of every input in a record."""
     for name, value in made["plan"]["inputs"].items():
         for digest in value if isinstance(value, list) else [value]:
@@ -27,19 +27,19 @@ def inputs(made: Record) -> Iterator[tuple[str, str]]:
                 yield name, digest
 
 
-def intact(path: Path, made: Record) -> bool:
+def is_intact(path: Path, made: Record) -> bool:
     """Whether a product is what its record says: by size and time, else (a copy) by its digest."""
-    if record.fresh(path, made) or size(path) >= record.LARGE:
-        return record.fresh(path, made)
-    return bool(record.measure(path)["sha256"] == made["output"]["sha256"])
+    if record.is_unchanged(path, made) or total_bytes(path) >= record.LARGE:
+        return record.is_unchanged(path, made)
+    return bool(record.fingerprint(path)["sha256"] == made["output"]["sha256"])
 
 
-def holder(path: Path, known: dict[Path, Record]) -> Path | None:
+def containing_product(path: Path, known: dict[Path, Record]) -> Path | None:
     """The product that a path is, or lies in."""
     return next((place for place in (path, *path.parents) if place in known), None)
 
 
-def find(
+def find_content(
     root: Path, wanted: set[str], known: dict[Path, Record], limit: float = record.LARGE
 ) -> dict[str, Path]:
     """Where content lies below a folder: as records say, else by hashing what has none.
@@ -56,20 +56,20 @@ def find(
     found = {
         made["output"]["sha256"]: path
         for path, made in reversed(known.items())
-        if path.exists() and intact(path, made)
+        if path.exists() and is_intact(path, made)
     }
-    for path in loose(root, known):
+    for path in find_unrecorded(root, known):
         if wanted <= found.keys():
             break
-        if size(path) < limit:
-            found.setdefault(record.measure(path)["sha256"], path)
+        if total_bytes(path) < limit:
+            found.setdefault(record.fingerprint(path)["sha256"], path)
     return {digest: found[digest] for digest in wanted if digest in found}
 
 
-def loose(root: Path, known: dict[Path, Record]) -> list[Path]:
+def find_unrecorded(root: Path, known: dict[Path, Record]) -> list[Path]:
     """Files and folders without a record of their own, such as single files of a folder product."""
     taken = {parent for path in known for parent in (*path.parents, path)}
-    aside = (RECORD, TICKET, ".partial", RERUN)
+    aside = (RECORD, PLAN, ".partial", RERUN)
     paths = [
         path for path in sorted(root.rglob("*"))
         if not any(part.endswith(aside) for part in path.relative_to(root).parts)
@@ -78,7 +78,7 @@ def loose(root: Path, known: dict[Path, Record]) -> list[Path]:
     return sorted(left, key=lambda path: (path.is_dir(), ORDER.get(path.suffix, 9)))
 
 
-def size(path: Path) -> int:
+def total_bytes(path: Path) -> int:
     """Bytes of a file, or of all files in a folder."""
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files if file.is_file())

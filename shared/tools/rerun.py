@@ -24,7 +24,7 @@ from shared.tools.inventory import Record
 SHOWN = 10  # differences listed
 
 
-def flags(plan: record.Plan, found: dict[str, Path]) -> list[str]:
+def build_arguments(plan: record.Plan, found: dict[str, Path]) -> list[str]:
     """The arguments that a plan stands for, ``--dst`` not among them.
 
     Args:
@@ -51,7 +51,7 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def again(product: Path, root: Path, command: str) -> Path:
+def rerun_product(product: Path, root: Path, command: str) -> Path:
     """Run the recorded command to ``PRODUCT.rerun``; its path.
 
     Raises:
@@ -59,12 +59,14 @@ def again(product: Path, root: Path, command: str) -> Path:
     """
     made = record.load(product)
     if made is None:
-        raise StageError(f"{product}: expected a record {record.beside(product).name}, found none")
-    wanted = {digest for _, digest in inventory.inputs(made)}
-    found = inventory.find(root, wanted, inventory.products(root), limit=float("inf"))
+        raise StageError(
+            f"{product}: expected a record {record.record_path(product).name}, found none"
+        )
+    wanted = {digest for _, digest in inventory.list_inputs(made)}
+    found = inventory.find_content(root, wanted, inventory.find_products(root), limit=float("inf"))
     target = product.with_name(product.name + inventory.RERUN)
     try:
-        arguments = [*flags(made["plan"], found), f"--dst={target}"]
+        arguments = [*build_arguments(made["plan"], found), f"--dst={target}"]
     except StageError as error:
         raise StageError(f"{product}: {error}; looked below {root}") from None
     stage = made["plan"]["stage"]
@@ -76,7 +78,7 @@ def again(product: Path, root: Path, command: str) -> Path:
     return target
 
 
-def circumstances(one: Record, other: Record) -> list[str]:
+def compare_environments(one: Record, other: Record) -> list[str]:
     """What differed between two runs besides their content: device, image, versions."""
     names = ("revision", "image", "device", "python", "host")
     lines = [
@@ -89,9 +91,9 @@ def circumstances(one: Record, other: Record) -> list[str]:
     return lines + ([f"  packages: {', '.join(sorted(changed))}"] if changed else [])
 
 
-def verdict(product: Path, other: Path, tolerance: float) -> tuple[bool, list[str]]:
+def compare(product: Path, other: Path, tolerance: float) -> tuple[bool, list[str]]:
     """Whether two products agree, and the lines that say so."""
-    found = comparison.products(product, other)
+    found = comparison.compare_products(product, other)
     if not found:
         return True, [f"{product}: identical"]
     good = found[0].size <= tolerance
@@ -101,11 +103,11 @@ def verdict(product: Path, other: Path, tolerance: float) -> tuple[bool, list[st
     lines += [f"  {d.where}: {d.what}, {d.size:g}" for d in found[:SHOWN]]
     if len(found) > SHOWN:
         lines.append(f"  … and {len(found) - SHOWN} more places")
-    return good, lines + circumstances(record.load(product) or {}, record.load(other) or {})
+    return good, lines + compare_environments(record.load(product) or {}, record.load(other) or {})
 
 
 def _remove(product: Path) -> None:
-    record.beside(product).unlink(missing_ok=True)
+    record.record_path(product).unlink(missing_ok=True)
     if product.is_dir():
         shutil.rmtree(product)
     else:
@@ -126,8 +128,8 @@ def main(argv: list[str] | None = None) -> int:
         if not product.exists() or not (given.command or given.against):
             raise StageError(f"{product}: expected a product, and --command or --against")
         root = given.root or product.parent
-        other = given.against or again(product, root, given.command)
-        good, lines = verdict(product, other, given.tolerance)
+        other = given.against or rerun_product(product, root, given.command)
+        good, lines = compare(product, other, given.tolerance)
     except StageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

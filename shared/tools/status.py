@@ -60,7 +60,7 @@ class Survey:
             word, reason = "there", ""
             if not path.exists():
                 word, reason = "lost", "the record is there, the product is not"
-            elif not inventory.intact(path, made):
+            elif not inventory.is_intact(path, made):
                 word, reason = "changed", "not what was recorded"
             elif reasons := dict.fromkeys(self._complaints(path, made)):
                 word, reason = "stale", "; ".join(reasons)
@@ -68,43 +68,43 @@ class Survey:
         return self.done[path]
 
     def _complaints(self, path: Path, made: Record) -> Iterator[str]:
-        for name, digest in inventory.inputs(made):
+        for name, digest in inventory.list_inputs(made):
             source = self.found.get(digest)
-            product = source and inventory.holder(source, self.known)
+            product = source and inventory.containing_product(source, self.known)
             if source is None and not self._perhaps_large(path):
                 yield f"input --{name} changed, moved or gone"
             elif product and product != path and self.visit(product).word != "there":
                 yield f"{product.name} is {self.visit(product).word}"
 
     def _perhaps_large(self, path: Path) -> bool:
-        return 0 < self.large <= record.beside(path).stat().st_mtime_ns
+        return 0 < self.large <= record.record_path(path).stat().st_mtime_ns
 
 
-def states(root: Path) -> list[State]:
+def collect_states(root: Path) -> list[State]:
     """Every product and unfinished product below a folder, inputs first."""
-    known = inventory.products(root)
-    wanted = {digest for made in known.values() for _, digest in inventory.inputs(made)}
-    loose = [path for path in inventory.loose(root, known) if path.is_file()]
-    large = [path for path in loose if inventory.size(path) >= record.LARGE]
+    known = inventory.find_products(root)
+    wanted = {digest for made in known.values() for _, digest in inventory.list_inputs(made)}
+    loose = [path for path in inventory.find_unrecorded(root, known) if path.is_file()]
+    large = [path for path in loose if inventory.total_bytes(path) >= record.LARGE]
     newest = max((path.stat().st_mtime_ns for path in large), default=0)
-    survey = Survey(known, inventory.find(root, wanted, known), newest)
+    survey = Survey(known, inventory.find_content(root, wanted, known), newest)
     for path in known:
         survey.visit(path)
     return [*survey.done.values(), *_partials(root)]
 
 
 def _partials(root: Path) -> Iterator[State]:
-    for ticket in sorted(root.rglob("*" + inventory.TICKET)):
+    for ticket in sorted(root.rglob("*" + inventory.PLAN)):
         partial = ticket.with_name(ticket.name[: -len(".json")])
         if partial.exists():
-            reason = "being made now" if _held(ticket) else "stopped; the same command goes on"
+            reason = "being made now" if _is_locked(ticket) else "stopped; the same command goes on"
             made: Record = {"plan": {"stage": "?"}}
             with contextlib.suppress(ValueError):
                 made = {"plan": json.loads(ticket.read_text())}
             yield State(partial.with_suffix(""), "partial", reason, made)
 
 
-def _held(ticket: Path) -> bool:
+def _is_locked(ticket: Path) -> bool:
     with ticket.open() as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -115,7 +115,7 @@ def _held(ticket: Path) -> bool:
     return False
 
 
-def table(root: Path, found: list[State]) -> str:
+def format_table(root: Path, found: list[State]) -> str:
     """The states as aligned text, one line each."""
     lines = [HEAD, *(_line(root, state) for state in found)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
@@ -142,8 +142,8 @@ def main(argv: list[str] | None = None) -> int:
     if not root.is_dir():
         print(f"error: {root}: expected a folder of products, found none", file=sys.stderr)
         return 2
-    found = states(root)
-    print(table(root, found) if found else f"{root}: no products yet")
+    found = collect_states(root)
+    print(format_table(root, found) if found else f"{root}: no products yet")
     return 0
 
 

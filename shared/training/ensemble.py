@@ -160,7 +160,8 @@ def train_all(
         labels: class numbers of the training and the test split.
     """
     fabric = distributed.launch(recipe.device, recipe.precision)
-    if fabric.broadcast((dst / models.NAME).exists()):  # written last: only the clean-up was left
+    # The model file is written last: only the clean-up was left.
+    if fabric.broadcast((dst / models.MODEL_FILE).exists()):
         shutil.rmtree(dst / WORK, ignore_errors=True)
         return
     results: list[Result] = []

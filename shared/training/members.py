@@ -40,7 +40,7 @@ def draw_bands(
 
 def members_of_shard(members: int, shard: str) -> range:
     """Zero-based numbers of the members of one shard; StageError when there are none."""
-    numbers = shards.span(members, shard)
+    numbers = shards.shard_range(members, shard)
     if not numbers:
         raise StageError(f"--shard={shard}: none of the {members} members falls into it")
     return numbers

@@ -42,7 +42,9 @@ def preprocess(
     width, height = resize["width"], resize["height"]
     if resize["half_pixel_centers"]:
         images = np.moveaxis(pictures, -1, 1).astype(np.float32)
-        planes = models.levels(models.resize(images, height, width, resize["interpolation"]))
+        planes = models.round_to_levels(
+            models.resize(images, height, width, resize["interpolation"])
+        )
     else:
         from PIL import Image
 

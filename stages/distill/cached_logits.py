@@ -30,12 +30,12 @@ def read(
     _same_classes(folder / "metrics.json", classes)
     found = []
     for split, name, truth in (("train", "logits", labels[0]), ("test", "scores", labels[1])):
-        found.append(scores.array(folder / f"{split}_{name}.npy", 2))
+        found.append(scores.read_array(folder / f"{split}_{name}.npy", 2))
         expected = (len(truth), len(classes))
         if found[-1].shape != expected:
             shape = found[-1].shape
             raise StageError(f"{folder}: {split}_{name}: expected {expected}, found {shape}")
-        if not np.array_equal(scores.array(folder / f"{split}_labels.npy", 1), truth.numpy()):
+        if not np.array_equal(scores.read_array(folder / f"{split}_labels.npy", 1), truth.numpy()):
             raise StageError(f"{folder}: made from other {split} rows: the labels differ")
     accuracy = float((found[1].argmax(1) == labels[1].numpy()).mean())
     return torch.from_numpy(as_logits(found[0])), accuracy

@@ -52,7 +52,7 @@ def read(folders: tuple[Path, ...], classes: tuple[str, ...]) -> list[Teacher]:
     """
     found = []
     for folder in folders:
-        ours = (folder / models.NAME).is_file() or not (folder / matlab_export.NAME).is_file()
+        ours = (folder / models.MODEL_FILE).is_file() or not (folder / matlab_export.NAME).is_file()
         cards = models.load(folder) if ours else matlab_export.read(folder, classes)
         found += [_open(folder / card.file, card, classes) for card in cards]
     return found

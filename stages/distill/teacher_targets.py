@@ -117,7 +117,7 @@ def _compute(
 ) -> NDArray[np.float32]:  # fmt: skip
     """(N, K) mean probabilities (soft) or mean logits of the plain views of a file's rows."""
     if kept.exists():
-        return scores.array(kept, 2)
+        return scores.read_array(kept, 2)
     split = load(wanted(path, bands(teachers)), {"label": label}, resident, ROWS)
     views, parts = views_of(teachers, split, side_of(path, bands(teachers))), []
     with bar(len(split), f"teachers on {path.stem}") as shown:

@@ -30,7 +30,7 @@ def train_student(train: Path, test: Path, dst: Path, settings: Settings) -> Non
         dst: product folder.
         settings: what the stage was asked for, checked.
     """
-    if (dst / models.NAME).exists():  # written last: only the clean-up was left
+    if (dst / models.MODEL_FILE).exists():  # written last: only the clean-up was left
         _clean(dst)
         return
     recipe = _recipe(settings)
@@ -101,7 +101,7 @@ def _facts(settings: Settings) -> dict[str, Any]:
 def _card(train: Path, settings: Settings) -> models.Card:
     student = settings.student
     with patches.read(train, "label") as source:
-        mean, std = models.statistics(source, student.bands)
+        mean, std = models.band_statistics(source, student.bands)
         classes = source.classes
     initial_network.check(student, settings.preset.size, len(classes))
     return models.Card(

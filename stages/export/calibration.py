@@ -41,8 +41,8 @@ def iterate_blocks(
     """Prepared rows of a patch file, up to BLOCK at a time: (n, C, size, size)."""
     for start in range(0, len(rows), BLOCK):
         taken = rows[start : start + BLOCK].tolist()
-        values = [models.scaled(source, card.bands, slice(row, row + 1)) for row in taken]
-        yield models.prepare(np.concatenate(values), card)
+        values = [models.read_scaled(source, card.bands, slice(row, row + 1)) for row in taken]
+        yield models.preprocess(np.concatenate(values), card)
 
 
 class InstrumentedNetwork:

@@ -20,7 +20,7 @@ def check_parity(logits: Logits, trainer: Path, tolerance: float) -> float:
     Raises:
         StageError: other shape, or a difference above the tolerance.
     """
-    expected = scores.array(trainer, 2)
+    expected = scores.read_array(trainer, 2)
     if expected.shape != logits.shape:
         raise StageError(f"{trainer}: expected shape {logits.shape}, found {expected.shape}")
     apart = np.abs(logits - expected)

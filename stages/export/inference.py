@@ -43,7 +43,7 @@ def iterate_inputs(source: Source, card: Card, batch: int) -> Iterator[NDArray[n
     """All rows of a patch file as network input, (batch, C, size, size) at a time."""
     for start in range(0, source.total, batch):
         rows = slice(start, min(start + batch, source.total))
-        yield models.prepare(models.scaled(source, card.bands, rows), card)
+        yield models.preprocess(models.read_scaled(source, card.bands, rows), card)
 
 
 def compute_logits(

@@ -162,14 +162,14 @@ def _card(src: Path) -> Card:
 def _labels(train: Source, test: Source, card: Card, src: Path) -> NDArray[np.intp]:
     """(N,) test labels, after a check that files and network belong together."""
     for source in (train, test):
-        models.locate(source, card.bands)
+        models.locate_bands(source, card.bands)
         if source.classes != card.classes:
             expected = f"the network's {len(card.classes)} classes {card.classes[:3]} …"
             raise StageError(
                 f"{source.path}: expected {expected}, found {len(source.classes)}: "
                 f"{source.classes[:3]} …"
             )
-    labels, trainer = test.labels(), scores.array(src / "test_labels.npy", 1)
+    labels, trainer = test.labels(), scores.read_array(src / "test_labels.npy", 1)
     if not np.array_equal(labels, trainer):
         raise StageError(
             f"{test.path}: labels differ from {src / 'test_labels.npy'} "

@@ -86,4 +86,4 @@ def write_logits(
         np.save(path, inference.compute_logits(network, blocks, source.total, threads))
 
     once(folder / "test_logits.npy", make)
-    return scores.array(folder / "test_logits.npy", 2)
+    return scores.read_array(folder / "test_logits.npy", 2)

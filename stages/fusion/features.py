@@ -62,7 +62,7 @@ def of_split(split: Split, key: str, path: Path) -> Tensor:
 def _blocks(rows: patches.Rows) -> Iterator[Tensor]:
     for block in rows.blocks():
         stored = rows.raw(block)
-        rows.refuse_nonfinite(stored, block)
+        rows.check_finite(stored, block)
         yield torch.from_numpy(stored)
 
 

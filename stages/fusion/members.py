@@ -79,7 +79,7 @@ def _statistics(
     std: tuple[float, ...] = ()
     for file, of, _ in train.files(number, bands):
         with patches.read(file) as source:
-            means, stds = models.statistics(source, of)
+            means, stds = models.band_statistics(source, of)
         mean, std = mean + means, std + stds
     return mean, std
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import StageError
-from shared.patches import open_hdf5, some
+from shared.patches import list_rows, open_hdf5
 from shared.runs import record
 
 # Attributes that the Writer derives from the rows: they differ between shards.
@@ -56,7 +56,7 @@ class Shard:
         if name == "label":
             wrong, what = (flat.max(1) != 1) | (np.count_nonzero(flat, 1) != 1), "not one-hot"
         if wrong.any():
-            rows = some(np.flatnonzero(wrong) + here.start)
+            rows = list_rows(np.flatnonzero(wrong) + here.start)
             raise StageError(f"{self.path}: {name}: {what} in {rows}")
         return values
 
@@ -144,7 +144,7 @@ def _same_plan(first: Shard, other: Shard) -> None:
 
 def _plan(made: dict[str, Any], defaults: record.Plan) -> record.Plan:
     """The plan in a record but for its --shard."""
-    plan = record.completed(made["plan"], defaults)
+    plan = record.fill_defaults(made["plan"], defaults)
     given = plan["parameters"]
     return plan | {"parameters": {k: v for k, v in given.items() if k != "shard"}}
 

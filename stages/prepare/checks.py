@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared import lcz
-from shared.patches import some
+from shared.patches import list_rows
 
 REFLECTANCE = (0.0, 2.8)  # of sen2; sen1 has no bounds but float16's
 HALF = float(np.finfo(np.float16).max)
@@ -24,7 +24,9 @@ class Faults:
             self.rows.setdefault(what, []).extend(rows[wrong].tolist())
 
     def __str__(self) -> str:
-        return "; ".join(f"{what} in {some(np.unique(rows))}" for what, rows in self.rows.items())
+        return "; ".join(
+            f"{what} in {list_rows(np.unique(rows))}" for what, rows in self.rows.items()
+        )
 
 
 def look(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from shared import cli, patches
 from shared.errors import StageError
-from shared.patches import span
+from shared.patches import shard_range
 from stages.prepare import checks, cities, layout, selection, speckle
 
 BATCH = 128  # rows in memory at once: 19 MB as float64
@@ -58,7 +58,7 @@ def run(
             source[name]  # refused now: other channels, other rows than labels
         classes = _classes(source)
         chosen = selection.rows_of(table, table_name, classes) if table else np.arange(source.total)
-        span(len(chosen), shard)
+        shard_range(len(chosen), shard)
         fields = layout.fields(source, names, layout.sen2_dtype(source, chosen, dtype))
         city = cities.of(source, geo)
         if city:

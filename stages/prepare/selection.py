@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import StageError
-from shared.patches import Rows, some
+from shared.patches import Rows, list_rows
 
 Column = NDArray[np.int64]
 
@@ -43,13 +43,13 @@ def rows_of(table: Path, name: str, classes: NDArray[np.integer]) -> NDArray[np.
         raise StageError(f"{table}: no rows")
     outside = (index < 1) | (index > len(classes))
     if outside.any():
-        where = some(np.flatnonzero(outside) + 1)
+        where = list_rows(np.flatnonzero(outside) + 1)
         raise StageError(f"{table}: Index: expected 1 to {len(classes)}; outside in table {where}")
     wrong = classes[index - 1] + 1 != label
     if wrong.any():
         first = int(np.flatnonzero(wrong)[0])
         found = f"{label[first]}, in the file {classes[index[first] - 1] + 1}"
-        where = some(np.flatnonzero(wrong) + 1)
+        where = list_rows(np.flatnonzero(wrong) + 1)
         raise StageError(f"{table}: Label is not the file's in table {where}: first {found}")
     return index - 1
 

@@ -129,8 +129,8 @@ def agreement(one: Classifier, other: Classifier) -> float | None:
     ]
     if not all(path.is_file() for pair in files for path in pair):
         return None
-    truths = [scores.array(labels, 1) for labels, _ in files]
-    said = [scores.array(path, 2).argmax(1) for _, path in files]
+    truths = [scores.read_array(labels, 1) for labels, _ in files]
+    said = [scores.read_array(path, 2).argmax(1) for _, path in files]
     if not np.array_equal(truths[0], truths[1]) or len(said[0]) != len(said[1]):
         return None
     return float((said[0] == said[1]).mean())

@@ -91,7 +91,7 @@ def _members(classifier: Classifier) -> list[dict[str, Any]]:
     assert folder is not None
     if found := sizes.read(folder):
         return [{**network, "name": Path(network["file"]).stem} for network in found]
-    cards = models.load(folder) if (folder / models.NAME).is_file() else []
+    cards = models.load(folder) if (folder / models.MODEL_FILE).is_file() else []
     alone = classifier.metrics.get("member_accuracy") or {}
     return [
         {"name": Path(c.file).stem, "bands": c.bands, "accuracy": alone.get(c.file)} for c in cards

@@ -115,7 +115,7 @@ def records(products: list[Product]) -> list[dict[str, Any]]:
 def _record(product: Product) -> dict[str, Any]:
     made = product.made
     revision, _, dirty = str(made.get("revision", "")).partition("-")
-    own = record.beside(product.path).exists()  # else it is one file of a folder product
+    own = record.record_path(product.path).exists()  # else it is one file of a folder product
     name = product.name if own else Path(product.name).parent.as_posix()
     return {
         "name": name,

@@ -70,8 +70,8 @@ def topology(path: Path, rows: list[int]) -> list[NDArray[np.uint8]]:
 def draw(data: Path, dst: Path) -> None:
     """Draw the picture from the products below a data folder."""
     folder = data / "export" / "resnet18" / "int8"
-    labels = scores.array(folder / "test_labels.npy", 1)
-    said = scores.array(folder / "test_scores.npy", 2)
+    labels = scores.read_array(folder / "test_labels.npy", 1)
+    said = scores.read_array(folder / "test_scores.npy", 2)
     rows = choose(labels, said.argmax(1))
     large = next(iter(sorted(data.glob("sr-*/x[234]/testing.h5"), key=preferred)))
     painted: list[Any] = [

@@ -61,7 +61,7 @@ def describe(student: Classifier) -> str:
     """Architecture, input and what is special about a student, in a few words."""
     assert student.folder is not None
     words = [str(student.product.parameters.get("architecture", ""))]
-    if (student.folder / models.NAME).is_file():
+    if (student.folder / models.MODEL_FILE).is_file():
         card = models.load(student.folder)[0]
         words = [card.architecture, f"{card.size} px", " ".join(card.bands)]
     if student.product.parameters.get("qat"):

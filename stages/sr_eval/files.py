@@ -11,7 +11,7 @@ import numpy as np
 
 from shared import patches
 from shared.errors import StageError
-from shared.patches import some
+from shared.patches import list_rows
 from shared.runs import record
 
 WALD, ENLARGED = "wald", "enlarged"
@@ -135,5 +135,5 @@ def _check_rows(file: Restored, source: patches.Source, truth: patches.Source) -
         return
     other = np.flatnonzero(source.labels() != truth.labels())
     if len(other):
-        what = f"expected the labels of {truth.path}, found others in {some(other)}"
+        what = f"expected the labels of {truth.path}, found others in {list_rows(other)}"
         raise StageError(f"{file.path}: label: {what}")

@@ -53,7 +53,7 @@ def build(path: Path, tensors: weights.Tensors) -> RRDBNet:
         n for n in TELLING if n not in tensors or tensors[n].ndim != 4 or not tensors[n].numel()
     ]
     if absent:
-        missing, found = ", ".join(absent), weights.some(tensors)
+        missing, found = ", ".join(absent), weights.list_keys(tensors)
         raise StageError(f"{path}: not Real-ESRGAN weights: missing: {missing}; found: {found}")
     first, growth, last = (tensors[name].shape for name in TELLING)
     scale = SCALES.get(first[1] // last[0], 0)

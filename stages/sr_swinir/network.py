@@ -38,7 +38,7 @@ def load(path: Path, scale: int, channel: str) -> nn.Module:
     try:
         found = SwinIRArch().load(dict(tensors))
     except KeyError as error:
-        keys = f"missing: {error.args[0]}; found: {weights.some(tensors)}"
+        keys = f"missing: {error.args[0]}; found: {weights.list_keys(tensors)}"
         raise StageError(f"{path}: not SwinIR weights: {keys}") from None
     except (RuntimeError, ValueError, IndexError, ZeroDivisionError, AssertionError) as error:
         raise StageError(f"{path}: not SwinIR weights: {_misfit(str(error))}") from None
@@ -62,7 +62,9 @@ def incomplete(tensors: weights.Tensors) -> str:
     wanted = [f"{layer}.{kind}" for layer in sorted(layers) for kind in ("weight", "bias")]
     lost = [name for name in wanted if name not in tensors]
     faults = {"missing": lost, "extra": [name for name in tensors if kinds[name] not in KINDS]}
-    return "; ".join(f"{kind}: {weights.some(names)}" for kind, names in faults.items() if names)
+    return "; ".join(
+        f"{kind}: {weights.list_keys(names)}" for kind, names in faults.items() if names
+    )
 
 
 def _has_a_window(network: SwinIR, given: tuple[torch.Tensor]) -> None:

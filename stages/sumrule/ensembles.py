@@ -76,7 +76,7 @@ def _description(path: Path) -> tuple[tuple[str, ...], int | None]:
 
 
 def _labels(path: Path, classes: int) -> Array:
-    labels = scores.array(path, 1)
+    labels = scores.read_array(path, 1)
     whole = np.issubdtype(labels.dtype, np.integer) and labels.size > 0
     if not whole or not 0 <= labels.min() <= labels.max() < classes:
         raise StageError(f"{path}: expected class numbers 0 to {classes - 1}")
@@ -84,7 +84,7 @@ def _labels(path: Path, classes: int) -> Array:
 
 
 def _rows(path: Path, shape: tuple[int, ...]) -> Array:
-    found = scores.array(path, 2)
+    found = scores.read_array(path, 2)
     if found.shape != shape:
         raise StageError(f"{path}: expected {shape} for its labels, found {found.shape}")
     return found

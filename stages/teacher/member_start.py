@@ -36,7 +36,7 @@ def card(source: patches.Source, number: int, bands: tuple[str, ...], plan: Plan
     Raises:
         StageError: a band or its statistics are not in the file.
     """
-    mean, std = models.statistics(source, bands)
+    mean, std = models.band_statistics(source, bands)
     network = plan.network
     return models.Card(
         file=named(number), architecture=network.architecture, bands=bands, mean=mean, std=std,

@@ -44,8 +44,8 @@ def read(folder: Path, train: Path, plan: Plan) -> list[Start]:
     cards = models.load(folder)
     with patches.read(train, "label") as source:
         for card in cards:
-            _agree(folder / models.NAME, card, plan)
-            models.locate(source, card.bands)
+            _agree(folder / models.MODEL_FILE, card, plan)
+            models.locate_bands(source, card.bands)
             source.expect_classes(card.classes)
     return [_start(folder / card.file, number, card) for number, card in enumerate(cards)]
 

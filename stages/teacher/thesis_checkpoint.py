@@ -90,7 +90,7 @@ def bands(path: Path, tensors: weights.Tensors, mode: str) -> list[tuple[str, ..
     found = {name: MEMBER.match(name) for name in tensors if name != MATRIX}
     if strange := [name for name, match in found.items() if not match]:
         raise StageError(
-            f"{path}: expected tensors models.I.… and {MATRIX}, found {weights.some(strange)}"
+            f"{path}: expected tensors models.I.… and {MATRIX}, found {weights.list_keys(strange)}"
         )
     count = len({int(match[1]) for match in found.values() if match})
     if MATRIX not in tensors:

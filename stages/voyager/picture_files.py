@@ -18,7 +18,7 @@ LEAST, MOST = 200, 2000  # what deploy.py asks for by default, and the most it t
 
 def eight_bit(values: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Values scaled to 0 … 255, any shape, clipped and rounded to whole numbers."""
-    return models.levels(values).astype(np.uint8)
+    return models.round_to_levels(values).astype(np.uint8)
 
 
 def is_constant(tile: NDArray[np.uint8]) -> bool:
@@ -59,7 +59,7 @@ def collect_calibration(
         for queue in waiting:
             if len(tiles) < wanted and queue:
                 row = queue.pop(0)
-                tile = eight_bit(models.scaled(source, bands, slice(row, row + 1))[0])
+                tile = eight_bit(models.read_scaled(source, bands, slice(row, row + 1))[0])
                 if is_constant(tile):
                     passed["constant"] += 1
                 elif tile.tobytes() in seen:
@@ -120,7 +120,7 @@ def write_validation(
         for place, queue in zip(sdk_names.folder_names(card.classes), queues, strict=True):
             (folder / place).mkdir(parents=True)
             for row in sorted(queue):
-                tile = eight_bit(models.scaled(source, card.bands, slice(row, row + 1))[0])
+                tile = eight_bit(models.read_scaled(source, card.bands, slice(row, row + 1))[0])
                 flat += is_constant(tile)
                 save_picture(folder / place / f"{row:06d}.png", tile)
                 progress.update()

@@ -33,7 +33,7 @@ def run(*, dst: Path, name: str, mirror: str = "") -> None:
 
 def _verify(entry: Published, place: str, dst: Path) -> None:
     """Keep the file only if it is what the list, or the record of an earlier fetch, says."""
-    measured = record.measure(dst)
+    measured = record.fingerprint(dst)
     earlier = "" if len(entry.sha256) == DIGITS else _recorded(entry, dst)
     try:
         if entry.bytes not in (None, measured["bytes"]):
@@ -45,7 +45,7 @@ def _verify(entry: Published, place: str, dst: Path) -> None:
         if earlier not in ("", measured["sha256"]):
             raise StageError(f"{place}: SHA-256: expected {earlier} as at the first fetch, "
                              f"found {measured['sha256']}; not kept; to accept it remove "
-                             f"{record.beside(_product(dst))}")  # fmt: skip
+                             f"{record.record_path(_product(dst))}")  # fmt: skip
     except StageError:
         begun.forget(dst)
         raise

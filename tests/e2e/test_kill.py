@@ -34,7 +34,7 @@ def teacher() -> Iterator[Stage]:
 
 def begun(stage: Stage, dst: Path) -> bool:
     """Wait until a run has something to lose; False when it ended before."""
-    while not lock.unfinished(dst).exists():
+    while not lock.partial_path(dst).exists():
         if stage.ended(0.001):
             return False
     return True

@@ -86,9 +86,9 @@ def test_refuses_folders_without_model_or_network(tmp_path: Path) -> None:
 def test_bands_are_found_in_any_dataset(prepared: Path) -> None:
     arrays = pixels(34)
     with patches.read(prepared) as source:
-        found = models.scaled(source, ("VV", "B12", "B2"), slice(5, 8))
+        found = models.read_scaled(source, ("VV", "B12", "B2"), slice(5, 8))
         with pytest.raises(StageError, match=r"training.h5: no band 'B99', found \['VH_real'"):
-            models.scaled(source, ("B99",), slice(0, 1))
+            models.read_scaled(source, ("B99",), slice(0, 1))
     sen1 = (arrays["sen1"][5:8, ..., 5].astype("f2").astype("f8").clip(-0.5, 0.5) + 0.5) * 255
     np.testing.assert_allclose(found[..., 0], sen1, rtol=1e-5)
     np.testing.assert_allclose(found[..., 1], arrays["sen2"][5:8, ..., 9] / 2.8 * 255, rtol=1e-5)
@@ -97,7 +97,7 @@ def test_bands_are_found_in_any_dataset(prepared: Path) -> None:
 
 def test_statistics_have_three_decimals(prepared: Path) -> None:
     with patches.read(prepared) as source:
-        mean, std = models.statistics(source, ("B4", "B3", "B2"))
+        mean, std = models.band_statistics(source, ("B4", "B3", "B2"))
     values = pixels(34)["sen2"][..., [2, 1, 0]] / 2.8
     np.testing.assert_allclose(mean, values.mean((0, 1, 2)), atol=5e-4)
     np.testing.assert_allclose(std, values.std((0, 1, 2)), atol=5e-4)
@@ -106,7 +106,7 @@ def test_statistics_have_three_decimals(prepared: Path) -> None:
 
 def test_networks_eat_normalised_nchw() -> None:
     values = np.full((2, 32, 32, 3), 127.5, np.float32)
-    image = models.prepare(values, CARD)
+    image = models.preprocess(values, CARD)
     assert (image.shape, image.dtype) == ((2, 3, 64, 64), np.float32)
     np.testing.assert_allclose(image[0, :, 0, 0], [0.4 / 0.5, 0.3 / 0.25, 0.2 / 0.125], rtol=1e-5)
 
@@ -146,7 +146,7 @@ def test_eight_bits_are_those_that_the_sdk_enlarges(size: int) -> None:
     }
     normalize = {"mean": ", ".join(map(str, mean)), "std": ", ".join(map(str, std))}
     sdk = inference.preprocess(pictures, {"resize": resize, "normalize": normalize})
-    found = models.prepare(pictures + np.float32(0.3), card)
+    found = models.preprocess(pictures + np.float32(0.3), card)
     np.testing.assert_allclose(found, sdk, atol=1e-5)
     levels = (sdk * np.array(std)[:, None, None] + np.array(mean)[:, None, None]) * 255
     np.testing.assert_allclose(levels, levels.round(), atol=1e-3)

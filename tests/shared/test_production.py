@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared import cli
-from shared.errors import StageError, Unfinished, refusal
+from shared.errors import StageError, Unfinished, explain_os_error
 from shared.runs import input_files, lock, production, record
 from tests.shared import toy
 
@@ -32,7 +32,7 @@ def test_product_and_record_and_nothing_else(values: dict[str, Any]) -> None:
     found = record.load(dst)
     assert found is not None
     assert found["plan"]["inputs"] == {
-        "src": record.measure(values["src"])["sha256"],
+        "src": record.fingerprint(values["src"])["sha256"],
         "extra": None,
         "more": [],
     }
@@ -59,7 +59,7 @@ def test_second_process_makes_its_own_product_unless_it_trains(
     monkeypatch.setattr(production, "JOINT", "scale" if joint else "epochs")
     dst = make(values)
     assert dst.exists() != joint
-    assert production.assists(cli.read_signature(toy.run).job(values)) == joint
+    assert production.is_helper(cli.read_signature(toy.run).job(values)) == joint
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_product_without_a_readable_record_is_left_alone(
     values: dict[str, Any], text: str | None
 ) -> None:
     dst = make(values)
-    record.beside(dst).unlink()
+    record.record_path(dst).unlink()
     if text is not None:
-        record.beside(dst).write_text(text)
+        record.record_path(dst).write_text(text)
     with pytest.raises(StageError, match="exists but has no record"):
         make(values)
     assert dst.read_text() == "abcabc"
@@ -122,7 +122,7 @@ def test_killed_between_record_and_rename(
 
 @pytest.mark.parametrize("ticket", ["", "{", "null"])
 def test_unfinished_work_of_nobody_is_not_taken_up(values: dict[str, Any], ticket: str) -> None:
-    partial = lock.unfinished(values["dst"])
+    partial = lock.partial_path(values["dst"])
     partial.parent.mkdir(parents=True)
     partial.write_text("whose?")
     partial.with_name(partial.name + ".json").write_text(ticket)
@@ -142,7 +142,7 @@ def test_ticket_without_work_is_no_hindrance(values: dict[str, Any]) -> None:
 def test_refusal_after_a_stop_keeps_the_earlier_work(values: dict[str, Any]) -> None:
     with pytest.raises(ZeroDivisionError):
         make(values, mode="bug")
-    partial = lock.unfinished(values["dst"])
+    partial = lock.partial_path(values["dst"])
     ticket = partial.with_name(partial.name + ".json")
     plan = json.loads(ticket.read_text())
     plan["parameters"]["mode"] = "refuse"
@@ -172,7 +172,7 @@ def test_what_broke_off_is_kept_and_gone_on_with(tmp_path: Path) -> None:
     dst = tmp_path / "out"
     with pytest.raises(StageError, match="no connection"):
         cli.produce(run, {"dst": dst})
-    assert lock.unfinished(dst).read_text() == "half"
+    assert lock.partial_path(dst).read_text() == "half"
     assert cli.produce(run, {"dst": dst}).read_text() == "half and half"
 
 
@@ -235,7 +235,9 @@ def test_all_missing_inputs_in_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(StageError) as error:
-        input_files.refuse({name: [Path(path) for path in paths] for name, paths in inputs.items()})
+        input_files.require(
+            {name: [Path(path) for path in paths] for name, paths in inputs.items()}
+        )
     assert str(error.value) == line
 
 
@@ -246,7 +248,7 @@ def test_an_image_of_one_stage_knows_the_others_by_their_place(
     (tmp_path / "fusion" / "main.py").touch()
     monkeypatch.setattr(input_files, "STAGES", tmp_path)
     paths = [Path("data/sr-edsr/x4/a.h5"), Path("data/so2sat/a.h5")]
-    assert list(input_files.hints(paths)) == ["make sr-edsr makes them"]
+    assert list(input_files.suggest_commands(paths)) == ["make sr-edsr makes them"]
 
 
 def test_missing_inputs_leave_nothing_behind(values: dict[str, Any], tmp_path: Path) -> None:
@@ -269,7 +271,7 @@ def test_missing_inputs_leave_nothing_behind(values: dict[str, Any], tmp_path: P
     ],
 )
 def test_what_a_volume_refuses(error: Exception, reason: str | None) -> None:
-    found = refusal(error)
+    found = explain_os_error(error)
     assert (found is None) if reason is None else str(found).startswith(reason)
 
 
@@ -312,24 +314,24 @@ def test_large_inputs_are_read_once_for_their_digest(
     values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[Path] = []
-    measure = record.measure
+    fingerprint = record.fingerprint
 
-    def count(path: Path) -> record.Extent:
+    def count(path: Path) -> record.Fingerprint:
         read.append(path)
-        return measure(path)
+        return fingerprint(path)
 
     monkeypatch.setattr(record, "LARGE", 1)
-    monkeypatch.setattr(record, "measure", count)
+    monkeypatch.setattr(record, "fingerprint", count)
     monkeypatch.setattr(toy, "misbehave", interrupt)
     with pytest.raises(KeyboardInterrupt):
         make(values)
     monkeypatch.undo()
     monkeypatch.setattr(record, "LARGE", 1)
-    monkeypatch.setattr(record, "measure", count)
+    monkeypatch.setattr(record, "fingerprint", count)
     dst = make(values)  # goes on
     make(values)  # up to date
     assert read.count(values["src"]) == 1
-    assert json.loads(record.beside(dst).read_text())["large_inputs"][0]["bytes"] > 0
+    assert json.loads(record.record_path(dst).read_text())["large_inputs"][0]["bytes"] > 0
     values["src"].write_text("other")
     with pytest.raises(StageError, match="src: other content"):
         make(values)
@@ -347,13 +349,13 @@ def forget(path: Path, *names: str) -> None:
 
 def test_a_parameter_gained_later_had_its_default(values: dict[str, Any]) -> None:
     dst = make(values, scale=3)
-    forget(record.beside(dst), "ratio", "names", "extra", "more")
+    forget(record.record_path(dst), "ratio", "names", "extra", "more")
     assert make(values, scale=3).read_text() == "abcabcabc"  # up to date
     with pytest.raises(StageError, match=r"was made with other settings \(ratio 0.5, now 0.7\)"):
         make(values, scale=3, ratio=0.7)
     with pytest.raises(StageError, match=r"was made with other settings \(extra: other content\)"):
         make(values, scale=3, extra=values["src"])
-    forget(record.beside(dst), "scale")
+    forget(record.record_path(dst), "scale")
     with pytest.raises(StageError, match=r"was made with other settings \(scale 2, now 3\)"):
         make(values, scale=3)
 

@@ -11,7 +11,7 @@ from shared.runs import environment, record
 
 
 def recorded(path: Path) -> Path:
-    record.save(path, {"plan": {}, "output": record.measure(path)})
+    record.save(path, {"plan": {}, "output": record.fingerprint(path)})
     return path
 
 
@@ -24,7 +24,7 @@ def product(tmp_path: Path) -> Path:
 
 
 def test_digest_of_a_file_is_its_sha256(product: Path) -> None:
-    found = record.measure(product)
+    found = record.fingerprint(product)
     assert found["sha256"] == hashlib.sha256(b"content").hexdigest()
     assert found["bytes"] == 7
 
@@ -34,14 +34,14 @@ def test_digest_of_a_folder_is_that_of_names_and_contents(tmp_path: Path) -> Non
         for name in order:
             (tmp_path / folder / name).mkdir(parents=True)
             (tmp_path / folder / name / "f").write_text(name)
-    one, two = record.measure(tmp_path / "one"), record.measure(tmp_path / "two")
+    one, two = record.fingerprint(tmp_path / "one"), record.fingerprint(tmp_path / "two")
     assert one["sha256"] == two["sha256"]
     (tmp_path / "two" / "a" / "f").rename(tmp_path / "two" / "a" / "g")
-    assert record.measure(tmp_path / "two")["sha256"] != one["sha256"]
+    assert record.fingerprint(tmp_path / "two")["sha256"] != one["sha256"]
 
 
 def test_record_lends_its_digest(product: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = record.measure(product)["sha256"]
+    expected = record.fingerprint(product)["sha256"]
     monkeypatch.setattr(record, "_hash", lambda _: pytest.fail("read the file"))
     assert record.digest(product) == expected
 
@@ -77,7 +77,7 @@ def test_copied_product_without_times_is_read_again(product: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"plan": 3, "output": {}}'])
 def test_broken_record_is_none(product: Path, text: str) -> None:
-    record.beside(product).write_text(text)
+    record.record_path(product).write_text(text)
     assert record.load(product) is None
     assert record.digest(product) == hashlib.sha256(b"content").hexdigest()
 
@@ -100,15 +100,19 @@ def test_differences_name_parameters_inputs_and_stage() -> None:
 def test_a_plan_without_a_parameter_has_its_default() -> None:
     defaults = {"stage": "a", "parameters": {"scale": 2, "fast": False}, "inputs": {"more": None}}
     old = {"stage": "a", "parameters": {"scale": 3}, "inputs": {"src": "0"}}
-    found = record.completed(old, defaults)
+    found = record.fill_defaults(old, defaults)
     assert found == {
         "stage": "a",
         "parameters": {"scale": 3, "fast": False},
         "inputs": {"src": "0", "more": None},
     }
     assert old["parameters"] == {"scale": 3}
-    assert record.completed(old, {}) == old
-    assert record.completed({"stage": "a"}, {}) == {"stage": "a", "parameters": {}, "inputs": {}}
+    assert record.fill_defaults(old, {}) == old
+    assert record.fill_defaults({"stage": "a"}, {}) == {
+        "stage": "a",
+        "parameters": {},
+        "inputs": {},
+    }
 
 
 def test_circumstances_name_versions_and_machine() -> None:
@@ -127,7 +131,7 @@ def test_revision_of_the_image_comes_from_its_environment(monkeypatch: pytest.Mo
 
 
 def test_failed_save_leaves_the_old_record(product: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = record.beside(product).read_text()
+    before = record.record_path(product).read_text()
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -135,5 +139,5 @@ def test_failed_save_leaves_the_old_record(product: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(OSError, match="No space"):
         record.save(product, {"plan": {}, "output": {}})
-    assert record.beside(product).read_text() == before
+    assert record.record_path(product).read_text() == before
     assert len(list(product.parent.iterdir())) == 2

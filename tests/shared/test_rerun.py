@@ -90,10 +90,10 @@ def test_refuses_what_it_cannot_do(tmp_path: Path, product: Path, capsys) -> Non
 def test_flags_are_what_was_given() -> None:
     parameters = {"scale": 2, "name": None, "fast": False, "modes": ["a", "b"], "empty": []}
     plan = {"stage": "s", "parameters": parameters, "inputs": {"src": "1" * 64, "table": None}}
-    flags = rerun.flags(plan, {"1" * 64: Path("x.h5")})
+    flags = rerun.build_arguments(plan, {"1" * 64: Path("x.h5")})
     assert flags == ["--scale=2", "--fast=false", "--modes=a,b", "--empty=()", "--src=x.h5"]
     with pytest.raises(StageError, match="input --src is not there"):
-        rerun.flags(plan, {})
+        rerun.build_arguments(plan, {})
 
 
 def pair(tmp_path: Path, name: str) -> list[Path]:
@@ -104,7 +104,7 @@ def pair(tmp_path: Path, name: str) -> list[Path]:
 
 
 def said(tmp_path: Path) -> list[tuple[str, str, float]]:
-    found = comparison.products(tmp_path / "one", tmp_path / "two")
+    found = comparison.compare_products(tmp_path / "one", tmp_path / "two")
     return [(d.where, d.what, d.size) for d in found]
 
 

@@ -104,8 +104,10 @@ def test_files_hold_what_was_measured(tmp_path: Path) -> None:
     assert written["seed"] == 42
     error = scores.calibration_error(LABELS, probabilities)
     assert written["expected_calibration_error"] == error
-    np.testing.assert_allclose(scores.array(tmp_path / "test_scores.npy", 2), probabilities, 1e-6)
-    np.testing.assert_array_equal(scores.array(tmp_path / "test_labels.npy", 1), LABELS)
+    np.testing.assert_allclose(
+        scores.read_array(tmp_path / "test_scores.npy", 2), probabilities, 1e-6
+    )
+    np.testing.assert_array_equal(scores.read_array(tmp_path / "test_labels.npy", 1), LABELS)
     with (tmp_path / "confusion.csv").open(newline="") as file:
         table = list(csv.reader(file))
     assert table[0] == ["true \\ predicted", *CLASSES]
@@ -133,5 +135,5 @@ def test_refuses_arrays(tmp_path: Path) -> None:
         (save(tmp_path / "word.npy", np.full((2, 2), "x")), "expected numbers, found <U1"),
     ]:
         with pytest.raises(StageError, match=message) as refused:
-            scores.array(path, 2)
+            scores.read_array(path, 2)
         assert str(path) in str(refused.value)

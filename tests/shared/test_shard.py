@@ -10,7 +10,7 @@ from shared.patches import shard
 
 @pytest.mark.parametrize(("total", "n"), [(7, 1), (7, 2), (7, 3), (7, 9), (0, 2), (352366, 64)])
 def test_shards_cover_all_rows_once_in_order(total: int, n: int) -> None:
-    spans = [shard.span(total, f"{i}/{n}") for i in range(1, n + 1)]
+    spans = [shard.shard_range(total, f"{i}/{n}") for i in range(1, n + 1)]
     assert spans[0].start == 0
     assert spans[-1].stop == total
     assert all(a.stop == b.start for a, b in itertools.pairwise(spans))
@@ -19,10 +19,10 @@ def test_shards_cover_all_rows_once_in_order(total: int, n: int) -> None:
 
 
 def test_second_of_three() -> None:
-    assert shard.span(10, "2/3") == range(3, 6)
+    assert shard.shard_range(10, "2/3") == range(3, 6)
 
 
 @pytest.mark.parametrize("text", ["", "1", "0/2", "3/2", "1/0", "a/b", "1/2/3", "-1/2", "1.0/2"])
 def test_refuses(text: str) -> None:
     with pytest.raises(StageError, match="--shard: expected"):
-        shard.span(10, text)
+        shard.shard_range(10, text)

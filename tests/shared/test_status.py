@@ -40,17 +40,19 @@ def chain(tmp_path: Path) -> Path:
 
 
 def words(root: Path) -> dict[str, str]:
-    return {state.path.relative_to(root).as_posix(): state.word for state in status.states(root)}
+    return {
+        state.path.relative_to(root).as_posix(): state.word for state in status.collect_states(root)
+    }
 
 
 def reasons(root: Path) -> str:
-    return "; ".join(state.reason for state in status.states(root))
+    return "; ".join(state.reason for state in status.collect_states(root))
 
 
 def touch(path: Path, text: str) -> None:
     """Rewrite a file so that its time says so, too."""
     path.write_text(text)
-    later = record.beside(path).stat().st_mtime_ns if record.beside(path).exists() else 0
+    later = record.record_path(path).stat().st_mtime_ns if record.record_path(path).exists() else 0
     os.utime(path, ns=(max(later, path.stat().st_mtime_ns) + 10**6,) * 2)
 
 
@@ -65,7 +67,7 @@ def test_changed_input_makes_all_below_it_stale(chain: Path) -> None:
 
 
 def test_product_made_anew_from_another_input(chain: Path) -> None:
-    record.beside(chain / "a" / "one.txt").unlink()
+    record.record_path(chain / "a" / "one.txt").unlink()
     (chain / "a" / "one.txt").unlink()
     make(chain / "raw.txt", chain / "a" / "one.txt", by=5)
     assert words(chain) == {"a/one.txt": "there", "b/two.txt": "stale"}
@@ -88,10 +90,10 @@ def test_input_inside_a_folder_product(tmp_path: Path) -> None:
 
 
 def test_partial_stopped_and_running(chain: Path) -> None:
-    partial = lock.unfinished(chain / "three.txt")
+    partial = lock.partial_path(chain / "three.txt")
     script = (
         "import sys; from pathlib import Path; from shared.runs import lock\n"
-        f"with lock.held(Path({str(chain / 'three.txt')!r}), {{'stage': 'grow'}}):\n"
+        f"with lock.acquire(Path({str(chain / 'three.txt')!r}), {{'stage': 'grow'}}):\n"
         f"    Path({str(partial)!r}).touch(); print('held', flush=True); sys.stdin.read()\n"
     )
     with subprocess.Popen(
@@ -114,9 +116,9 @@ def test_copied_folder_is_still_there(
 
 def test_large_raw_files_go_by_time(chain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record, "LARGE", 1)
-    monkeypatch.setattr(status.inventory.find, "__defaults__", (1,))
+    monkeypatch.setattr(status.inventory.find_content, "__defaults__", (1,))
     assert words(chain)["a/one.txt"] == "there"
-    later = record.beside(chain / "a" / "one.txt").stat().st_mtime_ns + 10**6
+    later = record.record_path(chain / "a" / "one.txt").stat().st_mtime_ns + 10**6
     os.utime(chain / "raw.txt", ns=(later, later))
     assert words(chain)["a/one.txt"] == "stale"
 

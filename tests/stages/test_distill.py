@@ -156,7 +156,7 @@ def test_product(prepared: Path, prepared_test: Path, teacher: Path, tmp_path: P
     assert content(dst).keys() >= {"student.onnx", "baseline/student.onnx", "baseline/model.json"}
     assert not list(dst.rglob("work*"))
     with patches.read(prepared_test) as source:
-        images = models.prepare(models.scaled(source, card.bands, slice(0, 17)), card)
+        images = models.preprocess(models.read_scaled(source, card.bands, slice(0, 17)), card)
     session = networks.onnxruntime.InferenceSession(dst / card.file)
     said = session.run(["logits"], {"input": images})[0]
     np.testing.assert_allclose(said, np.load(dst / "test_logits.npy"), atol=1e-4)
@@ -235,8 +235,8 @@ def saved(folder: Path, *cards: models.Card) -> Path:
 def expected(prepared: Path, found: models.Card, by: np.ndarray) -> np.ndarray:
     """Logits of a `network` for all rows, without onnxruntime and without torch."""
     with patches.read(prepared) as source:
-        values = models.scaled(source, found.bands, slice(0, 34))
-    return models.prepare(values, found).mean((2, 3)) @ by
+        values = models.read_scaled(source, found.bands, slice(0, 34))
+    return models.preprocess(values, found).mean((2, 3)) @ by
 
 
 FORMS = {
@@ -250,7 +250,7 @@ def test_onnx_teachers_say_what_they_say_alone(prepared: Path, tmp_path: Path, f
     network(tmp_path / "t" / "a.onnx", matrix(), **form)
     (teacher,) = onnx_teachers.read((saved(tmp_path / "t", card()),), lcz.CLASSES)
     with patches.read(prepared) as source:
-        images = models.prepare(models.scaled(source, card().bands, slice(0, 34)), card())
+        images = models.preprocess(models.read_scaled(source, card().bands, slice(0, 34)), card())
     truth, said = expected(prepared, card(), matrix()), teacher.logits(images)
     np.testing.assert_allclose(scores.softmax(said), scores.softmax(truth), atol=1e-5)
     assert teacher.softened == ("soft" in form)
@@ -384,7 +384,7 @@ def test_multimodal_student_of_consistent_teachers(
     (found,) = models.load(dst)
     assert found.bands == bands
     with patches.read(prepared) as source:
-        assert found.mean == models.statistics(source, bands)[0]
+        assert found.mean == models.band_statistics(source, bands)[0]
     first = load_file(dst / "student.safetensors")["conv1.0.weight"]
     old = three.state_dict()["conv1.0.weight"]
     spread = torch.cat([old, old[:, :2]], 1) * 3 / 5  # as timm does; the rate changes nothing
@@ -392,8 +392,8 @@ def test_multimodal_student_of_consistent_teachers(
     said = json.loads((dst / "metrics.json").read_text())
     assert (said["targets"], said["alpha"], said["size"]) == ("consistent", 0.7, 32)
     with patches.read(prepared_test) as source:
-        values = models.scaled(source, card().bands, slice(0, 17))
-    right = (models.prepare(values, card()).mean((2, 3)) @ matrix()).argmax(1) == np.arange(17)
+        values = models.read_scaled(source, card().bands, slice(0, 17))
+    right = (models.preprocess(values, card()).mean((2, 3)) @ matrix()).argmax(1) == np.arange(17)
     assert said["teacher_accuracy"] == pytest.approx(right.mean())
 
 
@@ -408,7 +408,7 @@ def test_a_checkpoint_is_scored_and_not_trained(
     dst = command(prepared, None, tmp_path / "distill", f"--checkpoint={file}")
     (found,) = models.load(dst)
     with patches.read(prepared_test) as source:
-        images = models.prepare(models.scaled(source, found.bands, slice(0, 17)), found)
+        images = models.preprocess(models.read_scaled(source, found.bands, slice(0, 17)), found)
     with torch.no_grad():
         said = trained.eval()(torch.from_numpy(images))
     np.testing.assert_allclose(np.load(dst / "test_logits.npy"), said, atol=1e-4)

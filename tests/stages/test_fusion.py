@@ -145,7 +145,7 @@ def test_members_take_the_variants_in_turn(two: Files, tmp_path: Path) -> None:
         assert card.features == 5
         images, topology = two["test"][number % 2], two["tda_test"][number % 2]
         with patches.read(images) as source, h5py.File(topology) as file:
-            pictures = models.prepare(models.scaled(source, card.bands, slice(0, 17)), card)
+            pictures = models.preprocess(models.read_scaled(source, card.bands, slice(0, 17)), card)
             feed = {"image": pictures, "tda": file["features"][:].astype(np.float32)}
         session = networks.onnxruntime.InferenceSession(dst / card.file)
         assert [put.name for put in session.get_inputs()] == ["image", "tda"]
@@ -172,7 +172,7 @@ def test_without_topology_and_with_radar_of_another_file(two: Files, tmp_path: P
         sar = models.Card("", "", card.bands[2:], card.mean[2:], card.std[2:], 32, "bilinear", ())
         rows = slice(0, 17)
         parts = [
-            models.prepare(models.scaled(source, one.bands, rows), one)
+            models.preprocess(models.read_scaled(source, one.bands, rows), one)
             for source, one in ((large, optical), (small, sar))
         ]
     said = session.run(["logits"], {"image": np.concatenate(parts, 1)})[0]

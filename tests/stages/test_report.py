@@ -43,7 +43,7 @@ VOID = {"meta", "img", "br"}
 def recorded(product: Path, stage_: str, parameters: dict | None = None, **inputs: Path) -> Path:
     """Write the record that a stage would leave."""
     plan = record.plan(stage_, parameters or {}, inputs)
-    content = {"plan": plan, "output": record.measure(product)}
+    content = {"plan": plan, "output": record.fingerprint(product)}
     record.save(product, content | environment.gather(1.5, "cpu"))
     return product
 
@@ -223,7 +223,7 @@ class Volume:
     ) -> Path:
         digests = {key: self._digests(value) for key, value in inputs.items()}
         plan = {"stage": name.split("/")[0], "parameters": parameters or {}, "inputs": digests}
-        content = {"plan": plan, "output": record.measure(product)}
+        content = {"plan": plan, "output": record.fingerprint(product)}
         record.save(product, content | environment.gather(1.5, "cpu"))
         self.made[name] = product
         return product

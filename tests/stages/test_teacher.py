@@ -59,7 +59,7 @@ def test_product_is_what_its_onnx_files_say(
         for card in models.load(dst):
             assert len(card.bands) == 3
             assert (card.bands[2] in lcz.SEN1.bands) == (mode == "sar")
-            images = models.prepare(models.scaled(source, card.bands, slice(0, 17)), card)
+            images = models.preprocess(models.read_scaled(source, card.bands, slice(0, 17)), card)
             session = networks.onnxruntime.InferenceSession(dst / card.file)
             each.append(session.run(["logits"], {"image": images})[0])
     np.testing.assert_allclose(np.mean(each, 0), np.load(dst / "test_logits.npy"), atol=1e-4)

@@ -143,7 +143,7 @@ def test_preprocessing_equals_the_network_s_own_and_pillow_s(made: Path) -> None
     pictures = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
     ours = preprocess(pictures, bundle.steps)
     level = 1 / 255 / np.array(card.std)[:, None, None]
-    exact = models.prepare(pictures.astype(np.float32), card)
+    exact = models.preprocess(pictures.astype(np.float32), card)
     assert (np.abs(ours - exact) <= 0.501 * level).all()
     content = json.loads(json.dumps(bundle.yaml))
     resize = content["pipeline"][0]["classification"]["preprocess"][0]["resize"]

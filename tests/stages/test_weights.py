@@ -442,7 +442,7 @@ def test_unknown_digest_is_told_and_holds_from_then_on(
     dst.unlink()
     other = refused(dst, folder(tmp_path, b"x" + CONTENT[1:]), capsys)
     assert f"expected {known if known in DIGEST else DIGEST}" in other
-    assert (known in DIGEST) or f"remove {record.beside(dst)}" in other
+    assert (known in DIGEST) or f"remove {record.record_path(dst)}" in other
     assert not dst.exists()
 
 
@@ -457,7 +457,7 @@ def test_record_of_another_file_says_nothing(lists: Path, tmp_path: Path) -> Non
     write(lists, "unknown", "unknown")
     dst = tmp_path / NAME
     cli.produce(stage.run, {"dst": dst, "name": NAME, "mirror": str(folder(tmp_path))})
-    text = record.beside(dst).read_text()
-    record.beside(dst).write_text(text.replace(f'"name": "{NAME}"', '"name": "z.pth"'))
+    text = record.record_path(dst).read_text()
+    record.record_path(dst).write_text(text.replace(f'"name": "{NAME}"', '"name": "z.pth"'))
     dst.unlink()
     assert command(dst, folder(tmp_path, b"another")) == b"another"

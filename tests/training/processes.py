@@ -20,8 +20,10 @@ def main(folder: Path) -> None:
     ]
     engine.fit(both, rows, plan, folder / "work", np.arange(29, 33))
     said = {one.name: (tiny.weights(one.network), one.history.series) for one in both}
-    torch.save(said, folder / f"rank-{processes.place()[0]}.pt")
-    assert distributed.launch(plan.device, plan.precision).world_size == processes.place()[1]
+    torch.save(said, folder / f"rank-{processes.rank_and_size()[0]}.pt")
+    assert (
+        distributed.launch(plan.device, plan.precision).world_size == processes.rank_and_size()[1]
+    )
 
 
 if __name__ == "__main__":

@@ -198,7 +198,7 @@ def test_a_row_is_seen_alike_in_every_batch() -> None:
 def stored(source: patches.Source, bands: tuple[str, ...]) -> dict[str, Tensor]:
     """The first four rows of some bands as a split hands them out."""
     found = {}
-    for band, (name, index) in zip(bands, models.locate(source, bands), strict=True):
+    for band, (name, index) in zip(bands, models.locate_bands(source, bands), strict=True):
         numbers = source[name].raw(slice(0, 4))[..., index]
         found[band] = torch.from_numpy(
             numbers.astype(np.int16 if numbers.dtype == np.uint16 else numbers.dtype)
@@ -218,7 +218,7 @@ def test_plain_view_is_what_numpy_prepares(
     with patches.read(prepared) as source:
         layouts = {band: lcz.SEN2 if band.startswith("B") else lcz.SEN1 for band in bands}
         found = View(of, layouts, 32)(stored(source, bands)).numpy()
-        expected = models.prepare(models.scaled(source, bands, slice(0, 4)), of)
+        expected = models.preprocess(models.read_scaled(source, bands, slice(0, 4)), of)
     np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
     assert found.dtype == np.float32
 
@@ -267,7 +267,7 @@ def test_whole_levels_are_numpys_at_every_stored_number(dtype: torch.dtype) -> N
     of = card(("B2",), 1, mean=(0.1,), std=(0.5,), eight_bit=True)
     found = View(of, {"B2": layout}, 1)({"B2": numbers}).flatten().numpy()
     values = layout.scale(layout.decode(numbers.numpy()[..., None])).astype(np.float32)
-    np.testing.assert_allclose(found, models.prepare(values, of).flatten(), atol=1e-6)
+    np.testing.assert_allclose(found, models.preprocess(values, of).flatten(), atol=1e-6)
     levels = (found * 0.5 + 0.1) * 255
     np.testing.assert_allclose(levels, levels.round(), atol=1e-4)
     assert len(np.unique(levels.round())) == 256

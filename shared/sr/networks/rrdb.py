@@ -57,7 +57,7 @@ def read(path: Path, scale: int) -> RRDBNet:
     found = recognise(tensors)
     if found is None:
         keys = "model.1.sub.0.RDB1…, RRDB_trunk.0.RDB1… or body.0.rdb1…"
-        given = weights.some(tensors)
+        given = weights.list_keys(tensors)
         raise StageError(f"{path}: not RRDBNet weights: expected keys {keys}, found {given}")
     first, dense, *_, last = layers(found.name, found.blocks, found.steps)
     channels = weights.size(tensors, last, 0, 1)

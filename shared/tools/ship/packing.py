@@ -25,7 +25,7 @@ def name_of(bundle: Path) -> str:
     if links := sorted(path for path in bundle.rglob("*") if path.is_symlink()):
         raise StageError(f"--bundle: expected files, found a link: {links[0]}")
     product = record.load(bundle)
-    if product and record.measure(bundle)["sha256"] != product["output"]["sha256"]:
+    if product and record.fingerprint(bundle)["sha256"] != product["output"]["sha256"]:
         raise StageError(f"--bundle: {bundle} changed since it was made; run make voyager again")
     return names[0]
 

@@ -39,7 +39,7 @@ def channels(
                 for key, channel in keys.items():
                     part = _compact(values if channel is None else values[..., channel])
                     if part.dtype.kind == "f":
-                        rows.refuse_nonfinite(part, block)
+                        rows.check_finite(part, block)
                     _put(found, key, torch.from_numpy(part), slice(place, end), count)
                 place = end
                 bar.update(block.stop - block.start)

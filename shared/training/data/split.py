@@ -99,7 +99,7 @@ def wanted(path: Path, bands: Iterable[str], prefix: str = "") -> list[Input]:
     """
     bands = tuple(bands)
     with patches.read(path) as source:
-        places = dict(zip(bands, models.locate(source, bands), strict=True))
+        places = dict(zip(bands, models.locate_bands(source, bands), strict=True))
         for name in {dataset for dataset, _ in places.values()}:
             if source[name].shape[1] != source[name].shape[2]:
                 found = f"{source[name].shape[1]} × {source[name].shape[2]}"

@@ -80,7 +80,7 @@ def _inside(centres: Tensor, ends: Tensor) -> Tensor:
 
 
 class View(nn.Module):
-    """Stored batch to (N, C, size, size) float32, as `shared.models.prepare` but for rounding.
+    """Stored batch to (N, C, size, size) float32, as `shared.models.preprocess` but for rounding.
 
     Args:
         card: bands, mean, std, size, interpolation and levels of the network's input.
@@ -127,7 +127,7 @@ class View(nn.Module):
         return self._whole(images, channels) if self.card.eight_bit else images
 
     def _whole(self, images: Tensor, channels: Sequence[int]) -> Tensor:
-        """In whole levels of 0 … 255 again, as `shared.models.prepare` after the resize."""
+        """In whole levels of 0 … 255 again, as `shared.models.preprocess` after the resize."""
         for place, c in enumerate(channels):
             mean, std = self.card.mean[c], self.card.std[c]
             band = images[:, place].mul_(255 * std).add_(255 * mean + 0.501).floor_()
@@ -144,7 +144,7 @@ class View(nn.Module):
             unit, span = layout.per_unit, layout.high - layout.low
             if layout.clip:
                 band.clamp_(layout.low * unit, layout.high * unit)
-            if self.card.eight_bit:  # as shared.models.levels does
+            if self.card.eight_bit:  # as shared.models.round_to_levels does
                 band.mul_(255 / unit / span).add_(0.501 - 255 * layout.low / span)
                 band.floor_().clamp_(0, 255).mul_(1 / 255 / std).sub_(mean / std)
             else:

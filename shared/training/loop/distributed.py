@@ -42,11 +42,11 @@ def launch(device: str, precision: str) -> Fabric:
         StageError: the device is not there, or GPUs or processes are not as `starters.each` wants.
     """
     _quiet()
-    alone, accelerator = processes.place()[1] == 1, devices.choose_device(device)
+    alone, accelerator = processes.rank_and_size()[1] == 1, devices.choose_device(device)
     fabric = Fabric(
         accelerator=accelerator,
         devices=launchers.each(accelerator),
-        num_nodes=processes.nodes(),
+        num_nodes=processes.count_nodes(),
         # A step is the same every time; some image branches have a layer that is never used.
         strategy="auto" if alone else DDPStrategy(static_graph=True),
         precision=PRECISIONS[devices.choose_precision(precision, device)],  # type: ignore[arg-type]
@@ -65,7 +65,7 @@ def _refuse_others() -> None:
 
     Of shards that srun starts side by side, only the first one's product would be kept.
     """
-    said: list[Any] = [None] * processes.place()[1]
+    said: list[Any] = [None] * processes.rank_and_size()[1]
     torch.distributed.all_gather_object(said, sys.argv[1:])
     if any(one != said[0] for one in said):
         raise StageError(

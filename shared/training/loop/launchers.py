@@ -33,7 +33,7 @@ class Step(SLURMEnvironment):
 
     def world_size(self) -> int:
         """Processes of the step."""
-        return ranks.place()[1]
+        return ranks.rank_and_size()[1]
 
     @property
     def main_address(self) -> str:
@@ -44,7 +44,7 @@ class Step(SLURMEnvironment):
 
 def environment() -> ClusterEnvironment:
     """Torchrun's, srun's, or that of a process alone, which may lie in a job of Slurm as well."""
-    if ranks.place()[1] == 1:
+    if ranks.rank_and_size()[1] == 1:
         return LightningEnvironment()
     return TorchElasticEnvironment() if "RANK" in os.environ else Step()
 
@@ -58,7 +58,7 @@ def each(accelerator: str) -> int:
     Raises:
         StageError: not equally many on all, or more than this process sees GPUs.
     """
-    (_, processes), machines = ranks.place(), ranks.nodes()
+    (_, processes), machines = ranks.rank_and_size(), ranks.count_nodes()
     if processes % machines:
         raise StageError(
             f"{processes} processes: expected equally many on each of {machines} nodes"
