@@ -11,6 +11,7 @@ import argparse
 import difflib
 import hashlib
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def main(argv: list[str] | None = None) -> int:
             print(suggest(given.name), file=sys.stderr)
             return 2
         elif given.command == "plan":
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `make plan | head` ends quietly
             plan = _plan(given)
             print(plans.as_json(plan) if given.json else plans.as_table(plan))
         else:
