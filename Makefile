@@ -47,7 +47,7 @@ $(D):
 	@mkdir -p $@
 
 # --- verbs ---------------------------------------------------------------------------------------
-.PHONY: help all demo gallery tiny eurosat products plan status picture merge ship
+.PHONY: help all demo gallery tiny eurosat products plan status new-stage picture merge ship
 
 help: ## this list, and where things would run and go now
 	@grep -hE '^[a-zA-Z%_.$$()-]+:.*## ' $(filter-out $(RULES),$(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -79,6 +79,9 @@ plan: ## the products of SOURCE, their commands, and what each one waits for (FO
 
 status: ## list the products of SOURCE and whether each is up to date
 	@python3 -m shared.tools.status $(D)
+
+new-stage: ## write a stage that passes the contract tests: NAME=x
+	@python3 -m shared.tools.new_stage.main $(NAME)
 
 picture: .venvs/report/made ## docs/picture.png, from the products of SOURCE
 	.venvs/report/bin/python -m stages.report.picture --data $(D) --dst docs/picture.png
