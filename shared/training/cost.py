@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 
-def count(network: nn.Module, inputs: dict[str, Tensor]) -> tuple[int, int]:
+def count_cost(network: nn.Module, inputs: dict[str, Tensor]) -> tuple[int, int]:
     """Parameters of a network and its MACs for one row.
 
     A MAC is one multiplication with its addition; those of convolutions and matrix products are

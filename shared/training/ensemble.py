@@ -17,7 +17,7 @@ from shared import models
 from shared.training import cost, networks
 from shared.training.data import Split
 from shared.training.loop import Learner, Loss, Recipe, distributed, engine
-from shared.training.results import Result, write
+from shared.training.results import Result, write_score_folder
 
 Export = Callable[[nn.Module, dict[str, Tensor], Path], float]
 WORK = "work"  # folder inside the unfinished product: checkpoints and what finished members said
@@ -36,7 +36,7 @@ class Member:
         seed: of its weights, views and dropout.
         train: training rows, the same object for all members of a pass.
         test: test rows, likewise.
-        held_out: (M,) row numbers of `train` kept back to measure each epoch, if any.
+        held_out: (M,) row numbers of `train_members` kept back to measure each epoch, if any.
         image: name of its first ONNX input.
         features: name in a batch of what goes into the second ONNX input, `tda`, if there is one.
         trained: whether `network` makes one that is trained already, elsewhere.
@@ -66,7 +66,7 @@ class Member:
         )  # fmt: skip
 
 
-def train(dst: Path, members: Sequence[Member], recipe: Recipe) -> list[Result]:
+def train_members(dst: Path, members: Sequence[Member], recipe: Recipe) -> list[Result]:
     """Train members in one pass, but those that an earlier run finished; what they all left."""
     fabric = distributed.launch(recipe.device, recipe.precision)
     work = dst / WORK
@@ -78,7 +78,7 @@ def train(dst: Path, members: Sequence[Member], recipe: Recipe) -> list[Result]:
         fresh = [o for m, o in zip(waiting, learners, strict=True) if not m.trained]
         engine.fit(fresh, waiting[0].train, recipe, work, waiting[0].held_out)
         for name in ("train", "test"):
-            said = engine.logits(learners, getattr(waiting[0], name), recipe)
+            said = engine.compute_logits(learners, getattr(waiting[0], name), recipe)
             for member, rows in zip(waiting, said, strict=True):
                 _save(work / f"{member.name}-{name}.npy", rows)
         for member, learner in zip(waiting, learners, strict=True):
@@ -108,8 +108,8 @@ def _hand_round(fabric: Fabric, paths: Sequence[Path]) -> None:
 def _finish(dst: Path, member: Member, learner: Learner) -> None:
     """Write the ONNX file, then what says that the member is finished."""
     network = learner.network.cpu().eval()
-    inputs = example(member)
-    parameters, macs = cost.count(network, inputs)
+    inputs = example_inputs(member)
+    parameters, macs = cost.count_cost(network, inputs)
     said = {
         "series": learner.history.series, "parameters": parameters, "macs": macs,
         "kept": learner.kept,
@@ -121,7 +121,7 @@ def _finish(dst: Path, member: Member, learner: Learner) -> None:
     (dst / WORK / f"{member.name}.ckpt").unlink(missing_ok=True)
 
 
-def example(member: Member) -> dict[str, Tensor]:
+def example_inputs(member: Member) -> dict[str, Tensor]:
     """The first test rows by ONNX input name: the image's, and `tda` where there are features."""
     batch = member.test[np.arange(min(8, len(member.test)))]
     inputs = {member.image: member.view.cpu()(batch)}
@@ -144,7 +144,7 @@ def _save(path: Path, array: NDArray[np.float32]) -> None:
     path.with_suffix(".draft.npy").replace(path)
 
 
-def train_all(
+def train_ensemble(
     dst: Path,
     groups: Iterable[Sequence[Member]],
     recipe: Recipe,
@@ -166,8 +166,8 @@ def train_all(
         return
     results: list[Result] = []
     for group in groups:
-        results += train(dst, group, recipe)
+        results += train_members(dst, group, recipe)
         del group
         gc.collect()  # its rows, which cycles may hold, go before the next one's come
-    write(dst, results, labels)
+    write_score_folder(dst, results, labels)
     shutil.rmtree(dst / WORK)

@@ -39,7 +39,7 @@ def build(name: str, channels: int, classes: int, start: Path | None = None) -> 
             f"--architecture: expected a timm or torchvision name, found {name!r}{hint}"
         )
     if start:
-        load(network, start)
+        load_body(network, start)
     return network
 
 
@@ -60,7 +60,7 @@ def check(name: str, classes: int, size: int, start: Path | None, channels: int 
         raise StageError(f"--architecture={name}: expected one output (N, K), found another form")
 
 
-def load(network: nn.Module, path: Path) -> None:
+def load_body(network: nn.Module, path: Path) -> None:
     """Load all but the classification head; StageError lists keys that are missing or extra."""
     heads, own = _heads(network), network.state_dict()
     # Counters of batch norm are younger than some published files; training does not use them.

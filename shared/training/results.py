@@ -40,7 +40,7 @@ class Result:
     kept: int = 0
 
 
-def write(
+def write_score_folder(
     dst: Path, results: list[Result], labels: tuple[Tensor, Tensor], **more: Any
 ) -> dict[str, Any]:
     """Scores are the mean of the members' probabilities (sum rule); logits the mean of theirs.
@@ -74,7 +74,7 @@ def write(
     write_network_table(dst, results, alone)
     named = {Path(result.card.file).stem: result for result in results}
     kept = {name: result.kept for name, result in named.items() if result.kept}
-    curves(dst, {name: result.series for name, result in named.items()}, kept)
+    write_curves(dst, {name: result.series for name, result in named.items()}, kept)
     differences = {result.card.file: result.difference for result in results}
     models.save(dst, [result.card for result in results], onnx_difference=differences)
     return found
@@ -100,7 +100,7 @@ def write_network_table(dst: Path, results: list[Result], alone: dict[str, float
             table.writerow([card.file, card.architecture, *eats, *large, alone[card.file]])
 
 
-def curves(
+def write_curves(
     dst: Path, series: dict[str, dict[str, list[float]]], kept: dict[str, int] | None = None
 ) -> None:
     """curves.csv and curves.png from network name to quantity to values per epoch.

@@ -51,11 +51,11 @@ def tune(
             export=partial(_keep, work / STUDENT),
         ),
     ]  # fmt: skip
-    before, after = ensemble.train(dst, pair, recipe)
+    before, after = ensemble.train_members(dst, pair, recipe)
     final = dataclasses.replace(
         member, name="tuned", network=lambda: read(work / STUDENT), trained=True
     )
-    (result,) = ensemble.train(dst, [final], recipe)
+    (result,) = ensemble.train_members(dst, [final], recipe)
     reached = {
         name: float((of.test_logits.argmax(1) == truth).mean())
         for name, of in (("int8_before", before), ("int8_after", after), ("float_after", result))

@@ -13,7 +13,7 @@ from torch import Tensor
 from shared import patches
 from shared.models import scores
 from shared.progress import bar
-from shared.training.data import Batch, Split, View, load, order, wanted
+from shared.training.data import Batch, Split, View, load_split, locate_inputs, order
 from stages.distill import cached_logits, loss
 from stages.distill.onnx_teachers import Teacher, read
 from stages.distill.settings import Settings
@@ -99,7 +99,7 @@ def prepare(
         return Targets()
     teachers = tuple(read(teacher.onnx, classes))
     for path in files:  # both before hours with the first
-        wanted(path, bands(teachers))
+        locate_inputs(path, bands(teachers))
     ask = partial(_compute, teachers, resident=resident)
     scores_of_test = ask(files[1], labels[1], kept=work / "teacher-test.npy", soft=True)
     accuracy = float((scores_of_test.argmax(1) == labels[1].numpy()).mean())
@@ -118,10 +118,10 @@ def _compute(
     """(N, K) mean probabilities (soft) or mean logits of the plain views of a file's rows."""
     if kept.exists():
         return scores.read_array(kept, 2)
-    split = load(wanted(path, bands(teachers)), {"label": label}, resident, ROWS)
+    split = load_split(locate_inputs(path, bands(teachers)), {"label": label}, resident, ROWS)
     views, parts = views_of(teachers, split, side_of(path, bands(teachers))), []
     with bar(len(split), f"teachers on {path.stem}") as shown:
-        for batch in split.batches(order.cut(np.arange(len(split)), ROWS)):
+        for batch in split.batches(order.cut_batches(np.arange(len(split)), ROWS)):
             logits = each(teachers, views, batch)
             rows = np.stack([scores.softmax(one) for one in logits]) if soft else logits
             parts.append(rows.mean(0).astype(np.float32))
@@ -135,6 +135,6 @@ def _compute(
 
 def side_of(path: Path, bands: Sequence[str]) -> int:
     """Patch side of the first of some bands."""
-    want = wanted(path, bands[:1])[0]
+    want = locate_inputs(path, bands[:1])[0]
     with patches.read(path) as source:
         return int(source[want.dataset].shape[1])

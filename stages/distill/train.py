@@ -10,7 +10,15 @@ from torch import Tensor, nn
 
 from shared import models, patches
 from shared.training import ensemble, results
-from shared.training.data import Split, View, agree, holdout, label_pair, load, wanted
+from shared.training.data import (
+    Split,
+    View,
+    check_same_storage,
+    holdout,
+    load_split,
+    locate_inputs,
+    read_label_pair,
+)
 from shared.training.loop import Recipe, check_patience
 from stages.distill import checkpoint, initial_network, qat_training, teacher_targets
 from stages.distill.loss import hard_and_soft
@@ -35,15 +43,15 @@ def train_student(train: Path, test: Path, dst: Path, settings: Settings) -> Non
         return
     recipe = _recipe(settings)
     card = _card(train, settings)
-    labels = label_pair(train, test, card.classes)
+    labels = read_label_pair(train, test, card.classes)
     targets = teacher_targets.prepare(
         (train, test), labels, card.classes, settings, dst / ensemble.WORK
     )
     members = _members((train, test), card, labels, targets, settings)
-    trained = ensemble.train(dst, members, recipe)
+    trained = ensemble.train_members(dst, members, recipe)
     more = _facts(settings)
     if len(members) > 1:
-        alone = results.write(dst / BASELINE, trained[1:], labels)
+        alone = results.write_score_folder(dst / BASELINE, trained[1:], labels)
         more["baseline_accuracy"] = alone["overall_accuracy"]
     result = trained[0]
     if settings.tuning.qat:
@@ -52,7 +60,7 @@ def train_student(train: Path, test: Path, dst: Path, settings: Settings) -> Non
         reached = float((result.test_logits.argmax(1) == labels[1].numpy()).mean())
         retention = reached / targets.accuracy if targets.accuracy else 0.0
         more |= {"teacher_accuracy": targets.accuracy, "retention": retention}
-    results.write(dst, [result], labels, **more)
+    results.write_score_folder(dst, [result], labels, **more)
     _clean(dst)
 
 
@@ -71,7 +79,7 @@ def _recipe(settings: Settings) -> Recipe:
 def _fine_tune(
     dst: Path, member: ensemble.Member, plain: results.Result, labels: Labels, settings: Settings
 ) -> tuple[results.Result, dict[str, Any]]:
-    before = results.write(dst / FLOAT, [plain], labels)
+    before = results.write_score_folder(dst / FLOAT, [plain], labels)
     final = dataclasses.replace(member, export=partial(qat_training.export, "."))
     student, tuning = settings.student, settings.tuning
     recipe = dataclasses.replace(_recipe(settings), epochs=tuning.qat, lr=tuning.qat_lr)
@@ -119,7 +127,7 @@ def _members(
     student = settings.student
     ours, theirs = _splits(files, card, labels, targets, settings)
     truth = labels[0].numpy()
-    back = holdout.held_out(truth, holdout.cities(files[0]), settings.held_out.validation)
+    back = holdout.choose_rows(truth, holdout.read_cities(files[0]), settings.held_out.validation)
     side = teacher_targets.side_of(files[0], card.bands)
     loss = partial(hard_and_soft, temperature=settings.preset.temperature)
     member = ensemble.Member(
@@ -144,7 +152,7 @@ def _splits(
     """Training rows with the bands of student and teachers, and test rows."""
     (train, test), resident = files, settings.machine.resident
     batch, seen = settings.preset.batch, dict.fromkeys((*card.bands, *targets.bands))
-    agree(wanted(train, card.bands), wanted(test, card.bands))
+    check_same_storage(locate_inputs(train, card.bands), locate_inputs(test, card.bands))
     extra = {"label": labels[0]} | targets.extra
-    ours = load(wanted(train, seen), extra, resident, batch)
-    return ours, load(wanted(test, card.bands), {"label": labels[1]}, resident, batch)
+    ours = load_split(locate_inputs(train, seen), extra, resident, batch)
+    return ours, load_split(locate_inputs(test, card.bands), {"label": labels[1]}, resident, batch)

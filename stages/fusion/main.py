@@ -47,7 +47,7 @@ def run(
     from torch.nn.functional import cross_entropy
 
     from shared.training import ensemble as ensembles
-    from shared.training.data import label_pair
+    from shared.training.data import read_label_pair
     from shared.training.loop import recipe_of
     from stages.fusion import members
 
@@ -58,14 +58,14 @@ def run(
     _check_counts(train, test, files, network)
     splits = members.splits(train, test, files, image=image)
     cards = members.cards(splits, plan)
-    labels = label_pair(train[0], test[0], cards[0].classes)
+    labels = read_label_pair(train[0], test[0], cards[0].classes)
     members.check_agreement(splits, cards, labels)
 
     def loss(logits: "Tensor", rows: "Batch") -> "Tensor":
         return cross_entropy(logits, rows["label"], label_smoothing=label_smoothing)
 
     groups = members.groups(splits, plan, cards, labels, loss)
-    ensembles.train_all(dst, groups, recipe, labels)
+    ensembles.train_ensemble(dst, groups, recipe, labels)
 
 
 def _check_counts(

@@ -11,7 +11,7 @@ from torch import Tensor
 from shared import models, patches
 from shared.training import Plan, ensemble, networks
 from shared.training import members as drawing
-from shared.training.data import Split, View, agree, holdout, load, row_bytes
+from shared.training.data import Split, View, bytes_per_row, check_same_storage, holdout, load_split
 from shared.training.loop import Loss
 from stages.fusion import features, topology_only
 from stages.fusion.files import Files
@@ -101,9 +101,9 @@ def groups(
         loss: of all of them.
     """
     for card in cards:
-        agree(*(of.inputs(number_of(card), card.bands) for of in files))
-    cities = holdout.cities(files[0].images[0])
-    back = holdout.held_out(truth[0].numpy(), cities, plan.held_out.validation)
+        check_same_storage(*(of.inputs(number_of(card), card.bands) for of in files))
+    cities = holdout.read_cities(files[0].images[0])
+    back = holdout.choose_rows(truth[0].numpy(), cities, plan.held_out.validation)
     together = plan.ensemble.together
     for start in range(0, len(cards), together):
         some = cards[start : start + together]
@@ -116,8 +116,8 @@ def groups(
 def _split(files: Variants, label: Tensor, cards: Sequence[models.Card], plan: Plan) -> Split:
     """What any of these members sees, each row of a file once."""
     inputs = [want for card in cards for want in files.inputs(number_of(card), card.bands)]
-    largest = max(row_bytes(want) for want in files.each(plan.network.mode))
-    return load(inputs, {"label": label}, plan.machine.resident, plan.descent.batch, largest)
+    largest = max(bytes_per_row(want) for want in files.each(plan.network.mode))
+    return load_split(inputs, {"label": label}, plan.machine.resident, plan.descent.batch, largest)
 
 
 def _member(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from shared import models, patches
 from shared.errors import StageError
-from shared.training.data import Input, labels, wanted
+from shared.training.data import Input, locate_inputs, read_labels
 from stages.fusion import features
 
 Bands = tuple[str, ...]
@@ -69,9 +69,9 @@ class Variants:
             yield self.radar, bands[len(optical) :], RADAR
 
     def inputs(self, number: int, bands: Bands) -> list[Input]:
-        """What is wanted for a member of patch and features files; StageError as `wanted`."""
+        """What a member reads of patch and features files; StageError as `locate_inputs`."""
         files = self.files(number, bands) if self.pictures else ()
-        found = [want for path, of, prefix in files for want in wanted(path, of, prefix)]
+        found = [want for path, of, prefix in files for want in locate_inputs(path, of, prefix)]
         path = self.topology(number)
         return [*found, Input(path, "features", {self.key(number, "tda"): None})] if path else found
 
@@ -110,7 +110,7 @@ def agree(files: Variants, cards: Sequence[models.Card], truth: Tensor) -> None:
     first, width = files.images[0], cards[0].features
     radar = (files.radar,) if files.radar else ()
     for path in dict.fromkeys((*files.images, *files.features, *radar)):
-        found = labels(path, cards[0].classes)
+        found = read_labels(path, cards[0].classes)
         if len(found) != len(truth):
             said = f"expected {len(truth)} rows as in {first}, found {len(found)}"
             raise StageError(f"{path}: {said}")

@@ -41,20 +41,20 @@ def run(
     from torch.nn.functional import cross_entropy
 
     from shared.training import ensemble as ensembles
-    from shared.training.data import label_pair
+    from shared.training.data import read_label_pair
     from shared.training.loop import recipe_of
     from stages.teacher import members
 
     plan = Plan(ensemble, network, descent, held_out, machine, weights)
     recipe = recipe_of(plan)
     starts = members.starts(train, checkpoint, plan)
-    labels = label_pair(train, test, starts[0].card.classes)
+    labels = read_label_pair(train, test, starts[0].card.classes)
 
     def loss(logits: "Tensor", rows: "Batch") -> "Tensor":
         return cross_entropy(logits, rows["label"])
 
     groups = members.groups((train, test), starts, plan, labels, loss)
-    ensembles.train_all(dst, groups, recipe, labels)
+    ensembles.train_ensemble(dst, groups, recipe, labels)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,15 @@ from shared import patches
 from shared.errors import StageError
 from shared.training import Plan, ensemble, networks
 from shared.training import members as drawing
-from shared.training.data import Split, View, agree, holdout, load, row_bytes, wanted
+from shared.training.data import (
+    Split,
+    View,
+    bytes_per_row,
+    check_same_storage,
+    holdout,
+    load_split,
+    locate_inputs,
+)
 from shared.training.loop import Loss
 from stages.teacher import onnx_members, thesis_checkpoint
 from stages.teacher.member_start import Start, card
@@ -89,8 +97,10 @@ def groups(
     with patches.read(files[0]) as source:
         side = source[optical_name(source)].shape[1]
     bands = dict.fromkeys(band for start in starts for band in start.card.bands)
-    agree(*(wanted(path, bands) for path in files))
-    back = holdout.held_out(truth[0].numpy(), holdout.cities(files[0]), plan.held_out.validation)
+    check_same_storage(*(locate_inputs(path, bands) for path in files))
+    back = holdout.choose_rows(
+        truth[0].numpy(), holdout.read_cities(files[0]), plan.held_out.validation
+    )
     together = plan.ensemble.together
     for first in range(0, len(starts), together):
         some = starts[first : first + together]
@@ -118,6 +128,6 @@ def _split(path: Path, label: Tensor, starts: Sequence[Start], plan: Plan) -> Sp
         ]
         layouts = [source[name].layout for name in names]
     whole = [band for layout in layouts if layout for band in layout.bands]
-    largest = row_bytes(wanted(path, whole))
-    inputs = wanted(path, bands)
-    return load(inputs, {"label": label}, plan.machine.resident, plan.descent.batch, largest)
+    largest = bytes_per_row(locate_inputs(path, whole))
+    inputs = locate_inputs(path, bands)
+    return load_split(inputs, {"label": label}, plan.machine.resident, plan.descent.batch, largest)

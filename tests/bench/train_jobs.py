@@ -22,10 +22,10 @@ from torch.nn import functional
 from shared import lcz, models
 from shared.training import networks
 from shared.training.data.split import Band, Batch, Split
-from shared.training.data.view import View, draw
+from shared.training.data.view import View, draw_views
 from shared.training.loop import engine
 from shared.training.loop.learner import Learner
-from shared.training.loop.recipe import Recipe, optimiser
+from shared.training.loop.recipe import Recipe, build_optimiser
 from tests.bench import train_reference
 
 RECIPE = Recipe(1, 1, 1e-3, 42)
@@ -60,7 +60,7 @@ def pipeline(device: str, size: int, batch: int, rows: int, rounds: int) -> dict
     """Rows per second from the split in memory to network input: gather to resize."""
     view, generator = View(card(0, size), split(1).layouts, 32), torch.Generator().manual_seed(0)
     ten = split(rows)
-    source = engine.placed(
+    source = engine.place_split(
         Split({b: ten.bands[b] for b in view.card.bands}, ten.extra), torch.device(device)
     )
     order = np.random.default_rng(0).permutation(rows)
@@ -68,8 +68,8 @@ def pipeline(device: str, size: int, batch: int, rows: int, rounds: int) -> dict
 
     def epoch() -> float:
         start = now(device)
-        for stored in engine.moved(source, steps, torch.device(device)):
-            drawn = draw(batch, 32, generator)
+        for stored in engine.iterate_on(source, steps, torch.device(device)):
+            drawn = draw_views(batch, 32, generator)
             view(stored | {name: of.to(device) for name, of in drawn.items()})
         return now(device) - start
 
@@ -123,7 +123,7 @@ def alone(device: str, size: int, batch: int, precision: str, steps: int, form: 
     network = networks.build("resnet18", 3, 17).to(device, memory_format=FORMATS[form])
     images = torch.randn(batch, 3, size, size, device=device).to(memory_format=FORMATS[form])
     label = torch.arange(batch, device=device) % 17
-    weights = optimiser(network, RECIPE)
+    weights = build_optimiser(network, RECIPE)
 
     def step() -> None:
         with torch.autocast(device, torch.bfloat16, enabled=precision != "float32"):

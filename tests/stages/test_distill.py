@@ -19,7 +19,7 @@ from shared.errors import StageError
 from shared.models import scores
 from shared.training import Machine, Validation, networks
 from shared.training.data import split
-from shared.training.data.view import View, draw, warp
+from shared.training.data.view import View, draw_views, warp_images
 from shared.training.loop import engine
 from stages.distill import (
     cached_logits,
@@ -267,7 +267,7 @@ def test_several_teachers_are_averaged_each_fed_its_own_bands(
         Teacher(onnx=folders), Student("test_resnet"), Descent(), FineTuning(), Validation(),
         Machine(resident=1.0), 42,
     )  # fmt: skip
-    labels = split.label_pair(prepared, prepared_test, lcz.CLASSES)
+    labels = split.read_label_pair(prepared, prepared_test, lcz.CLASSES)
     targets = teacher_targets.prepare(
         (prepared, prepared_test), labels, lcz.CLASSES, settings, tmp_path / "w"
     )
@@ -280,11 +280,11 @@ def test_consistent_teachers_see_the_view_of_the_student(prepared: Path, tmp_pat
     """Not the plain one: each channel of its own bands, warped as the batch says."""
     network(tmp_path / "t" / "a.onnx", matrix())
     teachers = onnx_teachers.read((saved(tmp_path / "t", card()),), lcz.CLASSES)
-    rows = split.Split(split.read(prepared, card().bands), {"label": torch.arange(34) % 17})
+    rows = split.Split(split.read_bands(prepared, card().bands), {"label": torch.arange(34) % 17})
     ask = teacher_targets.Targets(teachers=tuple(teachers)).logits_of(rows, 32)
-    batch, views = rows[np.arange(34)], draw(34, 32, torch.Generator().manual_seed(1))
+    batch, views = rows[np.arange(34)], draw_views(34, 32, torch.Generator().manual_seed(1))
     plain = View(card(), rows.layouts, 32)(batch)
-    turned = warp(plain, views["theta"], views["holes"])
+    turned = warp_images(plain, views["theta"], views["holes"])
     np.testing.assert_allclose(ask(batch), plain.mean((2, 3)).numpy() @ matrix(), atol=1e-4)
     said = ask(batch | views)
     np.testing.assert_allclose(said, turned.mean((2, 3)).numpy() @ matrix(), atol=1e-4)

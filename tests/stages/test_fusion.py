@@ -13,8 +13,8 @@ from torch import Tensor
 from shared import cli, lcz, models, patches
 from shared.models import scores
 from shared.training import ensemble, networks
-from shared.training.data.split import Split, joined
-from shared.training.data.stream import load
+from shared.training.data.split import Split, merge_inputs
+from shared.training.data.stream import load_split
 from stages.fusion import features
 from stages.fusion import main as stage
 from stages.fusion.network import Fusion, Topology
@@ -198,7 +198,7 @@ def test_a_variant_named_twice_is_read_once(two: Files) -> None:
     assert [files.key(number, "B4") for number in range(4)] == ["0/B4", "0/B4", "2/B4", "0/B4"]
     radar = lcz.SEN1.bands[5]
     assert files.keys(2, ("B4", "B8", radar)) == ("2/B4", "2/B8", f"sar/{radar}")
-    wants = joined([want for number in (0, 1) for want in files.inputs(number, ("B4",))])
+    wants = merge_inputs([want for number in (0, 1) for want in files.inputs(number, ("B4",))])
     assert [(want.path, dict(want.keys)) for want in wants] == [
         (images[0], {"0/B4": 2}), (topology[0], {"0/tda": None}),
     ]  # fmt: skip
@@ -206,7 +206,7 @@ def test_a_variant_named_twice_is_read_once(two: Files) -> None:
 
 def test_statistics_from_memory_and_from_the_file_are_the_same(two: Files) -> None:
     files = Variants(tuple(two["train"]), tuple(two["tda_train"]), None)
-    whole = load(files.inputs(1, ("B4",)), {"label": torch.zeros(34)}, 32.0, 16)
+    whole = load_split(files.inputs(1, ("B4",)), {"label": torch.zeros(34)}, 32.0, 16)
     known = features.of_split(whole, "1/tda", two["tda_train"][1])
     with h5py.File(two["tda_train"][1]) as file:
         stored = file["features"][:].astype(np.float64)

@@ -98,7 +98,7 @@ def test_processes_that_do_not_fit_the_machines_are_refused(
         monkeypatch.setenv(f"SLURM_{name}", value)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(StageError, match=message):
-        launchers.each("cuda")
+        launchers.processes_per_node("cuda")
 
 
 @pytest.mark.parametrize("shape", [(6, 3), (6, 3, 4, 5)])

@@ -33,7 +33,7 @@ def test_two_epochs_of_sgd_are_those_of_a_loop(tmp_path: Path) -> None:
     net, rows, losses = network(), split(), []
     optimiser = torch.optim.SGD(net.parameters(), 0.05, momentum=0.9, weight_decay=1e-4)
     for epoch in range(2):
-        for chosen in order.cut(order.shuffled(np.arange(30), 3, epoch), 7):
+        for chosen in order.cut_batches(order.shuffle_rows(np.arange(30), 3, epoch), 7):
             batch = rows[chosen]
             values = torch.stack([batch[band] for band in ("B4", "B3", "B2")], 1) / 255
             mean, std = (
@@ -101,7 +101,7 @@ def test_broken_checkpoint_is_discarded(tmp_path: Path, capsys: pytest.CaptureFi
 
 def accuracies(monkeypatch: pytest.MonkeyPatch, *values: float) -> None:
     """Say what the validation rows will give, epoch by epoch."""
-    said, labels, logits = iter(values), split().extra["label"].numpy(), engine.logits
+    said, labels, logits = iter(values), split().extra["label"].numpy(), engine.compute_logits
 
     def fake(learners, of, plan, rows=None):  # type: ignore[no-untyped-def]
         real = logits(learners, of, plan, rows)
@@ -109,7 +109,7 @@ def accuracies(monkeypatch: pytest.MonkeyPatch, *values: float) -> None:
         right[round(next(said) * len(rows)) :] *= -1
         return [right + 0 * real[0]]
 
-    monkeypatch.setattr(engine, "logits", fake)
+    monkeypatch.setattr(engine, "compute_logits", fake)
 
 
 @pytest.mark.parametrize("after", [None, 2, 3])
@@ -182,10 +182,10 @@ def test_logits_are_in_row_order_and_plain() -> None:
     rows = split(600)
     one = learner(rows, recipe(), dropout=0.5)
     one.network.train()
-    said = engine.logits([one], rows, recipe())[0]
+    said = engine.compute_logits([one], rows, recipe())[0]
     assert one.network.training
     assert said.shape == (600, 3)
-    few = engine.logits([one], rows, recipe(), np.array([599, 0]))[0]
+    few = engine.compute_logits([one], rows, recipe(), np.array([599, 0]))[0]
     np.testing.assert_allclose(few, said[[599, 0]], atol=1e-6)
 
 
@@ -193,7 +193,7 @@ def test_logits_are_never_rounded_by_cudnn() -> None:
     rows, seen, before = split(4), [], torch.backends.cudnn.allow_tf32
     one = learner(rows, recipe())
     one.network.register_forward_hook(lambda *_: seen.append(torch.backends.cudnn.allow_tf32))
-    engine.logits([one], rows, recipe())
+    engine.compute_logits([one], rows, recipe())
     assert seen == [False]
     assert torch.backends.cudnn.allow_tf32 == before
 
@@ -214,7 +214,7 @@ def test_rows_that_are_on_the_device_stay_there() -> None:
     rows = split(4)
     place = torch.device("cpu", 0)
     assert place != rows.extra["label"].device
-    (batch,) = engine.moved(rows, [np.array([3, 1])], place)
+    (batch,) = engine.iterate_on(rows, [np.array([3, 1])], place)
     assert torch.equal(batch["label"], rows.extra["label"][[3, 1]])
 
 

@@ -15,7 +15,7 @@ from shared import models
 from shared.models import scores
 from shared.training import ensemble, networks
 from shared.training.loop import distributed
-from shared.training.results import Result, write
+from shared.training.results import Result, write_score_folder
 from tests.training import tiny
 
 TRAIN, TEST = tiny.split(30, 0), tiny.split(12, 1)
@@ -30,7 +30,7 @@ PRODUCT = {
 def train(dst: Path, *numbers: int, together: bool = False) -> Path:
     members = [tiny.member(number, TRAIN, TEST) for number in numbers]
     groups = [members] if together else [[member] for member in members]
-    ensemble.train_all(dst, groups, tiny.recipe(epochs=2, augment=True), LABELS)
+    ensemble.train_ensemble(dst, groups, tiny.recipe(epochs=2, augment=True), LABELS)
     return dst
 
 
@@ -49,7 +49,9 @@ def test_sum_rule_by_hand(tmp_path: Path) -> None:
     """Two members, one row: the mean of the probabilities, not of the logits, is the score."""
     log = [[np.log([[0.8, 0.1, 0.1]]).tolist()], [np.log([[0.2, 0.7, 0.1]]).tolist()]]
     label = torch.tensor([1])
-    found = write(tmp_path, [result(i + 1, said[0]) for i, said in enumerate(log)], (label, label))
+    found = write_score_folder(
+        tmp_path, [result(i + 1, said[0]) for i, said in enumerate(log)], (label, label)
+    )
     np.testing.assert_allclose(np.load(tmp_path / "test_scores.npy"), [[0.5, 0.4, 0.1]], atol=1e-6)
     mean = np.log([0.8 * 0.2, 0.1 * 0.7, 0.1 * 0.1]) / 2
     np.testing.assert_allclose(np.load(tmp_path / "train_logits.npy"), [mean], atol=1e-6)
@@ -124,12 +126,12 @@ def test_second_process_gets_what_an_earlier_run_left(
 ) -> None:
     """Its own folder is a scratch one, without the members that were finished before."""
     member, plan = tiny.member(1, TRAIN, TEST), tiny.recipe(epochs=1)
-    (left,) = ensemble.train(tmp_path / "first", [member], plan)
+    (left,) = ensemble.train_members(tmp_path / "first", [member], plan)
     work = tmp_path / "first" / ensemble.WORK
     said = iter([[True], [(work / name).read_bytes() for name in ensemble._left(member)]])
     other = SimpleNamespace(world_size=2, is_global_zero=False, broadcast=lambda _: next(said))
     monkeypatch.setattr(distributed, "launch", lambda *_: other)
-    (found,) = ensemble.train(tmp_path / "scratch", [member], plan)
+    (found,) = ensemble.train_members(tmp_path / "scratch", [member], plan)
     np.testing.assert_array_equal(found.test_logits, left.test_logits)
     assert found.series == left.series
 
@@ -163,5 +165,5 @@ def test_only_one_pass_is_in_memory(tmp_path: Path) -> None:
             del rows, member
             yield kept.pop()
 
-    ensemble.train_all(tmp_path, groups(), tiny.recipe(epochs=1), LABELS)
+    ensemble.train_ensemble(tmp_path, groups(), tiny.recipe(epochs=1), LABELS)
     assert len(alive) == 4

@@ -7,23 +7,23 @@ import numpy as np
 import pytest
 
 from shared.errors import StageError
-from shared.training.data.holdout import cities, held_out
+from shared.training.data.holdout import choose_rows, read_cities
 from tests.conftest import pixels, write_raw
 
 
 def test_without_cities_the_last_of_each_class() -> None:
     labels = np.array([0] * 10 + [1] * 10 + [0] * 4)
-    assert held_out(labels, None, 0.1).tolist() == [19, 23]
-    assert held_out(labels, None, 0.5).tolist() == [7, 8, 9, *range(15, 24)]
-    assert held_out(labels, None, 0.0).tolist() == []
-    assert held_out(labels, np.repeat([1, 2, 3], 8), 0.0).tolist() == []
+    assert choose_rows(labels, None, 0.1).tolist() == [19, 23]
+    assert choose_rows(labels, None, 0.5).tolist() == [7, 8, 9, *range(15, 24)]
+    assert choose_rows(labels, None, 0.0).tolist() == []
+    assert choose_rows(labels, np.repeat([1, 2, 3], 8), 0.0).tolist() == []
 
 
 def test_a_class_is_never_held_out_whole() -> None:
     labels = np.array([0, 0, 0, 0, 1])
-    assert held_out(labels, None, 0.9).tolist() == [1, 2, 3]
+    assert choose_rows(labels, None, 0.9).tolist() == [1, 2, 3]
     # The last city alone has class 1 and just the share; the first has all that is left to give.
-    assert held_out(labels, np.array([0, 0, 1, 1, 2]), 0.2).tolist() == [0, 1]
+    assert choose_rows(labels, np.array([0, 0, 1, 1, 2]), 0.2).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("share", [0.1, 0.2, 0.3])
@@ -31,26 +31,26 @@ def test_whole_cities_about_the_share(share: float) -> None:
     rng = np.random.default_rng(0)
     city = rng.permutation(np.repeat(np.arange(30) * 7, rng.integers(20, 200, 30)))
     labels = rng.integers(0, 17, len(city))
-    rows = held_out(labels, city, share)
+    rows = choose_rows(labels, city, share)
     assert sorted(set(rows)) == rows.tolist()
     kept = np.setdiff1d(np.arange(len(city)), rows)
     assert not set(city[rows]) & set(city[kept])
     assert set(labels[kept]) == set(labels[rows]) == set(range(17))
     assert len(rows) / len(city) == pytest.approx(share, abs=0.01)
-    np.testing.assert_array_equal(held_out(labels, city, share), rows)
+    np.testing.assert_array_equal(choose_rows(labels, city, share), rows)
 
 
 def test_the_order_of_rows_does_not_matter() -> None:
     city = np.repeat([5, 1, 9, 3], [4, 4, 1, 1])
     labels = np.array([0, 1] * 5)
-    assert held_out(labels, city, 0.2).tolist() == [8, 9]  # the two small ones: both classes
-    assert held_out(labels[::-1], city[::-1], 0.2).tolist() == [0, 1]
+    assert choose_rows(labels, city, 0.2).tolist() == [8, 9]  # the two small ones: both classes
+    assert choose_rows(labels[::-1], city[::-1], 0.2).tolist() == [0, 1]
 
 
 def test_prefers_a_city_that_has_every_class() -> None:
     city = np.repeat([0, 1, 2, 3], 4)
     labels = np.array([0, 0, 0, 0, 1, 1, 1, 1, 0, 1, 0, 1, 1, 1, 0, 0])
-    assert held_out(labels, city, 0.25).tolist() == [8, 9, 10, 11]
+    assert choose_rows(labels, city, 0.25).tolist() == [8, 9, 10, 11]
 
 
 @pytest.mark.parametrize(("city", "share"), [([0] * 10, 0.1), ([0] * 5 + [1] * 5, 0.1)])
@@ -58,19 +58,19 @@ def test_falls_back_to_runs_where_cities_are_too_few(
     city: list[int], share: float, capsys: pytest.CaptureFixture[str]
 ) -> None:
     labels = np.zeros(10, int)
-    assert held_out(labels, np.array(city), share).tolist() == [9]
+    assert choose_rows(labels, np.array(city), share).tolist() == [9]
     assert "no whole cities" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0])
 def test_refuses_shares(share: float) -> None:
     with pytest.raises(ValueError, match="expected 0 to below 1"):
-        held_out(np.zeros(4, int), None, share)
+        choose_rows(np.zeros(4, int), None, share)
 
 
 def test_reads_the_cities_of_a_file(tmp_path: Path) -> None:
     path = write_raw(tmp_path / "a.h5", pixels(17))
-    assert cities(path) is None
+    assert read_cities(path) is None
     for values, kind in ((np.zeros((17, 2), int), "int64 .17, 2"), (np.zeros(17), "float64")):
         with h5py.File(path, "r+") as file:
             file.pop("city", None)
@@ -78,10 +78,10 @@ def test_reads_the_cities_of_a_file(tmp_path: Path) -> None:
         with pytest.raises(
             StageError, match=f"city: expected one whole number a row, found {kind}"
         ):
-            cities(path)
+            read_cities(path)
     with h5py.File(path, "r+") as file:
         del file["city"]
         file["city"] = np.arange(17, dtype=np.int32) // 3
-    found = cities(path)
+    found = read_cities(path)
     assert found is not None
     assert found.tolist() == [row // 3 for row in range(17)]

@@ -7,7 +7,9 @@ from shared.training.data import order
 
 
 def batches(seed: int, epoch: int, rows: int = 20, batch: int = 6) -> list[list[int]]:
-    found = order.cut(order.shuffled(np.arange(rows) + 100, seed, epoch), batch, trained=True)
+    found = order.cut_batches(
+        order.shuffle_rows(np.arange(rows) + 100, seed, epoch), batch, trained=True
+    )
     return [of.tolist() for of in found]
 
 
@@ -25,12 +27,12 @@ def test_order_depends_on_seed_and_epoch_alone() -> None:
 
 def test_last_batch_of_one_row_is_dropped_in_training_only() -> None:
     assert [len(batch) for batch in batches(1, 0, rows=13)] == [6, 6]
-    assert [len(batch) for batch in order.cut(np.arange(13), 6)] == [6, 6, 1]
+    assert [len(batch) for batch in order.cut_batches(np.arange(13), 6)] == [6, 6, 1]
 
 
 def test_in_pieces_neighbours_are_read_together_and_mixed() -> None:
     rows, at_once = np.arange(5000), 1024
-    found = order.shuffled(rows, 3, 0, at_once)
+    found = order.shuffle_rows(rows, 3, 0, at_once)
     assert sorted(found) == rows.tolist()
     for start in range(0, 5000, at_once):
         piece = np.sort(found[start : start + at_once])
@@ -38,20 +40,20 @@ def test_in_pieces_neighbours_are_read_together_and_mixed() -> None:
         assert len(runs) <= at_once // order.BLOCK + 2  # whole blocks, but where a piece ends
     steps = np.abs(np.diff(found))
     assert np.median(steps) > order.BLOCK  # what follows one another is no neighbour
-    assert not np.array_equal(found, order.shuffled(rows, 3, 1, at_once))
+    assert not np.array_equal(found, order.shuffle_rows(rows, 3, 1, at_once))
 
 
 def test_what_fits_is_shuffled_as_a_whole() -> None:
     rows = np.arange(700)
-    whole = order.shuffled(rows, 3, 0)
-    np.testing.assert_array_equal(order.shuffled(rows, 3, 0, 700), whole)
+    whole = order.shuffle_rows(rows, 3, 0)
+    np.testing.assert_array_equal(order.shuffle_rows(rows, 3, 0, 700), whole)
 
 
 @pytest.mark.parametrize("count", [2, 7, 64, 1000])
 @pytest.mark.parametrize("processes", [1, 2, 3, 8])
 def test_processes_share_a_batch(count: int, processes: int) -> None:
     rows = np.arange(count)
-    parts = [rows[order.share(rows, rank, processes)] for rank in range(processes)]
+    parts = [rows[order.rows_of_process(rows, rank, processes)] for rank in range(processes)]
     if count < 2 * processes:  # too few for the deviation of each part
         assert all(len(part) == count for part in parts)
     else:
@@ -67,7 +69,7 @@ def test_one_item_is_made_ahead() -> None:
             made.append(number)
             yield number
 
-    coming = order.ahead(items())
+    coming = order.prefetch(items())
     assert next(coming) == 0
     assert list(coming) == [1, 2, 3]
     assert made == [0, 1, 2, 3]
@@ -79,4 +81,4 @@ def test_what_goes_wrong_ahead_is_told() -> None:
         raise OSError("broken")
 
     with pytest.raises(OSError, match="broken"):
-        list(order.ahead(items()))
+        list(order.prefetch(items()))

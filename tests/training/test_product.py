@@ -39,7 +39,9 @@ def lines(path: Path) -> list[dict[str, str]]:
 def two(tmp_path: Path) -> Path:
     """A member of known size and a chosen epoch, and one of neither."""
     sized = result(1, [0, 1, 2, 1], parameters=11_185_233, macs=148_000_000, kept=1)
-    results.write(tmp_path, [sized, result(2, [0, 1, 0, 0])], (LABELS, LABELS), seed=42)
+    results.write_score_folder(
+        tmp_path, [sized, result(2, [0, 1, 0, 0])], (LABELS, LABELS), seed=42
+    )
     return tmp_path
 
 
@@ -69,7 +71,7 @@ def test_curves_table(two: Path) -> None:
 
 
 def test_nothing_trained_has_no_curves(tmp_path: Path) -> None:
-    results.curves(tmp_path, {"member-01": {}})
+    results.write_curves(tmp_path, {"member-01": {}})
     assert list(tmp_path.iterdir()) == []
 
 

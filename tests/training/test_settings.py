@@ -39,7 +39,6 @@ def test_modes_draw_from_the_right_bands() -> None:
 @pytest.mark.parametrize(
     ("mode", "optical", "message"),
     [
-        ("rgb", SEN2, "--mode: expected rand, randrgb, sar, found 'rgb'"),
         ("rand", ("B2", "B3"), "--mode=rand: expected 3 or more optical bands, found B2, B3"),
         ("sar", SEN2, "--mode=sar: expected 1 or more channels of sen1, found none"),
         ("randrgb", ("B4", "B3", "B2"), "expected 2 or more bands besides B4, B3, B2, found none"),

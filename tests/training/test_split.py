@@ -9,12 +9,20 @@ import torch
 
 from shared import lcz, patches
 from shared.errors import StageError
-from shared.training.data.split import Input, Split, fill, label_pair, labels, read, wanted
+from shared.training.data.split import (
+    Input,
+    Split,
+    locate_inputs,
+    read_bands,
+    read_inputs,
+    read_label_pair,
+    read_labels,
+)
 from tests.conftest import pixels, write_patches, write_raw
 
 
 def test_bands_are_named_as_asked_for(prepared: Path) -> None:
-    found = read(prepared, ("VV", "B8A", "B2"), prefix="0/")
+    found = read_bands(prepared, ("VV", "B8A", "B2"), prefix="0/")
     assert found.keys() == {"0/VV", "0/B8A", "0/B2"}
     with h5py.File(prepared) as file:
         for name, of, channel in (("VV", "sen1", 5), ("B8A", "sen2", 7), ("B2", "sen2", 0)):
@@ -24,7 +32,7 @@ def test_bands_are_named_as_asked_for(prepared: Path) -> None:
 
 
 def test_a_batch_holds_the_rows_asked_for(prepared: Path) -> None:
-    rows = Split(read(prepared, ("B2",)), {"label": labels(prepared, lcz.CLASSES)})
+    rows = Split(read_bands(prepared, ("B2",)), {"label": read_labels(prepared, lcz.CLASSES)})
     batch = rows[np.array([5, 0, 5])]
     assert batch["label"].tolist() == [5, 0, 5]
     with h5py.File(prepared) as file:
@@ -39,14 +47,16 @@ def test_a_dataset_is_read_once_for_all_who_want_it(
     monkeypatch.setattr(
         patches.Rows, "raw", lambda self, rows: seen.append(self.name) or raw(self, rows)
     )
-    found = fill([*wanted(prepared, ("B2", "B3")), *wanted(prepared, ("B3", "B4"))])
+    found = read_inputs(
+        [*locate_inputs(prepared, ("B2", "B3")), *locate_inputs(prepared, ("B3", "B4"))]
+    )
     assert sorted(found) == ["B2", "B3", "B4"]
     assert seen == ["sen2"]
 
 
 def test_whole_rows_and_runs_of_rows(prepared: Path) -> None:
     runs = [slice(3, 5), slice(30, 34)]
-    found = fill([Input(prepared, "label", {"hot": None})], runs)["hot"]
+    found = read_inputs([Input(prepared, "label", {"hot": None})], runs)["hot"]
     assert found.layout is None
     assert found.stored.argmax(1).tolist() == [i % 17 for i in (3, 4, 30, 31, 32, 33)]
 
@@ -56,7 +66,7 @@ def test_bright_patches_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     arrays = pixels(17)
     arrays["sen2"][3, 0, 0, 0] = 5.0  # 50,000 as stored, beyond int16
     path = write_patches(tmp_path / "a.h5", arrays)
-    found = read(path, ("B2", "B3"))
+    found = read_bands(path, ("B2", "B3"))
     assert found["B2"].stored.dtype == torch.int32
     assert found["B3"].stored.dtype == torch.int16
     with h5py.File(path) as file:
@@ -68,7 +78,7 @@ def test_floats_are_scaled_once(tmp_path: Path) -> None:
     path = write_raw(tmp_path / "a.h5", pixels(17))
     with h5py.File(path, "a") as file:
         file["sen2"].attrs["per_unit"] = 2.0
-    band = read(path, ("B3",))["B3"]
+    band = read_bands(path, ("B3",))["B3"]
     assert band.layout is not None
     assert band.layout.per_unit == 2.0
     assert band.stored.dtype == torch.float32
@@ -82,27 +92,27 @@ def test_not_a_number_is_refused_by_row(tmp_path: Path) -> None:
     arrays["sen2"][[2, 9], 0, 0, 1] = np.nan
     path = write_raw(tmp_path / "a.h5", arrays)
     with pytest.raises(StageError, match="sen2: NaN or infinite values in rows 2, 9"):
-        read(path, ("B3",))
+        read_bands(path, ("B3",))
 
 
 def test_patches_that_are_not_square_are_refused(tmp_path: Path) -> None:
     arrays = pixels(5)
     path = write_raw(tmp_path / "a.h5", {**arrays, "sen2": arrays["sen2"][:, :20]})
     with pytest.raises(StageError, match="sen2: expected square patches, found 20 × 32"):
-        read(path, ("B3",))
+        read_bands(path, ("B3",))
 
 
 def test_missing_band_is_refused(prepared: Path) -> None:
     with pytest.raises(StageError, match="no band 'B9', found"):
-        read(prepared, ("B9",))
+        read_bands(prepared, ("B9",))
 
 
 def test_labels_and_their_refusals(tmp_path: Path, prepared: Path) -> None:
-    assert labels(prepared, lcz.CLASSES).tolist() == [i % 17 for i in range(34)]
+    assert read_labels(prepared, lcz.CLASSES).tolist() == [i % 17 for i in range(34)]
     with pytest.raises(StageError, match=r"expected 2 classes a, b …, found 17 classes"):
-        labels(prepared, ("a", "b"))
+        read_labels(prepared, ("a", "b"))
     arrays = pixels(5)
     arrays["label"][:] = np.eye(17)[4]
     one = write_raw(tmp_path / "one.h5", arrays)
     with pytest.raises(StageError, match="one class only; expected at least two"):
-        label_pair(one, prepared, lcz.CLASSES)
+        read_label_pair(one, prepared, lcz.CLASSES)

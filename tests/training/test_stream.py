@@ -9,8 +9,8 @@ import torch
 from shared import lcz
 from shared.errors import StageError
 from shared.training.data import order, stream
-from shared.training.data.split import Input, Split, labels, wanted
-from shared.training.data.stream import Streamed, load, row_bytes
+from shared.training.data.split import Input, Split, locate_inputs, read_labels
+from shared.training.data.stream import Streamed, bytes_per_row, load_split
 from tests.conftest import pixels, write_patches
 
 ROW = 32 * 32 * 2  # bytes of one band
@@ -22,8 +22,8 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def split(path: Path, resident: float, batch: int = 8) -> Split:
-    extra = {"label": labels(path, lcz.CLASSES)}
-    return load(wanted(path, ("B2", "VV")), extra, resident, batch)
+    extra = {"label": read_labels(path, lcz.CLASSES)}
+    return load_split(locate_inputs(path, ("B2", "VV")), extra, resident, batch)
 
 
 def test_pieces_hold_whole_batches_and_take_half_each(path: Path) -> None:
@@ -37,7 +37,7 @@ def test_pieces_hold_whole_batches_and_take_half_each(path: Path) -> None:
 def test_batches_are_those_from_memory(path: Path, rows: np.ndarray) -> None:
     whole, pieces = split(path, 1.0), split(path, 40 * 2 * ROW / 1e9)
     np.testing.assert_array_equal(pieces[rows]["VV"], whole[rows]["VV"])
-    wanted_order = order.cut(order.shuffled(np.unique(rows), 1, 0, pieces.at_once), 8)
+    wanted_order = order.cut_batches(order.shuffle_rows(np.unique(rows), 1, 0, pieces.at_once), 8)
     found = list(pieces.batches(wanted_order))
     assert len(found) == len(wanted_order)
     for ours, theirs in zip(found, whole.batches(wanted_order), strict=True):
@@ -47,34 +47,38 @@ def test_batches_are_those_from_memory(path: Path, rows: np.ndarray) -> None:
 
 
 def test_no_more_than_a_piece_is_read_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes, fill = [], stream.fill
+    sizes, fill = [], stream.read_inputs
 
     def spy(inputs, runs):  # type: ignore[no-untyped-def]
         found = fill(inputs, runs)
         sizes.append(len(found["B2"].stored))
         return found
 
-    monkeypatch.setattr(stream, "fill", spy)
+    monkeypatch.setattr(stream, "read_inputs", spy)
     pieces = split(path, 40 * 2 * ROW / 1e9)
-    list(pieces.batches(order.cut(order.shuffled(np.arange(170), 1, 0, pieces.at_once), 8)))
+    list(
+        pieces.batches(
+            order.cut_batches(order.shuffle_rows(np.arange(170), 1, 0, pieces.at_once), 8)
+        )
+    )
     assert sum(sizes) == 170
     assert max(sizes) <= pieces.at_once == 16
 
 
 def test_another_pass_may_decide_about_the_order(path: Path) -> None:
     """What fits into memory lies there, in the order that the pass with more bands has."""
-    inputs, extra = wanted(path, ("B2",)), {"label": labels(path, lcz.CLASSES)}
+    inputs, extra = locate_inputs(path, ("B2",)), {"label": read_labels(path, lcz.CLASSES)}
     resident = 200 * ROW / 1e9
-    found = load(inputs, extra, resident, 8, row_bytes(wanted(path, ("B2", "VV"))))
+    found = load_split(inputs, extra, resident, 8, bytes_per_row(locate_inputs(path, ("B2", "VV"))))
     assert not isinstance(found, Streamed)
     assert found.at_once == found.to(torch.device("cpu")).at_once == split(path, resident).at_once
     assert found.at_once == 48
-    assert load(inputs, extra, resident, 8).at_once is None
+    assert load_split(inputs, extra, resident, 8).at_once is None
 
 
 def test_features_come_whole(path: Path) -> None:
     inputs = [Input(path, "label", {"tda": None})]
-    found = load(inputs, {"label": labels(path, lcz.CLASSES)}, 1.0, 8)
+    found = load_split(inputs, {"label": read_labels(path, lcz.CLASSES)}, 1.0, 8)
     assert found[np.array([4])]["tda"].argmax().item() == 4
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from shared import lcz, models, patches
 from shared.training.data import view as views
-from shared.training.data.view import View, draw, warp
+from shared.training.data.view import View, draw_views, warp_images
 
 STILL = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
 UNIT = lcz.Layout(("a",), 0.0, 1.0)
@@ -28,7 +28,7 @@ def pattern(side: int = 8) -> Tensor:
 
 def seen(theta: list[list[float]], hole: tuple[float, ...] = (0, 0, 0, 0)) -> Tensor:
     """The pattern through one geometry."""
-    return warp(pattern(), torch.tensor([theta]), torch.tensor([hole], dtype=torch.float32))
+    return warp_images(pattern(), torch.tensor([theta]), torch.tensor([hole], dtype=torch.float32))
 
 
 def card(bands: tuple[str, ...], size: int, **more: object) -> models.Card:
@@ -92,7 +92,7 @@ def test_a_quarter_turn_moves_every_pixel_to_its_place() -> None:
 def test_cutout_is_k_by_k_at_every_resolution() -> None:
     hole = torch.tensor([[2 / 32, 5 / 32, 6 / 32, 9 / 32]])  # 4 x 4 px at column 2, row 5
     for side in (32, 64, 96):
-        kept = warp(torch.ones(1, 1, side, side), torch.tensor([STILL]), hole)[0, 0]
+        kept = warp_images(torch.ones(1, 1, side, side), torch.tensor([STILL]), hole)[0, 0]
         factor = side // 32
         zeros = (kept == 0).nonzero()
         assert len(zeros) == (4 * factor) ** 2
@@ -104,8 +104,8 @@ def test_cutout_is_k_by_k_at_every_resolution() -> None:
 def test_drawn_views_are_what_a_sampler_in_double_precision_finds(side: int) -> None:
     """Angle, flip and shift of each draw are read back, the picture made again pixel by pixel."""
     images = torch.rand((12, 2, side, side), generator=generator(1))
-    drawn = draw(12, side, generator(2))
-    found = warp(images, **drawn).double().numpy()
+    drawn = draw_views(12, side, generator(2))
+    found = warp_images(images, **drawn).double().numpy()
     theta, holes = drawn["theta"].double().numpy(), (drawn["holes"] * side).numpy().round()
     assert len({tuple(hole) for hole in holes}) > 2  # some cut out, at several places
     for n in range(12):
@@ -121,7 +121,7 @@ def test_drawn_views_are_what_a_sampler_in_double_precision_finds(side: int) -> 
 
 def test_drawn_ranges_and_rates() -> None:
     count, side = 20_000, 32
-    drawn = draw(count, side, generator(1))
+    drawn = draw_views(count, side, generator(1))
     theta, holes = drawn["theta"].numpy(), drawn["holes"].numpy() * side
     flipped = np.linalg.det(theta[:, :, :2]) < 0
     angle = np.degrees(np.arctan2(-theta[:, 0, 1], theta[:, 1, 1]))
@@ -147,18 +147,18 @@ def test_drawn_ranges_and_rates() -> None:
 
 def test_two_pixels_are_sentinel_pixels_at_every_side() -> None:
     """The same numbers at 64 px: as many pixels, so half as large a part of the patch."""
-    small, large = draw(50, 32, generator()), draw(50, 64, generator())
+    small, large = draw_views(50, 32, generator()), draw_views(50, 64, generator())
     torch.testing.assert_close(small["theta"][:, :, 2], large["theta"][:, :, 2] * 2)
     torch.testing.assert_close(small["theta"][:, :, :2], large["theta"][:, :, :2])
 
 
 def test_fewer_samples_get_what_the_first_of_many_get() -> None:
     """So the draws of a batch do not depend on how many rows the last one has."""
-    many = draw(1024, 32, generator(3))
+    many = draw_views(1024, 32, generator(3))
     for count in (1, 15, 16, 17, 600):
-        few = draw(count, 32, generator(3))
+        few = draw_views(count, 32, generator(3))
         assert all(torch.equal(few[name], many[name][:count]) for name in ("theta", "holes"))
-    assert not torch.equal(many["theta"], draw(1024, 32, generator(4))["theta"])
+    assert not torch.equal(many["theta"], draw_views(1024, 32, generator(4))["theta"])
 
 
 def ramp(side: int) -> Tensor:
@@ -172,7 +172,7 @@ def test_sensors_of_several_resolutions_see_one_geometry() -> None:
     sides = {"s/a": 64, "b": 32, "c": 64, "d": 96}
     batch = {key: ramp(side).expand(9, -1, -1) for key, side in sides.items()}
     through = View(card(tuple("abcd"), 32), dict.fromkeys(sides, UNIT), 32, keys=tuple(sides))
-    found = through(batch | draw(9, 32, generator()))
+    found = through(batch | draw_views(9, 32, generator()))
     inside = found[:, :, 7:-7, 7:-7]  # no border comes in by 8 degrees and 2 pixels
     for channel in (1, 2, 3):
         torch.testing.assert_close(inside[:, 0], inside[:, channel], atol=1e-5, rtol=0)
@@ -188,7 +188,9 @@ def test_channels_stay_in_the_order_of_the_card_whatever_their_side() -> None:
 
 
 def test_a_row_is_seen_alike_in_every_batch() -> None:
-    batch = {"a": torch.rand((40, 32, 32), generator=generator())} | draw(40, 32, generator(1))
+    batch = {"a": torch.rand((40, 32, 32), generator=generator())} | draw_views(
+        40, 32, generator(1)
+    )
     for size in (32, 48, 64):
         through = View(card(("a",), size), {"a": UNIT}, 32)
         some = through({key: values[7:12] for key, values in batch.items()})
@@ -276,13 +278,13 @@ def test_whole_levels_are_numpys_at_every_stored_number(dtype: torch.dtype) -> N
 def test_what_comes_from_outside_is_the_mean_and_not_zero_reflectance() -> None:
     """A patch of the mean stays the mean everywhere, whatever is moved in or cut out."""
     of = card(("a",), 16, mean=(0.25,), std=(0.1,))
-    batch = {"a": torch.full((30, 8, 8), 0.25)} | draw(30, 8, generator())
+    batch = {"a": torch.full((30, 8, 8), 0.25)} | draw_views(30, 8, generator())
     assert View(of, {"a": UNIT}, 8)(batch).abs().max() < 1e-6
 
 
 def test_half_precision_training_does_not_move_the_grid_and_the_batch_is_not_changed() -> None:
     bytes_ = torch.randint(0, 255, (2, 3, 32, 32), dtype=torch.uint8, generator=generator())
-    batch = dict(zip(lcz.RGB.bands, bytes_.unbind(1), strict=True)) | draw(2, 32, generator())
+    batch = dict(zip(lcz.RGB.bands, bytes_.unbind(1), strict=True)) | draw_views(2, 32, generator())
     kept = {key: values.clone() for key, values in batch.items()}
     through = View(card(lcz.RGB.bands, 48), dict.fromkeys(lcz.RGB.bands, lcz.RGB), 32)
     plain = through(batch)

@@ -1,27 +1,34 @@
 """Rows and views: splits in memory or streamed, validation rows, augmented views on the device."""
 
-from shared.training.data.order import share
-from shared.training.data.split import Batch, Input, Split, label_pair, labels, wanted
-from shared.training.data.stream import agree, load, row_bytes
-from shared.training.data.view import View, draw
+from shared.training.data.order import rows_of_process
+from shared.training.data.split import (
+    Batch,
+    Input,
+    Split,
+    locate_inputs,
+    read_label_pair,
+    read_labels,
+)
+from shared.training.data.stream import bytes_per_row, check_same_storage, load_split
+from shared.training.data.view import View, draw_views
 
 __all__ = [
     "Batch",
     "Input",
     "Split",
     "View",
-    "agree",
     "band_tensors",
-    "draw",
+    "bytes_per_row",
+    "check_same_storage",
+    "draw_views",
     "holdout",
-    "label_pair",
-    "labels",
-    "load",
+    "load_split",
+    "locate_inputs",
     "order",
-    "row_bytes",
-    "share",
+    "read_label_pair",
+    "read_labels",
+    "rows_of_process",
     "split",
     "stream",
     "view",
-    "wanted",
 ]

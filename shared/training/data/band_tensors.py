@@ -10,7 +10,7 @@ from torch import Tensor
 from shared import patches, progress
 
 
-def channels(
+def read_channels(
     rows: patches.Rows,
     keys: Mapping[str, int | None],
     runs: Sequence[slice],

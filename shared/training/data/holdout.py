@@ -16,7 +16,7 @@ from shared.progress import say
 Chosen = frozenset[int]  # positions of cities
 
 
-def cities(path: Path) -> NDArray[np.int64] | None:
+def read_cities(path: Path) -> NDArray[np.int64] | None:
     """(N,) city numbers of a patch file, None where it has no `city`.
 
     Raises:
@@ -32,7 +32,7 @@ def cities(path: Path) -> NDArray[np.int64] | None:
         return source["city"].raw(slice(None)).astype(np.int64)
 
 
-def held_out(
+def choose_rows(
     labels: NDArray[np.integer], cities: NDArray[np.integer] | None, share: float
 ) -> NDArray[np.intp]:
     """Rows to keep back from training; the same for the same arguments.

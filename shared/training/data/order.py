@@ -12,7 +12,7 @@ BLOCK = 256  # neighbouring rows that are read together when a split does not li
 T = TypeVar("T")
 
 
-def shuffled(
+def shuffle_rows(
     rows: NDArray[np.intp], seed: int, epoch: int, at_once: int | None = None
 ) -> NDArray[np.intp]:
     """The rows of one epoch, in its order.
@@ -35,7 +35,9 @@ def shuffled(
     return order
 
 
-def cut(order: NDArray[np.intp], batch: int, trained: bool = False) -> list[NDArray[np.intp]]:
+def cut_batches(
+    order: NDArray[np.intp], batch: int, trained: bool = False
+) -> list[NDArray[np.intp]]:
     """Batches in this order; where they are `trained` on, a last one of a single row is left out.
 
     Batch norm has no deviation of one row.
@@ -44,14 +46,14 @@ def cut(order: NDArray[np.intp], batch: int, trained: bool = False) -> list[NDAr
     return found[:-1] if trained and len(found) > 1 and len(found[-1]) < 2 else found
 
 
-def share(rows: NDArray[np.intp], rank: int, processes: int) -> slice:
+def rows_of_process(rows: NDArray[np.intp], rank: int, processes: int) -> slice:
     """Which part of a batch one of several processes takes; all of a batch too small to part."""
     if len(rows) < 2 * processes:
         return slice(0, len(rows))
     return slice(rank * len(rows) // processes, (rank + 1) * len(rows) // processes)
 
 
-def ahead(items: Iterable[T]) -> Iterator[T]:
+def prefetch(items: Iterable[T]) -> Iterator[T]:
     """The same items, the next one being made in a thread while the caller is busy with one."""
     source = iter(items)
     with ThreadPoolExecutor(1) as thread:

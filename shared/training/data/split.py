@@ -91,7 +91,7 @@ class Split:
         return Split(bands, extra, self.at_once)
 
 
-def wanted(path: Path, bands: Iterable[str], prefix: str = "") -> list[Input]:
+def locate_inputs(path: Path, bands: Iterable[str], prefix: str = "") -> list[Input]:
     """The named bands of a patch file; in a batch they are called prefix + band.
 
     Raises:
@@ -110,7 +110,7 @@ def wanted(path: Path, bands: Iterable[str], prefix: str = "") -> list[Input]:
     return [Input(path, dataset, found) for dataset, found in keys.items()]
 
 
-def joined(inputs: Iterable[Input]) -> list[Input]:
+def merge_inputs(inputs: Iterable[Input]) -> list[Input]:
     """The same wants with every dataset named once, so that it is read once."""
     found: dict[tuple[Path, str], dict[str, int | None]] = {}
     for want in inputs:
@@ -118,46 +118,46 @@ def joined(inputs: Iterable[Input]) -> list[Input]:
     return [Input(path, dataset, keys) for (path, dataset), keys in found.items()]
 
 
-def read(path: Path, bands: Iterable[str], prefix: str = "") -> dict[str, Band]:
+def read_bands(path: Path, bands: Iterable[str], prefix: str = "") -> dict[str, Band]:
     """The named bands of a whole patch file, block by block, checked for NaN.
 
     Raises:
-        StageError: as `wanted`; a value is not finite.
+        StageError: as `locate_inputs`; a value is not finite.
     """
-    return fill(wanted(path, bands, prefix))
+    return read_inputs(locate_inputs(path, bands, prefix))
 
 
-def fill(inputs: Iterable[Input], runs: Sequence[slice] | None = None) -> dict[str, Band]:
+def read_inputs(inputs: Iterable[Input], runs: Sequence[slice] | None = None) -> dict[str, Band]:
     """What is wanted, of these runs of rows or of all, in their order.
 
     Raises:
         StageError: names rows whose values are not finite.
     """
     bands: dict[str, Band] = {}
-    for want in joined(inputs):
+    for want in merge_inputs(inputs):
         with patches.read(want.path) as source:
             rows = source[want.dataset]
             chosen = [slice(0, len(rows))] if runs is None else runs
             what = f"{want.path.parent.name}/{want.path.stem} {want.dataset}"
             quiet = runs is not None
-            stored = band_tensors.channels(rows, want.keys, chosen, what, quiet=quiet)
+            stored = band_tensors.read_channels(rows, want.keys, chosen, what, quiet=quiet)
             bands |= {key: Band(tensor, rows.layout) for key, tensor in stored.items()}
     return bands
 
 
-def label_pair(train: Path, test: Path, classes: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+def read_label_pair(train: Path, test: Path, classes: tuple[str, ...]) -> tuple[Tensor, Tensor]:
     """Class numbers of both splits.
 
     Raises:
         StageError: classes differ, a row is not one-hot, or training knows a single class only.
     """
-    found = labels(train, classes), labels(test, classes)
+    found = read_labels(train, classes), read_labels(test, classes)
     if len(found[0].unique()) < 2:
         raise StageError(f"{train}: label: one class only; expected at least two to train on")
     return found
 
 
-def labels(path: Path, classes: tuple[str, ...]) -> Tensor:
+def read_labels(path: Path, classes: tuple[str, ...]) -> Tensor:
     """(N,) class numbers of a patch file whose classes must be these.
 
     Raises:

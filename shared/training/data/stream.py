@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shared import lcz, patches
 from shared.errors import StageError
 from shared.training.data import order as orders
-from shared.training.data.split import Batch, Input, Numbers, Split, fill, joined
+from shared.training.data.split import Batch, Input, Numbers, Split, merge_inputs, read_inputs
 
 GB = 1e9
 
@@ -27,7 +27,7 @@ class Streamed(Split):
 
     def __init__(self, inputs: list[Input], extra: Batch, at_once: int) -> None:
         super().__init__({}, extra, at_once)
-        self.inputs = joined(inputs)
+        self.inputs = merge_inputs(inputs)
 
     def __getitem__(self, rows: Numbers | object) -> Batch:
         wanted = np.asarray(rows)
@@ -36,7 +36,7 @@ class Streamed(Split):
 
     def batches(self, order: Iterable[Numbers]) -> Iterator[Batch]:
         """One batch after the other, read in pieces of about `at_once` rows."""
-        for rows, of in orders.ahead(self._pieces(order)):
+        for rows, of in orders.prefetch(self._pieces(order)):
             for batch in rows:
                 yield of[1][np.searchsorted(of[0], batch)]
 
@@ -53,7 +53,7 @@ class Streamed(Split):
             for run in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1)
         ]
         index = torch.as_tensor(rows)
-        return Split(fill(self.inputs, runs), {n: of[index] for n, of in self.extra.items()})
+        return Split(read_inputs(self.inputs, runs), {n: of[index] for n, of in self.extra.items()})
 
     @property
     def layouts(self) -> dict[str, lcz.Layout]:
@@ -77,7 +77,9 @@ def _grouped(order: Iterable[Numbers], at_once: int) -> Iterator[list[Numbers]]:
         yield group
 
 
-def load(inputs: list[Input], extra: Batch, resident: float, batch: int, largest: int = 0) -> Split:
+def load_split(
+    inputs: list[Input], extra: Batch, resident: float, batch: int, largest: int = 0
+) -> Split:
     """The split in memory when it takes no more than `resident` GB there, else in pieces.
 
     Args:
@@ -86,30 +88,30 @@ def load(inputs: list[Input], extra: Batch, resident: float, batch: int, largest
         resident: GB. What it decides changes the order of the rows and so the result, which is
             why the machine's own memory has no say in it.
         batch: rows a step; a piece holds whole batches.
-        largest: `row_bytes` that decide about the order, where it is to be that of other passes
+        largest: `bytes_per_row` that decide about the order, where it is to be that of other passes
             too, which want other bands; 0 for those of these inputs.
 
     Raises:
-        StageError: more than this machine's memory is wanted; as `fill`.
+        StageError: more than this machine's memory is wanted; as `read_inputs`.
     """
-    inputs, count = joined(inputs), len(extra["label"])
-    here = row_bytes(inputs)
+    inputs, count = merge_inputs(inputs), len(extra["label"])
+    here = bytes_per_row(inputs)
     largest = largest or here
     at_once = max(1, int(resident * GB / 2 / largest) // batch) * batch
     if count * here <= resident * GB:
         _refuse_too_much(count * here, "--resident")
         ordered = None if count * largest <= resident * GB else at_once
-        return Split(fill(inputs), extra, ordered)
+        return Split(read_inputs(inputs), extra, ordered)
     _refuse_too_much(2 * at_once * here, "--batch or --resident")
     return Streamed(inputs, extra, at_once)
 
 
-def row_bytes(inputs: Iterable[Input]) -> int:
+def bytes_per_row(inputs: Iterable[Input]) -> int:
     """Bytes that a row of what is wanted takes in memory."""
-    return sum(map(_row_bytes, joined(inputs)))
+    return sum(map(_row_bytes, merge_inputs(inputs)))
 
 
-def agree(train: Iterable[Input], test: Iterable[Input]) -> None:
+def check_same_storage(train: Iterable[Input], test: Iterable[Input]) -> None:
     """Refuse splits that are stored differently, as a network sees both through one view.
 
     Raises:
@@ -132,7 +134,7 @@ def agree(train: Iterable[Input], test: Iterable[Input]) -> None:
 def _stored(inputs: Iterable[Input]) -> dict[str, tuple[Path, lcz.Layout]]:
     """Key to its file and how it is stored there, for what is a picture."""
     found: dict[str, tuple[Path, lcz.Layout]] = {}
-    for want in joined(inputs):
+    for want in merge_inputs(inputs):
         with patches.read(want.path) as source:
             if layout := source[want.dataset].layout:
                 found |= dict.fromkeys(want.keys, (want.path, layout))

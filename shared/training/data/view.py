@@ -21,7 +21,7 @@ RUN = 128  # samples warped at once on a CPU
 OUTSIDE = 1e4  # added to a coordinate of -1 … 1: no pixel is there, so what is read is zero
 
 
-def draw(count: int, side: int, generator: torch.Generator) -> Batch:
+def draw_views(count: int, side: int, generator: torch.Generator) -> Batch:
     """One random view per sample: flip p 0.5, rotation ±8°, shift ±2 px, a cutout of p 0.3.
 
     The numbers of a sample are drawn together: the first rows of many samples are what fewer
@@ -51,7 +51,7 @@ def draw(count: int, side: int, generator: torch.Generator) -> Batch:
     }
 
 
-def warp(images: Tensor, theta: Tensor, holes: Tensor) -> Tensor:
+def warp_images(images: Tensor, theta: Tensor, holes: Tensor) -> Tensor:
     """(N, C, H, W) seen through the views that were drawn: bilinear, zero fill, cutouts zero."""
     grid = _grid(theta, holes * 2 - 1, images.shape[-2], images.shape[-1])
     return functional.grid_sample(images, grid, padding_mode="zeros", align_corners=False)
@@ -85,7 +85,7 @@ class View(nn.Module):
     Args:
         card: bands, mean, std, size, interpolation and levels of the network's input.
         layouts: how the numbers of each key of a batch decode and scale.
-        side: patch side in Sentinel pixels, which is what `draw` is to be asked for.
+        side: patch side in Sentinel pixels, which is what `draw_views` is to be asked for.
         prefix: channel c is ``batch[prefix + card.bands[c]]``.
         keys: the C keys of a batch instead, when they are not prefix and band.
     """
@@ -122,7 +122,7 @@ class View(nn.Module):
             step = len(images) if images.is_cuda else RUN
             for first in range(0, len(images), step):
                 rows = slice(first, first + step)
-                images[rows] = warp(images[rows], batch["theta"][rows], batch["holes"][rows])
+                images[rows] = warp_images(images[rows], batch["theta"][rows], batch["holes"][rows])
         images = _resize(images, self.card.size, self.card.interpolation)
         return self._whole(images, channels) if self.card.eight_bit else images
 

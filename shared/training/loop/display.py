@@ -12,7 +12,7 @@ from shared.training.loop.learner import Learner
 EVERY = 0.5  # seconds between two looks at the counts, which make a GPU wait
 
 
-class Show:
+class EpochProgress:
     """A progress bar over all epochs of the networks of one pass; a context manager.
 
     Args:
@@ -49,7 +49,7 @@ class Show:
         text = f"epoch {epoch}/{self.epochs} loss {loss:.3f} accuracy {accuracy:.3f}"
         self.bar.set_postfix_str(text, refresh=False)
 
-    def __enter__(self) -> "Show":
+    def __enter__(self) -> "EpochProgress":
         return self
 
     def __exit__(self, *_: object) -> None:

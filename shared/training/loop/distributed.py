@@ -45,12 +45,12 @@ def launch(device: str, precision: str) -> Fabric:
     alone, accelerator = processes.rank_and_size()[1] == 1, devices.choose_device(device)
     fabric = Fabric(
         accelerator=accelerator,
-        devices=launchers.each(accelerator),
+        devices=launchers.processes_per_node(accelerator),
         num_nodes=processes.count_nodes(),
         # A step is the same every time; some image branches have a layer that is never used.
         strategy="auto" if alone else DDPStrategy(static_graph=True),
         precision=PRECISIONS[devices.choose_precision(precision, device)],  # type: ignore[arg-type]
-        plugins=launchers.environment(),
+        plugins=launchers.choose_environment(),
     )
     fabric.launch()
     if not alone:
@@ -81,7 +81,7 @@ def _quiet() -> None:
 
 
 @contextlib.contextmanager
-def alike(fabric: Fabric) -> Iterator[None]:
+def deterministic(fabric: Fabric) -> Iterator[None]:
     """Kernels that round alike every time; batch norm over all processes where there are some."""
     deterministic, filled = torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic
     before = deterministic, filled.fill_uninitialized_memory

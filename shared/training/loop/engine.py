@@ -19,7 +19,7 @@ from shared.progress import say
 from shared.training.data import Batch, Split
 from shared.training.data import order as orders
 from shared.training.loop import distributed
-from shared.training.loop.display import Show
+from shared.training.loop.display import EpochProgress
 from shared.training.loop.learner import Learner
 from shared.training.loop.recipe import Recipe
 
@@ -48,14 +48,14 @@ def fit(
     fabric = distributed.launch(recipe.device, recipe.precision)
     states = fabric.broadcast([_usable(folder / f"{one.name}.ckpt") for one in learners])
     waiting = []
-    with distributed.alike(fabric):
+    with distributed.deterministic(fabric):
         for learner, state in zip(learners, states, strict=True):
             if state:
-                learner.take_up(state)
+                learner.resume(state)
             if not learner.finished:
                 learner.begin(fabric, state)
                 waiting.append(learner)
-        _epochs(fabric, waiting, placed(split, fabric.device), recipe, folder, held_out)
+        _epochs(fabric, waiting, place_split(split, fabric.device), recipe, folder, held_out)
     for learner in learners:
         learner.end()
 
@@ -69,15 +69,15 @@ def _epochs(
     held_out: NDArray[np.intp] | None,
 ) -> None:
     rows = np.setdiff1d(np.arange(len(split)), [] if held_out is None else held_out)
-    with Show(learners, len(rows), recipe.epochs, quiet=not fabric.is_global_zero) as show:
+    with EpochProgress(learners, len(rows), recipe.epochs, quiet=not fabric.is_global_zero) as show:
         for epoch in range(min((one.epoch for one in learners), default=0), recipe.epochs):
             active = [one for one in learners if one.epoch == epoch and not one.finished]
             if not active:
                 continue
             for learner in active:
                 learner.network.train()
-            order = orders.shuffled(rows, recipe.seed, epoch, split.at_once)
-            batches = orders.cut(order, recipe.batch, trained=True)
+            order = orders.shuffle_rows(rows, recipe.seed, epoch, split.at_once)
+            batches = orders.cut_batches(order, recipe.batch, trained=True)
             for step, batch in enumerate(_parts(fabric, split, batches)):
                 for learner in active:
                     learner.step(fabric, batch, len(batches[step]), step)
@@ -91,11 +91,16 @@ def _epochs(
 
 def _parts(fabric: Fabric, split: Split, batches: list[NDArray[np.intp]]) -> Iterator[Batch]:
     """This process's part of every batch, on the device, the next one on its way."""
-    parts = [rows[orders.share(rows, fabric.global_rank, fabric.world_size)] for rows in batches]
-    return moved(split, parts, fabric.device)
+    parts = [
+        rows[orders.rows_of_process(rows, fabric.global_rank, fabric.world_size)]
+        for rows in batches
+    ]
+    return iterate_on(split, parts, fabric.device)
 
 
-def moved(split: Split, order: Sequence[NDArray[np.intp]], device: torch.device) -> Iterator[Batch]:
+def iterate_on(
+    split: Split, order: Sequence[NDArray[np.intp]], device: torch.device
+) -> Iterator[Batch]:
     """Batches of a split on a device."""
     # Not the numbers: "cuda" is "cuda:0" and yet not equal, and what is there cannot be pinned.
     if split.extra["label"].device.type == device.type:
@@ -103,11 +108,11 @@ def moved(split: Split, order: Sequence[NDArray[np.intp]], device: torch.device)
     pinned = ({n: t.pin_memory() for n, t in of.items()} for of in split.batches(order))
     return (
         {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
-        for batch in orders.ahead(pinned)
+        for batch in orders.prefetch(pinned)
     )
 
 
-def placed(split: Split, device: torch.device) -> Split:
+def place_split(split: Split, device: torch.device) -> Split:
     """On the GPU as a whole where it takes half of what is free there at most; else as it is."""
     if device.type != "cuda" or split.nbytes > torch.cuda.mem_get_info(device)[0] / 2:
         return split
@@ -122,7 +127,7 @@ def _accuracies(
     if held_out is None or not len(held_out):
         return [None] * len(learners)
     truth = split.extra["label"].cpu().numpy()[held_out]
-    said = logits(learners, split, recipe, held_out)
+    said = compute_logits(learners, split, recipe, held_out)
     found: list[float] = fabric.broadcast([float((o.argmax(1) == truth).mean()) for o in said])
     return found
 
@@ -150,7 +155,7 @@ def _save(fabric: Fabric, learner: Learner, folder: Path) -> None:
     draft.replace(folder / f"{learner.name}.ckpt")
 
 
-def logits(
+def compute_logits(
     learners: Sequence[Learner],
     split: Split,
     recipe: Recipe,
@@ -165,10 +170,12 @@ def logits(
     for learner in learners:
         learner.network.to(device).eval()
         learner.view.to(device)
-    order = orders.cut(np.arange(len(split)) if rows is None else rows, max(recipe.batch, ROWS))
+    order = orders.cut_batches(
+        np.arange(len(split)) if rows is None else rows, max(recipe.batch, ROWS)
+    )
     said: list[list[torch.Tensor]] = [[] for _ in learners]
     with torch.inference_mode(), _without_tf32():
-        for batch in moved(split, order, device):
+        for batch in iterate_on(split, order, device):
             for learner, found in zip(learners, said, strict=True):
                 found.append(learner.logits(batch).float().cpu())
     for learner, training in zip(learners, modes, strict=True):

@@ -42,14 +42,14 @@ class Step(SLURMEnvironment):
         return os.environ.setdefault("MASTER_ADDR", self.resolve_root_node_address(nodes))
 
 
-def environment() -> ClusterEnvironment:
+def choose_environment() -> ClusterEnvironment:
     """Torchrun's, srun's, or that of a process alone, which may lie in a job of Slurm as well."""
     if ranks.rank_and_size()[1] == 1:
         return LightningEnvironment()
     return TorchElasticEnvironment() if "RANK" in os.environ else Step()
 
 
-def each(accelerator: str) -> int:
+def processes_per_node(accelerator: str) -> int:
     """Processes of this run on each machine.
 
     Args:

@@ -10,8 +10,8 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from shared.errors import StageError
-from shared.training.data import Batch, View, draw, share
-from shared.training.loop.recipe import Recipe, optimiser
+from shared.training.data import Batch, View, draw_views, rows_of_process
+from shared.training.loop.recipe import Recipe, build_optimiser
 
 Loss = Callable[[Tensor, Batch], Tensor]
 Weights = dict[str, Tensor]
@@ -64,11 +64,11 @@ class Learner:
 
         Args:
             fabric: where.
-            state: what `take_up` took, for the optimiser and its rate.
+            state: what `resume` took, for the optimiser and its rate.
         """
         self.network.to(fabric.device)
         self.view.to(fabric.device)
-        self.optimiser = optimiser(self.network, self.recipe)
+        self.optimiser = build_optimiser(self.network, self.recipe)
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
             self.optimiser, self.recipe.epochs
         )
@@ -90,8 +90,8 @@ class Learner:
         """
         seed = hash((self.seed, self.epoch, step)) % 2**63
         if self.recipe.augment and isinstance(self.view, View):
-            views = draw(rows, self.view.side, torch.Generator().manual_seed(seed))
-            part = share(np.arange(rows), fabric.global_rank, fabric.world_size)
+            views = draw_views(rows, self.view.side, torch.Generator().manual_seed(seed))
+            part = rows_of_process(np.arange(rows), fabric.global_rank, fabric.world_size)
             batch = batch | {n: of[part].to(fabric.device) for n, of in views.items()}
         torch.manual_seed(seed + fabric.global_rank)  # of dropout
         logits = self.logits(batch, self.wrapped)
@@ -158,7 +158,7 @@ class Learner:
             "history": self.history.series, "best": self.best,
         }  # fmt: skip
 
-    def take_up(self, state: dict[str, Any]) -> None:
+    def resume(self, state: dict[str, Any]) -> None:
         """Weights, epoch and history of a checkpoint; `begin` takes the rest."""
         self.network.load_state_dict(state["network"])
         self.epoch, self.best = state["epoch"], state["best"]

@@ -73,7 +73,7 @@ def check_patience(held_out: Validation) -> None:
         raise StageError("--patience: expected 0 without rows held out by --validation")
 
 
-def optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def build_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """SGD or AdamW over all weights, in one pass over them a step."""
     weights, more = network.parameters(), {"weight_decay": recipe.weight_decay, "fused": True}
     if recipe.optimiser == "sgd":
