@@ -247,6 +247,18 @@ def test_rooms_are_imported_in_one_direction() -> None:
     assert edges == {}
 
 
+@each_stage
+def test_modules_of_a_stage_are_imported_in_one_direction(stage: str) -> None:
+    """Imports for the type checker alone count, too: a reader follows them."""
+    edges: dict[str, set[str]] = {}
+    for path in (ROOT / "stages" / stage).glob("*.py"):
+        names = {name for name in imports(tree(path)) if name.startswith(f"stages.{stage}.")}
+        edges[path.stem] = {name.split(".")[2] for name in names} - {path.stem}
+    while leaves := {name for name, others in edges.items() if not others & edges.keys()}:
+        edges = {name: others for name, others in edges.items() if name not in leaves}
+    assert edges == {}
+
+
 def test_nothing_in_shared_imports_a_tool() -> None:
     for path in (ROOT / "shared").rglob("*.py"):
         if ROOT / "shared" / "tools" not in path.parents:

@@ -50,7 +50,7 @@ def run(
     """
     from stages.eurosat import pictures
 
-    classes = pictures.listed(src)
+    classes = pictures.list_pictures(src)
     names = tuple(classes)
     dst.mkdir(exist_ok=True)
     training, testing = split(classes, test_share, seed)
@@ -66,7 +66,7 @@ def write(path: Path, samples: list[Sample], classes: tuple[str, ...]) -> None:
     label = patches.Field((len(classes),), "uint8")
     with patches.Writer(path, len(samples), classes=classes, rgb=rgb, label=label) as sink:
         for rows in sink.todo(BATCH):
-            images = np.stack([pictures.pixels(file, SIDE) for file, _ in samples[rows]])
+            images = np.stack([pictures.read_pixels(file, SIDE) for file, _ in samples[rows]])
             onehot = np.eye(len(classes), dtype=np.uint8)[[number for _, number in samples[rows]]]
             sink.put(rows, rgb=images, label=onehot)
 

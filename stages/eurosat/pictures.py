@@ -11,7 +11,7 @@ from shared.errors import StageError
 ENDINGS = {".jpg", ".jpeg", ".png"}
 
 
-def listed(folder: Path) -> dict[str, list[Path]]:
+def list_pictures(folder: Path) -> dict[str, list[Path]]:
     """Class name to its pictures, both sorted: one folder per class, hidden ones left out.
 
     Raises:
@@ -35,7 +35,7 @@ def listed(folder: Path) -> dict[str, list[Path]]:
     return classes
 
 
-def pixels(path: Path, side: int) -> NDArray[np.uint8]:
+def read_pixels(path: Path, side: int) -> NDArray[np.uint8]:
     """(side, side, 3) uint8, red green blue.
 
     Raises:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared import cli, lcz, patches
-from stages.merge.shards import Shard, in_order
+from stages.merge.shards import Shard, sort_shards
 
 BLOCK_BYTES = 32 * 2**20  # rows in memory at once, about this much
 
@@ -21,7 +21,7 @@ def run(*, src: tuple[Path, ...], dst: Path) -> None:
             with --shard i/n, made with the same parameters from the same inputs.
         dst: file to write, with all rows of every dataset of the shards.
     """
-    shards = in_order(src)
+    shards = sort_shards(src)
     try:
         _join(shards, dst)
     finally:

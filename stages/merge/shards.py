@@ -65,7 +65,7 @@ class Shard:
         return {n: data for n, data in self.file.items() if data.attrs.get("constant", False)}
 
 
-def opened(path: Path) -> Shard:
+def open_shard(path: Path) -> Shard:
     """Open one shard; StageError when it is not a complete file of the Writer's."""
     file = open_hdf5(path)
     span = np.asarray(file.attrs.get("span", ()))
@@ -83,13 +83,13 @@ def opened(path: Path) -> Shard:
     return shard
 
 
-def in_order(paths: Sequence[Path]) -> list[Shard]:
+def sort_shards(paths: Sequence[Path]) -> list[Shard]:
     """Open all shards and check that they make one whole.
 
     Raises:
         StageError: a gap, an overlap, a missing end; another layout; another plan.
     """
-    shards = sorted((opened(path) for path in paths), key=lambda s: (s.start, s.stop))
+    shards = sorted((open_shard(path) for path in paths), key=lambda s: (s.start, s.stop))
     reached, first = 0, shards[0]
     for shard in shards:
         if shard.total != first.total:

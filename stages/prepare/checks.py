@@ -29,7 +29,7 @@ class Faults:
         )
 
 
-def look(
+def inspect_rows(
     values: NDArray[np.floating], name: str, dtype: str, rows: NDArray[np.integer], faults: Faults
 ) -> None:
     """Gather the rows of an image block that cannot be stored as they should.
@@ -54,11 +54,11 @@ def look(
         faults.add(f"{name}: too large for float16 (use --dtype float32)", large, rows)
     if dtype == "uint16":
         lossy = np.zeros(len(values), bool)
-        lossy[finite] = ~lossless(values[finite])
+        lossy[finite] = ~is_lossless(values[finite])
         faults.add(f"{name}: not whole multiples of 1e-4 (use --dtype float32)", lossy, rows)
 
 
-def lossless(values: NDArray[np.floating]) -> NDArray[np.bool_]:
+def is_lossless(values: NDArray[np.floating]) -> NDArray[np.bool_]:
     """(N,) whether each patch reads back from uint16 as exactly the float32 it is in the source.
 
     Args:
@@ -70,7 +70,7 @@ def lossless(values: NDArray[np.floating]) -> NDArray[np.bool_]:
     return whole
 
 
-def onehot(labels: NDArray[np.generic]) -> NDArray[np.bool_]:
+def is_onehot(labels: NDArray[np.generic]) -> NDArray[np.bool_]:
     """(N,) whether each row of (N, K) holds one 1 and otherwise 0."""
     numbers = labels.astype(np.float64)
     good: NDArray[np.bool_] = (numbers.max(1) == 1) & (np.count_nonzero(numbers, axis=1) == 1)

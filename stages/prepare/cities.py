@@ -28,7 +28,7 @@ class Cities:
     names: tuple[str, ...] = ()
 
 
-def of(source: Source, geo: Path | None) -> Cities | None:
+def find_cities(source: Source, geo: Path | None) -> Cities | None:
     """The cities of all rows of a source, None when nobody says.
 
     Args:
@@ -50,10 +50,10 @@ def of(source: Source, geo: Path | None) -> Cities | None:
     if place.shape[1] != 6 or place.dtype.kind != "f" or not (abs(place) < FARTHEST).all():
         found = f"{place.dtype} {place.shape}"
         raise StageError(f"{geo}: tfw: expected (N, 6) numbers in metres, found {found} or beyond")
-    return by_place(_whole(epsg[:, 0], geo, "epsg"), place[:, [0, 3]])
+    return group_by_place(_whole(epsg[:, 0], geo, "epsg"), place[:, [0, 3]])
 
 
-def by_place(epsg: NDArray[np.integer], corner: NDArray[np.floating]) -> Cities:
+def group_by_place(epsg: NDArray[np.integer], corner: NDArray[np.floating]) -> Cities:
     """Patches that lie together, as one city each.
 
     Args:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from shared import lcz, patches, progress
 from stages.prepare import checks
-from stages.prepare.selection import take
+from stages.prepare.selection import read_rows
 
 SAMPLE = 256  # rows that decide about --dtype auto
 
@@ -21,7 +21,7 @@ def sen2_dtype(source: patches.Source, chosen: NDArray[np.integer], dtype: str) 
             continue
         values = physical(source, "sen2", rows)
         usual = np.isfinite(values) & (values >= 0) & (values <= checks.REFLECTANCE[1])
-        if not checks.lossless(np.where(usual, values, 0.0)).all():
+        if not checks.is_lossless(np.where(usual, values, 0.0)).all():
             progress.say(f"{source.path}: sen2 is no multiple of 1e-4: kept as float32")
             return "float32"
     return "uint16"
@@ -41,6 +41,6 @@ def fields(source: patches.Source, names: list[str], dtype: str) -> dict[str, pa
 def physical(source: patches.Source, name: str, which: NDArray[np.integer]) -> NDArray[np.float64]:
     """(rows, H, W, C) float64 values: the file's own numbers, over its unit where it has one."""
     rows = source[name]
-    values = take(rows, which).astype(np.float64, copy=False)
+    values = read_rows(rows, which).astype(np.float64, copy=False)
     per_unit = rows.layout.per_unit if rows.layout else 1.0
     return values if per_unit == 1.0 else values / per_unit

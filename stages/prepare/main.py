@@ -60,10 +60,10 @@ def run(
         chosen = selection.rows_of(table, table_name, classes) if table else np.arange(source.total)
         shard_range(len(chosen), shard)
         fields = layout.fields(source, names, layout.sen2_dtype(source, chosen, dtype))
-        city = cities.of(source, geo)
+        city = cities.find_cities(source, geo)
         if city:
             fields["city"] = patches.Field((), "int32", names=city.names)
-        with speckle.cleaner(jobs) if despeckle else contextlib.nullcontext() as clean:
+        with speckle.open_cleaner(jobs) if despeckle else contextlib.nullcontext() as clean:
             _convert(source, chosen, fields, dst, city=city, shard=shard, clean=clean)
 
 
@@ -75,7 +75,9 @@ def _classes(source: patches.Source) -> NDArray[np.intp]:
         if labels.ndim != 2 or labels.shape[1] != len(source.classes):
             expected = f"(N, {len(source.classes)})"
             raise StageError(f"{source.path}: label: expected {expected}, found {labels.shape}")
-        faults.add("label: not one-hot", ~checks.onehot(labels), np.arange(rows.start, rows.stop))
+        faults.add(
+            "label: not one-hot", ~checks.is_onehot(labels), np.arange(rows.start, rows.stop)
+        )
         found.append(labels.argmax(1))
     if faults.rows:
         raise StageError(f"{source.path}: {faults}")
@@ -125,9 +127,9 @@ def _blocks(
         values: dict[str, NDArray[Any]] = {}
         for name, dtype in storage.items():
             values[name] = layout.physical(source, name, which)
-            checks.look(values[name], name, dtype, which, faults)
+            checks.inspect_rows(values[name], name, dtype, which, faults)
         if not faults.rows:
-            yield rows, {**values, "label": selection.take(source["label"], which)}
+            yield rows, {**values, "label": selection.read_rows(source["label"], which)}
 
 
 if __name__ == "__main__":

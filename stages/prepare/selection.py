@@ -13,7 +13,7 @@ from shared.patches import Rows, list_rows
 Column = NDArray[np.int64]
 
 
-def take(rows: Rows, which: NDArray[np.integer]) -> NDArray[Any]:
+def read_rows(rows: Rows, which: NDArray[np.integer]) -> NDArray[Any]:
     """Stored values of any rows in any order; one read for every run of consecutive ones."""
     order = np.argsort(which, kind="stable")
     ordered = which[order]

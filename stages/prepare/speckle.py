@@ -58,7 +58,7 @@ def smooth(level: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 @contextlib.contextmanager
-def cleaner(jobs: int) -> Iterator[Clean]:
+def open_cleaner(jobs: int) -> Iterator[Clean]:
     """A lazy map of blocks to the same with clean ``sen1``, in order; one is at work ahead.
 
     Args:

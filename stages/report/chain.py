@@ -3,9 +3,9 @@
 from typing import Any
 
 from stages.report import classifiers, ensembles, published
+from stages.report.accuracy_steps import BLANK, bundle_step, describe, step
 from stages.report.classifiers import ALONE, BEFORE, FP32, INT8, PNG, Classifier
-from stages.report.found import Product, digest, made_from
-from stages.report.steps import BLANK, bundle_step, describe, step
+from stages.report.inputs import Product, digest, made_from
 
 
 def chains(found: list[Classifier], products: list[Product]) -> list[dict[str, Any]]:

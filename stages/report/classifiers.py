@@ -10,7 +10,7 @@ import numpy as np
 from shared import lcz
 from shared.errors import StageError
 from shared.models import scores
-from stages.report.found import Product, read_json
+from stages.report.inputs import Product, read_json
 
 ROLES = {"teacher": "teacher", "sumrule": "sumrule", "fusion": "fusion", "distill": "student"}
 ALONE = "student without a teacher"

@@ -4,7 +4,7 @@ from typing import Any
 
 from shared.errors import StageError
 from stages.report import pictures
-from stages.report.found import Product, read_json
+from stages.report.inputs import Product, read_json
 
 WAYS = {
     "wald": "restored from a degraded copy, against the original",

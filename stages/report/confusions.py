@@ -10,7 +10,7 @@ from stages.report import classifiers, datasets, pictures, sizes
 from stages.report.classifiers import Classifier
 
 
-def chosen(found: list[Classifier]) -> list[Classifier]:
+def choose_classifiers(found: list[Classifier]) -> list[Classifier]:
     """The most accurate ensemble and the students."""
     ensembles = [c for c in found if c.role in classifiers.ENSEMBLES]
     best = max(ensembles, key=lambda c: c.accuracy, default=None)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shared import lcz, patches
 from stages.report import pictures, published
-from stages.report.found import IMAGES, Product
+from stages.report.inputs import IMAGES, Product
 
 
 def colours(classes: tuple[str, ...]) -> list[str]:
@@ -43,18 +43,18 @@ def true_colour(source: patches.Source) -> tuple[str, tuple[int, ...]] | None:
 def pick(source: patches.Source, each: int) -> list[NDArray[np.intp]]:
     """Rows to show, evenly spaced: ``each`` a class, or one group when there are no labels."""
     if "label" not in source:
-        return [spaced(np.arange(_rows(source)), 2 * each)]
+        return [space_rows(np.arange(_rows(source)), 2 * each)]
     labels = source.labels()
-    return [spaced(np.flatnonzero(labels == k), each) for k in range(len(source.classes))]
+    return [space_rows(np.flatnonzero(labels == k), each) for k in range(len(source.classes))]
 
 
 def few(source: patches.Source, count: int) -> NDArray[np.intp]:
     """At most ``count`` rows, of as many classes as that allows."""
     groups = len(source.classes) if "label" in source else 1
-    return spaced(np.concatenate(pick(source, -(-count // groups))), count)
+    return space_rows(np.concatenate(pick(source, -(-count // groups))), count)
 
 
-def spaced(rows: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+def space_rows(rows: NDArray[np.intp], count: int) -> NDArray[np.intp]:
     """At most ``count`` of the rows, evenly spaced."""
     at = np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)
     return rows[at]

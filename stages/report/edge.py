@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stages.report.found import Product, read_json
+from stages.report.inputs import Product, read_json
 
 WAYS = {
     "hdf5": "the patch file",

@@ -5,7 +5,7 @@ from typing import Any
 
 from stages.report import classifiers, published
 from stages.report.classifiers import Classifier
-from stages.report.found import Product, digest, made_from, seeds
+from stages.report.inputs import Product, digest, made_from, seeds
 
 TITLES = {"resnet18": "ResNet18", "densenet201": "DenseNet201"}
 MODES = ("rand", "randrgb", "sar")

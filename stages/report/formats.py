@@ -3,17 +3,17 @@
 from typing import Any
 
 
-def percent(share: float, digits: int = 2) -> str:
+def format_percent(share: float, digits: int = 2) -> str:
     """0.71234 to "71.23"."""
     return f"{100 * share:.{digits}f}"
 
 
-def megabytes(count: float) -> str:
+def format_megabytes(count: float) -> str:
     """Bytes to MB with three figures."""
     return f"{count / 1e6:.3g}" if count < 1e9 else f"{count / 1e6:.0f}"
 
 
-def count(value: float | None) -> str:
+def format_count(value: float | None) -> str:
     """Counts to thousands (k), millions (M) or thousands of millions (G) with three figures."""
     if value is None:
         return "–"
@@ -23,12 +23,12 @@ def count(value: float | None) -> str:
     return str(value)
 
 
-def points(share: float) -> str:
+def format_points(share: float) -> str:
     """A difference of shares in points: 0.0123 to "1.23", -0.005 to one with a real minus sign."""
     return f"{100 * share:.2f}".replace("-", "\u2212")
 
 
-def number(value: Any) -> str:
+def format_number(value: Any) -> str:
     """A plain value for people: whole numbers as they are, others with four figures."""
     if value is None or value == "":
         return "–"
@@ -40,9 +40,9 @@ def number(value: Any) -> str:
 
 
 FILTERS = {
-    "percent": percent,
-    "number": number,
-    "megabytes": megabytes,
-    "points": points,
-    "count": count,
+    "percent": format_percent,
+    "number": format_number,
+    "megabytes": format_megabytes,
+    "points": format_points,
+    "count": format_count,
 }

@@ -25,7 +25,7 @@ def run(
     """
     from stages.report import page
 
-    dst.write_text(page.make(src, title, each), encoding="utf-8")
+    dst.write_text(page.render_page(src, title, each), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stages.report.classifiers import INT8, PNG, Classifier
-from stages.report.found import Product, read_json
+from stages.report.inputs import Product, read_json
 
 WIDTH, HEIGHT = 134, 46  # of a box, in pixels
 GAP, ROW = 26, 66  # between columns, and from one row to the next

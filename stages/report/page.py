@@ -8,6 +8,7 @@ import jinja2
 from shared.progress import bar
 from shared.runs import record
 from stages.report import (
+    accuracy_steps,
     chain,
     classifiers,
     comparison,
@@ -18,17 +19,16 @@ from stages.report import (
     formats,
     opening,
     published,
-    restored,
     sizes,
-    steps,
+    super_resolution,
     topology,
 )
-from stages.report.found import Product, collect, source_of
+from stages.report.inputs import Product, collect, source_of
 
 HERE = Path(__file__).parent
 
 
-def make(src: tuple[Path, ...], title: str, each: int) -> str:
+def render_page(src: tuple[Path, ...], title: str, each: int) -> str:
     """HTML about the products."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
@@ -46,13 +46,13 @@ def make(src: tuple[Path, ...], title: str, each: int) -> str:
 
 def sections(products: list[Product], each: int) -> dict[str, Any]:
     """Content of every section by name; an empty one is not shown."""
-    sr = restored.pairs(products)
+    sr = super_resolution.find_pairs(products)
     enlarged = [after for _, after in sr]
     kinds = {kind: [p for p in products if p.kind == kind] for kind in {p.kind for p in products}}
-    plain = unrepeated(kinds.get("patches", []))
+    plain = drop_repeats(kinds.get("patches", []))
     found = classifiers.find(products)
     graphs = [classifier for classifier in found if classifier.folder]
-    first = confusions.chosen(graphs)
+    first = confusions.choose_classifiers(graphs)
     chains = chain.chains(found, products)
     variants = topology.variants(products)
     exports, bundles = kinds.get("export", []), kinds.get("bundle", [])
@@ -67,16 +67,16 @@ def sections(products: list[Product], each: int) -> dict[str, Any]:
             "opening": opening.describe(products, found),
             "ensembles": ensembles.tables(found, products),
             "chains": chains,
-            "side_by_side": steps.side_by_side(chains) if len(chains) > 1 else [],
-            "steps": steps.columns(chains),
+            "side_by_side": accuracy_steps.side_by_side(chains) if len(chains) > 1 else [],
+            "steps": accuracy_steps.columns(chains),
             "others": [classifiers.line(c) for c in found if c.role not in classifiers.ORDER],
             "models": [line for c in found if (line := sizes.summary(c))],
             "published": {"set": published.SET, "rows": published.ROWS},
             "data": [told(datasets.describe(product, each)) for product in plain],
-            "sr": [told(restored.describe(*pair)) for pair in sr],
+            "sr": [told(super_resolution.describe(*pair)) for pair in sr],
             "comparisons": [comparison.describe(p) for p in kinds.get("comparison", [])],
             "figures": comparison.FIGURES,
-            "weights": [restored.weights(product) for product in kinds.get("weights", [])],
+            "weights": [super_resolution.weights(product) for product in kinds.get("weights", [])],
             "tda": [told(topology.describe(product, products)) for product in variants],
             "by_class": confusions.by_class(first),
             "recalls": confusions.recalls(found),
@@ -87,7 +87,7 @@ def sections(products: list[Product], each: int) -> dict[str, Any]:
         }
 
 
-def unrepeated(files: list[Product]) -> list[Product]:
+def drop_repeats(files: list[Product]) -> list[Product]:
     """Patch files at Sentinel resolution, training splits first; none that was only prepared."""
     raw = [source_of(product, files) for product in files if product.stage == "prepare"]
     plain = [product for product in files if not product.stage.startswith("sr-")]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from shared import patches
 from shared.errors import StageError
 from stages.report import datasets, pictures
-from stages.report.found import IMAGES, Product, source_of
+from stages.report.inputs import IMAGES, Product, source_of
 
 SHOWN = 5  # patches
 AVERAGED = 40  # patches of a class whose features are averaged

@@ -98,7 +98,7 @@ def _check_sums(path: Path, found: Array) -> None:
         raise StageError(f"{path}: {what}; each row must be 0 or more and sum to 1")
 
 
-def agree(ensembles: Sequence[Ensemble]) -> None:
+def check_agreement(ensembles: Sequence[Ensemble]) -> None:
     """Refuse ensembles that do not have the same classes and the same rows in the same order.
 
     Raises:

@@ -65,7 +65,7 @@ def run(
         listed = ", ".join(map(str, src))
         raise StageError(f"--src: expected different folders, found {listed}")
     parts = [ensembles.read(path) for path in src]
-    ensembles.agree(parts)
+    ensembles.check_agreement(parts)
     counts = weighing.counts(parts, weigh)
     dst.mkdir(exist_ok=True)
     joined = average(dst, parts, counts)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared import cli, lcz, patches
-from stages.tda import diagrams, grids, vectors, workers
+from stages.tda import diagrams, grids, settings, vectors, workers
 
 
 def run(
@@ -18,7 +18,7 @@ def run(
     dst: Path,
     modality: Literal["sen1", "sen2", "rgb"] = "sen2",
     grid: Path | None = None,
-    features: vectors.Kind = "image",
+    features: settings.Kind = "image",
     bins: Annotated[int, cli.between(2, 200)] = 30,
     sigma: Annotated[float, cli.between(0.01, 100)] = 0.5,
     layers: Annotated[int, cli.between(1, 20)] = 1,
@@ -50,11 +50,11 @@ def run(
         jobs: processes; 0 takes every core, 1 stays in this process.
         shard: i/n, to make only the i-th of n runs of rows.
     """
-    with patches.read(src, modality, "label") as source, workers.pool(jobs) as pool:
+    with patches.read(src, modality, "label") as source, workers.open_pool(jobs) as pool:
         source.labels()  # refused now, not after hours
         images = source[modality]
         layout = images.layout or lcz.PRESETS[modality]
-        setting = grids.Setting(
+        setting = settings.Setting(
             modality, layout, bins=bins, sigma=sigma, essential=essential, kind=features,
             layers=layers, power=power, backend=backend,
         )  # fmt: skip
@@ -73,7 +73,7 @@ def run(
 
 
 def _compute(
-    item: tuple[slice, NDArray[np.float32]], table: NDArray[np.float64], setting: grids.Setting
+    item: tuple[slice, NDArray[np.float32]], table: NDArray[np.float64], setting: settings.Setting
 ) -> tuple[slice, NDArray[np.float16]]:
     """One task: source rows and their patches to the same rows and their features."""
     rows, block = item

@@ -1,25 +1,20 @@
 """A block of patches to rows of features: which description, how many numbers, in which order."""
 
 import itertools
-from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import StageError
 from stages.tda import curves, diagrams
+from stages.tda.settings import Setting
 
-if TYPE_CHECKING:
-    from stages.tda.grids import Setting
-
-Kind = Literal["image", "landscape", "silhouette", "betti", "stats"]
-KINDS = get_args(Kind)
 LARGEST = float(np.finfo(np.float16).max)
 CHUNK = 64  # patches of one band at once: their images stay in the processor's cache
 Ends = tuple[NDArray[np.float64], NDArray[np.float64]]  # H0 and H1, each (birth persistence, M)
 
 
-def width(setting: "Setting") -> int:
+def width(setting: Setting) -> int:
     """Numbers per band and homology dimension."""
     bins, kind = setting.bins, setting.kind
     return {
@@ -30,7 +25,7 @@ def width(setting: "Setting") -> int:
 
 
 def features(
-    block: NDArray[np.float32], table: NDArray[np.float64], setting: "Setting"
+    block: NDArray[np.float32], table: NDArray[np.float64], setting: Setting
 ) -> NDArray[np.float16]:
     """(N, H, W, C) physical values to (N, C * 2 * width) features.
 
@@ -59,11 +54,13 @@ def features(
                     f"--features: {setting.kind}: expected at most {LARGEST:.0f}, the largest "
                     f"float16, found {drawn.max():.3g}{hint}"
                 )
-            out[rows, band, dimension] = half(drawn) if setting.kind == "image" else drawn
+            out[rows, band, dimension] = (
+                to_half_precision(drawn) if setting.kind == "image" else drawn
+            )
     return out.reshape(count, -1)
 
 
-def half(values: NDArray[np.floating]) -> NDArray[np.float16]:
+def to_half_precision(values: NDArray[np.floating]) -> NDArray[np.float16]:
     """(…) from 0 to LARGEST, rounded to float16; below its smallest normal number, 6.1e-5, to 0.
 
     By whole numbers: `astype` takes five to ten times as long, most of it on the faint far tails
@@ -80,7 +77,7 @@ def half(values: NDArray[np.floating]) -> NDArray[np.float16]:
 
 
 def draw(
-    points: diagrams.Points, count: int, axes: NDArray[np.float64], setting: "Setting"
+    points: diagrams.Points, count: int, axes: NDArray[np.float64], setting: Setting
 ) -> NDArray[np.floating]:
     """(N, width) numbers of one band and dimension on its (2, 2) axes."""
     from stages.tda import images
@@ -100,7 +97,7 @@ def draw(
     return drawn.reshape(count, -1)
 
 
-def ends(block: NDArray[np.float32], setting: "Setting") -> list[Ends]:
+def find_ends(block: NDArray[np.float32], setting: Setting) -> list[Ends]:
     """Births and persistences of all patches (N, H, W, C), one pair H0, H1 per band.
 
     The essential class is left out: one point per patch, longer than all others, it would stretch

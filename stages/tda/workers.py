@@ -15,7 +15,7 @@ Pool = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]  # a lazy 
 
 
 @contextlib.contextmanager
-def pool(jobs: int) -> Iterator[Pool]:
+def open_pool(jobs: int) -> Iterator[Pool]:
     """A lazy `map` over that many processes; 0 is every core this process may use, 1 no process.
 
     The processes are started afresh (a fork would keep the caller's lock and HDF5 files) and end

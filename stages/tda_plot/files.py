@@ -43,7 +43,7 @@ class Pair:
         return stored.reshape(len(stored), len(self.layout.bands), 2, self.bins, self.bins)
 
 
-def pair(source: patches.Source, features: patches.Source) -> Pair:
+def match_files(source: patches.Source, features: patches.Source) -> Pair:
     """Both files as one.
 
     Raises:

@@ -49,7 +49,7 @@ def run(
         seed: of the choice of patches.
     """
     with patches.read(src, "label") as source, patches.read(features, "features", "label") as made:
-        both = files.pair(source, made)
+        both = files.match_files(source, made)
         shown = _bands(both, bands)
         labels = source.labels()
         if wrong := [row for row in rows if not 0 <= row < source.total]:

@@ -23,7 +23,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402
 
 from shared import lcz  # noqa: E402
-from stages.tda import diagrams, grids, images, vectors  # noqa: E402
+from stages.tda import diagrams, grids, images, settings, vectors  # noqa: E402
 from tests.bench import tda_files, tda_ways  # noqa: E402
 
 SIDES = (32, 64, 96, 128)
@@ -61,10 +61,10 @@ def least(work: Callable[[], object], bands: int, runs: int) -> float:
     return 1e3 * min(found) / bands
 
 
-def ours(band: np.ndarray, setting: grids.Setting) -> tuple[Callable[[], object], ...]:
+def ours(band: np.ndarray, setting: settings.Setting) -> tuple[Callable[[], object], ...]:
     """Diagrams, images from them, and the whole chain as the stage runs it."""
     block = band.astype(np.float32)[..., None]
-    ends = vectors.ends(block, setting)[0]
+    ends = vectors.find_ends(block, setting)[0]
     table = np.array([[grids.axes(*ends[d], setting) for d in diagrams.DIMENSIONS]])
     runs = [band[first : first + vectors.CHUNK] for first in range(0, len(band), vectors.CHUNK)]
     found = [diagrams.points(run, False) for run in runs]
@@ -94,7 +94,7 @@ def row(side: int, texture: str, way: str, *times: float | None) -> dict[str, An
 
 def measure(sides: tuple[int, ...], runs: int) -> Iterator[dict[str, Any]]:
     """Every way on every texture and size."""
-    setting = grids.Setting("rgb", lcz.Layout(("B4",), 0.0, 255.0), 30, 0.5, False)
+    setting = settings.Setting("rgb", lcz.Layout(("B4",), 0.0, 255.0), 30, 0.5, False)
     for side in sides:
         for texture, band in textures(side, max(16, FAST_PIXELS // side**2)).items():
             print(f"{side} {texture}", file=sys.stderr)

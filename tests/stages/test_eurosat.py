@@ -75,7 +75,7 @@ def test_the_seed_decides(folder: Path, tmp_path: Path) -> None:
 def test_goes_on_after_a_crash(folder: Path, tmp_path: Path, monkeypatch: Any) -> None:
     from stages.eurosat import pictures
 
-    whole, pixels, read = command(folder, tmp_path / "whole"), pictures.pixels, []
+    whole, pixels, read = command(folder, tmp_path / "whole"), pictures.read_pixels, []
 
     def crash_once(path: Path, side: int) -> np.ndarray:
         read.append(path)
@@ -84,7 +84,7 @@ def test_goes_on_after_a_crash(folder: Path, tmp_path: Path, monkeypatch: Any) -
         return pixels(path, side)
 
     monkeypatch.setattr(stage, "BATCH", 4)
-    monkeypatch.setattr(pictures, "pixels", crash_once)
+    monkeypatch.setattr(pictures, "read_pixels", crash_once)
     with pytest.raises(SystemExit, match="130"):
         command(folder, tmp_path / "out")
     again = command(folder, tmp_path / "out")

@@ -66,9 +66,11 @@ def edit(path: Path, change: Callable[[h5py.File], Any]) -> None:
 
 def test_every_reflectance_in_range_survives_sixteen_bits() -> None:
     every = (np.arange(28001) / 1e4).reshape(1, 1, -1, 1)
-    assert checks.lossless(every).all()
-    assert checks.lossless(every.astype(np.float32).astype(np.float64)).all()  # stored via float32
-    assert not checks.lossless(every + 3e-5).any()
+    assert checks.is_lossless(every).all()
+    assert checks.is_lossless(
+        every.astype(np.float32).astype(np.float64)
+    ).all()  # stored via float32
+    assert not checks.is_lossless(every + 3e-5).any()
 
 
 def test_values_and_statistics_are_those_of_the_source(lcz42: Path, tmp_path: Path) -> None:
@@ -296,7 +298,7 @@ def test_patches_that_lie_together_are_of_one_city(lcz42: Path, tmp_path: Path) 
 def test_places_of_so2sat_make_its_ten_cities(real: Path) -> None:
     with h5py.File(real / "so2sat" / "validation_geo.h5") as file:
         epsg, tfw = file["epsg"][:, 0], file["tfw"][:]
-    found = cities.by_place(epsg, tfw[:, [0, 3]])
+    found = cities.group_by_place(epsg, tfw[:, [0, 3]])
     assert len(found.names) == 10  # each in a zone of its own
     np.testing.assert_array_equal(np.unique(epsg)[found.numbers], epsg)
 

@@ -19,22 +19,22 @@ from shared.errors import StageError
 from shared.models import scores
 from shared.runs import environment, record
 from stages.report import (
+    accuracy_steps,
     chain,
     classifiers,
     comparison,
     confusions,
     ensembles,
-    found,
+    inputs,
     opening,
     pictures,
-    restored,
     sizes,
-    steps,
+    super_resolution,
     topology,
 )
 from stages.report import main as stage
 from stages.report.classifiers import INT8, Classifier
-from stages.report.found import Product
+from stages.report.inputs import Product
 from tests.conftest import pixels, write_raw
 
 VOID = {"meta", "img", "br"}
@@ -191,7 +191,7 @@ def test_cubic_keeps_ramps_and_shrinks_back() -> None:
 def test_repeated_pixels_are_consistent() -> None:
     small = np.random.default_rng(0).random((2, 8, 8, 3))
     large = {"cubic": pictures.enlarge(small, 2), "repeat": small.repeat(2, 1).repeat(2, 2)}
-    lines = restored.figures(small, large, ("a", "b", "c"), 2)
+    lines = super_resolution.figures(small, large, ("a", "b", "c"), 2)
     assert [line["band"] for line in lines] == ["a", "b", "c", "all"]
     assert lines[3]["repeat"]["consistency"] < 1e-12 < lines[3]["cubic"]["consistency"]
     assert lines[3]["cubic"]["detail"] == 1
@@ -234,8 +234,8 @@ class Volume:
         path = self.made.get(str(value))
         return record.digest(path) if path else f"digest of {value}"
 
-    def products(self) -> list[found.Product]:
-        return found.collect(tuple(self.made.values()))
+    def products(self) -> list[inputs.Product]:
+        return inputs.collect(tuple(self.made.values()))
 
     def classifiers(self) -> list[classifiers.Classifier]:
         return classifiers.find(self.products())
@@ -388,7 +388,7 @@ def test_chain_tells_what_every_step_costs(chained: Volume) -> None:
 
 def test_students_side_by_side(chained: Volume) -> None:
     chains = chain.chains(chained.classifiers(), chained.products())
-    one, other = steps.side_by_side(chains)
+    one, other = accuracy_steps.side_by_side(chains)
     assert one["best"]["teacher"] == other["best"]["teacher"]
     assert classifiers.ALONE in one["best"]
     assert classifiers.ALONE not in other["best"]
@@ -402,7 +402,7 @@ def test_int8_side_by_side_is_that_of_the_product_and_not_the_best(chained: Volu
     classifier(folder / "int8-minmax", 99, 0.6)  # another calibration, more hits by chance
     one, _ = chains = chain.chains(chained.classifiers(), chained.products())
     int8 = {s["name"]: s for s in one["steps"] if s["role"] == "INT8 ONNX"}
-    best = steps.side_by_side(chains)[0]["best"]["INT8 ONNX"]
+    best = accuracy_steps.side_by_side(chains)[0]["best"]["INT8 ONNX"]
     assert best == int8["export/a/int8"]["accuracy"] < int8["export/a/int8-minmax"]["accuracy"]
 
 
@@ -428,7 +428,7 @@ def test_fine_tuning_is_a_step_of_its_own(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert only["steps"][5]["of"] == classifiers.BEFORE
     assert only["says"].endswith("fake INT8 50.00 % before, 62.50 % after")
-    (line,) = steps.side_by_side([only])
+    (line,) = accuracy_steps.side_by_side([only])
     assert line["best"]["FP32 ONNX"] == line["best"]["student"]  # not that of float/
 
 
@@ -438,7 +438,7 @@ def test_agreement_by_hand(tmp_path: Path) -> None:
     for folder, rows in zip(folders, said, strict=True):
         folder.mkdir()
         scores.write(folder, truth, np.eye(17)[rows], lcz.CLASSES)
-    one, other = classifiers.find(found.collect(tuple(folders)))
+    one, other = classifiers.find(inputs.collect(tuple(folders)))
     assert classifiers.agreement(one, other) == 0.5
     np.save(folders[1] / "test_labels.npy", truth[::-1])
     assert classifiers.agreement(one, other) is None  # other rows
@@ -466,7 +466,7 @@ member-02.onnx,resnet18,B8 B3 B2,2000,64,11185235,148000002,0.75
 def test_models_are_summed_up(tmp_path: Path) -> None:
     folder = classifier(tmp_path / "a", 1)
     (folder / "models.csv").write_text(MODELS)
-    (one,) = classifiers.find(found.collect((folder,)))
+    (one,) = classifiers.find(inputs.collect((folder,)))
     line = sizes.summary(one)
     assert line is not None
     assert line["parameters"] == (11_185_235, 22_370_468)
@@ -484,7 +484,7 @@ def test_models_are_summed_up(tmp_path: Path) -> None:
 def test_best_ensemble_and_students_by_class(chained: Volume) -> None:
     chained.put("teacher/worse", {"architecture": "resnet18", "mode": "sar"}, hits=0.2)
     every = chained.classifiers()
-    first = confusions.chosen(every)
+    first = confusions.choose_classifiers(every)
     assert [c.name for c in first] == ["teacher/r", "distill/a", "distill/b"]
     (table,) = confusions.by_class(first)
     assert len(table["lines"]) == 17
@@ -508,7 +508,7 @@ def test_edge_tells_lint_and_rows_a_second(tmp_path: Path) -> None:
 
 
 def test_natural_order() -> None:
-    assert sorted(["x10", "x2", "a"], key=found.natural) == ["a", "x2", "x10"]
+    assert sorted(["x10", "x2", "a"], key=inputs.natural) == ["a", "x2", "x10"]
 
 
 def test_confusion_shares(tmp_path: Path) -> None:
@@ -553,9 +553,9 @@ def test_missing_products_are_absent(everything: list[Path], tmp_path: Path) -> 
 
 
 def test_seed_of_what_it_was_made_from(everything: list[Path]) -> None:
-    products = found.collect(tuple(everything))
+    products = inputs.collect(tuple(everything))
     joined = next(product for product in products if product.stage == "sumrule")
-    assert found.seeds(joined, products) == [7]
+    assert inputs.seeds(joined, products) == [7]
 
 
 def test_raw_files_and_files_without_labels(lcz42: Path, tmp_path: Path) -> None:
@@ -570,12 +570,12 @@ def test_what_was_enlarged_from_a_degraded_copy_is_only_compared(
 ) -> None:
     low = recorded(enlarged(prepared, tmp_path / "low" / "testing.h5", 1), "sr-degrade")
     sr = recorded(enlarged(low, tmp_path / "sr-edsr" / "wald.h5"), "sr-edsr", src=low)
-    assert restored.pairs(found.collect((prepared, low, sr))) == []
+    assert super_resolution.find_pairs(inputs.collect((prepared, low, sr))) == []
 
 
 def test_curves_are_no_images(prepared: Path, tmp_path: Path) -> None:
     path = features(prepared, tmp_path / "tda" / "training.h5")
-    products = found.collect((path,))
+    products = inputs.collect((path,))
     assert len(topology.variants(products)) == 1
     with h5py.File(path, "r+") as file:
         file["grid"].attrs["kind"] = "betti"
@@ -586,7 +586,7 @@ def test_a_comparison_without_figures_is_refused(tmp_path: Path) -> None:
     folder = compared(tmp_path / "sr-eval")
     (folder / "metrics.json").write_text('{"wald": {"x2": {"edsr": 1}}}')
     with pytest.raises(StageError, match=r"metrics\.json: expected figures as sr-eval"):
-        comparison.describe(found.Product(folder, "sr-eval", "comparison"))
+        comparison.describe(inputs.Product(folder, "sr-eval", "comparison"))
 
 
 def test_raw_files_are_not_shown_twice(lcz42: Path, prepared: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from shared import cli, lcz, patches
 from shared.errors import StageError
 from stages.demo import main as demo
-from stages.tda import curves, diagrams, grids, images, vectors
+from stages.tda import curves, diagrams, grids, images, settings, vectors
 from stages.tda import main as stage
 from stages.tda_plot import homology
 from tests.conftest import pixels, write_patches
@@ -267,9 +267,9 @@ def test_curves_and_statistics_by_hand() -> None:
     )
 
 
-def setting_of(bins: int = 30, **more: Any) -> grids.Setting:
+def setting_of(bins: int = 30, **more: Any) -> settings.Setting:
     """One band, 0 … 255 as it is."""
-    return grids.Setting("rgb", lcz.Layout(("B4",), 0, 255), bins, 0.5, False, **more)
+    return settings.Setting("rgb", lcz.Layout(("B4",), 0, 255), bins, 0.5, False, **more)
 
 
 def test_adding_a_constant_moves_the_image() -> None:
@@ -296,8 +296,8 @@ def test_half_rounds_as_numpy_does() -> None:
     every = np.arange(0x0400, 0x7C00, dtype=np.uint16).view(np.float16).astype(np.float64)
     between = (every[1:] + every[:-1]) / 2  # ties, and both sides of them
     values = np.concatenate([[0.0], every, between, between * (1 + 1e-6), between * (1 - 1e-6)])
-    np.testing.assert_array_equal(vectors.half(values), values.astype(np.float16))
-    assert vectors.half(np.array([1e-30, 2.0**-25, 6.0e-5])).tolist() == [0, 0, 0]
+    np.testing.assert_array_equal(vectors.to_half_precision(values), values.astype(np.float16))
+    assert vectors.to_half_precision(np.array([1e-30, 2.0**-25, 6.0e-5])).tolist() == [0, 0, 0]
 
 
 def test_image_of_one_point() -> None:
@@ -323,14 +323,14 @@ def test_features_do_not_depend_on_neighbours_or_batch(small: Path, tmp_path: Pa
 
 
 def test_grid_spans_the_quantiles_and_never_less_than_sigma_shows() -> None:
-    setting = grids.Setting("rgb", lcz.RGB, 30, 0.5, True)
+    setting = settings.Setting("rgb", lcz.RGB, 30, 0.5, True)
     birth, persistence = np.arange(1001.0), np.linspace(0, 200, 1001)
     np.testing.assert_allclose(grids.axes(birth, persistence, setting), [[5, 995], [0, 199]])
     alike = grids.axes(np.full(9, 40.0), np.full(9, 1.0), setting)
     np.testing.assert_allclose(alike, [[40, 40 + 29 / 8], [0, 29 / 8]])
     assert grids.axes(birth[:0], birth[:0], setting).tolist() == [[0, 255], [0, 255]]
-    assert grids.spaced(11, 3).tolist() == [0, 5, 10]
-    assert grids.spaced(3, 1000).tolist() == [0, 1, 2]
+    assert grids.space_rows(11, 3).tolist() == [0, 5, 10]
+    assert grids.space_rows(3, 1000).tolist() == [0, 1, 2]
 
 
 def test_train_and_test_share_one_grid(small: Path, tmp_path: Path) -> None:
@@ -520,7 +520,7 @@ def test_refuses_numbers_beyond_float16() -> None:
     with pytest.raises(StageError, match=r"stats: expected at most 65504, .*, found [0-9.e+]+$"):
         vectors.features(block, table, setting_of(kind="stats"))
     table[..., 1] = 0.002  # all points in the cells of a grid of that size
-    setting = grids.Setting("rgb", lcz.Layout(("B4",), 0, 255), 8, 0.01, False)
+    setting = settings.Setting("rgb", lcz.Layout(("B4",), 0, 255), 8, 0.01, False)
     with pytest.raises(StageError, match=r"image: expected at most .*; a larger --sigma"):
         vectors.features(block, table, setting)
 

@@ -81,7 +81,7 @@ def test_rows_of_each_class() -> None:
 
 def test_means_of_the_classes(two: tuple[Path, Path]) -> None:
     with patches.read(two[0], "label") as source, patches.read(two[1], "features") as features:
-        found, counts = files.means(files.pair(source, features))
+        found, counts = files.means(files.match_files(source, features))
         stored = features["features"][slice(None)]
     assert counts.tolist() == [2] * 17
     expected = (stored[:17] + stored[17:]) / 2

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from shared import patches
 from shared.errors import StageError
 from stages.report import datasets, pictures
-from stages.report.found import Product, source_of
+from stages.report.inputs import Product, source_of
 
 SHOWN = 6  # patches
 MEASURED = 64  # patches that the figures are computed from
 LARGEST = 100_000_000  # bytes of JSON that a weights file may begin with
 
 
-def pairs(products: list[Product]) -> list[tuple[Product, Product]]:
+def find_pairs(products: list[Product]) -> list[tuple[Product, Product]]:
     """Each super-resolved file with its source: one split of each variant, no shards."""
     found: dict[str, tuple[Product, Product]] = {}
     for product in products:
@@ -42,7 +42,7 @@ def describe(before: Product, after: Product) -> dict[str, Any]:
         if high["sen2"].shape != (total, height * scale, width * scale, bands):
             expected = f"{low['sen2'].shape} times a whole number"
             raise StageError(f"{after.path}: expected {expected}, found {high['sen2'].shape}")
-        rows = datasets.spaced(np.arange(total), MEASURED)
+        rows = datasets.space_rows(np.arange(total), MEASURED)
         small, large = (datasets.values(file, "sen2", rows) for file in (low, high))
         cubic = pictures.enlarge(small, scale)
         layout = low["sen2"].layout
