@@ -130,12 +130,12 @@ def example_inputs(member: Member) -> dict[str, Tensor]:
 
 def _finished(dst: Path, member: Member) -> Result:
     described, *files = (dst / WORK / name for name in _left(member))
-    found = json.loads(described.read_text())
+    facts = json.loads(described.read_text())
     # Mapped, not read: memory does not grow with the members that are finished.
     said = [np.load(path, mmap_mode="r") for path in files]
     return Result(
-        member.card, said[0], said[1], found["series"], found["difference"],
-        parameters=found["parameters"], macs=found["macs"], kept=found["kept"],
+        member.card, said[0], said[1], facts["series"], facts["difference"],
+        parameters=facts["parameters"], macs=facts["macs"], kept=facts["kept"],
     )  # fmt: skip
 
 

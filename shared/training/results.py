@@ -69,7 +69,7 @@ def write_score_folder(
         for result, score in zip(results, each, strict=True)
     }
     more = {"networks": len(results), "member_accuracy": alone} | more
-    found = scores.write(dst, truth, np.mean(each, 0), classes, **more)
+    metrics = scores.write(dst, truth, np.mean(each, 0), classes, **more)
     figures.confusion(dst / "confusion.png", scores.confusion(truth, np.mean(each, 0)), classes)
     write_network_table(dst, results, alone)
     named = {Path(result.card.file).stem: result for result in results}
@@ -77,7 +77,7 @@ def write_score_folder(
     write_curves(dst, {name: result.series for name, result in named.items()}, kept)
     differences = {result.card.file: result.difference for result in results}
     models.save(dst, [result.card for result in results], onnx_difference=differences)
-    return found
+    return metrics
 
 
 def write_network_table(dst: Path, results: list[Result], alone: dict[str, float]) -> None:

@@ -55,5 +55,5 @@ def mosaic(share: Grid, metres: float, rng: np.random.Generator) -> NDArray[np.i
 
 def choose(uniform: Grid, share: Grid) -> NDArray[np.intp]:
     """Material codes from numbers in 0 … 1, each as often as its share."""
-    found: NDArray[np.intp] = np.searchsorted(np.cumsum(share)[:-1], uniform).astype(np.intp)
-    return found
+    index: NDArray[np.intp] = np.searchsorted(np.cumsum(share)[:-1], uniform).astype(np.intp)
+    return index

@@ -28,26 +28,26 @@ def read(
         StageError: the folder was made from other rows or classes.
     """
     _same_classes(folder / "metrics.json", classes)
-    found = []
+    arrays = []
     for split, name, truth in (("train", "logits", labels[0]), ("test", "scores", labels[1])):
-        found.append(scores.read_array(folder / f"{split}_{name}.npy", 2))
+        arrays.append(scores.read_array(folder / f"{split}_{name}.npy", 2))
         expected = (len(truth), len(classes))
-        if found[-1].shape != expected:
-            shape = found[-1].shape
+        if arrays[-1].shape != expected:
+            shape = arrays[-1].shape
             raise StageError(f"{folder}: {split}_{name}: expected {expected}, found {shape}")
         if not np.array_equal(scores.read_array(folder / f"{split}_labels.npy", 1), truth.numpy()):
             raise StageError(f"{folder}: made from other {split} rows: the labels differ")
-    accuracy = float((found[1].argmax(1) == labels[1].numpy()).mean())
-    return torch.from_numpy(as_logits(found[0])), accuracy
+    accuracy = float((arrays[1].argmax(1) == labels[1].numpy()).mean())
+    return torch.from_numpy(as_logits(arrays[0])), accuracy
 
 
 def _same_classes(path: Path, classes: tuple[str, ...]) -> None:
     try:
-        found = json.loads(path.read_text())["classes"]
+        names = json.loads(path.read_text())["classes"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StageError(f"{path}: expected the class names of a teacher ({error})") from None
-    if tuple(found) != classes:
-        what = f"{len(found)} classes {', '.join(map(str, found[:3]))} …"
+    if tuple(names) != classes:
+        what = f"{len(names)} classes {', '.join(map(str, names[:3]))} …"
         raise StageError(
             f"{path}: expected {len(classes)} classes {', '.join(classes[:3])} …, found {what}"
         )

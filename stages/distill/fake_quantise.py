@@ -105,11 +105,11 @@ class Fake(nn.Module):
 
     def plain(self) -> nn.Module:
         """The FP32 network: weights as they were rounded, nothing else left of this module."""
-        found = copy.deepcopy(self.network).cpu().eval()
-        for layer in _layers(found).values():
+        network = copy.deepcopy(self.network).cpu().eval()
+        for layer in _layers(network).values():
             layer._forward_pre_hooks.clear()
-        found.load_state_dict(found.state_dict() | self.weights())
-        return found
+        network.load_state_dict(network.state_dict() | self.weights())
+        return network
 
 
 def largest(weight: Tensor, per_channel: bool) -> Tensor:
@@ -151,13 +151,13 @@ def fold(network: nn.Module, example: Tensor) -> nn.Module:
 def _pairs(network: nn.Module, example: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     """Convolutions and the batch norms that take their output as it is."""
     made: list[tuple[nn.Conv2d, Tensor]] = []
-    found: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
+    pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
 
     def after(layer: nn.Conv2d, _: object, output: Tensor) -> None:
         made.append((layer, output))
 
     def before(norm: nn.BatchNorm2d, given: tuple[Tensor, ...]) -> None:
-        found.extend((layer, norm) for layer, output in made if output is given[0])
+        pairs.extend((layer, norm) for layer, output in made if output is given[0])
 
     hooks = []
     for module in network.modules():
@@ -168,4 +168,4 @@ def _pairs(network: nn.Module, example: Tensor) -> list[tuple[nn.Conv2d, nn.Batc
     network(example)
     for hook in hooks:
         hook.remove()
-    return found
+    return pairs

@@ -102,7 +102,7 @@ def _statistics(
     if not score.get("enabled", True) or not mean or not std:  # values / 255, as its note says
         return (0.0,) * len(bands), (1.0,) * len(bands)
     places = [KNOWN.index(band) for band in bands]
-    found = []
+    vectors = []
     for name, values in (("mean", mean), ("std", std)):
         if len(values) != len(bands):
             if len(values) <= max(places) or len(values) not in (len(lcz.SEN2.bands), len(KNOWN)):
@@ -111,15 +111,15 @@ def _statistics(
                     f"{len(lcz.SEN2.bands)} or {len(KNOWN)} bands, found {len(values)}"
                 )
             values = [values[place] for place in places]
-        found.append([float(value) for value in values])
-    if not min(found[1]) > 0:
-        raise StageError(f"{path}: std: expected above 0, found {found[1]}")
+        vectors.append([float(value) for value in values])
+    if not min(vectors[1]) > 0:
+        raise StageError(f"{path}: std: expected above 0, found {vectors[1]}")
     scale = float(high) - float(low)
     if not scale > 0:
         raise StageError(f"{path}: range: expected two ascending numbers, found {low}, {high}")
     return (
-        tuple((value - low) / scale for value in found[0]),
-        tuple(value / scale for value in found[1]),
+        tuple((value - low) / scale for value in vectors[0]),
+        tuple(value / scale for value in vectors[1]),
     )
 
 

@@ -50,12 +50,12 @@ def read(folders: tuple[Path, ...], classes: tuple[str, ...]) -> list[Teacher]:
     Raises:
         StageError: names the file and what does not fit.
     """
-    found = []
+    teachers = []
     for folder in folders:
         ours = (folder / models.MODEL_FILE).is_file() or not (folder / matlab_export.NAME).is_file()
         cards = models.load(folder) if ours else matlab_export.read(folder, classes)
-        found += [_open(folder / card.file, card, classes) for card in cards]
-    return found
+        teachers += [_open(folder / card.file, card, classes) for card in cards]
+    return teachers
 
 
 def outputs(
@@ -84,9 +84,9 @@ def _open(path: Path, card: models.Card, classes: tuple[str, ...]) -> Teacher:
         )
     names = matlab_export.named(card.classes, classes)
     if not names:
-        found = f"{len(card.classes)} classes {', '.join(card.classes[:3])} …"
+        described = f"{len(card.classes)} classes {', '.join(card.classes[:3])} …"
         raise StageError(
-            f"{path}: expected {len(classes)} classes {', '.join(classes[:3])} …, found {found}"
+            f"{path}: expected {len(classes)} classes {', '.join(classes[:3])} …, found {described}"
         )
     try:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -104,12 +104,12 @@ def _form(path: Path, card: models.Card, session: onnxruntime.InferenceSession) 
     if [value.type for value in inputs] != [FLOAT]:
         names = [value.name for value in inputs]
         raise StageError(f"{path}: expected one float32 picture as the input, found {names}")
-    found, channels, side = inputs[0].shape, len(card.bands), card.size
+    actual, channels, side = inputs[0].shape, len(card.bands), card.size
     for shape, last in (((channels, side, side), False), ((side, side, channels), True)):
-        pairs = zip(found[1:], shape, strict=False)
-        if len(found) == 4 and all(a == b or not isinstance(a, int) for a, b in pairs):
-            return (found[0] if isinstance(found[0], int) else 0), last
-    shown = ", ".join(map(str, found))
+        pairs = zip(actual[1:], shape, strict=False)
+        if len(actual) == 4 and all(a == b or not isinstance(a, int) for a, b in pairs):
+            return (actual[0] if isinstance(actual[0], int) else 0), last
+    shown = ", ".join(map(str, actual))
     raise StageError(f"{path}: expected input (N, {channels}, {side}, {side}), found ({shown})")
 
 

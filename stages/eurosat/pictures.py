@@ -21,9 +21,9 @@ def list_pictures(folder: Path) -> dict[str, list[Path]]:
         raise StageError(f"{folder}: expected a folder with one folder per class, found a file")
     folders = sorted(f for f in folder.iterdir() if f.is_dir() and f.name[0] not in "._")
     if len(folders) < 2:
-        found = [f.name for f in folders]
+        names = [f.name for f in folders]
         raise StageError(
-            f"{folder}: expected a folder for each of 2 or more classes, found {found}"
+            f"{folder}: expected a folder for each of 2 or more classes, found {names}"
         )
     classes = {
         f.name: sorted(p for p in f.iterdir() if p.suffix.lower() in ENDINGS) for f in folders
@@ -48,6 +48,6 @@ def read_pixels(path: Path, side: int) -> NDArray[np.uint8]:
     except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
         raise StageError(f"{path}: not a readable picture, or cut short") from None
     if size != (side, side) or mode != "RGB":
-        found = f"{size[0]}x{size[1]} {mode}"
-        raise StageError(f"{path}: expected {side}x{side} RGB, found {found}")
+        described = f"{size[0]}x{size[1]} {mode}"
+        raise StageError(f"{path}: expected {side}x{side} RGB, found {described}")
     return values

@@ -71,9 +71,11 @@ class Variants:
     def inputs(self, number: int, bands: Bands) -> list[Input]:
         """What a member reads of patch and features files; StageError as `locate_inputs`."""
         files = self.files(number, bands) if self.pictures else ()
-        found = [want for path, of, prefix in files for want in locate_inputs(path, of, prefix)]
+        wanted = [want for path, of, prefix in files for want in locate_inputs(path, of, prefix)]
         path = self.topology(number)
-        return [*found, Input(path, "features", {self.key(number, "tda"): None})] if path else found
+        return (
+            [*wanted, Input(path, "features", {self.key(number, "tda"): None})] if path else wanted
+        )
 
     def each(self, mode: str) -> Iterator[list[Input]]:
         """What is wanted for a member of each variant, as many bands as a member of `mode` has."""
@@ -110,12 +112,12 @@ def agree(files: Variants, cards: Sequence[models.Card], truth: Tensor) -> None:
     first, width = files.images[0], cards[0].features
     radar = (files.radar,) if files.radar else ()
     for path in dict.fromkeys((*files.images, *files.features, *radar)):
-        found = read_labels(path, cards[0].classes)
-        if len(found) != len(truth):
-            said = f"expected {len(truth)} rows as in {first}, found {len(found)}"
+        labels = read_labels(path, cards[0].classes)
+        if len(labels) != len(truth):
+            said = f"expected {len(truth)} rows as in {first}, found {len(labels)}"
             raise StageError(f"{path}: {said}")
-        if not torch.equal(found, truth):
-            row = int((found != truth).nonzero()[0])
+        if not torch.equal(labels, truth):
+            row = int((labels != truth).nonzero()[0])
             raise StageError(f"{path}: labels differ from those of {first}, first in row {row}")
     for path in dict.fromkeys(files.features):
         if (count := features.count(path)) != width:

@@ -100,8 +100,8 @@ def sort_shards(paths: Sequence[Path]) -> list[Shard]:
             raise StageError(f"{shard.path}: {what}: {low} to {high - 1} of {shard.total}")
         reached = shard.stop
     if reached != first.total:
-        found = f"rows {reached} to {first.total - 1} of {first.total} are in none of them"
-        raise StageError(f"--src: expected all shards, found {len(shards)}: {found}")
+        gap = f"rows {reached} to {first.total - 1} of {first.total} are in none of them"
+        raise StageError(f"--src: expected all shards, found {len(shards)}: {gap}")
     for shard in shards[1:]:
         _same_layout(first, shard)
         _same_plan(first, shard)
@@ -149,7 +149,7 @@ def _plan(made: dict[str, Any], defaults: record.Plan) -> record.Plan:
     return plan | {"parameters": {k: v for k, v in given.items() if k != "shard"}}
 
 
-def _differs(first: Shard, other: Shard, what: str, expected: Any, found: Any) -> StageError:
+def _differs(first: Shard, other: Shard, what: str, expected: Any, actual: Any) -> StageError:
     return StageError(
-        f"{other.path}: {what}: expected {expected} as in {first.path}, found {found}"
+        f"{other.path}: {what}: expected {expected} as in {first.path}, found {actual}"
     )

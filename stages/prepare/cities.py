@@ -48,8 +48,8 @@ def find_cities(source: Source, geo: Path | None) -> Cities | None:
             raise StageError(f"{geo}: {expected}, found {sorted(file)}")
         epsg, place = (_column(file, name, geo, source.total) for name in ("epsg", "tfw"))
     if place.shape[1] != 6 or place.dtype.kind != "f" or not (abs(place) < FARTHEST).all():
-        found = f"{place.dtype} {place.shape}"
-        raise StageError(f"{geo}: tfw: expected (N, 6) numbers in metres, found {found} or beyond")
+        stored = f"{place.dtype} {place.shape}"
+        raise StageError(f"{geo}: tfw: expected (N, 6) numbers in metres, found {stored} or beyond")
     return group_by_place(_whole(epsg[:, 0], geo, "epsg"), place[:, [0, 3]])
 
 

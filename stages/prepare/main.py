@@ -69,7 +69,7 @@ def run(
 
 def _classes(source: patches.Source) -> NDArray[np.intp]:
     """(N,) class numbers of all rows; StageError names the rows that are not one-hot."""
-    faults, found = checks.Faults(), []
+    faults, classes = checks.Faults(), []
     for rows in source["label"].blocks():
         labels = source["label"].raw(rows)
         if labels.ndim != 2 or labels.shape[1] != len(source.classes):
@@ -78,10 +78,10 @@ def _classes(source: patches.Source) -> NDArray[np.intp]:
         faults.add(
             "label: not one-hot", ~checks.is_onehot(labels), np.arange(rows.start, rows.stop)
         )
-        found.append(labels.argmax(1))
+        classes.append(labels.argmax(1))
     if faults.rows:
         raise StageError(f"{source.path}: {faults}")
-    return np.concatenate(found)
+    return np.concatenate(classes)
 
 
 def _convert(

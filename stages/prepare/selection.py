@@ -48,16 +48,16 @@ def rows_of(table: Path, name: str, classes: NDArray[np.integer]) -> NDArray[np.
     wrong = classes[index - 1] + 1 != label
     if wrong.any():
         first = int(np.flatnonzero(wrong)[0])
-        found = f"{label[first]}, in the file {classes[index[first] - 1] + 1}"
+        mismatch = f"{label[first]}, in the file {classes[index[first] - 1] + 1}"
         where = list_rows(np.flatnonzero(wrong) + 1)
-        raise StageError(f"{table}: Label is not the file's in table {where}: first {found}")
+        raise StageError(f"{table}: Label is not the file's in table {where}: first {mismatch}")
     return index - 1
 
 
 def _numbers(table: Path, columns: dict[str, Any], want: str) -> Column:
     if want not in columns:
-        found = sorted(columns)
-        raise StageError(f"{table}: expected a column {want.capitalize()!r}, found {found}")
+        names = sorted(columns)
+        raise StageError(f"{table}: expected a column {want.capitalize()!r}, found {names}")
     try:
         values = np.array([float(cell) for cell in np.asarray(columns[want]).ravel()])
         whole = values.astype(np.int64)

@@ -62,24 +62,24 @@ def find(products: list[Product]) -> list[Classifier]:
     Raises:
         StageError: metrics that are not what a score folder holds.
     """
-    found = []
+    graded = []
     for product in products:
         path = product.path
         if product.kind == "classifier":
-            found.append(_read(_role(product), path, product))
+            graded.append(_read(_role(product), path, product))
             for role, part in ((BEFORE, path / "float"), (ALONE, path / "baseline")):
                 if (part / "metrics.json").is_file():
-                    found.append(_read(role, part, product))
+                    graded.append(_read(role, part, product))
         elif product.kind == "export":
             if (path / "metrics.json").is_file():
-                found.append(_read(FP32, path, product))
+                graded.append(_read(FP32, path, product))
             folders = sorted(file.parent for file in path.glob("int8*/metrics.json"))
-            found += [_read(INT8, folder, product) for folder in folders]
+            graded += [_read(INT8, folder, product) for folder in folders]
         elif product.kind == "bundle":
             back = read_json(path / "readback.json")
             if png := back.get("accuracy", {}).get("png"):
-                found.append(Classifier(PNG, None, product, back | png))
-    return sorted(found, key=_place)
+                graded.append(Classifier(PNG, None, product, back | png))
+    return sorted(graded, key=_place)
 
 
 def _role(product: Product) -> str:

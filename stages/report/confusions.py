@@ -10,14 +10,14 @@ from stages.report import classifiers, datasets, pictures, sizes
 from stages.report.classifiers import Classifier
 
 
-def choose_classifiers(found: list[Classifier]) -> list[Classifier]:
+def choose_classifiers(graded: list[Classifier]) -> list[Classifier]:
     """The most accurate ensemble and the students."""
-    ensembles = [c for c in found if c.role in classifiers.ENSEMBLES]
+    ensembles = [c for c in graded if c.role in classifiers.ENSEMBLES]
     best = max(ensembles, key=lambda c: c.accuracy, default=None)
-    return [*([best] if best else []), *(c for c in found if c.role == "student")]
+    return [*([best] if best else []), *(c for c in graded if c.role == "student")]
 
 
-def by_class(found: list[Classifier]) -> list[dict[str, Any]]:
+def by_class(graded: list[Classifier]) -> list[dict[str, Any]]:
     """Tables of precision, recall and F1, classes down; one for each set of classes."""
     return [
         {
@@ -31,11 +31,11 @@ def by_class(found: list[Classifier]) -> list[dict[str, Any]]:
                 for name, key in zip(classes, datasets.keys(classes), strict=True)
             ],
         }
-        for classes, group in _by_classes(found).items()
+        for classes, group in _by_classes(graded).items()
     ]
 
 
-def recalls(found: list[Classifier]) -> list[dict[str, Any]]:
+def recalls(graded: list[Classifier]) -> list[dict[str, Any]]:
     """Tables of recall, classifiers down and classes across, one for each set of classes."""
     return [
         {
@@ -51,13 +51,13 @@ def recalls(found: list[Classifier]) -> list[dict[str, Any]]:
                 for c in group
             ],
         }
-        for classes, group in _by_classes(found).items()
+        for classes, group in _by_classes(graded).items()
     ]
 
 
-def _by_classes(found: list[Classifier]) -> dict[tuple[str, ...], list[Classifier]]:
+def _by_classes(graded: list[Classifier]) -> dict[tuple[str, ...], list[Classifier]]:
     groups: dict[tuple[str, ...], list[Classifier]] = {}
-    for classifier in (c for c in found if c.folder):
+    for classifier in (c for c in graded if c.folder):
         groups.setdefault(tuple(classifier.metrics["classes"]), []).append(classifier)
     return groups
 
@@ -89,8 +89,8 @@ def _members(classifier: Classifier) -> list[dict[str, Any]]:
     """Networks with their sizes; of products without a table of them, what the cards say."""
     folder = classifier.folder
     assert folder is not None
-    if found := sizes.read(folder):
-        return [{**network, "name": Path(network["file"]).stem} for network in found]
+    if networks := sizes.read(folder):
+        return [{**network, "name": Path(network["file"]).stem} for network in networks]
     cards = models.load(folder) if (folder / models.MODEL_FILE).is_file() else []
     alone = classifier.metrics.get("member_accuracy") or {}
     return [

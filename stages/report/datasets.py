@@ -66,8 +66,8 @@ def _rows(source: patches.Source) -> int:
 
 def values(source: patches.Source, name: str, rows: NDArray[np.intp]) -> NDArray[np.float32]:
     """(rows, H, W, C) of single rows; so that a file of any size is read in an instant."""
-    found = [source[name][slice(row, row + 1)] for row in rows.tolist()]
-    return np.concatenate(found) if found else np.zeros((0, *source[name].shape[1:]), np.float32)
+    blocks = [source[name][slice(row, row + 1)] for row in rows.tolist()]
+    return np.concatenate(blocks) if blocks else np.zeros((0, *source[name].shape[1:]), np.float32)
 
 
 def describe(product: Product, each: int) -> dict[str, Any]:
@@ -96,10 +96,10 @@ def describe(product: Product, each: int) -> dict[str, Any]:
 
 def strips(source: patches.Source, each: int) -> list[str]:
     """One row of true-colour patches a class, all stretched alike; empty without colour bands."""
-    found = true_colour(source)
-    if found is None:
+    colour_bands = true_colour(source)
+    if colour_bands is None:
         return []
-    name, channels = found
+    name, channels = colour_bands
     groups = [values(source, name, rows)[..., list(channels)] for rows in pick(source, each)]
     if name == "rgb":  # a picture already
         painted = [group.round().astype(np.uint8) for group in groups]

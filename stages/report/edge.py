@@ -45,7 +45,7 @@ def bundle(product: Product) -> dict[str, Any]:
     pngs = [path.relative_to(product.path).parts[0] for path in files if path.suffix == ".png"]
     return {
         "name": product.name,
-        "ways": [{"way": WAYS.get(name, name), **found} for name, found in ways.items()],
+        "ways": [{"way": WAYS.get(name, name), **figures} for name, figures in ways.items()],
         "facts": flat(back),
         "files": sorted(path.name for path in product.path.iterdir()),
         "bytes": sum(path.stat().st_size for path in files),

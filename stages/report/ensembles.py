@@ -27,10 +27,10 @@ class Kind:
     published: str = published.NONE
 
 
-def tables(found: list[Classifier], products: list[Product]) -> list[dict[str, Any]]:
+def tables(graded: list[Classifier], products: list[Product]) -> list[dict[str, Any]]:
     """Groups of lines: each architecture, across architectures, topology alone, and the rest."""
     groups: dict[str, list[dict[str, Any]]] = {}
-    for classifier in found:
+    for classifier in graded:
         if classifier.role in classifiers.ENSEMBLES:
             kind = kind_of(classifier.product, products)
             groups.setdefault(kind.group, []).append(_line(classifier, kind, products))
@@ -103,20 +103,20 @@ def networks(classifier: Classifier) -> int | None:
 
 def notes(product: Product, products: list[Product]) -> list[str]:
     """How it differs from the like of it: ablations, variants, shard, seed."""
-    found, inputs = [], product.inputs
+    remarks, inputs = [], product.inputs
     if product.stage == "fusion":
         count = len({*inputs.get("train", [])})
-        found += ["no super-resolution" if count == 1 else f"{count} variants"] if count else []
-        found += [] if inputs.get("tda_train") else ["no topology"]
+        remarks += ["no super-resolution" if count == 1 else f"{count} variants"] if count else []
+        remarks += [] if inputs.get("tda_train") else ["no topology"]
     if product.stage == "sumrule":
-        found.append(f"sum rule of {len(inputs.get('src', []))}")
+        remarks.append(f"sum rule of {len(inputs.get('src', []))}")
     if inputs.get("checkpoint"):
-        found.append("trained elsewhere")
+        remarks.append("trained elsewhere")
     if (shard := product.parameters.get("shard", "1/1")) != "1/1":
-        found.append(f"shard {shard}")
+        remarks.append(f"shard {shard}")
     if drawn := seeds(product, products):
-        found.append("seed " + ", ".join(map(str, drawn)))
-    return found
+        remarks.append("seed " + ", ".join(map(str, drawn)))
+    return remarks
 
 
 def test_file(product: Product, products: list[Product]) -> str:

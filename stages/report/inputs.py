@@ -53,7 +53,7 @@ class Product:
         lists = {
             name: value if isinstance(value, list) else [value] for name, value in plan.items()
         }
-        return {name: [digest for digest in found if digest] for name, found in lists.items()}
+        return {name: [digest for digest in digests if digest] for name, digests in lists.items()}
 
 
 def collect(paths: tuple[Path, ...]) -> list[Product]:
@@ -66,13 +66,13 @@ def collect(paths: tuple[Path, ...]) -> list[Product]:
     if len(parents) == 1:  # then that folder's own name says more than nothing
         parents = {parent.parent for parent in parents}
     common = Path(os.path.commonpath(parents))
-    found = []
+    products = []
     for path in paths:
         made = record.load(path) or {}
         for part, kind in _kinds(path):
             name = part.resolve().relative_to(common).as_posix()
-            found.append(Product(part, name, kind, made))
-    return sorted(found, key=lambda product: natural(product.name))
+            products.append(Product(part, name, kind, made))
+    return sorted(products, key=lambda product: natural(product.name))
 
 
 def natural(text: str) -> list[Any]:
@@ -129,7 +129,7 @@ def seeds(product: Product, products: list[Product]) -> list[int]:
 
 def made_from(product: Product, products: list[Product]) -> list[Product]:
     """Those of the products that were inputs of this one, by its record."""
-    wanted = {digest for found in product.inputs.values() for digest in found}
+    wanted = {digest for digests in product.inputs.values() for digest in digests}
     others = [other for other in products if other.made and other.made != product.made]
     return [other for other in others if other.made["output"]["sha256"] in wanted]
 

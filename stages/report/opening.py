@@ -42,12 +42,12 @@ CHAIN = (
 APART = ("sr-train", "sr-eval", "sr-degrade")  # stages of super-resolution that enlarge nothing
 
 
-def describe(products: list[Product], found: list[Classifier]) -> dict[str, Any]:
+def describe(products: list[Product], graded: list[Classifier]) -> dict[str, Any]:
     """What the template shows first.
 
     Args:
         products: what was given to the report.
-        found: their classifiers.
+        graded: their classifiers.
     """
     made = {product.stage for product in products}
     enlarging = any(stage.startswith("sr-") and stage not in APART for stage in made)
@@ -59,7 +59,7 @@ def describe(products: list[Product], found: list[Classifier]) -> dict[str, Any]
         "boxes": boxes,
         "arrows": [_arrow(start, box) for box in CHAIN for start in box.after],
         "width": 6 * (WIDTH + GAP),
-        "figures": key_figures(products, found),
+        "figures": key_figures(products, graded),
         # As it was given, unless that would put this machine's folders into the page.
         "bundles": [one.name if one.path.is_absolute() else str(one.path) for one in bundles],
         "missing": [box["title"] for box in boxes if not box["made"]],
@@ -84,12 +84,12 @@ def _arrow(start: str, end: Box) -> str:
     return f"M{x0:.0f} {y0:.0f} C{middle:.0f} {y0:.0f} {middle:.0f} {y1:.0f} {x1 - 3:.0f} {y1:.0f}"
 
 
-def key_figures(products: list[Product], found: list[Classifier]) -> list[dict[str, Any]]:
+def key_figures(products: list[Product], graded: list[Classifier]) -> list[dict[str, Any]]:
     """Five figures with what each one means; None where it is not made yet."""
     gain = resolution_gain(products)
-    ensembles = _best(found, ("teacher", "sumrule"))
-    fusion, student = _best(found, ("fusion",)), _best(found, ("student",))
-    int8, bundle = _best(found, (INT8,)), _best(found, (PNG,))
+    ensembles = _best(graded, ("teacher", "sumrule"))
+    fusion, student = _best(graded, ("fusion",)), _best(graded, ("student",))
+    int8, bundle = _best(graded, (INT8,)), _best(graded, (PNG,))
     metis = bundle if bundle is not None else int8
     return [
         {
@@ -112,8 +112,10 @@ def _accuracy(title: str, value: float | None, meaning: str) -> dict[str, Any]:
     return {"title": title, "value": shown, "meaning": f"{meaning}, overall accuracy"}
 
 
-def _best(found: list[Classifier], roles: tuple[str, ...]) -> float | None:
-    accuracies = [one.accuracy for one in found if one.role in roles and not one.metrics.get("qat")]
+def _best(graded: list[Classifier], roles: tuple[str, ...]) -> float | None:
+    accuracies = [
+        one.accuracy for one in graded if one.role in roles and not one.metrics.get("qat")
+    ]
     return max(accuracies, default=None)
 
 

@@ -50,10 +50,10 @@ def sections(products: list[Product], each: int) -> dict[str, Any]:
     enlarged = [after for _, after in sr]
     kinds = {kind: [p for p in products if p.kind == kind] for kind in {p.kind for p in products}}
     plain = drop_repeats(kinds.get("patches", []))
-    found = classifiers.find(products)
-    graphs = [classifier for classifier in found if classifier.folder]
+    graded = classifiers.find(products)
+    graphs = [classifier for classifier in graded if classifier.folder]
     first = confusions.choose_classifiers(graphs)
-    chains = chain.chains(found, products)
+    chains = chain.chains(graded, products)
     variants = topology.variants(products)
     exports, bundles = kinds.get("export", []), kinds.get("bundle", [])
     work = len(plain) + len(enlarged) + len(variants) + len(graphs)
@@ -64,13 +64,13 @@ def sections(products: list[Product], each: int) -> dict[str, Any]:
             return value
 
         return {
-            "opening": opening.describe(products, found),
-            "ensembles": ensembles.tables(found, products),
+            "opening": opening.describe(products, graded),
+            "ensembles": ensembles.tables(graded, products),
             "chains": chains,
             "side_by_side": accuracy_steps.side_by_side(chains) if len(chains) > 1 else [],
             "steps": accuracy_steps.columns(chains),
-            "others": [classifiers.line(c) for c in found if c.role not in classifiers.ORDER],
-            "models": [line for c in found if (line := sizes.summary(c))],
+            "others": [classifiers.line(c) for c in graded if c.role not in classifiers.ORDER],
+            "models": [line for c in graded if (line := sizes.summary(c))],
             "published": {"set": published.SET, "rows": published.ROWS},
             "data": [told(datasets.describe(product, each)) for product in plain],
             "sr": [told(super_resolution.describe(*pair)) for pair in sr],
@@ -79,7 +79,7 @@ def sections(products: list[Product], each: int) -> dict[str, Any]:
             "weights": [super_resolution.weights(product) for product in kinds.get("weights", [])],
             "tda": [told(topology.describe(product, products)) for product in variants],
             "by_class": confusions.by_class(first),
-            "recalls": confusions.recalls(found),
+            "recalls": confusions.recalls(graded),
             "classifiers": [told(confusions.detail(c, c in first)) for c in graphs],
             "exports": [edge.export(product) for product in exports],
             "bundles": [edge.bundle(product) for product in bundles],
@@ -103,7 +103,7 @@ def records(products: list[Product]) -> list[dict[str, Any]]:
     def visit(digest: str) -> None:
         if digest in unique and digest not in seen:
             seen.add(digest)
-            for before in (d for found in unique[digest].inputs.values() for d in found):
+            for before in (d for digests in unique[digest].inputs.values() for d in digests):
                 visit(before)
             done[digest] = unique[digest]
 

@@ -45,19 +45,19 @@ def _entry(line: dict[str, str]) -> dict[str, Any]:
 
 def summary(classifier: Classifier) -> dict[str, Any] | None:
     """One line of the table of models; None without models.csv."""
-    found = read(classifier.folder) if classifier.folder else []
-    if not found:
+    networks = read(classifier.folder) if classifier.folder else []
+    if not networks:
         return None
-    alone = [network["accuracy"] for network in found]
+    alone = [network["accuracy"] for network in networks]
     return {
         "role": classifier.role,
         "name": classifier.name,
-        "networks": len(found),
-        "architecture": ", ".join(dict.fromkeys(n["architecture"] for n in found)),
-        "inputs": list(dict.fromkeys(_input(network) for network in found)),
+        "networks": len(networks),
+        "architecture": ", ".join(dict.fromkeys(n["architecture"] for n in networks)),
+        "inputs": list(dict.fromkeys(_input(network) for network in networks)),
         "accuracy": (min(alone), sum(alone) / len(alone), max(alone)),
         "together": classifier.accuracy,
-    } | {key: _known([n[key] for n in found]) for key in ("parameters", "macs")}
+    } | {key: _known([n[key] for n in networks]) for key in ("parameters", "macs")}
 
 
 def _known(counts: list[int | None]) -> tuple[int, int] | None:

@@ -19,15 +19,15 @@ LARGEST = 100_000_000  # bytes of JSON that a weights file may begin with
 
 def find_pairs(products: list[Product]) -> list[tuple[Product, Product]]:
     """Each super-resolved file with its source: one split of each variant, no shards."""
-    found: dict[str, tuple[Product, Product]] = {}
+    pairs: dict[str, tuple[Product, Product]] = {}
     for product in products:
         before = source_of(product, products) if product.kind == "patches" else None
         whole = product.parameters.get("shard", "1/1") == "1/1"
         degraded = before is not None and before.stage == "sr-degrade"  # for the comparison only
         shown = product.stage.startswith("sr-") and product.stage != "sr-degrade"
         if before and whole and shown and not degraded:
-            found.setdefault(str(product.path.parent), (before, product))
-    return list(found.values())
+            pairs.setdefault(str(product.path.parent), (before, product))
+    return list(pairs.values())
 
 
 def describe(before: Product, after: Product) -> dict[str, Any]:
@@ -96,10 +96,10 @@ def _steps(values: NDArray[np.floating]) -> float:
 
 def strips(low: patches.Source, high: patches.Source, scale: int) -> list[dict[str, str]]:
     """Input, cubic and network side by side for a few patches of different classes."""
-    found = datasets.true_colour(low)
-    if found is None:
+    colour_bands = datasets.true_colour(low)
+    if colour_bands is None:
         return []
-    name, channels = found
+    name, channels = colour_bands
     rows = datasets.few(low, SHOWN)
     small, large = (datasets.values(file, name, rows)[..., channels] for file in (low, high))
     cubic, ends = pictures.enlarge(small, scale), pictures.limits(small)

@@ -17,11 +17,11 @@ BAND = "B8"  # near infrared, where there is one: buildings, plants and water ar
 
 def variants(products: list[Product]) -> list[Product]:
     """One file of persistence images of each folder: that of the training split, if it says so."""
-    found: dict[str, Product] = {}
+    files_by_folder: dict[str, Product] = {}
     files = [product for product in products if product.kind == "features" and _images(product)]
     for product in sorted(files, key=lambda file: "train" not in file.path.stem):
-        found.setdefault(str(product.path.parent), product)
-    return sorted(found.values(), key=lambda file: file.name)
+        files_by_folder.setdefault(str(product.path.parent), product)
+    return sorted(files_by_folder.values(), key=lambda file: file.name)
 
 
 def _images(product: Product) -> bool:

@@ -46,17 +46,17 @@ def read(folder: Path) -> Ensemble:
     """
     classes, networks = _description(folder / "metrics.json")
     labels = _labels(folder / "test_labels.npy", len(classes))
-    found = _rows(folder / "test_scores.npy", (len(labels), len(classes)))
-    _check_sums(folder / "test_scores.npy", found)
+    test_scores = _rows(folder / "test_scores.npy", (len(labels), len(classes)))
+    _check_sums(folder / "test_scores.npy", test_scores)
     logits, train_labels = {}, None
     if (folder / "test_logits.npy").is_file():
-        logits["test"] = _rows(folder / "test_logits.npy", found.shape)
+        logits["test"] = _rows(folder / "test_logits.npy", test_scores.shape)
     if (folder / "train_logits.npy").is_file():
         train_labels = _labels(folder / "train_labels.npy", len(classes))
         logits["train"] = _rows(folder / "train_logits.npy", (len(train_labels), len(classes)))
     name = "/".join(folder.resolve().parts[-2:])
     return Ensemble(
-        name=name, classes=classes, labels=labels, scores=found, logits=logits,
+        name=name, classes=classes, labels=labels, scores=test_scores, logits=logits,
         train_labels=train_labels, networks=networks,
     )  # fmt: skip
 
@@ -64,8 +64,8 @@ def read(folder: Path) -> Ensemble:
 def _description(path: Path) -> tuple[tuple[str, ...], int | None]:
     """Class names, and how many networks were averaged."""
     try:
-        found = json.loads(path.read_text())
-        classes, networks = tuple(str(name) for name in found["classes"]), found.get("networks")
+        content = json.loads(path.read_text())
+        classes, networks = tuple(str(name) for name in content["classes"]), content.get("networks")
     except OSError:
         raise StageError(f"{path}: expected a score folder with metrics.json, found none") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -84,15 +84,15 @@ def _labels(path: Path, classes: int) -> Array:
 
 
 def _rows(path: Path, shape: tuple[int, ...]) -> Array:
-    found = scores.read_array(path, 2)
-    if found.shape != shape:
-        raise StageError(f"{path}: expected {shape} for its labels, found {found.shape}")
-    return found
+    array = scores.read_array(path, 2)
+    if array.shape != shape:
+        raise StageError(f"{path}: expected {shape} for its labels, found {array.shape}")
+    return array
 
 
-def _check_sums(path: Path, found: Array) -> None:
-    off = np.abs(found.sum(1, dtype=np.float64) - 1)
-    bad = np.flatnonzero((off > SUM_TOLERANCE) | (found < 0).any(1))
+def _check_sums(path: Path, probabilities: Array) -> None:
+    off = np.abs(probabilities.sum(1, dtype=np.float64) - 1)
+    bad = np.flatnonzero((off > SUM_TOLERANCE) | (probabilities < 0).any(1))
     if len(bad):
         what = f"row {bad[0]} is no probability distribution ({len(bad)} such rows)"
         raise StageError(f"{path}: {what}; each row must be 0 or more and sum to 1")

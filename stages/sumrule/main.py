@@ -28,9 +28,9 @@ def mean(
     return total / sum(counts)
 
 
-def accuracy(labels: NDArray[np.integer], found: NDArray[np.floating]) -> float:
+def accuracy(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> float:
     """Share of rows whose highest of (N, K) scores is that of the (N,) label."""
-    return float((found.argmax(1) == labels).mean())
+    return float((probabilities.argmax(1) == labels).mean())
 
 
 def average(
@@ -80,8 +80,8 @@ def run(
 
 def _alone(part: ensembles.Ensemble) -> dict[str, Any]:
     """Name, accuracy and number of networks of one ensemble."""
-    found = {"name": part.name, "overall_accuracy": accuracy(part.labels, part.scores)}
-    return found | ({} if part.networks is None else {"networks": part.networks})
+    facts = {"name": part.name, "overall_accuracy": accuracy(part.labels, part.scores)}
+    return facts | ({} if part.networks is None else {"networks": part.networks})
 
 
 if __name__ == "__main__":

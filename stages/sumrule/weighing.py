@@ -15,15 +15,15 @@ def counts(ensembles: Sequence[Ensemble], weigh: Literal["folders", "members"]) 
     """
     if weigh == "folders":
         return [1] * len(ensembles)
-    found = []
+    numbers = []
     for part in ensembles:
         if part.networks is None:
             raise StageError(
                 f"--weigh=members: expected 'networks' in {part.name}/metrics.json, found none: "
                 "it is no plain mean of networks, or was made before they were counted"
             )
-        found.append(part.networks)
-    return found
+        numbers.append(part.networks)
+    return numbers
 
 
 def networks(ensembles: Sequence[Ensemble], often: Sequence[int]) -> int | None:

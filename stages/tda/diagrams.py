@@ -38,9 +38,9 @@ def points(
             otherwise leave it out (reduced homology).
         backend: gudhi or giotto; both find the same points, in another order.
     """
-    found = _giotto(band) if backend == "giotto" else _gudhi(band)
+    diagrams = _giotto(band) if backend == "giotto" else _gudhi(band)
     highest = band.max((1, 2)) if essential else None
-    return _kept(*found[0], highest), _kept(*found[1], None)
+    return _kept(*diagrams[0], highest), _kept(*diagrams[1], None)
 
 
 Found = tuple[NDArray[np.intp], NDArray[np.float64]]  # patch (M,); birth and death (M, 2)
@@ -59,7 +59,7 @@ def _gudhi(band: NDArray[np.float64]) -> list[Found]:
     numbers = np.arange(len(band))
     return [
         (
-            np.repeat(numbers, [len(found[d]) for found in each]),
+            np.repeat(numbers, [len(diagram[d]) for diagram in each]),
             np.concatenate([f[d] for f in each]),
         )
         for d in DIMENSIONS
@@ -75,9 +75,9 @@ def _giotto(band: NDArray[np.float64]) -> list[Found]:
     giotto = CubicalPersistence(
         homology_dimensions=DIMENSIONS, infinity_values=np.inf, reduced_homology=False
     )
-    found = giotto.fit_transform(band)
-    chosen = [np.nonzero(found[..., 2] == dimension) for dimension in DIMENSIONS]
-    return [(patch, found[patch, place, :2]) for patch, place in chosen]
+    diagram = giotto.fit_transform(band)
+    chosen = [np.nonzero(diagram[..., 2] == dimension) for dimension in DIMENSIONS]
+    return [(patch, diagram[patch, place, :2]) for patch, place in chosen]
 
 
 def _kept(

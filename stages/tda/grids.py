@@ -23,17 +23,17 @@ def fit(rows: patches.Rows, setting: Setting, pool: workers.Pool) -> NDArray[np.
     Returns:
         (C, 2, 2, 2) float64: band, homology dimension, (birth, persistence), (low, high).
     """
-    bands, found = len(setting.layout.bands), []
+    bands, ends = len(setting.layout.bands), []
     sample = space_rows(len(rows), max(1, SAMPLE_PIXELS // int(np.prod(rows.shape[1:3]))))
     blocks = np.split(sample, range(FIT_ROWS, len(sample), FIT_ROWS))
     values = (np.concatenate([rows[slice(r, r + 1)] for r in block.tolist()]) for block in blocks)
     with progress.bar(len(sample), "grid") as bar:
         for one in pool(functools.partial(vectors.find_ends, setting=setting), values):
-            found.append(one)
+            ends.append(one)
             bar.update(min(FIT_ROWS, len(sample) - bar.n))
     table = np.empty((bands, 2, 2, 2))
     for band, dimension in itertools.product(range(bands), (0, 1)):
-        birth, persistence = np.concatenate([block[band][dimension] for block in found], axis=1)
+        birth, persistence = np.concatenate([block[band][dimension] for block in ends], axis=1)
         table[band, dimension] = axes(birth, persistence, setting)
     return table
 

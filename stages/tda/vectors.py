@@ -103,9 +103,9 @@ def find_ends(block: NDArray[np.float32], setting: Setting) -> list[Ends]:
     The essential class is left out: one point per patch, longer than all others, it would stretch
     the axis until most of the others fall into one cell.
     """
-    found = []
+    ends = []
     for band in range(block.shape[3]):
         both = diagrams.points(setting.scale(block[..., band]), False, setting.backend)
         h0, h1 = (np.stack([p.birth, p.persistence]) for p in both)
-        found.append((h0, h1))
-    return found
+        ends.append((h0, h1))
+    return ends

@@ -71,9 +71,9 @@ def match_files(source: patches.Source, features: patches.Source) -> Pair:
     )
 
 
-def _same(features: patches.Source, name: str, found: Any, expected: Any) -> None:
-    if found != expected:
-        raise StageError(f"{features.path}: {name}: expected {expected}, found {found}")
+def _same(features: patches.Source, name: str, stored: Any, expected: Any) -> None:
+    if stored != expected:
+        raise StageError(f"{features.path}: {name}: expected {expected}, found {stored}")
 
 
 def means(both: Pair) -> tuple[NDArray[np.float64], NDArray[np.intp]]:

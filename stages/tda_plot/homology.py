@@ -31,14 +31,14 @@ def diagram(
         those of the darkest pixel in H0, of the brightest in H1.
     """
     if dimension == 0:
-        found = _meetings(band, EDGES_AND_CORNERS)
+        points = _meetings(band, EDGES_AND_CORNERS)
         if essential and band.min() < band.max():
             place = np.unravel_index(band.argmin(), band.shape)
-            found = np.vstack([found, [band.min(), band.max(), *place]])
+            points = np.vstack([points, [band.min(), band.max(), *place]])
     else:  # from above, with the outside as the oldest component
         bright = _meetings(np.pad(-band, 1, constant_values=-np.inf), EDGES)
-        found = np.c_[-bright[:, 1], -bright[:, 0], bright[:, 2:] - 1]
-    return found[np.lexsort((found[:, 0], found[:, 0] - found[:, 1]))]
+        points = np.c_[-bright[:, 1], -bright[:, 0], bright[:, 2:] - 1]
+    return points[np.lexsort((points[:, 0], points[:, 0] - points[:, 1]))]
 
 
 def _meetings(
@@ -55,7 +55,7 @@ def _meetings(
             pixel = parent[pixel]
         return pixel
 
-    found = []
+    points = []
     for pixel in np.argsort(values, axis=None, kind="stable").tolist():
         parent[pixel] = pixel
         row, column = divmod(pixel, width)
@@ -68,5 +68,5 @@ def _meetings(
             older, younger = sorted((root(pixel), root(other)), key=lambda p: level[p])
             parent[younger] = older
             if older != younger and level[younger] < level[pixel]:
-                found.append((level[younger], level[pixel], *divmod(younger, width)))
-    return np.array(found, np.float64).reshape(-1, 4)
+                points.append((level[younger], level[pixel], *divmod(younger, width)))
+    return np.array(points, np.float64).reshape(-1, 4)

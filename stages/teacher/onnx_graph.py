@@ -63,10 +63,10 @@ def single(path: Path, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
         network = onnxruntime.InferenceSession(str(path), providers=CPU)
         name = network.get_inputs()[0].name
         rows = [network.run(None, {name: picture[None]})[0] for picture in pictures]
-        found: NDArray[np.float32] = np.concatenate(rows)
+        logits_of_rows: NDArray[np.float32] = np.concatenate(rows)
     except Exception as error:
         raise StageError(f"{path}: does not run on one picture ({_first(error)})") from None
-    return found
+    return logits_of_rows
 
 
 def session(network: onnx.ModelProto) -> onnxruntime.InferenceSession:
@@ -102,11 +102,11 @@ def _check(
     if kinds != [onnx.TensorProto.FLOAT]:
         raise StageError(f"{path}: expected one float32 {what}, found {names or 'none'}")
     dims = values[0].type.tensor_type.shape.dim
-    found = [dim.dim_value or "?" for dim in dims]
-    fits = [a in ("?", b) for a, b in zip(found[1:], sizes, strict=False)]
-    if len(found) != 1 + len(sizes) or not all(fits):
+    shape = [dim.dim_value or "?" for dim in dims]
+    fits = [a in ("?", b) for a, b in zip(shape[1:], sizes, strict=False)]
+    if len(shape) != 1 + len(sizes) or not all(fits):
         expected = ", ".join(map(str, ("N", *sizes)))
-        shown = ", ".join(map(str, found))
+        shown = ", ".join(map(str, shape))
         raise StageError(f"{path}: {what} {names[0]!r}: expected ({expected}), found ({shown})")
 
 

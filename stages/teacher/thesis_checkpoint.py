@@ -65,7 +65,10 @@ def read(path: Path, train: Path, plan: Plan) -> list[Start]:
     tensors = weights.read(path)
     rows = bands(path, tensors, plan.network.mode)
     with patches.read(train, "label") as source:
-        cards = [card(source, number, found, plan) for number, found in enumerate(rows)]
+        cards = [
+            card(source, number, bands_of_member, plan)
+            for number, bands_of_member in enumerate(rows)
+        ]
     fitted = partial(fit, path, tensors, plan.network.architecture, len(cards[0].classes))
     fits = [fitted(number) for number in range(len(cards))]  # now, not after hours with the first
     _try(fits[0], plan)
@@ -87,12 +90,12 @@ def bands(path: Path, tensors: weights.Tensors, mode: str) -> list[tuple[str, ..
     Raises:
         StageError: no or another ``bands_matrix``, tensors of no member, bands of another mode.
     """
-    found = {name: MEMBER.match(name) for name in tensors if name != MATRIX}
-    if strange := [name for name, match in found.items() if not match]:
+    matches = {name: MEMBER.match(name) for name in tensors if name != MATRIX}
+    if strange := [name for name, match in matches.items() if not match]:
         raise StageError(
             f"{path}: expected tensors models.I.… and {MATRIX}, found {weights.list_keys(strange)}"
         )
-    count = len({int(match[1]) for match in found.values() if match})
+    count = len({int(match[1]) for match in matches.values() if match})
     if MATRIX not in tensors:
         raise StageError(f"{path}: expected {MATRIX} ({count}, 3), found none: bands unknown")
     matrix = tensors[MATRIX]

@@ -281,7 +281,7 @@ def test_adding_a_constant_moves_the_image() -> None:
     assert (before != after).any()
 
 
-@pytest.mark.parametrize("kind", vectors.KINDS)
+@pytest.mark.parametrize("kind", settings.KINDS)
 @pytest.mark.parametrize("side", [16, 64, 96, 128])
 def test_a_patch_has_the_same_bits_alone_and_among_others(kind: str, side: int) -> None:
     block = np.float32(textures(72 if side == 16 else 3, side))[..., None]  # 72: two runs of CHUNK

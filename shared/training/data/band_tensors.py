@@ -29,7 +29,7 @@ def read_channels(
     Raises:
         StageError: names rows whose values are not finite.
     """
-    count, found, place = sum(run.stop - run.start for run in runs), dict[str, Tensor](), 0
+    count, tensors, place = sum(run.stop - run.start for run in runs), dict[str, Tensor](), 0
     step = next(rows.blocks()).stop
     with progress.bar(count, what, quiet=quiet) as bar:
         for run in runs:
@@ -40,19 +40,19 @@ def read_channels(
                     part = _compact(values if channel is None else values[..., channel])
                     if part.dtype.kind == "f":
                         rows.check_finite(part, block)
-                    _put(found, key, torch.from_numpy(part), slice(place, end), count)
+                    _put(tensors, key, torch.from_numpy(part), slice(place, end), count)
                 place = end
                 bar.update(block.stop - block.start)
-    return found
+    return tensors
 
 
-def _put(found: dict[str, Tensor], key: str, part: Tensor, place: slice, count: int) -> None:
+def _put(tensors: dict[str, Tensor], key: str, part: Tensor, place: slice, count: int) -> None:
     """Into one tensor for all rows, which widens when a part needs more than its kind holds."""
-    if key not in found:
-        found[key] = torch.empty((count, *part.shape[1:]), dtype=part.dtype)
+    if key not in tensors:
+        tensors[key] = torch.empty((count, *part.shape[1:]), dtype=part.dtype)
     if part.dtype == torch.int32:
-        found[key] = found[key].to(torch.int32)
-    found[key][place] = part
+        tensors[key] = tensors[key].to(torch.int32)
+    tensors[key][place] = part
 
 
 def _compact(stored: NDArray[np.generic]) -> NDArray[np.generic]:

@@ -27,8 +27,8 @@ def read_cities(path: Path) -> NDArray[np.int64] | None:
             return None
         stored = source["city"].stored
         if stored.ndim != 1 or stored.dtype.kind not in "iu":
-            found = f"{stored.dtype} {stored.shape}"
-            raise StageError(f"{path}: city: expected one whole number a row, found {found}")
+            described = f"{stored.dtype} {stored.shape}"
+            raise StageError(f"{path}: city: expected one whole number a row, found {described}")
         return source["city"].raw(slice(None)).astype(np.int64)
 
 
@@ -88,7 +88,9 @@ def _choose(counts: NDArray[np.intp], share: float) -> Chosen:
     reached = np.inf
     while True:
         near = [(_misfit(counts, other, share), other) for other in moves]
-        misfit, other = min(near, key=lambda found: found[0])  # ties: the first, so the same always
+        misfit, other = min(
+            near, key=lambda candidate: candidate[0]
+        )  # ties: the first, so the same always
         if misfit >= reached:
             break
         reached, here = misfit, other

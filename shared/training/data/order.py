@@ -42,8 +42,8 @@ def cut_batches(
 
     Batch norm has no deviation of one row.
     """
-    found = [order[start : start + batch] for start in range(0, len(order), batch)]
-    return found[:-1] if trained and len(found) > 1 and len(found[-1]) < 2 else found
+    batches = [order[start : start + batch] for start in range(0, len(order), batch)]
+    return batches[:-1] if trained and len(batches) > 1 and len(batches[-1]) < 2 else batches
 
 
 def rows_of_process(rows: NDArray[np.intp], rank: int, processes: int) -> slice:

@@ -102,20 +102,20 @@ def locate_inputs(path: Path, bands: Iterable[str], prefix: str = "") -> list[In
         places = dict(zip(bands, models.locate_bands(source, bands), strict=True))
         for name in {dataset for dataset, _ in places.values()}:
             if source[name].shape[1] != source[name].shape[2]:
-                found = f"{source[name].shape[1]} × {source[name].shape[2]}"
-                raise StageError(f"{path}: {name}: expected square patches, found {found}")
+                sides = f"{source[name].shape[1]} × {source[name].shape[2]}"
+                raise StageError(f"{path}: {name}: expected square patches, found {sides}")
     keys: dict[str, dict[str, int | None]] = {}
     for band, (dataset, channel) in places.items():
         keys.setdefault(dataset, {})[prefix + band] = channel
-    return [Input(path, dataset, found) for dataset, found in keys.items()]
+    return [Input(path, dataset, channels) for dataset, channels in keys.items()]
 
 
 def merge_inputs(inputs: Iterable[Input]) -> list[Input]:
     """The same wants with every dataset named once, so that it is read once."""
-    found: dict[tuple[Path, str], dict[str, int | None]] = {}
+    channels_of: dict[tuple[Path, str], dict[str, int | None]] = {}
     for want in inputs:
-        found.setdefault((want.path, want.dataset), {}).update(want.keys)
-    return [Input(path, dataset, keys) for (path, dataset), keys in found.items()]
+        channels_of.setdefault((want.path, want.dataset), {}).update(want.keys)
+    return [Input(path, dataset, keys) for (path, dataset), keys in channels_of.items()]
 
 
 def read_bands(path: Path, bands: Iterable[str], prefix: str = "") -> dict[str, Band]:
@@ -151,10 +151,10 @@ def read_label_pair(train: Path, test: Path, classes: tuple[str, ...]) -> tuple[
     Raises:
         StageError: classes differ, a row is not one-hot, or training knows a single class only.
     """
-    found = read_labels(train, classes), read_labels(test, classes)
-    if len(found[0].unique()) < 2:
+    pair = read_labels(train, classes), read_labels(test, classes)
+    if len(pair[0].unique()) < 2:
         raise StageError(f"{train}: label: one class only; expected at least two to train on")
-    return found
+    return pair
 
 
 def read_labels(path: Path, classes: tuple[str, ...]) -> Tensor:

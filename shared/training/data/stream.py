@@ -119,10 +119,10 @@ def check_same_storage(train: Iterable[Input], test: Iterable[Input]) -> None:
     """
     ours, theirs = _stored(train), _stored(test)
     for key, (path, layout) in ours.items():
-        other, found = theirs[key]
+        other, their_layout = theirs[key]
         said = [
             f"{one.per_unit:g} a unit, {one.low:g} … {one.high:g}{', clipped' * one.clip}"
-            for one in (layout, found)
+            for one in (layout, their_layout)
         ]
         if said[0] != said[1]:
             raise StageError(
@@ -133,12 +133,12 @@ def check_same_storage(train: Iterable[Input], test: Iterable[Input]) -> None:
 
 def _stored(inputs: Iterable[Input]) -> dict[str, tuple[Path, lcz.Layout]]:
     """Key to its file and how it is stored there, for what is a picture."""
-    found: dict[str, tuple[Path, lcz.Layout]] = {}
+    layouts: dict[str, tuple[Path, lcz.Layout]] = {}
     for want in merge_inputs(inputs):
         with patches.read(want.path) as source:
             if layout := source[want.dataset].layout:
-                found |= dict.fromkeys(want.keys, (want.path, layout))
-    return found
+                layouts |= dict.fromkeys(want.keys, (want.path, layout))
+    return layouts
 
 
 def _row_bytes(want: Input) -> int:

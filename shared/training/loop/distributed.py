@@ -145,8 +145,8 @@ def _on_cuda(
 ) -> Tensor:  # fmt: skip
     """The same in torch's own kernels, which exist for GPUs only."""
     group = torch.distributed.group.WORLD
-    found: Tensor = SyncBatchNorm.apply(
+    normal: Tensor = SyncBatchNorm.apply(
         input, weight, bias, running_mean, running_var, eps, momentum, group,
         torch.distributed.get_world_size(),
     )  # fmt: skip
-    return found
+    return normal

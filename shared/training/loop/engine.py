@@ -128,20 +128,20 @@ def _accuracies(
         return [None] * len(learners)
     truth = split.extra["label"].cpu().numpy()[held_out]
     said = compute_logits(learners, split, recipe, held_out)
-    found: list[float] = fabric.broadcast([float((o.argmax(1) == truth).mean()) for o in said])
-    return found
+    accuracies: list[float] = fabric.broadcast([float((o.argmax(1) == truth).mean()) for o in said])
+    return accuracies
 
 
 def _usable(checkpoint: Path) -> dict[str, Any] | None:
     if not checkpoint.exists():
         return None
     try:
-        found: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except Exception:
         say(f"{checkpoint}: does not open, discarded; this member starts anew")
         checkpoint.unlink()
         return None
-    return found
+    return state
 
 
 def _save(fabric: Fabric, learner: Learner, folder: Path) -> None:
@@ -176,11 +176,11 @@ def compute_logits(
     said: list[list[torch.Tensor]] = [[] for _ in learners]
     with torch.inference_mode(), _without_tf32():
         for batch in iterate_on(split, order, device):
-            for learner, found in zip(learners, said, strict=True):
-                found.append(learner.logits(batch).float().cpu())
+            for learner, parts in zip(learners, said, strict=True):
+                parts.append(learner.logits(batch).float().cpu())
     for learner, training in zip(learners, modes, strict=True):
         learner.network.train(training)
-    return [torch.cat(found).numpy() for found in said]
+    return [torch.cat(parts).numpy() for parts in said]
 
 
 @contextlib.contextmanager

@@ -63,10 +63,10 @@ def processes_per_node(accelerator: str) -> int:
         raise StageError(
             f"{processes} processes: expected equally many on each of {machines} nodes"
         )
-    found, wanted = torch.cuda.device_count(), processes // machines
-    if accelerator == "cuda" and found < wanted:
+    gpus, wanted = torch.cuda.device_count(), processes // machines
+    if accelerator == "cuda" and gpus < wanted:
         raise StageError(
             f"--device: expected a GPU for each of {wanted} processes of this machine, and each "
-            f"process to see all of them, found {found}"
+            f"process to see all of them, found {gpus}"
         )
     return wanted

@@ -112,8 +112,8 @@ class Learner:
         if images.ndim == 4:
             images = images.contiguous(memory_format=torch.channels_last)
         second = [batch[self.features].float()] if self.features else []
-        found: Tensor = (network or self.network)(images, *second)
-        return found
+        scores: Tensor = (network or self.network)(images, *second)
+        return scores
 
     def end_epoch(self, fabric: Fabric, accuracy: float | None) -> None:
         """Note loss and accuracies of the epoch; keep the weights if they are the best so far.
