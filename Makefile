@@ -49,7 +49,7 @@ $(D):
 # --- verbs ---------------------------------------------------------------------------------------
 .PHONY: help all demo gallery tiny eurosat products plan status new-stage picture merge ship
 
-help: ## this list, and where things would run and go now
+help: ## this list, with the present SOURCE, D and RUNNER
 	@grep -hE '^[a-zA-Z%_.$$()-]+:.*## ' $(filter-out $(RULES),$(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | expand -t 22
 	@echo; echo "stages, each a verb: $(STAGES)"
 	@echo "across stages: sr ablations qat students"
@@ -57,24 +57,24 @@ help: ## this list, and where things would run and go now
 
 products: $(PRODUCTS:%=%.run.json)
 
-all: ## the whole pipeline for SOURCE, ending in the bundle and the report
+all: ## make the whole pipeline for SOURCE, up to the bundle and the report
 	@if $(MAKE) --no-print-directory -q products 2>/dev/null; then echo "up to date, nothing to do"; \
 		else $(MAKE) --no-print-directory products; fi
 	@echo "bundle: $(D)/voyager/resnet18"; echo "report: $(D)/report.html"
 
-demo: ## the shortest whole chain, on procedural scenes made on the spot, in minutes
+demo: ## make the shortest whole chain, on procedural scenes, in a few minutes
 	@$(MAKE) --no-print-directory SOURCE=demo all
 
-gallery: ## the same scenes with every super-resolution method, more ensembles and longer training
+gallery: ## make the chain with every super-resolution method, more ensembles and longer training
 	@$(MAKE) --no-print-directory SOURCE=gallery all
 
-tiny: ## the whole chain on a few scenes with the shortest training, for tests
+tiny: ## make the chain on a few scenes with the shortest training, for tests
 	@$(MAKE) --no-print-directory SOURCE=tiny all
 
-eurosat: ## the chain on real RGB images: EUROSAT=folder of class folders
+eurosat: ## make the chain on real RGB images: EUROSAT=folder with one folder per class
 	@$(MAKE) --no-print-directory SOURCE=eurosat all
 
-plan: ## the products of SOURCE, their commands, and what each one waits for (FORMAT=json for programs)
+plan: ## print the products of SOURCE, their commands, and what each one waits for; FORMAT=json for programs
 	@python3 -m shared.pipeline plan $(SETTINGS) $(if $(filter json,$(FORMAT)),--json)
 
 status: ## list the products of SOURCE and whether each is up to date
@@ -83,17 +83,20 @@ status: ## list the products of SOURCE and whether each is up to date
 new-stage: ## write a stage that passes the contract tests: NAME=x
 	@python3 -m shared.tools.new_stage.main $(NAME)
 
-picture: .venvs/report/made ## docs/picture.png, from the products of SOURCE
+picture: .venvs/report/made ## draw docs/picture.png from the products of SOURCE
 	.venvs/report/bin/python -m stages.report.picture --data $(D) --dst docs/picture.png
 
 merge: | $(if $(filter docker,$(RUNNER)),.images/merge,.venvs/merge/made) ## join the parts of a sharded run: SRC=a.h5,b.h5 DST=c.h5
 	@$(if $(filter docker,$(RUNNER)),docker compose run --rm -T merge,.venvs/merge/bin/python -m stages.merge.main) --src $(SRC) --dst $(DST)
 
 clean-%: ## remove the products of one stage: make clean-teacher
+	$(call known_stage,$*)
 	rm -rf $(foreach product,$(PRODUCTS-$*),$(product) $(product).run.json $(product).partial*)
 
+known_stage = $(if $(filter $(1),$(STAGES)),,@python3 -m shared.pipeline suggest $(call quoted,$@))
 present = $(patsubst %.run.json,%,$(wildcard $(PRODUCTS-$(1):%=%.run.json)))
 rerun-%: .venvs/merge/made ## make the products of one stage again and compare them with the recorded ones
+	$(call known_stage,$*)
 	@$(if $(call present,$*),,echo "$*: nothing is made of it yet for SOURCE=$(SOURCE)" >&2; exit 2;) \
 		$(if $(filter docker,$(RUNNER)),export STAGE_IMAGE=$$(docker image inspect -f '{{.Id}}' lcz42-edge/$*);) \
 		failed=0; for made in $(call present,$*); do .venvs/merge/bin/python -m shared.tools.rerun --product $$made --root $(D) \
@@ -103,7 +106,7 @@ rerun-%: .venvs/merge/made ## make the products of one stage again and compare t
 # The tool that ships is no stage: it talks to the engine, so it runs on the host, in an environment of its own.
 # Without DEST nothing is made first: the tool says at once what is missing.
 BUNDLE ?= $(D)/voyager/resnet18
-ship: $(if $(DEST),$(filter $(D)/voyager/%,$(BUNDLE:%=%.run.json)) $(if $(filter docker,$(RUNNER)),.images/export)) | .venvs/ship/made ## the export image and the bundle to another machine, checked there: DEST=user@host:dir or a folder
+ship: $(if $(DEST),$(filter $(D)/voyager/%,$(BUNDLE:%=%.run.json)) $(if $(filter docker,$(RUNNER)),.images/export)) | .venvs/ship/made ## copy the export image and the bundle to another machine and check them there: DEST=user@host:dir or a folder
 	@.venvs/ship/bin/python -m shared.tools.ship.main --bundle=$(call quoted,$(BUNDLE)) --dest=$(call quoted,$(DEST)) $(FLAGS-ship)
 
 .DEFAULT:
@@ -112,9 +115,9 @@ ship: $(if $(DEST),$(filter $(D)/voyager/%,$(BUNDLE:%=%.run.json)) $(if $(filter
 # --- checks --------------------------------------------------------------------------------------
 PYTHON := .venvs/dev/bin/python
 
-environments: .venvs/dev/made .venvs/pytest/made $(MODULES:%=.venvs/%/made) ## all virtual environments
+environments: .venvs/dev/made .venvs/pytest/made $(MODULES:%=.venvs/%/made) ## make all virtual environments
 
-lint: .venvs/dev/made ## ruff and mypy
+lint: .venvs/dev/made ## run ruff and mypy
 	.venvs/dev/bin/ruff format --check --quiet .
 	.venvs/dev/bin/ruff check --quiet .
 	.venvs/dev/bin/mypy shared stages
@@ -138,12 +141,12 @@ test-ship: .venvs/ship/made .venvs/voyager/made .venvs/pytest/made
 test-e2e: .venvs/dev/made $(MODULES:%=.venvs/%/made)
 	$(PYTHON) -m pytest -q tests/e2e tests/test_images.py
 
-test: lint test-contract test-training test-sr test-ship $(MODULES:%=test-%) ## everything: lint, types, contract, each stage under its own pins, the whole chain
+test: lint test-contract test-training test-sr test-ship $(MODULES:%=test-%) ## test everything: lint, types, contract, each stage under its own pins, the whole chain
 	@$(MAKE) --no-print-directory test-e2e
 
 # --- speed ---------------------------------------------------------------------------------------
 .PHONY: bench bench-despeckle bench-sr bench-tda bench-train bench-edge
-bench: bench-despeckle bench-sr bench-tda bench-train bench-edge ## the reference way and ours, side by side
+bench: bench-despeckle bench-sr bench-tda bench-train bench-edge ## measure the reference implementations and ours, side by side
 
 bench-despeckle: .venvs/prepare/made ## the speckle filter: milliseconds a patch
 	.venvs/prepare/bin/python -m tests.bench.despeckle

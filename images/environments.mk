@@ -19,7 +19,7 @@ LOCKS := images/uv images/torch images/ship tests/pytest tests/requirements test
 COMPILE = $(UV) pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command 'make lock' $(UPGRADE)
 .PHONY: lock
-lock: | $(UV) ## every requirements.txt anew from its requirements.in
+lock: | $(UV) ## write every requirements.txt again from its requirements.in
 	set -e; for lock in $(LOCKS); do $(COMPILE) --output-file $$lock.txt $$lock.in >/dev/null; done
 
 ENVIRONMENTS := dev ship $(patsubst images/%/requirements.txt,%,$(wildcard images/*/requirements.txt))

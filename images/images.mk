@@ -34,7 +34,7 @@ $(IMAGES:%=build/%): build/%: .env
 	docker compose build $*
 
 # What the pipeline waits for: an image newer than all that goes into it.
-$(IMAGES:%=.images/%): .images/%: $(shell find shared -name "*.py") $(wildcard images/*.txt images/*.Dockerfile stages/__main__.py)
+$(IMAGES:%=.images/%): .images/%: $(shell find shared -name "*.py" -o -name "*.toml") $(wildcard images/*.txt images/*.Dockerfile stages/__main__.py)
 	@$(MAKE) --no-print-directory build/$*
 	@mkdir -p .images && touch $@
 $(foreach image,$(IMAGES),$(eval .images/$(image): $(wildcard stages/$(subst -,_,$(image))/* images/$(subst -,_,$(image))/*)))

@@ -5,6 +5,11 @@ runs with the machine's own Python (3.11), before any environment is made, so it
 the standard library.
 """
 
+import sys
+
+if sys.version_info < (3, 11):
+    sys.exit(f"error: python3: expected Python 3.11 or newer, found {sys.version.split()[0]}")
+
 from shared.pipeline.plan import Plan, build
 from shared.pipeline.product import Product
 from shared.pipeline.settings import Settings, read_settings

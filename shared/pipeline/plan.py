@@ -1,4 +1,4 @@
-"""The plan of a source: all its products, their commands, and what each verb of make asks for."""
+"""The plan of a source: its products, their commands, and the products of each verb of make."""
 
 import json
 import shlex
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import StageError
-from shared.pipeline import chain, ensembles, super_resolution
 from shared.pipeline.product import Product
+from shared.pipeline.products import chain, ensembles, super_resolution
 from shared.pipeline.settings import Settings
 
 RUNNERS = ("docker", "local")
@@ -17,7 +17,7 @@ VERBS = ("sr", "ablations", "qat", "students")  # besides one per stage
 
 @dataclass(frozen=True)
 class Plan:
-    """Every product of a source, each after what it is made of.
+    """Every product of a source, each after its inputs.
 
     Attributes:
         settings: of the source.
@@ -47,13 +47,13 @@ class Plan:
         return ("--dst", product.path, *product.flags, *extra)
 
     def ready(self, product: Product) -> str:
-        """The file that says that the environment or the image of its stage is made."""
+        """The file that shows that the environment or the image of its stage exists."""
         if self.runner == "local":
             return f".venvs/{product.stage.replace('-', '_')}/made"
         return f".images/{product.stage}"
 
     def by_verb(self) -> dict[str, list[Product]]:
-        """What each verb asks for: a stage's own products, then the verbs that go across stages."""
+        """Products by verb: first the stages, then the verbs that go across stages."""
         verbs: dict[str, list[Product]] = {}
         for product in self.products:
             verbs.setdefault(product.stage, [])
@@ -64,7 +64,7 @@ class Plan:
         return verbs
 
     def wanted(self, goals: Iterable[str]) -> list[Product]:
-        """Products that goals of make ask for, and what they are made of, in order."""
+        """Products that goals of make ask for, with all their inputs, in order."""
         verbs, paths = self.by_verb(), set[str]()
         for goal in goals:
             if goal in ("all", "products"):
@@ -85,7 +85,7 @@ def build(settings: Settings, runner: str = "local", goals: Iterable[str] = ()) 
     Args:
         settings: of the source.
         runner: docker or local.
-        goals: what make was asked for; the report shows it.
+        goals: of make; the report shows the products that they ask for.
 
     Raises:
         StageError: an unknown runner, or a value that is not possible.
@@ -109,12 +109,22 @@ def as_table(plan: Plan) -> str:
     lines = []
     for number, product in enumerate(plan.products, 1):
         state = "made" if Path(product.record).exists() else "not made"
-        asked = "in make all" if product.in_all else f"make {(*product.verbs, product.stage)[0]}"
-        lines.append(f"{number:3}  {product.path}  ({product.stage}; {asked}; {state})")
+        lines.append(
+            f"{number:3}  {product.path}  ({product.stage}; {_asked_by(product)}; {state})"
+        )
         waits = [*product.inputs, *product.raw]
         lines.append(f"     waits for: {', '.join(waits) or 'nothing'}")
         lines.append(f"     {plan.command(product)}")
     return "\n".join(lines)
+
+
+def _asked_by(product: Product) -> str:
+    """The shortest way to have it made."""
+    if product.in_all:
+        return "in make all"
+    if product.aside and not product.verbs:
+        return "for other products"
+    return f"make {(*product.verbs, product.stage)[0]}"
 
 
 def as_json(plan: Plan) -> str:

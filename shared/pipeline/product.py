@@ -12,15 +12,15 @@ class Product:
 
     Attributes:
         stage: hyphenated name.
-        path: where it lies.
-        inputs: paths of the products that it is made of.
+        path: file or folder, relative to the repository.
+        inputs: paths of the products that it is made from.
         flags: of the stage, without --dst.
-        raw: files that people put there, which it is made of too.
+        raw: files that people provide, which it is made from as well.
         in_all: whether `make all` makes it.
         verbs: further verbs that make it, besides its stage's.
-        aside: whether `make STAGE` leaves it out, because others or a verb of its own ask for it.
-        renewed: whether it is replaced without being asked, as only the report is.
-        mount: a folder outside data/ that a container needs to see, at /mirror.
+        aside: whether `make STAGE` leaves it out, because another product or verb asks for it.
+        renewed: whether an existing one is replaced; only the report is.
+        mount: folder outside data/ that a container sees at /mirror.
     """
 
     stage: str

@@ -1,21 +1,22 @@
 """The plan as flat make rules: one per product, one per verb, nothing computed inside make."""
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from shared.pipeline.plan import Plan
 from shared.pipeline.product import Product
 
-# These names are verbs of their own in the Makefile.
+# Stages whose names are verbs that the Makefile defines itself.
 OWN_VERBS = {"demo", "eurosat", "merge"}
 IMAGE = "STAGE_IMAGE=$$(docker image inspect -f '{{{{.Id}}}}' lcz42-edge/{stage}) "
 
 
 def write(plan: Plan, state: Path, stages: list[str]) -> str:
-    """The text of the rules.
+    """Return the text of the rules.
 
     Args:
-        plan: of a source.
+        plan: the plan of a source.
         state: file with what `shared.pipeline.remaining` needs.
         stages: every stage; one without products answers that it has none.
     """
@@ -35,18 +36,18 @@ def variables(plan: Plan) -> Iterator[str]:
         stages.setdefault(product.stage, []).append(product.path)
     for stage, paths in stages.items():
         yield f"PRODUCTS-{stage} := {' '.join(paths)}"
-    # make would delete a record that is just written when it is interrupted, and a product without
-    # its record is refused; a product that was taken away is made again.
+    # An interrupted make would delete a record that was just written, and stages refuse a product
+    # without its record. A product that somebody removed is made again, record or not.
     yield f".PRECIOUS: {' '.join(product.record for product in plan.products)}"
-    gone = [product.record for product in plan.products if not Path(product.path).exists()]
-    yield f".PHONY: {' '.join(gone)}"
+    missing = [product.record for product in plan.products if not Path(product.path).exists()]
+    yield f".PHONY: {' '.join(missing)}"
 
 
 def rule(plan: Plan, product: Product, state: Path) -> str:
     """One product: what it waits for, then the step that makes it."""
     waits = [f"{path}.run.json" for path in product.inputs] + list(product.raw)
     before = f" | {plan.ready(product)} {plan.settings.data}"
-    step = f"python3 -m shared.pipeline step {state} {product.path} --"
+    step = f"python3 -m shared.pipeline step {state} {product.stage} {product.path} --"
     image = IMAGE.format(stage=product.stage) if plan.runner == "docker" else ""
     remove = f"rm -rf {product.path} {product.record} {product.path}.partial*; "
     command = plan.command(product).replace("$", "$$")
@@ -54,7 +55,8 @@ def rule(plan: Plan, product: Product, state: Path) -> str:
         f"{product.record}: {' '.join(waits)}{before}",
         f"\t@{remove if product.renewed else ''}{image}{step} {command}",
     ]
-    if product.path.removeprefix(plan.settings.data + "/") in plan.settings.milestones:
+    name = product.path.removeprefix(plan.settings.data + "/")
+    if any(fnmatchcase(name, pattern) for pattern in plan.settings.milestones):
         lines[0] += f" {plan.ready(plan.products[-1])}"
         lines.append(f"\t@python3 -m shared.pipeline refresh {state}")
     return "\n".join(lines)
@@ -62,8 +64,8 @@ def rule(plan: Plan, product: Product, state: Path) -> str:
 
 def verbs(plan: Plan, stages: list[str]) -> Iterator[str]:
     """`make STAGE`, and the verbs that go across stages; each prints what it made."""
-    asked = {**{stage: [] for stage in stages}, **plan.by_verb()}
-    for verb, products in asked.items():
+    no_products: dict[str, list[Product]] = {stage: [] for stage in stages}
+    for verb, products in {**no_products, **plan.by_verb()}.items():
         if verb in OWN_VERBS:
             continue
         yield f".PHONY: {verb}\n{verb}: {' '.join(product.record for product in products)}"

@@ -1,14 +1,14 @@
 """Settings of a source: its TOML file, changed by what the caller sets for make."""
 
-import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import tomllib
 
 from shared.errors import StageError
+from shared.pipeline.overrides import changed_fields
 from shared.sr import methods
 
 SOURCES = Path(__file__).parent / "sources"
@@ -24,32 +24,33 @@ class Settings:
         source: so2sat, demo, gallery, tiny or eurosat.
         data: folder of the products, ``D``.
         raw: how patches come in: "files" that people put into ``D/so2sat``, or the stage that makes
-            them, demo or eurosat.
+            them: demo or eurosat.
         weights_folder: of published weights, ``W``.
         weights: published or trained.
         own_weights: file by variant, such as "edsr-x2".
-        mirror: folder or address to take published weights from, "" for their authors' places.
+        mirror: folder or address with published weights, "" for the addresses of their authors.
         sr: variants that `make all` makes.
         compared: variants that sr-eval and `make sr` compare.
         small: whether sr-train uses the demo sizes of the methods.
         architectures: backbones of the ensembles.
         modes: how members draw their bands.
-        fusion_variants: what the members of a fusion see in turn.
+        fusion_variants: patches that the members of a fusion see in turn: "prepare" or a variant.
         student_teacher: product below ``D`` that the student learns from.
         ablated: fusion that `make ablations` takes apart.
-        all: patterns of the ensembles, below ``D``, that `make all` makes.
+        all: patterns of the ensembles, below ``D``, that `make all` makes; {first} stands for the
+            first architecture, {mode} for the first mode, {ablated} for the ablated fusion.
         has_topology: whether the source has tda, fusion and super-resolution.
         plot: whether `make all` makes tda-plot.
-        members: by architecture, or "any".
-        epochs: likewise.
-        pixels: likewise.
-        teacher_batch: likewise.
-        fusion_batch: rows a step of fusion, 0 for its default.
-        learning: further flags of teacher and fusion.
-        flags: further flags by stage.
+        members: of an ensemble, by architecture; "any" is for those without an entry.
+        epochs: of a training, by architecture.
+        pixels: height and width that a network sees, by architecture.
+        teacher_batch: rows of a training step of teacher, by architecture.
+        fusion_batch: rows of a training step of fusion, "" for the default of the stage.
+        learning: more flags of teacher and fusion.
+        flags: more flags, by stage.
         eurosat: folder of its pictures.
-        milestones: products below ``D`` after which the report is renewed.
-        seconds: what each product took on two cores, below ``D``; for the time that is left.
+        milestones: patterns of the products below ``D`` after which the report is renewed.
+        seconds: of each product below ``D`` on two cores; the time left is estimated from them.
     """
 
     source: str
@@ -74,7 +75,7 @@ class Settings:
     epochs: Mapping[str, int] = field(default_factory=dict)
     pixels: Mapping[str, int] = field(default_factory=dict)
     teacher_batch: Mapping[str, int] = field(default_factory=dict)
-    fusion_batch: int = 0
+    fusion_batch: int | str = ""
     learning: tuple[str, ...] = ()
     flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     eurosat: str = "data/eurosat-rgb"
@@ -106,19 +107,18 @@ def read_settings(source: str, changes: Mapping[str, str] | None = None) -> Sett
     Raises:
         StageError: unknown source, or a value that is not possible.
     """
-    if source not in sources():
-        *most, last = sources()
-        raise StageError(f"SOURCE: expected {', '.join(most)} or {last}, found {source}")
-    content = tomllib.loads((SOURCES / f"{source}.toml").read_text())
-    changes = dict(changes or {})
+    content, changes = _load(source), dict(changes or {})
     values: dict[str, Any] = {name: _tuples(value) for name, value in content.items()}
-    values |= _changed(content, changes)
+    values |= changed_fields(content, changes)
+    for name in ("architectures", "modes"):
+        if not values.get(name):
+            raise StageError(f"{name.upper()}: expected at least one name, found none")
     first, mode = values["architectures"][0], values["modes"][0]
     values.setdefault("data", "data" if source == "so2sat" else f"data/{source}")
     values.setdefault("student_teacher", f"teacher/{first}-{mode}")
     values.setdefault("ablated", f"{first}-{mode}")
     for name in ("sr", "compared"):
-        values[name] = values.get(name) or methods.variants()
+        values.setdefault(name, methods.variants())
     if "FUSION_VARIANTS" not in changes:  # those of the source that are made
         chosen_variants = (OBSERVED, *values["sr"])
         variants = values.get("fusion_variants", ())
@@ -129,40 +129,27 @@ def read_settings(source: str, changes: Mapping[str, str] | None = None) -> Sett
     return _checked(settings)
 
 
+def _load(source: str) -> dict[str, Any]:
+    """Content of the TOML file of a source."""
+    if source not in sources():
+        *most, last = sources()
+        raise StageError(f"SOURCE: expected {', '.join(most)} or {last}, found {source}")
+    path = SOURCES / f"{source}.toml"
+    try:
+        content = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise StageError(f"{path.name}: not a TOML file ({error})") from error
+    allowed = {each.name for each in fields(Settings)} - {"source"}
+    if unknown := sorted(content.keys() - allowed):
+        expected = ", ".join(sorted(allowed))
+        raise StageError(f"{path.name}: expected only {expected}; found {', '.join(unknown)}")
+    return content
+
+
 def _tuples(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _tuples(inner) for name, inner in value.items()}
     return tuple(value) if isinstance(value, list) else value
-
-
-def _changed(content: Mapping[str, Any], changes: Mapping[str, str]) -> dict[str, Any]:
-    """Fields of `Settings` that the caller's variables change."""
-    values: dict[str, Any] = {}
-    words = {"SR": "sr", "ARCHITECTURES": "architectures", "MODES": "modes",
-             "FUSION_VARIANTS": "fusion_variants"}  # fmt: skip
-    texts = {"D": "data", "W": "weights_folder", "WEIGHTS": "weights", "MIRROR": "mirror",
-             "STUDENT_TEACHER": "student_teacher", "ABLATED": "ablated",
-             "EUROSAT": "eurosat"}  # fmt: skip
-    values |= {key: tuple(changes[name].split()) for name, key in words.items() if name in changes}
-    values |= {key: changes[name] for name, key in texts.items() if name in changes}
-    values["own_weights"] = _by_ending(changes, "WEIGHTS-")
-    values["flags"] = {
-        **{stage: tuple(flags) for stage, flags in content.get("flags", {}).items()},
-        **{stage: tuple(shlex.split(v)) for stage, v in _by_ending(changes, "FLAGS-").items()},
-    }
-    for name in ("members", "epochs", "pixels", "teacher_batch"):
-        variable = name.upper()
-        given = {"all": changes[variable]} if variable in changes else {}
-        values[name] = {**content.get(name, {}), **_by_ending(changes, f"{variable}-"), **given}
-    if "FUSION_BATCH" in changes:
-        values["fusion_batch"] = int(changes["FUSION_BATCH"])
-    if "LEARNING" in changes:
-        values["learning"] = tuple(changes["LEARNING"].split())
-    return values
-
-
-def _by_ending(changes: Mapping[str, str], start: str) -> dict[str, str]:
-    return {name[len(start) :]: value for name, value in changes.items() if name.startswith(start)}
 
 
 def _checked(settings: Settings) -> Settings:
@@ -188,5 +175,8 @@ def _expect(name: str, values: tuple[str, ...], known: tuple[str, ...]) -> None:
 
 
 def chosen(numbers: Mapping[str, Any], architecture: str) -> Any:
-    """What was asked for, else an architecture's own number, else that of any; None without one."""
+    """The number for all that the caller set, else that of the architecture, else that of "any".
+
+    None if there is none.
+    """
     return numbers.get("all", numbers.get(architecture, numbers.get("any")))

@@ -1,7 +1,8 @@
 """The pipeline as data: products by value, settings, rules for make, the time that is left."""
 
+import contextlib
+import io
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -10,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from shared.errors import StageError
-from shared.pipeline import Plan, Product, build, read_settings, remaining
-from shared.pipeline.__main__ import suggest
+from shared.pipeline import Plan, Product, build, read_settings, settings
+from shared.pipeline.__main__ import main, suggest
 from shared.pipeline.settings import sources
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -132,12 +133,31 @@ def test_a_mirror_is_a_folder_or_an_address(tmp_path: Path) -> None:
         ),
         ("demo", {"FUSION_VARIANTS": "prepare x"}, "FUSION_VARIANTS: expected of prepare vdsr-x2"),
         ("demo", {"FUSION_VARIANTS": " "}, "FUSION_VARIANTS: expected at least one of prepare"),
+        ("demo", {"MODES": ""}, "MODES: expected at least one name, found none"),
+        ("demo", {"FLAGS-tda": "--src 'a"}, "FLAGS-tda: expected words as in a shell, found --src"),
         ("demo", {"MIRROR": "/nowhere"}, "MIRROR: expected a folder with published weights"),
     ],
 )
 def test_refuses(source: str, changes: dict[str, str], message: str) -> None:
     with pytest.raises(StageError, match=message):
         plan(source, **changes)
+
+
+def test_refuses_a_source_with_an_unknown_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "SOURCES", tmp_path)
+    (tmp_path / "mine.toml").write_text("epoch = 3")
+    with pytest.raises(StageError, match=r"mine.toml: expected only ablated.*; found epoch"):
+        read_settings("mine")
+    (tmp_path / "mine.toml").write_text("epochs =")
+    with pytest.raises(StageError, match=r"mine.toml: not a TOML file"):
+        read_settings("mine")
+
+
+def test_no_super_resolution_on_request() -> None:
+    whole = plan("gallery", SR="")
+    assert not [one.path for one in whole.products if one.in_all and one.stage.startswith("sr")]
 
 
 def test_refuses_another_runner() -> None:
@@ -167,33 +187,6 @@ def test_goals_with_what_they_are_made_of() -> None:
     assert [one.path for one in whole.wanted(["data/none/so2sat.run.json"])] == ["data/none/so2sat"]
 
 
-def test_what_is_older_than_its_input_is_made_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    one, two, three = Product("a", "one"), Product("b", "two", ("one",)), Product("c", "three")
-    for number, name in enumerate(("one", "two", "three"), 1):
-        Path(name).touch()
-        Path(f"{name}.run.json").touch()
-        os.utime(f"{name}.run.json", (number, number))
-    assert remaining.outdated([one, two, three]) == []
-    os.utime("one.run.json", (9, 9))
-    assert remaining.outdated([one, two, three]) == [two]
-    Path("one").unlink()
-    Path("three.run.json").unlink()
-    assert remaining.outdated([one, two, three]) == [one, two, three]
-
-
-def test_the_time_that_is_left_goes_by_the_pace_so_far(tmp_path: Path) -> None:
-    paths = [str(tmp_path / name) for name in "abc"]
-    state = {"todo": paths, "seconds": dict(zip(paths, (10.0, 100.0, 200.0), strict=True))}
-    assert remaining.describe(state, paths[0], []) == "product 1 of 3, about 5 min left"
-    Path(f"{paths[0]}.run.json").write_text(json.dumps({"seconds": 2.0}))  # five times as fast
-    assert remaining.describe(state, paths[1], paths[:1]) == "product 2 of 3, about 60 s left"
-    state["seconds"][paths[2]] = None
-    assert remaining.describe(state, paths[1], paths[:1]) == "product 2 of 3"
-
-
 @pytest.mark.parametrize(
     ("name", "answer"),
     [
@@ -201,6 +194,7 @@ def test_the_time_that_is_left_goes_by_the_pace_so_far(tmp_path: Path) -> None:
         ("galery", "`make gallery`"),
         ("sr-edrs", "`make sr-edsr`"),
         ("zzzz", "make zzzz: no such verb; `make help` lists them"),
+        ("clean-teachr", "did you mean `make clean-teacher`"),
         ("data/x.h5", "data/x.h5: no such file, and nothing makes it"),
     ],
 )
@@ -232,6 +226,19 @@ def test_make_refuses_an_unknown_verb_and_a_wrong_setting() -> None:
     done = make("SOURCE=nowhere", "all")
     assert done.returncode == 2
     assert "SOURCE: expected demo, eurosat" in done.stderr
+
+
+def test_makes_with_other_settings_or_goals_have_other_rules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    paths = set[str]()
+    for words in (["--goals", "all"], ["--goals", "tda"], ["--set", "D=x"], ["--runner", "docker"]):
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            assert main(["rules", "--source", "demo", *words]) == 0
+        paths.add(printed.getvalue())
+    assert len(paths) == 4
+    assert not list(Path(".make").glob("*.mk-*"))  # no draft
 
 
 def test_plan_for_people_and_programs() -> None:

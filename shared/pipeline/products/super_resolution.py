@@ -12,7 +12,7 @@ SPLITS = ("training", "testing")
 
 
 def products(settings: Settings, in_docker: bool) -> Iterator[Product]:
-    """Everything that has to do with enlarging patches."""
+    """Every product of super-resolution: weights, enlarged splits, their comparison."""
     files = list(weights_files(settings))
     yield from published_weights(settings, files, in_docker)
     if not settings.has_topology:
@@ -48,7 +48,7 @@ def degraded(settings: Settings, scale: int) -> str:
 
 
 def weights_files(settings: Settings) -> Iterator[str]:
-    """Published files to offer: all that can be had without a browser, or those of the mirror.
+    """Published files that `weights` can fetch: those with a URL, or those of the mirror.
 
     Raises:
         StageError: the mirror is a folder that has none of them.
@@ -58,12 +58,12 @@ def weights_files(settings: Settings) -> Iterator[str]:
     if not mirror or "://" in mirror:
         yield from sorted(name for name, file in files.items() if file.url)
         return
-    there = sorted(name for name in files if (Path(mirror) / name).is_file())
-    if not there:
+    present = sorted(name for name in files if (Path(mirror) / name).is_file())
+    if not present:
         raise StageError(
             f"MIRROR: expected a folder with published weights, found none in {mirror}"
         )
-    yield from there
+    yield from present
 
 
 def published_weights(settings: Settings, files: list[str], in_docker: bool) -> Iterator[Product]:
@@ -88,14 +88,14 @@ def weights_of(settings: Settings, variant: str) -> str:
 
 
 def variant_products(settings: Settings, variant: str, files: list[str]) -> Iterator[Product]:
-    """One method at one scale: its weights if it learns them, both splits, the degraded split."""
+    """One method at one scale: its weights if sr-train makes them, and three enlarged files."""
     method, scale = methods.load_all()[method_of(variant)], scale_of(variant)
     weights, in_all = weights_of(settings, variant), variant in settings.sr
     trained = weights.startswith(settings.below("sr-train/"))
     if trained:
         yield training(settings, variant, weights, in_all)
     made = trained or weights in [f"{settings.weights_folder}/{file}" for file in files]
-    own: Flags = method.flags_with_own_weights if trained else ()
+    extra: Flags = method.flags_with_own_weights if trained else ()
     sources = {split: f"{settings.prepared}/{split}.h5" for split in SPLITS}
     compared = variant in settings.compared
     whole = set(settings.compared) <= set(settings.sr)
@@ -107,7 +107,7 @@ def variant_products(settings: Settings, variant: str, files: list[str]) -> Iter
             f"sr-{method.name}",
             enlarged(settings, variant, name),
             (source, *((weights,) if made else ())),
-            ("--src", source, "--weights", weights, "--scale", str(scale), *own),
+            ("--src", source, "--weights", weights, "--scale", str(scale), *extra),
             in_all=whole if wald else in_all,
             verbs=("sr",) if compared and not wald else (),
             aside=wald,

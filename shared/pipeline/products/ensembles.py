@@ -1,11 +1,11 @@
-"""Topology, teachers, fusions of image and topology, and their sums."""
+"""Topology, teachers, fusions of image and topology, and their sums by the sum rule."""
 
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 
 from shared.pipeline.product import Flags, Product, flag, paths
+from shared.pipeline.products.super_resolution import SPLITS, enlarged
 from shared.pipeline.settings import OBSERVED, Settings, chosen
-from shared.pipeline.super_resolution import SPLITS, enlarged
 
 
 def products(settings: Settings) -> Iterator[Product]:
@@ -43,18 +43,18 @@ def splits(settings: Settings) -> Flags:
 
 
 def trained(settings: Settings, architecture: str) -> Flags:
-    """How many members learn for how long."""
+    """Flags for the number of members and for their training."""
     members = flag("members", chosen(settings.members, architecture))
     epochs = flag("epochs", chosen(settings.epochs, architecture))
     return (*members, *epochs, *settings.learning)
 
 
 def network(settings: Settings, name: str) -> Flags:
-    """The network of "resnet18-rand", its input and its training."""
+    """Flags for the network of an ensemble such as "resnet18-rand", its input and its training."""
     architecture, mode = split_name(name)
     size = flag("size", chosen(settings.pixels, architecture))
-    about = ("--architecture", architecture, "--mode", mode)
-    return (*about, *size, *trained(settings, architecture))
+    name_flags = ("--architecture", architecture, "--mode", mode)
+    return (*name_flags, *size, *trained(settings, architecture))
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -75,7 +75,7 @@ def teacher(settings: Settings, name: str) -> Product:
 
 
 def prepared_products(settings: Settings) -> tuple[str, ...]:
-    """What training and test split are made by: one folder of eurosat, or two files."""
+    """The products that hold the prepared splits: one folder of eurosat, or two files."""
     if settings.raw == "eurosat":
         return (settings.prepared,)
     return tuple(f"{settings.prepared}/{split}.h5" for split in SPLITS)
@@ -83,14 +83,14 @@ def prepared_products(settings: Settings) -> tuple[str, ...]:
 
 # --- topology -------------------------------------------------------------------------------------
 def patches(settings: Settings, variant: str, split: str) -> str:
-    """Patches that a member of a fusion sees: as observed, or enlarged."""
+    """File of the patches that a member of a fusion sees: as observed, or enlarged."""
     if variant == OBSERVED:
         return f"{settings.prepared}/{split}.h5"
     return enlarged(settings, variant, split)
 
 
 def features(settings: Settings, variant: str, split: str) -> str:
-    """Their topological features."""
+    """File of the topological features of these patches."""
     folder = OBSERVED if variant == OBSERVED else f"sr-{variant}"
     return settings.below(f"tda/{folder}/{split}.h5")
 
@@ -133,8 +133,8 @@ def files(settings: Settings, variants: Iterable[str], with_topology: bool) -> F
     flags: Flags = ()
     for start, locate in (("", patches), ("tda_", features))[: 1 + with_topology]:
         for name, split in (("train", "training"), ("test", "testing")):
-            each = [locate(settings, variant, split) for variant in variants]
-            flags += paths(f"{start}{name}", each)
+            located = [locate(settings, variant, split) for variant in variants]
+            flags += paths(f"{start}{name}", located)
     return flags
 
 
@@ -160,7 +160,7 @@ def fusion(
             *files(settings, variants, topology),
             *radar,
             *network(settings, ensemble),
-            *flag("batch", settings.fusion_batch or None),
+            *flag("batch", settings.fusion_batch),
         ),
         in_all=is_in_all(settings, f"fusion/{name}"),
         verbs=("ablations",) if aside else (),
@@ -176,7 +176,7 @@ def topology_alone(settings: Settings) -> Product:
     inputs = tuple(fusion_inputs(settings, observed, with_topology=True))
     return Product(
         "fusion", settings.below("fusion/topology"), inputs,
-        ("--noimage", *both, *learning, *flag("batch", settings.fusion_batch or None)),
+        ("--noimage", *both, *learning, *flag("batch", settings.fusion_batch)),
         in_all=is_in_all(settings, "fusion/topology"), verbs=("ablations",),
     )  # fmt: skip
 

@@ -1,21 +1,21 @@
-"""The two ends of the chain: patches that come in; student, ONNX, bundle and report that go out."""
+"""The two ends of the chain: patch files at its start; student, ONNX, bundle, report at its end."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from shared.pipeline.ensembles import prepared_products, splits
 from shared.pipeline.product import Product, paths
+from shared.pipeline.products.ensembles import prepared_products, splits
+from shared.pipeline.products.super_resolution import SPLITS
 from shared.pipeline.settings import Settings
-from shared.pipeline.super_resolution import SPLITS
 
 FIRST_STUDENT = "resnet18"
 STUDENTS = ("mobilenetv3_small_100", "mobilenetv4_conv_medium", "efficientnet_b0")
 QAT_EPOCHS = "5"
-BEYOND = ("teacher", "fusion", "sumrule", "distill", "export", "voyager")  # shown when they exist
+BEYOND = ("teacher", "fusion", "sumrule", "distill", "export", "voyager")  # shown if they exist
 
 
 def patch_files(settings: Settings) -> Iterator[Product]:
-    """Both splits, ready for all that follows."""
+    """Both prepared splits, and the raw patches if a stage makes them."""
     if settings.raw == "eurosat":
         yield Product("eurosat", settings.prepared, (), ("--src", settings.eurosat), in_all=True)
         return
@@ -24,7 +24,7 @@ def patch_files(settings: Settings) -> Iterator[Product]:
         yield Product("demo", raw, in_all=True)
     for split in SPLITS:
         file, positions = f"{raw}/{split}.h5", f"{raw}/{split}_geo.h5"
-        # Version 4 has files that tell where each patch lies, by which prepare knows its city.
+        # Version 4 has files with the position of each patch; prepare finds the city from it.
         geo = ("--geo", positions) if Path(positions).exists() else ()
         yield Product(
             "prepare",
@@ -68,9 +68,9 @@ def edge(settings: Settings) -> Iterator[Product]:
 
 
 def report(settings: Settings, others: Iterable[Product], goals: Iterable[str]) -> Product:
-    """The page on all the others: those of `make all`, and what else exists or is asked for."""
+    """The page about the others: those of `make all`, and more that exist or that goals ask for."""
     others, goals = list(others), set(goals)
-    shown = [p.path for p in others if p.in_all and p.stage != "tda-plot"]
+    shown = [p.path for p in _in_page_order(others) if p.in_all and p.stage != "tda-plot"]
     beyond = [p.path for p in others if is_shown_beyond(p, goals) and p.path not in shown]
     shown += sorted(set(beyond) - {p.path for p in others if p.in_all})
     return Product(
@@ -79,8 +79,18 @@ def report(settings: Settings, others: Iterable[Product], goals: Iterable[str]) 
     )  # fmt: skip
 
 
+def _in_page_order(products: Iterable[Product]) -> list[Product]:
+    """The degraded splits just before their comparison, after the methods."""
+    ordered, degraded = list[Product](), list[Product]()
+    for product in products:
+        if product.stage == "sr-eval":
+            ordered += degraded
+        (degraded if product.stage == "sr-degrade" else ordered).append(product)
+    return ordered
+
+
 def is_shown_beyond(product: Product, goals: set[str]) -> bool:
-    """Whether a product that `make all` leaves out is shown all the same."""
+    """Whether the report shows a product that `make all` leaves out."""
     if goals & set(product.verbs) & {"qat", "students"}:
         return True
     if product.stage not in BEYOND:

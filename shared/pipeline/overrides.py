@@ -1,0 +1,42 @@
+"""Settings that the variables of make change, such as SR, MEMBERS-resnet18 or FLAGS-tda."""
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from shared.errors import StageError
+
+
+def changed_fields(content: Mapping[str, Any], changes: Mapping[str, str]) -> dict[str, Any]:
+    """Fields of `Settings` that the variables of the caller change."""
+    values: dict[str, Any] = {}
+    words = {"SR": "sr", "ARCHITECTURES": "architectures", "MODES": "modes",
+             "FUSION_VARIANTS": "fusion_variants", "LEARNING": "learning"}  # fmt: skip
+    texts = {"D": "data", "W": "weights_folder", "WEIGHTS": "weights", "MIRROR": "mirror",
+             "STUDENT_TEACHER": "student_teacher", "ABLATED": "ablated",
+             "EUROSAT": "eurosat", "FUSION_BATCH": "fusion_batch"}  # fmt: skip
+    values |= {key: tuple(changes[name].split()) for name, key in words.items() if name in changes}
+    values |= {key: changes[name] for name, key in texts.items() if name in changes}
+    values["own_weights"] = _by_ending(changes, "WEIGHTS-")
+    own_flags = _by_ending(changes, "FLAGS-")
+    values["flags"] = {
+        **{stage: tuple(flags) for stage, flags in content.get("flags", {}).items()},
+        **{stage: _words(f"FLAGS-{stage}", text) for stage, text in own_flags.items()},
+    }
+    for name in ("members", "epochs", "pixels", "teacher_batch"):
+        variable = name.upper()
+        every = {"all": changes[variable]} if variable in changes else {}
+        values[name] = {**content.get(name, {}), **_by_ending(changes, f"{variable}-"), **every}
+    return values
+
+
+def _words(variable: str, text: str) -> tuple[str, ...]:
+    """Words of a command line, as a shell splits them."""
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise StageError(f"{variable}: expected words as in a shell, found {text}") from error
+
+
+def _by_ending(changes: Mapping[str, str], start: str) -> dict[str, str]:
+    return {name[len(start) :]: value for name, value in changes.items() if name.startswith(start)}

@@ -1,0 +1,3 @@
+"""The products of a source, by kind; `shared.pipeline.plan` puts them together."""
+
+__all__ = ["chain", "ensembles", "super_resolution"]
