@@ -126,15 +126,15 @@ def _members(
     """The student and, where it is trained and wanted, its twin: the same rows, views and start."""
     student = settings.student
     ours, theirs = _splits(files, card, labels, targets, settings)
-    truth = labels[0].numpy()
-    back = holdout.choose_rows(truth, holdout.read_cities(files[0]), settings.held_out.validation)
     side = teacher_targets.side_of(files[0], card.bands)
     loss = partial(hard_and_soft, temperature=settings.preset.temperature)
+    learned = loss(settings.teacher.alpha, said=targets.logits_of(ours, side))
+    truth, cities = labels[0].numpy(), holdout.read_cities(files[0])
+    back = holdout.choose_rows(truth, cities, settings.held_out.validation)
     member = ensemble.Member(
         name="student", card=card,
         network=partial(initial_network.build, student, len(card.classes)),
-        view=View(card, ours.layouts, side),
-        loss=loss(settings.teacher.alpha, said=targets.logits_of(ours, side)),
+        view=View(card, ours.layouts, side), loss=learned,
         seed=settings.seed, train=ours, test=theirs, held_out=back if len(back) else None,
         image="input", trained=student.checkpoint is not None,
         export=partial(qat_training.export, FLOAT if settings.tuning.qat else "."),
