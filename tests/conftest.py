@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -36,7 +37,7 @@ def write_patches(path: Path, arrays: dict[str, np.ndarray], shard: str = "1/1")
     sen2 = patches.Field(arrays["sen2"].shape[1:], "uint16", lcz.SEN2)
     sen1 = patches.Field(arrays["sen1"].shape[1:], "float16", lcz.SEN1)
     label = patches.Field((17,), "uint8")
-    fields = {"sen1": sen1, "sen2": sen2, "label": label}
+    fields: dict[str, Any] = {"sen1": sen1, "sen2": sen2, "label": label}
     with patches.Writer(path, rows, shard, classes=lcz.CLASSES, **fields) as sink:
         for block in sink.todo(rows):
             sink.put(block, **{name: arrays[name][block] for name in fields})

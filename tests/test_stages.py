@@ -292,7 +292,8 @@ def test_no_function_takes_more_than_six_positional_arguments() -> None:
             elif isinstance(node, ast.Call) and called_name(node) not in TORCH_CALLS:
                 count = len(node.args)
             if count > POSITIONAL:
-                found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {count}")
+                line = getattr(node, "lineno", 0)
+                found.append(f"{path.relative_to(ROOT)}:{line}: {count}")
     assert found == []
 
 

@@ -43,7 +43,8 @@ def ours(
     stage, loads = importlib.import_module(f"stages.sr_{method}.main"), []
     through, passage.through = passage.through, lambda _src, _dst, load, **_: loads.append(load)
     try:
-        inference = options.Inference(device=device, precision=precision)
+        choice: dict[str, Any] = {"device": device, "precision": precision}
+        inference = options.Inference(**choice)
         stage.run(
             src=src, dst=Path("none.h5"), weights=weights, scale=scale, inference=inference,
             **({"match": False} if method in PLAIN else {}),
@@ -117,7 +118,7 @@ def peak(sen2: Array, made: Array, exact: Array) -> dict[str, float]:
     _, span = bands.ranges(bands.planes(sen2))
     error = bands.planes(made - exact)
     unit = error / np.where(span == 0, 1, span)
-    both: dict[str, Array] = {"psnr_unit": unit, "psnr_reflectance": error}
+    both: dict[str, NDArray[Any]] = {"psnr_unit": unit, "psnr_reflectance": error}
     return {
         name: float(-10 * np.log10(np.mean(np.square(values), dtype=np.float64) + 1e-20))
         for name, values in both.items()

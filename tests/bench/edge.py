@@ -168,7 +168,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         words = [f"{name}:{side}" for name, side in chosen.items()]
         line = [TRAINER, "-W", "ignore", "-m", "tests.bench.edge_students", folder, *words]
-        subprocess.run(line, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(list(map(str, line)), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         for name, side in chosen.items():
             print(name, file=sys.stderr)
             files = made(name, side, Path(folder))

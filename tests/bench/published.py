@@ -3,6 +3,7 @@
 Runs under a stage's own interpreter, as SwinIR's layout and the plain networks are its libraries'.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -77,10 +78,11 @@ def swinir_tensors(scale: int) -> Tensors:
 def write(method: str, scale: int, path: Path) -> None:
     """Weights whose last layer is scaled so that images come out with an image's contrast."""
     torch.manual_seed(42)
-    made = {
+    makers: dict[str, Callable[[], Tensors]] = {
         "vdsr": vdsr_tensors, "edsr": lambda: edsr_tensors(scale),
         "swinir": lambda: swinir_tensors(scale),
-    }.get(method, lambda: rrdb_tensors(SPELLINGS[method], scale))()  # fmt: skip
+    }  # fmt: skip
+    made = makers.get(method, lambda: rrdb_tensors(SPELLINGS[method], scale))()
     save_file({name: tensor.contiguous() for name, tensor in made.items()}, path)
     grey = nn.functional.interpolate(torch.rand(1, 1, 8, 8), scale_factor=4, mode="bicubic")
     with torch.inference_mode():

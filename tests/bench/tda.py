@@ -65,7 +65,8 @@ def ours(band: np.ndarray, setting: settings.Setting) -> tuple[Callable[[], obje
     """Diagrams, images from them, and the whole chain as the stage runs it."""
     block = band.astype(np.float32)[..., None]
     ends = vectors.find_ends(block, setting)[0]
-    table = np.array([[grids.axes(*ends[d], setting) for d in diagrams.DIMENSIONS]])
+    pairs = [(ends[d][0], ends[d][1]) for d in diagrams.DIMENSIONS]
+    table = np.array([[grids.axes(birth, length, setting) for birth, length in pairs]])
     runs = [band[first : first + vectors.CHUNK] for first in range(0, len(band), vectors.CHUNK)]
     found = [diagrams.points(run, False) for run in runs]
 
@@ -100,10 +101,10 @@ def measure(sides: tuple[int, ...], runs: int) -> Iterator[dict[str, Any]]:
             print(f"{side} {texture}", file=sys.stderr)
             few = band[: SLOW_PATCHES[side]]
             for way, (find, draw) in tda_ways.slow(few).items():
-                draw_time = least(draw, len(few), min(runs, 3)) if draw else None
+                draw_time = least(draw, len(few), min(runs, 3)) if draw is not None else None
                 yield row(side, texture, way, least(find, len(few), min(runs, 3)), draw_time)
-            for way, find in tda_ways.fast().items():
-                work = functools.partial(find, band) if find else None
+            for way, run in tda_ways.fast().items():
+                work = functools.partial(run, band) if run else None
                 yield row(side, texture, way, least(work, len(band), runs) if work else None)
             yield row(
                 side, texture, "ours", *(least(w, len(band), runs) for w in ours(band, setting))

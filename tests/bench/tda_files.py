@@ -95,13 +95,14 @@ def storage(folder: Path, rows: int) -> list[dict[str, Any]]:
     with h5py.File(folder / f"{rows}-1.h5") as file:
         features = file["features"][: min(rows, 1000)]
     found = []
-    for name, filters in {
+    ways: dict[str, dict[str, Any]] = {
         "none (as stored)": {},
         "lzf": {"compression": "lzf"},
         "shuffle, lzf": {"compression": "lzf", "shuffle": True},
         "shuffle, gzip 1": {"compression": "gzip", "compression_opts": 1, "shuffle": True},
         "shuffle, gzip 4": {"compression": "gzip", "compression_opts": 4, "shuffle": True},
-    }.items():
+    }
+    for name, filters in ways.items():
         path = folder / "filtered.h5"
         start = time.process_time()
         with h5py.File(path, "w") as file:

@@ -51,7 +51,9 @@ class Stage:
 
     def ended(self, seconds: float) -> bool:
         """Whether the run ended within that time; its pipe is unbuffered, so select knows."""
-        return bool(select.select([self.process.stdout], [], [], seconds)[0])
+        stdout = self.process.stdout
+        assert stdout is not None
+        return bool(select.select([stdout], [], [], seconds)[0])
 
     def status(self) -> int:
         """Exit status of the run, or minus the signal that ended it; waits for it."""

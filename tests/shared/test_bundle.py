@@ -1,6 +1,7 @@
 """A bundle's YAML: paths, labels, order of the pictures; pictures to network input."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from shared.errors import StageError
 from shared.voyager import bundle, inference
 
 PLACE = bundle.sdk_folder("tiny")
-STEPS = {
+STEPS: dict[str, Any] = {
     "resize": {
         "width": 4, "height": 4, "half_pixel_centers": True, "interpolation": "bilinear",
     },
@@ -68,7 +69,8 @@ def test_pictures_are_enlarged_on_8_bits_and_normalised() -> None:
     picture = np.zeros((1, 2, 2, 3), np.uint8)
     picture[:, :, 1, 1] = 10
     found = inference.preprocess(picture, STEPS)
-    assert (found.shape, found.dtype) == ((1, 3, 4, 4), np.float32)
+    assert found.shape == (1, 3, 4, 4)
+    assert found.dtype == np.float32
     np.testing.assert_allclose(found[0, 0], -1)
     np.testing.assert_allclose(found[0, 2], -1)
     levels = 255 * found[0, 1]

@@ -107,17 +107,18 @@ def test_statistics_have_three_decimals(prepared: Path) -> None:
 def test_networks_eat_normalised_nchw() -> None:
     values = np.full((2, 32, 32, 3), 127.5, np.float32)
     image = models.preprocess(values, CARD)
-    assert (image.shape, image.dtype) == ((2, 3, 64, 64), np.float32)
+    assert image.shape == (2, 3, 64, 64)
+    assert image.dtype == np.float32
     np.testing.assert_allclose(image[0, :, 0, 0], [0.4 / 0.5, 0.3 / 0.25, 0.2 / 0.125], rtol=1e-5)
 
 
 def test_bilinear_resize_by_hand() -> None:
-    row = np.float32([[8, 16]])
+    row = np.array([[8, 16]], np.float32)
     np.testing.assert_array_equal(models.resize(row, 1, 4, "bilinear"), [[8, 10, 14, 16]])
     np.testing.assert_array_equal(models.resize(row.T, 4, 1, "bilinear"), [[8], [10], [14], [16]])
     np.testing.assert_array_equal(models.resize(row, 2, 4, "nearest"), [[8, 8, 16, 16]] * 2)
     np.testing.assert_array_equal(
-        models.resize(np.float32([[1, 3, 5, 9]]), 1, 2, "bilinear"), [[2, 7]]
+        models.resize(np.array([[1, 3, 5, 9]], np.float32), 1, 2, "bilinear"), [[2, 7]]
     )
 
 

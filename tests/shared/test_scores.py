@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,7 +115,7 @@ def test_files_hold_what_was_measured(tmp_path: Path) -> None:
     assert table[1:] == [["a", "2", "1", "0"], ["b", "1", "2", "0"], ["c", "0", "0", "0"]]
 
 
-def save(path: Path, array: object) -> Path:
+def save(path: Path, array: Any) -> Path:
     np.save(path, array, allow_pickle=True)
     return path
 

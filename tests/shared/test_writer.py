@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -16,7 +17,7 @@ from tests.conftest import pixels, write_patches, write_raw
 
 ROWS = 20
 ARRAYS = pixels(ROWS)
-FIELDS = {
+FIELDS: dict[str, Any] = {
     "sen1": patches.Field((32, 32, 8), "float16", lcz.SEN1),
     "sen2": patches.Field((32, 32, 10), "uint16", lcz.SEN2),
     "label": patches.Field((17,), "uint8"),
@@ -153,7 +154,7 @@ def test_like_keeps_cities_and_their_names(tmp_path: Path) -> None:
     for shard in ("1/1", "2/3"):
         path = tmp_path / f"{shard[0]}.h5"
         with patches.read(tmp_path / "a.h5", "sen2") as source:
-            fields = {"sen2": FIELDS["sen2"]}
+            fields: dict[str, Any] = {"sen2": FIELDS["sen2"]}
             with patches.Writer(path, ROWS, shard, like=source, **fields) as sink:
                 for rows in sink.todo(7):
                     sink.put(rows, sen2=ARRAYS["sen2"][rows])

@@ -175,8 +175,9 @@ def test_product(prepared: Path, prepared_test: Path, teacher: Path, tmp_path: P
 
 
 def test_goes_on_after_a_stop(
-    prepared: Path, prepared_test: Path, teacher: Path, tmp_path: Path, monkeypatch
-) -> None:  # type: ignore[no-untyped-def]
+    prepared: Path, prepared_test: Path, teacher: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     assert prepared_test.exists()
     whole, fit, done = command(prepared, teacher, tmp_path / "whole"), engine.fit, []
 
@@ -511,8 +512,9 @@ def test_fine_tuned_weights_survive_quantisation(tmp_path: Path) -> None:
 
 
 def test_qat_goes_on_from_a_checkpoint(
-    prepared: Path, prepared_test: Path, teacher: Path, tmp_path: Path, monkeypatch
-) -> None:  # type: ignore[no-untyped-def]
+    prepared: Path, prepared_test: Path, teacher: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     """The plain student that it leaves, the one that it had, and what INT8 does to both.
 
     Stopped when all epochs are done and nothing of them is written, it goes on from there.
@@ -634,8 +636,9 @@ def test_refuses_files(prepared, prepared_test, teacher, lcz42, tmp_path, capfd)
 
 
 def test_refuses_weights_of_other_bands_and_checkpoints(
-    prepared, prepared_test, teacher, tmp_path, capfd
-) -> None:  # type: ignore[no-untyped-def]
+    prepared: Path, prepared_test: Path, teacher: Path, tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     assert prepared_test.exists()
     three, half = tmp_path / "three.safetensors", tmp_path / "half.safetensors"
     tensors = networks.build("test_resnet", 3, 17).state_dict()

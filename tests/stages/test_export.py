@@ -3,8 +3,9 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -55,7 +56,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-def small(**changes: object) -> onnx.ModelProto:
+def small(**changes: Any) -> onnx.ModelProto:
     """A network of two classes without meaning."""
     rng = np.random.default_rng(1)
     shapes = {"kernel": (8, 3, 3, 3), "matrix": (8, 2), "bias": (2,)}
@@ -135,7 +136,7 @@ def test_second_input_is_refused() -> None:
         static_graph.make_static(network, CARD, Path("x"))
 
 
-def nodes(*, batch: int = 1, outputs: int = 4, **weights: object) -> Callable[..., onnx.ModelProto]:
+def nodes(*, batch: int = 1, outputs: int = 4, **weights: Any) -> Callable[..., onnx.ModelProto]:
     """A network of one picture (batch, 4, 8, 8) `x` to `y` (batch, outputs), from nodes."""
 
     def build(*body: onnx.NodeProto, opset: int = 17) -> onnx.ModelProto:
@@ -174,7 +175,9 @@ def test_batch_normalisation_is_folded_only_behind_a_convolution() -> None:
         "Conv", "Relu", "GlobalAveragePool", "Flatten", "Gemm",
     ]  # fmt: skip
     rng = np.random.default_rng(3)
-    four = {n: rng.uniform(0.5, 2, 4).astype(np.float32) for n in ("g", "b", "m", "v")}
+    four: dict[str, Any] = {
+        n: rng.uniform(0.5, 2, 4).astype(np.float32) for n in ("g", "b", "m", "v")
+    }
     kernel = rng.standard_normal((4, 4, 3, 3)).astype(np.float32)
     norm = node("BatchNormalization", "c g b m v", "n")
     conv = node("Conv", "x k", "c", pads=[1, 1, 1, 1])
@@ -230,7 +233,7 @@ def test_copy_to_measure_with_takes_any_number_of_rows() -> None:
 # The lint.
 
 KERNEL = np.ones((4, 4, 3, 3), np.float32)
-FLAT = {"k": KERNEL, "w": np.ones((4, 4), np.float32)}
+FLAT: dict[str, Any] = {"k": KERNEL, "w": np.ones((4, 4), np.float32)}
 PADS = {"pads": [1, 1, 1, 1]}
 
 
@@ -316,7 +319,7 @@ LISTED: list[tuple[tuple[onnx.NodeProto, ...], str, str]] = [
     ((node("Sigmoid", "x", "r"), node("Erf", "r", "t")), "(Erf): not among", "the Erf of a GELU"),
     ((node("Relu", "x", "r"), node("MatMul", "r r", "t")), "(MatMul): not among", "attention"),
 ]
-WEIGHTS = {
+WEIGHTS: dict[str, Any] = {
     "k": KERNEL, "depth": KERNEL[:, :1], "pair": KERNEL[:, :2], "wide": KERNEL[:, :1, :1],
     "zero": np.float32(0), "two": np.float32(2), "six": np.float32(6),
     "channels": np.ones((1, 4, 1, 1), np.float32), "columns": np.ones(8, np.float32),
@@ -349,7 +352,7 @@ MISH = (
 @pytest.mark.parametrize(("body", "old"), [(GELU, ["Div", "Erf"]), (MISH, ["Softplus"])])
 def test_activations_of_several_nodes(body: tuple[onnx.NodeProto, ...], old: list[str]) -> None:
     """As exporters spell GELU and Mish up to opset 17, where neither is an operator."""
-    ones = {"one": np.float32(1), "half": np.float32(0.5)}
+    ones: dict[str, Any] = {"one": np.float32(1), "half": np.float32(0.5)}
     network = nodes(**WEIGHTS, **ones)(
         *body, node("GlobalAveragePool", "t", "p"), node("Flatten", "p", "f"),
         node("Gemm", "f w", "y"),
@@ -423,7 +426,7 @@ def test_fast_and_exact_products_say_the_same(
     found = [inference.compute_logits(out / "model_int8.onnx", [images], 5, 1)]
     monkeypatch.setattr(inference, "int8_saturates", lambda: True)
     found.append(inference.compute_logits(out / "model_int8.onnx", [images], 5, 1))
-    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(found[0], found[1])
 
 
 def test_weights_are_8_bit_per_channel(student: Path, tmp_path: Path) -> None:
@@ -580,8 +583,9 @@ def test_methods_make_different_networks(student: Path, tmp_path: Path) -> None:
 def test_five_bands_of_two_sensors(tmp_path: Path, prepared: Path, prepared_test: Path) -> None:
     bands = ("B2", "B3", "B4", "B8", "VV")
     with patches.read(prepared, "label") as source:
-        known = source["sen1"].layout.bands
-    bands = (*bands[:4], known[-1])
+        layout = source["sen1"].layout
+        assert layout is not None
+    bands = (*bands[:4], layout.bands[-1])
     src = networks.student(tmp_path / "distill", prepared, prepared_test, bands)
     out = command(src, tmp_path / "out", "--calibration_method=entropy")
     network = onnx.load(out / "model.onnx")
@@ -632,7 +636,7 @@ def test_goes_on_after_a_crash(
     whole = content(command(student, tmp_path / "whole"))
     logits = inference.compute_logits
 
-    def crash(path: Path, *rest: object) -> np.ndarray:
+    def crash(path: Path, *rest: Any) -> np.ndarray:
         if path.name == main.INT8:
             raise KeyboardInterrupt
         return logits(path, *rest)
@@ -749,7 +753,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def bundle(shipped: Path, tmp_path: Path) -> Iterator[Path]:
+def bundle(shipped: Path, tmp_path: Path) -> Path:
     """A copy of its own, with a manifest."""
     folder = tmp_path / "bundle"
     shutil.copytree(shipped, folder)

@@ -3,6 +3,7 @@
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -34,7 +35,7 @@ def tda(path: Path, images: Path, width: int = 5, seed: int = 0, grid: float = 1
     constant = patches.Constant(np.full((2, 2, 2, 2), [0, grid]), facts)
     with patches.read(images, "label") as source:
         values = np.random.default_rng(seed).random((source.total, width)) * 100
-        fields = {"features": patches.Field((width,), "float16")}
+        fields: dict[str, Any] = {"features": patches.Field((width,), "float16")}
         with patches.Writer(
             path, source.total, like=source, constants={"grid": constant}, **fields
         ) as sink:
@@ -279,7 +280,7 @@ def test_topology_alone_by_shards_and_after_a_crash(
     last = only_topology(two, tmp_path / "last", "--members=2", "--shard=2/2")
     assert (last / "member-02.onnx").read_bytes() == (whole / "member-02.onnx").read_bytes()
 
-    fit, done = ensemble.engine.fit, []
+    fit, done = ensemble.engine.fit, list[Any]()
 
     def second_crashes(*given):  # type: ignore[no-untyped-def]
         done.extend(learner.name for learner in given[0])

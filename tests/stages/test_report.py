@@ -9,6 +9,7 @@ import sys
 import time
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -255,7 +256,8 @@ def thesis(volume: Volume, architectures: tuple[str, ...] = ("resnet18", "densen
                 given = {"architecture": architecture, "mode": mode, "seed": 42, "members": 10}
                 images = ("a.h5", "a.h5", "b.h5") if stage_name == "fusion" else "a.h5"
                 names.append(f"{stage_name}/{architecture}-{mode}")
-                topological = {"tda_train": ("c.h5",)} if stage_name == "fusion" else {}
+                fusion = stage_name == "fusion"
+                topological: dict[str, Any] = {"tda_train": ("c.h5",)} if fusion else {}
                 volume.put(names[-1], given, train=images, test="t.h5", **topological)
             volume.put(f"sumrule/{stage_name}-{architecture}", {"members": 30}, src=tuple(names))
         both = tuple(f"sumrule/{stage_name}-{name}" for name in architectures)

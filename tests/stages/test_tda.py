@@ -260,7 +260,8 @@ def test_curves_and_statistics_by_hand() -> None:
         [0] * 5,
     ]
     weighted = [0, 4 / 6, 8 / 6, 1, 0]
-    np.testing.assert_allclose(curves.silhouette(points, 2, at, 1.0), [[0] * 5, weighted])
+    expected = np.array([[0.0] * 5, weighted])
+    np.testing.assert_allclose(curves.silhouette(points, 2, at, 1.0), expected)
     entropy = -(2 / 3 * np.log2(2 / 3) + 1 / 3 * np.log2(1 / 3))
     np.testing.assert_allclose(
         curves.statistics(points, 2), [[0] * 9, [2, entropy, 1, 1, 4, 0, 3, 1, 4]]
@@ -284,7 +285,9 @@ def test_adding_a_constant_moves_the_image() -> None:
 @pytest.mark.parametrize("kind", settings.KINDS)
 @pytest.mark.parametrize("side", [16, 64, 96, 128])
 def test_a_patch_has_the_same_bits_alone_and_among_others(kind: str, side: int) -> None:
-    block = np.float32(textures(72 if side == 16 else 3, side))[..., None]  # 72: two runs of CHUNK
+    block = textures(72 if side == 16 else 3, side).astype(np.float32)[
+        ..., None
+    ]  # 72: two runs of CHUNK
     table = np.array([[[[60.0, 130.0], [0, 30]], [[80.0, 150.0], [0, 9]]]])
     whole = vectors.features(block, table, setting_of(kind=kind))
     for row in range(len(block)):
@@ -515,7 +518,7 @@ def test_every_modality_that_patch_files_know_can_be_chosen() -> None:
 
 
 def test_refuses_numbers_beyond_float16() -> None:
-    block = 1e6 * np.float32(textures(3, 32))[..., None]
+    block = 1e6 * textures(3, 32).astype(np.float32)[..., None]
     table = np.full((1, 2, 2, 2), [0.0, 255.0])
     with pytest.raises(StageError, match=r"stats: expected at most 65504, .*, found [0-9.e+]+$"):
         vectors.features(block, table, setting_of(kind="stats"))

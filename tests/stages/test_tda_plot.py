@@ -25,7 +25,7 @@ def write_features(path: Path, values: np.ndarray | None = None) -> Path:
         "low": 0.0, "high": 2.8, "clip": False, "essential": False,
     }  # fmt: skip
     grid = patches.Constant(np.tile([[0.0, 60.0], [0.0, 9.0]], (10, 2, 1, 1)), facts)
-    fields = {
+    fields: dict[str, Any] = {
         "features": patches.Field(drawn.shape[1:], "float16"),
         "label": patches.Field((17,), "uint8"),
     }

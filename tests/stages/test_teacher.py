@@ -101,9 +101,9 @@ def test_members_of_one_pass_equal_those_trained_apart(
     """Also where the bands of one member may lie in memory and those of two may not."""
     with patches.read(prepared, "label") as source:
         resident = bands * source.total * 32 * 32 * 2 / 1e9
-    flags = ("--members=3", "--mode=sar", "--batch=4", f"--resident={resident}")
+    flags: tuple[str, ...] = ("--members=3", "--mode=sar", "--batch=4", f"--resident={resident}")
     whole = command(prepared, prepared_test, tmp_path / "whole", *flags)
-    flags = (*flags, "--together=2")
+    flags += ("--together=2",)
     assert content(command(prepared, prepared_test, tmp_path / "two", *flags)) == content(whole)
     third = command(prepared, prepared_test, tmp_path / "third", *flags, "--shard=3/3")
     assert (third / "member-03.onnx").read_bytes() == (whole / "member-03.onnx").read_bytes()

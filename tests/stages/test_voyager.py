@@ -153,8 +153,8 @@ def test_preprocessing_equals_the_network_s_own_and_pillow_s(made: Path) -> None
 
 
 def test_reason_of_a_loss_is_told_from_a_notable_one_on() -> None:
-    labels, right = np.array([0, 1, 1, 0]), np.eye(2)[[0, 1, 1, 0]]
-    wrong = np.eye(2)[[0, 0, 1, 0]]
+    labels, right = np.array([0, 1, 1, 0]), np.eye(2, dtype=np.float32)[[0, 1, 1, 0]]
+    wrong = np.eye(2, dtype=np.float32)[[0, 0, 1, 0]]
     same = readback.compare(labels, dict.fromkeys(("hdf5", "rounded", "png"), right), ("a", "b"))
     assert (same["points_lost"], same["why"], same["agreement"]) == (0.0, None, 1.0)
     logits = {"hdf5": right, "rounded": right, "png": wrong}
@@ -247,6 +247,12 @@ def test_killed_run_ends_with_the_same(made: Path, tmp_path: Path) -> None:
 
 
 # Every rule broken on purpose.
+
+
+def empty(folder: Path) -> None:
+    """Remove every file of a folder."""
+    for path in folder.iterdir():
+        path.unlink()
 
 
 def edit(change: Callable[[dict], None]) -> Callable[[Path], None]:
@@ -460,7 +466,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "digit label": (relabel("Water", "17Water"), "no identifier"),
     "label order": (swap_labels, "class 0 is folder"),
     "missing class": (lambda f: shutil.rmtree(min((f / "val").iterdir())), "16 class folders"),
-    "empty class": (lambda f: [p.unlink() for p in min((f / "val").iterdir()).iterdir()], "empty"),
+    "empty class": (lambda f: empty(min((f / "val").iterdir())), "empty"),
     "unpadded": (unpad, "class 0 is folder '10_HeavyIndustry'"),
     "grey": (repaint("val", "L"), "expected 8-bit RGB PNG"),
     "alpha": (repaint("repr", "RGBA"), "expected 8-bit RGB PNG"),

@@ -1,6 +1,7 @@
 """Training: the arithmetic of SGD, the same weights after a stop, best epochs, held-out rows."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,9 +51,8 @@ def test_two_epochs_of_sgd_are_those_of_a_loop(tmp_path: Path) -> None:
 
 
 def test_clipping_and_cosine_change_the_steps(tmp_path: Path) -> None:
-    found = [fit(tmp_path / str(i), recipe(**more))[0] for i, more in enumerate(
-        ({}, {"clip": 1e-3}, {"cosine": True}, {"optimiser": "adamw"})
-    )]  # fmt: skip
+    changes: list[dict[str, Any]] = [{}, {"clip": 1e-3}, {"cosine": True}, {"optimiser": "adamw"}]
+    found = [fit(tmp_path / str(i), recipe(**more))[0] for i, more in enumerate(changes)]
     assert not any(same(found[0], other) for other in found[1:])
 
 

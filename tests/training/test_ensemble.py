@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -149,7 +150,7 @@ def test_only_one_pass_is_in_memory(tmp_path: Path) -> None:
     """Neither the rows nor the networks of a pass are left when the next one's come."""
     alive: list[weakref.ref[object]] = []
 
-    def groups():  # type: ignore[no-untyped-def]
+    def groups() -> Iterator[list[ensemble.Member]]:
         for number in (1, 2):
             assert not [ref for ref in alive if ref() is not None]
             rows = tiny.split(30, 0)

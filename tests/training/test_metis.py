@@ -53,7 +53,7 @@ def test_default_ranges_are_nearest_to_a_histogram_observer() -> None:
     normal = rng.standard_normal(count)
     tensors = [normal, np.maximum(normal, 0), rng.laplace(size=count), np.exp(normal / 2),
                3 * normal / (1 + np.exp(-3 * normal))]  # fmt: skip
-    apart = {method: [] for method in activation_ranges.METHODS}
+    apart: dict[str, list[float]] = {method: [] for method in activation_ranges.METHODS}
     for values in (tensor.astype(np.float32) for tensor in tensors):
         observer = HistogramObserver(dtype=torch.qint8, qscheme=torch.per_tensor_affine)
         observer(torch.from_numpy(values))

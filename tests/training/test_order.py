@@ -1,5 +1,7 @@
 """Orders of rows: every row once, from seed and epoch alone, also when read in pieces."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
@@ -64,7 +66,7 @@ def test_processes_share_a_batch(count: int, processes: int) -> None:
 def test_one_item_is_made_ahead() -> None:
     made = []
 
-    def items():  # type: ignore[no-untyped-def]
+    def items() -> Iterator[int]:
         for number in range(4):
             made.append(number)
             yield number
@@ -76,7 +78,7 @@ def test_one_item_is_made_ahead() -> None:
 
 
 def test_what_goes_wrong_ahead_is_told() -> None:
-    def items():  # type: ignore[no-untyped-def]
+    def items() -> Iterator[int]:
         yield 1
         raise OSError("broken")
 

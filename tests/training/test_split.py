@@ -43,10 +43,13 @@ def test_a_batch_holds_the_rows_asked_for(prepared: Path) -> None:
 def test_a_dataset_is_read_once_for_all_who_want_it(
     prepared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen, raw = [], patches.Rows.raw
-    monkeypatch.setattr(
-        patches.Rows, "raw", lambda self, rows: seen.append(self.name) or raw(self, rows)
-    )
+    seen, raw = list[str](), patches.Rows.raw
+
+    def noted(self: patches.Rows, rows: slice) -> np.ndarray:
+        seen.append(self.name)
+        return raw(self, rows)
+
+    monkeypatch.setattr(patches.Rows, "raw", noted)
     found = read_inputs(
         [*locate_inputs(prepared, ("B2", "B3")), *locate_inputs(prepared, ("B3", "B4"))]
     )
