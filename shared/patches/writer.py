@@ -77,7 +77,7 @@ class Writer:
             reason = "does not open"
         if file is not None:
             file.close()
-        progress.say(f"{self.dst}: {reason}, discarded; starting anew")
+        progress.say(f"{self.dst}: {reason}, discarded; starting again")
         self.dst.unlink()
         return None
 

@@ -83,5 +83,5 @@ def agree(train: Path, test: Path) -> None:
         other = [name for name in (*FACTS, "range") if ours.get(name) != theirs.get(name)]
         raise StageError(
             f"{test}: its grid is not that of {train}: other {', '.join(other)}; "
-            f"make it anew with --grid {train}"
+            f"make it again with --grid {train}"
         )

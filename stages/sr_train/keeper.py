@@ -84,7 +84,7 @@ def _opens(state: Path) -> bool:
     try:
         torch.load(state, map_location="cpu", weights_only=True)
     except Exception:  # whatever a broken archive makes torch say
-        progress.say(f"{state}: does not open, discarded; starting anew")
+        progress.say(f"{state}: does not open, discarded; starting again")
         state.unlink()
         return False
     return True

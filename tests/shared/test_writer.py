@@ -96,7 +96,7 @@ def test_unfinished_file_that_does_not_open_is_begun_anew(
     whole = write(tmp_path / "a.h5").read_bytes()
     (tmp_path / "a.h5").write_bytes(whole[: int(share * len(whole))])
     assert write(tmp_path / "a.h5").read_bytes() == whole
-    assert "discarded; starting anew" in capsys.readouterr().err
+    assert "discarded; starting again" in capsys.readouterr().err
 
 
 def test_unfinished_file_of_another_shape_is_begun_anew(tmp_path: Path) -> None:

@@ -384,12 +384,12 @@ def test_refuses_another_grid(two, tmp_path, capfd) -> None:  # type: ignore[no-
     alien = tda(tmp_path / "alien.h5", two["test"][1], grid=2.0)
     files = two | {"tda_test": [two["tda_test"][0], alien]}
     first = two["tda_train"][1]
-    said = f"alien.h5: its grid is not that of {first}: other range; make it anew with --grid"
+    said = f"alien.h5: its grid is not that of {first}: other range; make it again with --grid"
     assert said in refused(files, tmp_path, capfd)
     with h5py.File(alien, "a") as file:
         file["grid"].attrs["bands"] = ["B2", "B3"]
         file["grid"][..., 1] = 1.0
-    assert "other bands; make it anew" in refused(files, tmp_path, capfd)
+    assert "other bands; make it again" in refused(files, tmp_path, capfd)
     with h5py.File(alien, "a") as file:
         del file["grid"]
     assert "other kind, modality, bands, range;" in refused(files, tmp_path, capfd)

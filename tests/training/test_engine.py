@@ -95,7 +95,7 @@ def test_seed_decides(tmp_path: Path) -> None:
 def test_broken_checkpoint_is_discarded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.ckpt").write_bytes(b"PK half a file")
     found, _ = fit(tmp_path, recipe())
-    assert "does not open, discarded; this member starts anew" in capsys.readouterr().err
+    assert "does not open, discarded; this member starts again" in capsys.readouterr().err
     assert same(found, fit(tmp_path / "new", recipe())[0])
 
 

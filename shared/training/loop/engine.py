@@ -138,7 +138,7 @@ def _usable(checkpoint: Path) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except Exception:
-        say(f"{checkpoint}: does not open, discarded; this member starts anew")
+        say(f"{checkpoint}: does not open, discarded; this member starts again")
         checkpoint.unlink()
         return None
     return state
