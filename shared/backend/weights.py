@@ -51,7 +51,7 @@ def _plain(value: object) -> bool:
 
 def fit(
     path: Path, network: nn.Module, tensors: Tensors, what: str,
-    spelling: Callable[[str], str] = str,
+    rename: Callable[[str], str] = str,
 ) -> None:  # fmt: skip
     """Put tensors into a network, every one of them and no other.
 
@@ -60,16 +60,16 @@ def fit(
         network: takes them.
         tensors: by name.
         what: name of the network, for the message.
-        spelling: a name of the network's own to the one that the tensors have.
+        rename: a name of the network's own to the one that the tensors have.
 
     Raises:
         StageError: says which keys are missing, extra or of another shape.
     """
-    wanted = {spelling(name): tensor for name, tensor in network.state_dict().items()}
+    wanted = {rename(name): tensor for name, tensor in network.state_dict().items()}
     fault = misfit(wanted, tensors)
     if fault:
         raise StageError(f"{path}: not {what} weights: {fault}")
-    own = {name: tensors[spelling(name)] for name in network.state_dict()}
+    own = {name: tensors[rename(name)] for name in network.state_dict()}
     network.load_state_dict(own, strict=True)
 
 

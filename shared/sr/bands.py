@@ -6,19 +6,19 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 
-def planes(images: Array) -> Array:
+def to_planes(images: Array) -> Array:
     """(N, H, W, C) images to (N * C, 1, H, W) single bands, the C bands of a patch in a row."""
     count, height, width, bands = images.shape
     return np.ascontiguousarray(np.moveaxis(images, -1, 1)).reshape(count * bands, 1, height, width)
 
 
-def images(planes: Array, bands: int) -> Array:
-    """(N * C, 1, H, W) single bands back to (N, H, W, C); the inverse of `planes`."""
+def to_images(planes: Array, bands: int) -> Array:
+    """(N * C, 1, H, W) single bands back to (N, H, W, C); the inverse of `to_planes`."""
     _, _, height, width = planes.shape
     return np.moveaxis(planes.reshape(-1, bands, height, width), 1, -1)
 
 
-def ranges(planes: Array) -> tuple[Array, Array]:
+def measure_ranges(planes: Array) -> tuple[Array, Array]:
     """(M, K, 1, 1) minimum and (M, K, 1, 1) range of each band; a constant band has range 0."""
     low = planes.min((2, 3), keepdims=True)
     return low, planes.max((2, 3), keepdims=True) - low
@@ -39,7 +39,7 @@ def restore(planes: Array, low: Array, span: Array) -> Array:
     return planes * span + low
 
 
-def match(large: Array, images: Array) -> Array:
+def match_statistics(large: Array, images: Array) -> Array:
     """Per-band gain and offset that give enlarged patches the mean and deviation of their input.
 
     Args:

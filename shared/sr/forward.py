@@ -17,7 +17,7 @@ GPU_IMAGES = 320  # of 32 × 32 in one call: enough for its units, and ×4 featu
 MALLOPT = {-3: 2**25, -1: 2**31 - 1}  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of malloc.h
 
 
-def place(device: str, precision: str = "float32") -> str:
+def prepare_device(device: str, precision: str = "float32") -> str:
     """ "cpu" or "cuda", where "auto" takes a GPU if there is one; results are then repeatable.
 
     Raises:
@@ -30,11 +30,11 @@ def place(device: str, precision: str = "float32") -> str:
         torch.utils.deterministic.fill_uninitialized_memory = False  # twentieth of the time
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
-    keep_memory()
+    keep_freed_memory()
     return devices.choose_device(device)
 
 
-def keep_memory() -> None:
+def keep_freed_memory() -> None:
     """Have glibc keep what is freed for the next layer instead of giving it back.
 
     Otherwise the pages of each large tensor are mapped and cleared anew, a sixth of the time.
@@ -44,19 +44,21 @@ def keep_memory() -> None:
             ctypes.CDLL("libc.so.6").mallopt(parameter, value)
 
 
-def ready(network: nn.Module, device: str) -> nn.Module:
+def prepare_network(network: nn.Module, device: str) -> nn.Module:
     """The network on its device, not learning, its convolutions stored channels last."""
     return network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
 
 
-def together(each: int, pixels: int, device: str) -> int:
+def images_per_call(per_patch: int, pixels: int, device: str) -> int:
     """Images in one call: those of one patch on a CPU, of as many as a GPU has memory for."""
     fit = min(GPU_IMAGES, GPU_IMAGES * 32 * 32 // pixels)
-    return each if device == "cpu" else max(1, fit // each) * each
+    return per_patch if device == "cpu" else max(1, fit // per_patch) * per_patch
 
 
 @torch.inference_mode()
-def call(network: nn.Module, images: Array, *, device: str, precision: str, each: int) -> Array:
+def apply(
+    network: nn.Module, images: Array, *, device: str, precision: str, per_patch: int
+) -> Array:
     """Images through a network in calls of one shape.
 
     A call of another shape may round otherwise, so every call has the same: on a CPU one patch, on
@@ -64,61 +66,61 @@ def call(network: nn.Module, images: Array, *, device: str, precision: str, each
     neither on its neighbours nor on the batch or the shard.
 
     Args:
-        network: (M, K, H, W) to (M, L, s * H, s * W), from `ready`.
-        images: (M, K, H, W), M a multiple of ``each``.
+        network: (M, K, H, W) to (M, L, s * H, s * W), from `prepare_network`.
+        images: (M, K, H, W), M a multiple of ``per_patch``.
         device: "cpu" or "cuda".
         precision: "float32", or what autocast computes the large products in.
-        each: images of one patch.
+        per_patch: images of one patch.
 
     Returns:
         (M, L, s * H, s * W) float32.
     """
-    size, made = together(each, images.shape[2] * images.shape[3], device), []
+    size, outputs = images_per_call(per_patch, images.shape[2] * images.shape[3], device), []
     with torch.autocast(device, devices.TYPES.get(precision), enabled=precision in devices.TYPES):
         for part in torch.from_numpy(images).split(size):
             short = size - len(part)
             full = torch.cat([part, part[-1:].expand(short, -1, -1, -1)]) if short else part
-            given = full.to(device, memory_format=torch.channels_last, non_blocking=True)
-            made.append(network(given)[: len(part)].float().cpu().numpy())
-    return np.ascontiguousarray(np.concatenate(made))
+            inputs = full.to(device, memory_format=torch.channels_last, non_blocking=True)
+            outputs.append(network(inputs)[: len(part)].float().cpu().numpy())
+    return np.ascontiguousarray(np.concatenate(outputs))
 
 
-def singly(network: nn.Module, sen2: Array, *, device: str, precision: str) -> Array:
+def enlarge_bands(network: nn.Module, sen2: Array, *, device: str, precision: str) -> Array:
     """Enlarge patches band by band, each in [0, 1] of its own.
 
     Args:
-        network: one channel in and out, from `ready`.
+        network: one channel in and out, from `prepare_network`.
         sen2: (N, H, W, C) reflectance.
         device: "cpu" or "cuda".
-        precision: as for `call`.
+        precision: as for `apply`.
 
     Returns:
         (N, H * scale, W * scale, C) reflectance, not clipped.
     """
-    planes, count = bands.planes(sen2), sen2.shape[-1]
-    low, span = bands.ranges(planes)
+    planes, count = bands.to_planes(sen2), sen2.shape[-1]
+    low, span = bands.measure_ranges(planes)
     grey = bands.stretch(planes, low, span)
-    large = call(network, grey, device=device, precision=precision, each=count)
-    return bands.images(bands.restore(large, low, span), count)
+    large = apply(network, grey, device=device, precision=precision, per_patch=count)
+    return bands.to_images(bands.restore(large, low, span), count)
 
 
-def by_triplets(
+def enlarge_triplets(
     network: nn.Module, sen2: Array, *, names: tuple[str, ...], device: str, precision: str
 ) -> Array:
     """Enlarge patches three bands at a time, each band in [0, 1] of its own.
 
     Args:
-        network: three channels in and out, from `ready`.
+        network: three channels in and out, from `prepare_network`.
         sen2: (N, H, W, C) reflectance.
         names: of the C bands.
         device: "cpu" or "cuda".
-        precision: as for `call`.
+        precision: as for `apply`.
 
     Returns:
         (N, H * scale, W * scale, C) reflectance, not clipped.
     """
     images = triplets.gather(sen2, names)
-    low, span = bands.ranges(images)
-    unit, each = bands.stretch(images, low, span), len(triplets.TRIPLETS)
-    large = call(network, unit, device=device, precision=precision, each=each)
+    low, span = bands.measure_ranges(images)
+    unit, per_patch = bands.stretch(images, low, span), len(triplets.TRIPLETS)
+    large = apply(network, unit, device=device, precision=precision, per_patch=per_patch)
     return triplets.scatter(bands.restore(large, low, span), names)

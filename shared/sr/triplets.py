@@ -12,7 +12,7 @@ TRIPLETS = (("B4", "B3", "B2"), ("B8", "B6", "B5"), ("B11", "B12", "B8A"), ("B12
 NAMES = tuple(name for triplet in TRIPLETS for name in triplet)
 
 
-def fit(bands: tuple[str, ...]) -> bool:
+def match(bands: tuple[str, ...]) -> bool:
     """Whether the triplets hold just these bands, in whatever order."""
     return sorted(bands) == sorted(set(NAMES))
 

@@ -16,7 +16,7 @@ MTF = {
 }  # fmt: skip
 
 
-def known(source: Source) -> tuple[str, ...]:
+def check_bands(source: Source) -> tuple[str, ...]:
     """Names of the sen2 bands of a patch file; StageError for a band without a known MTF."""
     layout = source["sen2"].layout
     names = layout.bands if layout else ()
@@ -25,7 +25,7 @@ def known(source: Source) -> tuple[str, ...]:
     return names
 
 
-def blur(size: int, scale: int, mtf: float) -> NDArray[np.float64]:
+def blur_matrix(size: int, scale: int, mtf: float) -> NDArray[np.float64]:
     """(size // scale, size) matrix: Gaussian of this MTF, sampled every ``scale`` pixels.
 
     Low pixel i lies over high pixels i * scale … i * scale + scale - 1, so its centre is between
@@ -44,7 +44,7 @@ def crop(sen2: Array, scale: int) -> Array:
 
 def degrade(sen2: Array, bands: tuple[str, ...], scale: int) -> Array:
     """(N, H, W, C) reflectance to (N, H / scale, W / scale, C), each band by its own MTF."""
-    rows = np.stack([blur(sen2.shape[1], scale, MTF[band]) for band in bands])
-    columns = np.stack([blur(sen2.shape[2], scale, MTF[band]) for band in bands])
+    rows = np.stack([blur_matrix(sen2.shape[1], scale, MTF[band]) for band in bands])
+    columns = np.stack([blur_matrix(sen2.shape[2], scale, MTF[band]) for band in bands])
     moved = np.moveaxis(sen2, -1, 1)
     return np.moveaxis(rows @ moved @ columns.swapaxes(1, 2), 1, -1).astype(np.float32)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from shared import cli
-from shared.sr import bands, options, passage
+from shared.sr import bands, options, stream
 
 
 def run(
@@ -28,20 +28,20 @@ def run(
         match: give each band of each patch the mean and deviation of its input.
     """
 
-    def load() -> passage.Enlarge:
+    def load() -> stream.Enlarge:
         from shared.sr import forward
         from shared.sr.networks import rrdb
 
-        place = forward.place(inference.device, inference.precision)
-        model = forward.ready(rrdb.load(weights, scale, channel), place)
+        place = forward.prepare_device(inference.device, inference.precision)
+        model = forward.prepare_network(rrdb.load(weights, scale, channel), place)
 
-        def enlarge(sen2: passage.Array) -> passage.Array:
-            large = forward.singly(model, sen2, device=place, precision=inference.precision)
-            return bands.match(large, sen2) if match else large
+        def enlarge(sen2: stream.Array) -> stream.Array:
+            large = forward.enlarge_bands(model, sen2, device=place, precision=inference.precision)
+            return bands.match_statistics(large, sen2) if match else large
 
         return enlarge
 
-    passage.through(
+    stream.enlarge_file(
         src, dst, load, scale=scale, batch=inference.batch, shard=inference.shard, side=2
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from shared import cli, lcz, patches
 from shared.errors import StageError
-from shared.sr import options, passage, wald
+from shared.sr import options, stream, wald
 
 BATCH = 256  # patches in memory at once: 42 MB as So2Sat has them
 
@@ -22,7 +22,7 @@ def run(*, src: Path, dst: Path, scale: options.Scale = 2, shard: str = "1/1") -
         shard: "i/n" does the i-th of n equal runs of rows; merge joins them.
     """
     with patches.read(src, "sen2") as source:
-        bands = wald.known(source)
+        bands = wald.check_bands(source)
         total, height, width, channels = source["sen2"].shape
         if min(height, width) < scale:
             expected = f"at least {scale} pixels a side"
@@ -30,7 +30,7 @@ def run(*, src: Path, dst: Path, scale: options.Scale = 2, shard: str = "1/1") -
         layout = dataclasses.replace(source["sen2"].layout or lcz.SEN2, per_unit=lcz.SEN2.per_unit)
         field = patches.Field((height // scale, width // scale, channels), "uint16", layout)
         with patches.Writer(dst, total, shard, like=source, sen2=field) as sink, closing(
-            passage.ahead(sink.todo(BATCH), lambda rows: source["sen2"][rows])
+            stream.prefetch(sink.todo(BATCH), lambda rows: source["sen2"][rows])
         ) as blocks:  # fmt: skip
             for rows, sen2 in blocks:
                 low = wald.degrade(wald.crop(sen2, scale), bands, scale)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from shared import cli
-from shared.sr import options, passage
+from shared.sr import options, stream
 
 
 def run(
@@ -33,15 +33,15 @@ def run(
             factor, 0.1 for networks of 256 features or more and 1 for narrower ones.
     """
 
-    def load() -> passage.Enlarge:
+    def load() -> stream.Enlarge:
         from shared.sr import forward
         from shared.sr.networks import edsr
 
-        place = forward.place(inference.device, inference.precision)
-        model = forward.ready(edsr.load(weights, scale, channel, inputs, residual), place)
-        return partial(forward.singly, model, device=place, precision=inference.precision)
+        place = forward.prepare_device(inference.device, inference.precision)
+        model = forward.prepare_network(edsr.load(weights, scale, channel, inputs, residual), place)
+        return partial(forward.enlarge_bands, model, device=place, precision=inference.precision)
 
-    passage.through(
+    stream.enlarge_file(
         src, dst, load, scale=scale, batch=inference.batch, shard=inference.shard, side=2
     )
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from shared import cli
-from shared.sr import options, passage
+from shared.sr import options, stream
 
 
 def run(
@@ -25,14 +25,14 @@ def run(
         scale: factor on height and width; must be that of the weights.
     """
 
-    def load() -> passage.Enlarge:
+    def load() -> stream.Enlarge:
         from stages.sr_esrgan import generator
 
         return generator.load(
             src, weights, scale, device=inference.device, precision=inference.precision
         )
 
-    passage.through(
+    stream.enlarge_file(
         src, dst, load, scale=scale, batch=inference.batch, shard=inference.shard, side=2
     )
 

@@ -40,7 +40,7 @@ def bicubic(sen2: Array, scale: int, layout: lcz.Layout) -> Array:
     return np.moveaxis(large, 1, -1).clip(layout.low, layout.high)
 
 
-def lowered(sen2: Array, scale: int, layout: lcz.Layout) -> Array:
+def degrade_as_stored(sen2: Array, scale: int, layout: lcz.Layout) -> Array:
     """(N, H, W, C) to (N, H // s, W // s, C): what `sr-degrade` makes of it, rounded alike."""
     low = wald.degrade(wald.crop(sen2, scale), layout.bands, scale)
     kept = dataclasses.replace(layout, per_unit=lcz.SEN2.per_unit)
@@ -54,7 +54,12 @@ def pairs(
     restored = [file for file in files if file.kind == WALD]
     if restored:
         original = wald.crop(sen2, scale)
-        yield WALD, "bicubic", bicubic(lowered(sen2, scale, layout), scale, layout), original
+        yield (
+            WALD,
+            "bicubic",
+            bicubic(degrade_as_stored(sen2, scale, layout), scale, layout),
+            original,
+        )
     for file in restored:
         yield WALD, file.method, file.rows[rows], original
     enlarged = [file for file in files if file.kind == ENLARGED]

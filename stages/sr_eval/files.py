@@ -15,7 +15,7 @@ from shared.patches import list_rows
 from shared.runs import record
 
 WALD, ENLARGED = "wald", "enlarged"
-PLACE = re.compile(r"/sr-([^/]+)/x([234])/")  # where the pipeline keeps them
+PRODUCT_PATH = re.compile(r"/sr-([^/]+)/x([234])/")  # where the pipeline keeps them
 SMALLEST = 6  # pixels a side: the window of SSIM is mirrored by 5
 
 
@@ -29,7 +29,7 @@ class Restored:
         method: "swinir" for a file of sr-swinir.
         scale: factor on height and width.
         weights: first digits of the digest of its weights; "" when not known.
-        source: the open file, once `opened`.
+        source: the open file, once `open_all`.
     """
 
     path: Path
@@ -59,7 +59,7 @@ def identify(path: Path, kind: str, scale: int) -> Restored:
     if stage.startswith("sr-") and isinstance(recorded, int):
         weights = str(plan.get("inputs", {}).get("weights") or "")[:6]
         return Restored(path, kind, stage.removeprefix("sr-"), recorded, weights)
-    if place := PLACE.search(path.resolve().as_posix()):
+    if place := PRODUCT_PATH.search(path.resolve().as_posix()):
         return Restored(path, kind, place[1], int(place[2]))
     return Restored(path, kind, path.stem, scale)
 
@@ -92,7 +92,7 @@ def _key(file: Restored) -> tuple[str, str, int]:
     return file.kind, file.method, file.scale
 
 
-def opened(files: Iterable[Restored], truth: patches.Source, stack: ExitStack) -> list[Restored]:
+def open_all(files: Iterable[Restored], truth: patches.Source, stack: ExitStack) -> list[Restored]:
     """The same files, open and checked against the truth; the stack closes them.
 
     Raises:

@@ -36,8 +36,8 @@ def run(
     """
     with ExitStack() as stack:
         truth = stack.enter_context(patches.read(src, "sen2"))
-        bands, found = protocol.known(truth), files.collect(wald, enlarged, scale)
-        opened = files.opened(found, truth, stack)
+        bands, restored = protocol.check_bands(truth), files.collect(wald, enlarged, scale)
+        opened = files.open_all(restored, truth, stack)
 
         from stages.sr_eval import compare
         from stages.sr_eval import panel as picture
@@ -50,7 +50,9 @@ def run(
         (dst / "metrics.json").write_text(tables.as_json(results, facts), encoding="utf-8")
         (dst / "metrics.csv").write_text(tables.as_csv(results), encoding="utf-8")
         (dst / "table.tex").write_text(tables.as_latex(results, bands), encoding="utf-8")
-        picture.draw(dst / "panel.png", truth, opened, picture.lively(seen, steps, panel), results)
+        picture.draw(
+            dst / "panel.png", truth, opened, picture.choose_rows(seen, steps, panel), results
+        )
         progress.say(tables.as_text(results))
 
 

@@ -19,7 +19,7 @@ Column = tuple[str, str, Array]  # group, heading, (H, W, C) patch
 COLOURS = {"true colour": lcz.TRUE_COLOUR, "false colour": ("B8", "B4", "B3")}
 
 
-def lively(rows: NDArray[np.intp], steps: NDArray[np.float64], count: int) -> list[int]:
+def choose_rows(rows: NDArray[np.intp], steps: NDArray[np.float64], count: int) -> list[int]:
     """Rows worth showing, from equal parts of those looked at: of every ten, one has more detail.
 
     Not the liveliest of all, which are clouds.
@@ -40,18 +40,18 @@ def columns(
     for scale, group in itertools.groupby(files, lambda file: file.scale):
         kinds = {kind: [*part] for kind, part in itertools.groupby(group, lambda file: file.kind)}
         kind = WALD if WALD in kinds else ENLARGED
-        low = compare.lowered(sen2, scale, layout) if kind == WALD else sen2
+        low = compare.degrade_as_stored(sen2, scale, layout) if kind == WALD else sen2
         images = {"input": low, "bicubic": compare.bicubic(low, scale, layout)}
         images |= {file.method: file.rows[here] for file in kinds[kind]}
         images |= {"original": wald.crop(sen2, scale)} if kind == WALD else {}
         name = f"×{scale}, " + ("from a degraded copy" if kind == WALD else "enlarged")
         for method, image in images.items():
-            heading = title(method) + _said(results, (kind, scale, method))
+            heading = title(method) + _psnr_line(results, (kind, scale, method))
             made.append((name, heading, image[0]))
     return made
 
 
-def _said(results: Results, key: tuple[str, int, str]) -> str:
+def _psnr_line(results: Results, key: tuple[str, int, str]) -> str:
     """A second line for a heading: PSNR of all rows looked at, where there is a truth."""
     value = results.get(key, {}).get("all", {}).get("psnr")
     return f"\n{value:.2f} dB" if value is not None else ""

@@ -35,13 +35,13 @@ def as_json(results: Results, facts: dict[str, Any]) -> str:
     for (way, scale, method), bands in results.items():
         there = content.setdefault(way, {}).setdefault(f"x{scale}", {})
         there[method] = {
-            band: {name: _rounded(value) for name, value in figures.items()}
+            band: {name: _round(value) for name, value in figures.items()}
             for band, figures in bands.items()
         }
     return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def _rounded(value: float | None) -> float | None:
+def _round(value: float | None) -> float | None:
     """Six digits: further ones may differ between processors."""
     return None if value is None else float(f"{value:.6g}")
 
@@ -55,8 +55,8 @@ def as_csv(results: Results) -> str:
         for band, figures in bands.items():
             for name, value in figures.items():
                 if value is not None or name == "psnr":
-                    said = "inf" if value is None else _rounded(value)
-                    lines.writerow((way, scale, method, band, name, said))
+                    cell = "inf" if value is None else _round(value)
+                    lines.writerow((way, scale, method, band, name, cell))
     return text.getvalue()
 
 
@@ -111,7 +111,7 @@ def as_latex(results: Results, bands: tuple[str, ...]) -> str:
     return _tabular(heads, whole) + "\n" + _tabular(list(bands), single)
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """Text with what LaTeX would take for a command written as itself."""
     return (
         "".join(LATEX.get(sign, sign) for sign in text).replace("∞", r"$\infty$").replace("–", "--")
@@ -120,12 +120,12 @@ def escaped(text: str) -> str:
 
 def _group(head: str, rows: list[tuple[str, list[str]]], columns: int) -> str:
     lines = [f"\\multicolumn{{{columns + 1}}}{{l}}{{{head}}} \\\\"]
-    lines += [" & ".join(map(escaped, (name, *cells))) + r" \\" for name, cells in rows]
+    lines += [" & ".join(map(escape, (name, *cells))) + r" \\" for name, cells in rows]
     return "\n".join(lines)
 
 
 def _tabular(heads: list[str], groups: list[str]) -> str:
-    head = " & ".join(["", *map(escaped, heads)]) + r" \\"
+    head = " & ".join(["", *map(escape, heads)]) + r" \\"
     body = "\n\\midrule\n".join(groups)
     return (
         f"\\begin{{tabular}}{{l{'r' * len(heads)}}}\n\\toprule\n{head}\n\\midrule\n"

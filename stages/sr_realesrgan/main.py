@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Literal
 
 from shared import cli
-from shared.sr import bands, options, passage
+from shared.sr import bands, options, stream
 
 
-def matched(enlarge: passage.Enlarge) -> passage.Enlarge:
+def match_output(enlarge: stream.Enlarge) -> stream.Enlarge:
     """The same, each band brought to the mean and deviation it had."""
-    return lambda sen2: bands.match(enlarge(sen2), sen2)
+    return lambda sen2: bands.match_statistics(enlarge(sen2), sen2)
 
 
 def run(
@@ -34,16 +34,16 @@ def run(
         match: bring each band of each patch to the mean and deviation it had.
     """
 
-    def load() -> passage.Enlarge:
+    def load() -> stream.Enlarge:
         from shared.sr import forward
         from stages.sr_realesrgan import network
 
-        place = forward.place(inference.device, inference.precision)
-        model = forward.ready(network.load(weights, scale, channel), place)
-        enlarge = partial(forward.singly, model, device=place, precision=inference.precision)
-        return matched(enlarge) if match else enlarge
+        place = forward.prepare_device(inference.device, inference.precision)
+        model = forward.prepare_network(network.load(weights, scale, channel), place)
+        enlarge = partial(forward.enlarge_bands, model, device=place, precision=inference.precision)
+        return match_output(enlarge) if match else enlarge
 
-    passage.through(
+    stream.enlarge_file(
         src, dst, load, scale=scale, batch=inference.batch, shard=inference.shard, side=2
     )
 

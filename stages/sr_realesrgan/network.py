@@ -66,8 +66,8 @@ def build(path: Path, tensors: weights.Tensors) -> RRDBNet:
 def fold(network: RRDBNet, channel: str) -> RRDBNet:
     """Make a network of three channels one of a single band, its last layer always in float32."""
     channels = network.conv_last.out_channels
-    network.conv_first = folding.first(network.conv_first, channels)
-    network.conv_last = folding.Float32(folding.last(network.conv_last, channel))
+    network.conv_first = folding.fold_first(network.conv_first, channels)
+    network.conv_last = folding.Float32(folding.fold_last(network.conv_last, channel))
     return network
 
 

@@ -92,11 +92,11 @@ def fold(network: SwinIR, channel: str) -> None:
     if network.mean.any():
         mean = (network.mean.flatten() * network.img_range).tolist()
         network.mean = torch.zeros(1, 1, 1, 1)
-    network.conv_first = folding.Float32(folding.first(network.conv_first, channels, mean))
+    network.conv_first = folding.Float32(folding.fold_first(network.conv_first, channels, mean))
     if network.upsampler == "pixelshuffledirect":
-        end = folding.last(network.upsample[0], channel, channels, mean)
+        end = folding.fold_last(network.upsample[0], channel, channels, mean)
         network.upsample[0] = folding.Float32(end)
     else:
         network.conv_last = folding.Float32(
-            folding.last(network.conv_last, channel, channels, mean)
+            folding.fold_last(network.conv_last, channel, channels, mean)
         )

@@ -36,7 +36,7 @@ def relativistic(better: torch.Tensor, worse: torch.Tensor) -> torch.Tensor:
     return (functional.softplus(-above).mean() + functional.softplus(below).mean()) / 2
 
 
-class Contest(Trainee):
+class AdversarialTrainee(Trainee):
     """Two networks in turn: one restores, the other tells what it restored from what was true.
 
     The first half of the steps, the restoring one learns from L1 alone, as the networks of ESRGAN
@@ -76,6 +76,10 @@ class Contest(Trainee):
         return [optimizer for optimizer, _ in both], [schedule for _, schedule in both]
 
 
-def trainee(network: nn.Module, pairs: Pairs, weight: float, **how: Any) -> Trainee:
+def make_trainee(network: nn.Module, pairs: Pairs, weight: float, **how: Any) -> Trainee:
     """What learns: against an adversary where its loss has weight, else from L1 alone."""
-    return Contest(network, pairs, weight, **how) if weight else Trainee(network, pairs, **how)
+    return (
+        AdversarialTrainee(network, pairs, weight, **how)
+        if weight
+        else Trainee(network, pairs, **how)
+    )

@@ -54,33 +54,35 @@ def run(
         device: auto (a GPU if there is one), cpu or cuda.
         seed: of the first weights and of the batches.
     """
-    way = methods.choose(method, scale, learning.adversarial)
-    size = methods.sizes(method, size)
+    training = methods.choose(method, scale, learning.adversarial)
+    size = methods.complete_size(method, size)
 
     import torch
 
     from shared.sr import forward
-    from stages.sr_train import adversary, bundles, keeper, networks, pairs, quality, weights
+    from stages.sr_train import adversary, channels, checkpoints, networks, pairs, quality, weights
 
-    if weights.finished(dst):
+    if weights.is_finished(dst):
         return
-    place = forward.place(device)
+    accelerator = forward.prepare_device(device)
     with patches.read(src, "sen2") as source:
-        names = pairs.names(source, scale * (size.window or 8))
-        gather = bundles.gather(src, way.channels, names)
-        known, held = pairs.load(source, names, scale, learning.rows, gather)
+        names = pairs.check_bands(source, scale * (size.window or 8))
+        gather = channels.choose_gather(src, training.channels, names)
+        learned, held = pairs.load(source, names, scale, learning.rows, gather)
     torch.manual_seed(seed)
     network = networks.build(method, scale, size)
-    trainee = adversary.trainee(
-        network, known, learning.adversarial, steps=learning.steps, batch=learning.batch,
+    trainee = adversary.make_trainee(
+        network, learned, learning.adversarial, steps=learning.steps, batch=learning.batch,
         lr=learning.lr, seed=seed,
     )  # fmt: skip
-    keeper.fit(trainee, dst, place, PRECISIONS[precision])
-    worth = quality.measure(bundles.restorer(network, way.channels, names, place), held, names)
-    count = {"learned": len(known.low) // len(gather(held.low[:1])), "held_out": len(held.low)}
+    checkpoints.fit(trainee, dst, accelerator, PRECISIONS[precision])
+    restore = channels.make_restorer(network, training.channels, names, accelerator)
+    measured = quality.measure(restore, held, names)
+    count = {"learned": len(learned.low) // len(gather(held.low[:1])), "held_out": len(held.low)}
     facts = {"method": method, "scale": scale, **size.facts(), "steps": learning.steps,
              "seed": seed, "adversarial": learning.adversarial, "patches": count}  # fmt: skip
-    weights.save(dst, weights.spelled(method, scale, size.depth, network), facts | worth)
+    tensors = weights.rename_for_stage(method, scale, size.depth, network)
+    weights.save(dst, tensors, facts | measured)
 
 
 if __name__ == "__main__":

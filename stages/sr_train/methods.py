@@ -53,7 +53,7 @@ def choose(method: str, scale: int, adversarial: float) -> Training:
     return training
 
 
-def sizes(method: str, given: Size) -> Size:
+def complete_size(method: str, given: Size) -> Size:
     """The sizes given, the published ones where none is.
 
     Raises:

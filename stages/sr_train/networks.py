@@ -6,7 +6,7 @@ from spandrel.architectures.SwinIR import SwinIR
 from torch import nn
 
 from shared.sr.networks import edsr, rrdb, vdsr
-from stages.sr_train import starts
+from stages.sr_train import initialise
 from stages.sr_train.methods import METHODS, Size
 
 warnings.filterwarnings("ignore", "torch.meshgrid")  # spandrel calls it in the old way
@@ -18,7 +18,7 @@ def build(method: str, scale: int, size: Size) -> nn.Module:
     Args:
         method: one of METHODS.
         scale: factor on height and width.
-        size: complete, from `methods.sizes`.
+        size: complete, from `methods.complete_size`.
 
     Returns:
         (M, K, h, w) to (M, K, h * scale, w * scale), K the channels of the method.
@@ -32,16 +32,16 @@ def build(method: str, scale: int, size: Size) -> nn.Module:
 def _vdsr(scale: int, size: Size) -> nn.Module:
     """Starts as bicubic interpolation."""
     network = vdsr.VDSR(size.width, size.depth[0], scale)
-    starts.silent(network.output)
+    initialise.zero(network.output)
     return network
 
 
 def _edsr(scale: int, size: Size) -> nn.Module:
     network = edsr.EDSR(scale, size.width, size.depth[0], channels=1)
-    starts.carry(network.head[0])
-    starts.silent(network.body[-1])
-    starts.shuffles(network.tail[0])
-    starts.carry(network.tail[1], noise=0.1)
+    initialise.pass_through(network.head[0])
+    initialise.zero(network.body[-1])
+    initialise.bilinear_shuffles(network.tail[0])
+    initialise.pass_through(network.tail[1], noise=0.1)
     return network
 
 
@@ -51,12 +51,12 @@ def _swinir(scale: int, size: Size) -> nn.Module:
         num_heads=[size.heads] * len(size.depth), window_size=size.window, mlp_ratio=2.0,
         drop_path_rate=0.0, upscale=scale, upsampler=size.upsampler,
     )  # fmt: skip
-    starts.carry(network.conv_first)
-    starts.silent(network.conv_after_body)
+    initialise.pass_through(network.conv_first)
+    initialise.zero(network.conv_after_body)
     if size.upsampler == "pixelshuffle":
-        starts.carry(network.conv_before_upsample[0])
-        starts.carry(network.conv_last, noise=0.1)
-    starts.shuffles(network.upsample)
+        initialise.pass_through(network.conv_before_upsample[0])
+        initialise.pass_through(network.conv_last, noise=0.1)
+    initialise.bilinear_shuffles(network.upsample)
     return network
 
 
@@ -64,10 +64,10 @@ def _rrdb(scale: int, size: Size, channels: int) -> nn.Module:
     network = rrdb.build(scale, size.width, size.depth[0], size.width // 2, channels)
     first, body, *rest = network.model
     enlarging = [layer for layer in rest if isinstance(layer, nn.Conv2d)]
-    starts.carry(first, channels)
-    starts.silent(body.sub[-1])
+    initialise.pass_through(first, channels)
+    initialise.zero(body.sub[-1])
     for convolution in enlarging[:-2]:
-        starts.doubled(convolution, channels)
-    starts.carry(enlarging[-2], channels)
-    starts.carry(enlarging[-1], channels, noise=0.1)
+        initialise.bilinear_repeat(convolution, channels)
+    initialise.pass_through(enlarging[-2], channels)
+    initialise.pass_through(enlarging[-1], channels, noise=0.1)
     return network

@@ -44,7 +44,7 @@ class Held:
     high: Array
 
 
-def degraded(sen2: Array, names: tuple[str, ...], scale: int) -> Held:
+def degrade_patches(sen2: Array, names: tuple[str, ...], scale: int) -> Held:
     """(N, H, W, C) patches, cut to a multiple of the scale, with their degraded copies."""
     high = wald.crop(sen2, scale)
     return Held(wald.degrade(high, names, scale), high)
@@ -53,7 +53,7 @@ def degraded(sen2: Array, names: tuple[str, ...], scale: int) -> Held:
 def pair(patches: Held, gather: Gather) -> Pairs:
     """Pairs of patches, both sides in the unit of the low one, as it is all that is known later."""
     low, high = gather(patches.low), gather(patches.high)
-    base, span = bands.ranges(low)
+    base, span = bands.measure_ranges(low)
     return Pairs(bands.stretch(low, base, span), bands.stretch(high, base, span))
 
 
@@ -77,7 +77,7 @@ def blocks(total: int, rows: int) -> Iterator[slice]:
         yield slice(int(block) * BLOCK, min((int(block) + 1) * BLOCK, total))
 
 
-def names(source: Source, side: int) -> tuple[str, ...]:
+def check_bands(source: Source, side: int) -> tuple[str, ...]:
     """Names of the sen2 bands; StageError for one without known MTF or sides < ``side`` pixels."""
     rows = source["sen2"]
     found = rows.layout.bands if rows.layout else ()
@@ -112,7 +112,7 @@ def load(
     kept: list[Held] = []
     with bar(len(out), "read") as progress:
         for block in chosen:
-            patches, apart = degraded(source["sen2"][block], names, scale), held[block]
+            patches, apart = degrade_patches(source["sen2"][block], names, scale), held[block]
             kept.append(Held(patches.low[apart], patches.high[apart]))
             learned.append(pair(Held(patches.low[~apart], patches.high[~apart]), gather))
             progress.update(len(apart))

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as pack
 from torch import nn
 
-from shared.sr.networks import Spelling
+from shared.sr.networks import Naming
 from stages.sr_train.methods import METHODS
 
 FACTS = "sr-train"  # one entry only: the order of several in the file is random
@@ -25,7 +25,7 @@ def save(path: Path, tensors: Tensors, facts: dict[str, Any]) -> None:
     draft.replace(path)
 
 
-def finished(path: Path) -> bool:
+def is_finished(path: Path) -> bool:
     """Whether an earlier run got as far as the product and was stopped just before its renaming."""
     try:
         with safe_open(path, "pt") as file:
@@ -34,14 +34,16 @@ def finished(path: Path) -> bool:
         return False
 
 
-def spelled(method: str, scale: int, depth: tuple[int, ...], network: nn.Module) -> Tensors:
+def rename_for_stage(
+    method: str, scale: int, depth: tuple[int, ...], network: nn.Module
+) -> Tensors:
     """The tensors of a trained network under the names that its method's stage reads.
 
     Only those of Real-ESRGAN differ from the network's own: they are BasicSR's.
     """
     tensors: Tensors = dict(network.state_dict())
-    spelling = METHODS[method].spelling
-    if not spelling:
+    naming = METHODS[method].naming
+    if not naming:
         return tensors
-    names = Spelling("old", depth[0], int(math.log2(scale))).names(spelling)
+    names = Naming("old", depth[0], int(math.log2(scale))).translate(naming)
     return {new: tensors.pop(old) for old, new in names.items()}

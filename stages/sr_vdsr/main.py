@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from shared import cli
-from shared.sr import options, passage
+from shared.sr import options, stream
 
 
 def run(
@@ -27,15 +27,15 @@ def run(
         channel: which output of a three-channel network becomes the band.
     """
 
-    def load() -> passage.Enlarge:
+    def load() -> stream.Enlarge:
         from shared.sr import forward
         from shared.sr.networks import vdsr
 
-        place = forward.place(inference.device, inference.precision)
-        model = forward.ready(vdsr.load(weights, scale, channel), place)
-        return partial(forward.singly, model, device=place, precision=inference.precision)
+        place = forward.prepare_device(inference.device, inference.precision)
+        model = forward.prepare_network(vdsr.load(weights, scale, channel), place)
+        return partial(forward.enlarge_bands, model, device=place, precision=inference.precision)
 
-    passage.through(src, dst, load, scale=scale, batch=inference.batch, shard=inference.shard)
+    stream.enlarge_file(src, dst, load, scale=scale, batch=inference.batch, shard=inference.shard)
 
 
 if __name__ == "__main__":

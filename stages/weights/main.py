@@ -6,7 +6,7 @@ from shared import cli, progress
 from shared.errors import StageError
 from shared.runs import record
 from shared.sr.methods import Published
-from stages.weights import begun, listing, mirrors
+from stages.weights import mirrors, partial_file, published_files
 
 DIGITS = 64  # of a whole SHA-256
 
@@ -20,8 +20,8 @@ def run(*, dst: Path, name: str, mirror: str = "") -> None:
         mirror: a folder, file://… or http(s) address that has the file under its name; without
             one it is fetched from where its authors keep it.
     """
-    entry = listing.find(name)
-    place = mirrors.place(entry, mirror)
+    entry = published_files.find(name)
+    place = mirrors.locate(entry, mirror)
     if isinstance(place, Path):
         mirrors.copy(place, dst, entry.bytes)
     else:
@@ -34,7 +34,7 @@ def run(*, dst: Path, name: str, mirror: str = "") -> None:
 def _verify(entry: Published, place: str, dst: Path) -> None:
     """Keep the file only if it is what the list, or the record of an earlier fetch, says."""
     measured = record.fingerprint(dst)
-    earlier = "" if len(entry.sha256) == DIGITS else _recorded(entry, dst)
+    earlier = "" if len(entry.sha256) == DIGITS else _recorded_digest(entry, dst)
     try:
         if entry.bytes not in (None, measured["bytes"]):
             raise StageError(f"{place}: expected {entry.bytes} bytes, found {measured['bytes']}")
@@ -47,10 +47,10 @@ def _verify(entry: Published, place: str, dst: Path) -> None:
                              f"found {measured['sha256']}; not kept; to accept it remove "
                              f"{record.record_path(_product(dst))}")  # fmt: skip
     except StageError:
-        begun.forget(dst)
+        partial_file.discard(dst)
         raise
     if len(entry.sha256) < DIGITS and not earlier:
-        facts = listing.facts(measured["bytes"], measured["sha256"])
+        facts = published_files.format_record(measured["bytes"], measured["sha256"])
         progress.say(f"{entry.name}: no digest is published, so this one is trusted on first use; "
                      f"for its record, once it is compared elsewhere:\n{facts}")  # fmt: skip
 
@@ -60,7 +60,7 @@ def _product(dst: Path) -> Path:
     return dst.with_name(dst.name.removesuffix(".partial"))
 
 
-def _recorded(entry: Published, dst: Path) -> str:
+def _recorded_digest(entry: Published, dst: Path) -> str:
     """SHA-256 in the record of an earlier fetch of this file to this place, "" without one."""
     made = record.load(_product(dst))
     same = made and made["plan"].get("parameters", {}).get("name") == entry.name

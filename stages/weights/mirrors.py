@@ -6,13 +6,13 @@ from urllib.parse import quote, unquote, urlsplit
 from shared import progress
 from shared.errors import StageError
 from shared.sr.methods import Published
-from stages.weights.begun import forget
+from stages.weights.partial_file import discard
 
 BLOCK = 2**20
 SHOWN = 5  # names in a message
 
 
-def place(entry: Published, mirror: str) -> Path | str:
+def locate(entry: Published, mirror: str) -> Path | str:
     """The file in a folder, or the address to fetch it from.
 
     Args:
@@ -58,7 +58,7 @@ def copy(source: Path, target: Path, size: int | None) -> None:
     found = source.stat().st_size
     if size not in (None, found):
         raise StageError(f"{source}: expected {size} bytes, found {found}")
-    forget(target)
+    discard(target)
     with (
         source.open("rb") as given,
         target.open("wb") as file,

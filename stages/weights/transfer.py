@@ -10,7 +10,7 @@ import requests
 
 from shared import progress
 from shared.errors import StageError, Unfinished
-from stages.weights import begun
+from stages.weights import partial_file
 
 BLOCK = 2**18  # bytes on disk at a time: a killed run loses less than this
 WAITS = (1.0, 2.0, 4.0)  # seconds before each further try that nothing came of
@@ -40,13 +40,13 @@ def fetch(url: str, target: Path, size: int | None) -> None:
         # The bundle that this machine trusts (SSL_CERT_FILE), else the one that requests brings.
         session.verify = ssl.get_default_verify_paths().cafile or True
         while True:
-            before = begun.size(target)
+            before = partial_file.count_bytes(target)
             try:
                 _attempt(session, url, target, size)
-                begun.mark(target).unlink(missing_ok=True)
+                partial_file.etag_path(target).unlink(missing_ok=True)
                 return
             except _BrokenOffError as error:
-                if begun.size(target) > before:
+                if partial_file.count_bytes(target) > before:
                     waits = list(WAITS)
                 if not waits:
                     raise Unfinished(f"{url}: {error}; the same command continues from here, "
@@ -56,15 +56,15 @@ def fetch(url: str, target: Path, size: int | None) -> None:
 
 def _attempt(session: requests.Session, url: str, target: Path, size: int | None) -> None:
     """One request, from the first missing byte on."""
-    start = begun.size(target)
+    start = partial_file.count_bytes(target)
     if size is not None and start >= size:
         if start == size:
             return
-        begun.forget(target)
+        partial_file.discard(target)
         start = 0
     try:
         with session.get(
-            url, headers=begun.headers(target, start), stream=True, timeout=TIMEOUT
+            url, headers=partial_file.headers(target, start), stream=True, timeout=TIMEOUT
         ) as answer:
             _check(url, answer)
             _receive(url, answer, target, start, size)
@@ -96,16 +96,16 @@ def _receive(
     if answer.status_code == 416 and total == start:
         return  # all of it was there
     if answer.status_code == 416 or first not in (0, start):
-        begun.forget(target)
+        partial_file.discard(target)
         raise _BrokenOffError("the server does not go on where the file ends")
     if size is not None and total not in (None, size):
-        begun.forget(target)
+        partial_file.discard(target)
         raise StageError(f"{url}: expected {size} bytes, found {total}")
     if first == 0:
-        begun.forget(target)
+        partial_file.discard(target)
         etag = answer.headers.get("ETag", "")
         if etag.startswith('"'):  # a weak one does not vouch for every byte
-            begun.mark(target).write_text(etag)
+            partial_file.etag_path(target).write_text(etag)
     done = _append(answer, target, first, total)
     if total is not None and done != total:
         raise _BrokenOffError(f"broke off after {done} of {total} bytes")

@@ -25,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from shared import patches
 from shared.backend import devices
-from shared.sr import bands, forward, options, passage
+from shared.sr import bands, forward, options, stream
 from shared.sr.methods import load_all
 from tests.bench import published
 
@@ -38,10 +38,13 @@ PLAIN = [name for name, method in load_all().items() if method.flags_with_own_we
 
 def ours(
     method: str, scale: int, weights: Path, src: Path, device: str, precision: str
-) -> passage.Enlarge:
+) -> stream.Enlarge:
     """What the stage itself would send its patches through."""
     stage, loads = importlib.import_module(f"stages.sr_{method}.main"), []
-    through, passage.through = passage.through, lambda _src, _dst, load, **_: loads.append(load)
+    original, stream.enlarge_file = (
+        stream.enlarge_file,
+        lambda _src, _dst, load, **_: loads.append(load),
+    )
     try:
         choice: dict[str, Any] = {"device": device, "precision": precision}
         inference = options.Inference(**choice)
@@ -50,7 +53,7 @@ def ours(
             **({"match": False} if method in PLAIN else {}),
         )  # fmt: skip
     finally:
-        passage.through = through
+        stream.enlarge_file = original
     return loads[0]()
 
 
@@ -61,8 +64,8 @@ def images(method: str, sen2: Array) -> torch.Tensor:
 
         planes = triplets.gather(sen2)
     else:
-        planes = bands.planes(sen2)
-    unit = torch.from_numpy(bands.stretch(planes, *bands.ranges(planes)))
+        planes = bands.to_planes(sen2)
+    unit = torch.from_numpy(bands.stretch(planes, *bands.measure_ranges(planes)))
     channels = published.INPUTS.get(method, 3)
     return unit if method == "esrgan" else unit.expand(-1, channels, -1, -1).contiguous()
 
@@ -81,7 +84,7 @@ def band(method: str, out: torch.Tensor) -> Array:
         return triplets.scatter(out.numpy())
     if method in PLAIN:
         out = torch.einsum("mkhw,k->mhw", out, out.new_tensor((0.299, 0.587, 0.114)))[:, None]
-    return bands.images(out[:, :1].numpy(), len(out))
+    return bands.to_images(out[:, :1].numpy(), len(out))
 
 
 def seconds(work: Callable[[], object], device: str) -> float:
@@ -115,8 +118,8 @@ def limit(precision: str, device: str) -> float:
 
 def peak(sen2: Array, made: Array, exact: Array) -> dict[str, float]:
     """PSNR in dB with a peak of 1: in units of each band's range, and in reflectance."""
-    _, span = bands.ranges(bands.planes(sen2))
-    error = bands.planes(made - exact)
+    _, span = bands.measure_ranges(bands.to_planes(sen2))
+    error = bands.to_planes(made - exact)
     unit = error / np.where(span == 0, 1, span)
     both: dict[str, NDArray[Any]] = {"psnr_unit": unit, "psnr_reflectance": error}
     return {
@@ -151,9 +154,9 @@ def times(
     for _ in range(rounds):
         for name, work in works.items():
             found[name].append(seconds(work, device) / (1 if name == "reference" else count))
-    low, span = bands.ranges(bands.planes(sen2[:1]))
-    plain = bands.planes(band(method, one_by_one(network, given, device)))
-    exact = (bands.planes(made["float32"]) - low) / np.where(span == 0, 1, span)
+    low, span = bands.measure_ranges(bands.to_planes(sen2[:1]))
+    plain = bands.to_planes(band(method, one_by_one(network, given, device)))
+    exact = (bands.to_planes(made["float32"]) - low) / np.where(span == 0, 1, span)
     return {
         "gflop": counter.get_total_flops() * len(given) / 1e9,
         "seconds": {name: statistics.median(values) for name, values in found.items()},

@@ -12,11 +12,11 @@ from torch import nn
 
 from shared.backend import weights
 from shared.sr.networks import edsr, vdsr
-from shared.sr.networks.spelling import layers
+from shared.sr.networks.naming import layer_names
 
 Tensors = dict[str, torch.Tensor]
 INPUTS = {"vdsr": 1}  # channels of a call; 3 equal ones, or for ESRGAN three bands, otherwise
-SPELLINGS = {"esrgan": "old", "bsrnet": "trunk", "realesrgan": "body"}
+NAMINGS = {"esrgan": "old", "bsrnet": "trunk", "realesrgan": "body"}
 LAST = {"vdsr": "output", "edsr": "tail.1", "swinir": "conv_last", "bsrnet": "conv_last",
         "realesrgan": "conv_last", "esrgan": "model.7"}  # fmt: skip
 MEAN = torch.tensor(edsr.DIV2K)
@@ -51,9 +51,9 @@ def edsr_tensors(scale: int) -> Tensors:
     return made | convolution("tail.1", 64, 3)
 
 
-def rrdb_tensors(spelling: str, scale: int) -> Tensors:
+def rrdb_tensors(naming: str, scale: int) -> Tensors:
     """RRDBNet, 23 blocks of 64 features, 32 more by each convolution of a dense block."""
-    names = layers(spelling, 23, scale // 2)
+    names = layer_names(naming, 23, scale // 2)
     made = convolution(names[0], 3, 64) | convolution(names[-1], 64, 3)
     for name in names[1:-1]:
         made |= convolution(name, 64, 64)
@@ -82,13 +82,13 @@ def write(method: str, scale: int, path: Path) -> None:
         "vdsr": vdsr_tensors, "edsr": lambda: edsr_tensors(scale),
         "swinir": lambda: swinir_tensors(scale),
     }  # fmt: skip
-    made = makers.get(method, lambda: rrdb_tensors(SPELLINGS[method], scale))()
+    made = makers.get(method, lambda: rrdb_tensors(NAMINGS[method], scale))()
     save_file({name: tensor.contiguous() for name, tensor in made.items()}, path)
     grey = nn.functional.interpolate(torch.rand(1, 1, 8, 8), scale_factor=4, mode="bicubic")
     with torch.inference_mode():
         out = reference(method, scale, path)(grey.expand(-1, INPUTS.get(method, 3), -1, -1))
         if method == "vdsr":
-            out -= vdsr.enlarge(grey, scale)
+            out -= vdsr.resize_bicubic(grey, scale)
     for part in ("weight", "bias"):
         if (name := f"{LAST[method]}.{part}") in made:
             made[name] = made[name] * (CONTRAST.get(method, 0.25) / out.std())

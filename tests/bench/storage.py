@@ -21,7 +21,7 @@ import torch
 
 from shared import cli, patches
 from shared.patches.fields import CHUNK_BYTES
-from shared.sr import bands, forward, passage
+from shared.sr import bands, forward, stream
 from shared.sr.networks import vdsr
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -51,12 +51,12 @@ class AtOnce:
         return done
 
 
-def enlarged(src: Path) -> np.ndarray:
+def enlarge_sample(src: Path) -> np.ndarray:
     """(ROWS, 64, 64, 10) reflectance as super-resolution makes it, here by bicubic enlargement."""
     with patches.read(src, "sen2") as source:
         sen2 = source["sen2"][:ROWS]
-    large = vdsr.enlarge(torch.from_numpy(bands.planes(sen2)), SCALE).numpy()
-    return bands.images(large, sen2.shape[-1]).clip(0, 2.8)
+    large = vdsr.resize_bicubic(torch.from_numpy(bands.to_planes(sen2)), SCALE).numpy()
+    return bands.to_images(large, sen2.shape[-1]).clip(0, 2.8)
 
 
 def formats(large: np.ndarray, folder: Path) -> list[dict[str, Any]]:
@@ -88,13 +88,13 @@ def formats(large: np.ndarray, folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def passages(src: Path, folder: Path) -> dict[str, float]:
+def time_stream(src: Path, folder: Path) -> dict[str, float]:
     """Milliseconds a patch through a small network, with and without overlapping."""
     torch.manual_seed(1)
-    model = forward.ready(vdsr.VDSR(16, 2), forward.place("cpu"))
+    model = forward.prepare_network(vdsr.VDSR(16, 2), forward.prepare_device("cpu"))
 
     def enlarge(sen2: np.ndarray) -> np.ndarray:
-        return forward.singly(model, sen2, device="cpu", precision="float32")
+        return forward.enlarge_bands(model, sen2, device="cpu", precision="float32")
 
     def run(*, src: Path, dst: Path) -> None:
         """Enlarge.
@@ -103,7 +103,7 @@ def passages(src: Path, folder: Path) -> dict[str, float]:
             src: patches.
             dst: product.
         """
-        passage.through(src, dst, lambda: enlarge, scale=SCALE, batch=16, shard="1/1")
+        stream.enlarge_file(src, dst, lambda: enlarge, scale=SCALE, batch=16, shard="1/1")
 
     with patches.read(src, "sen2") as source:
         total = source.total
@@ -111,11 +111,11 @@ def passages(src: Path, folder: Path) -> dict[str, float]:
     spent: dict[str, list[float]] = {name: [] for name in executors}
     for turn in range(2 * 3 + 2):
         name = list(executors)[turn % 2]
-        setattr(passage, "ThreadPoolExecutor", executors[name])  # noqa: B010
+        setattr(stream, "ThreadPoolExecutor", executors[name])  # noqa: B010
         start = time.perf_counter()
         cli.main(run, [f"--src={src}", f"--dst={folder / f'{turn}.h5'}"])
         spent[name].append(1e3 * (time.perf_counter() - start) / total)
-    setattr(passage, "ThreadPoolExecutor", ThreadPoolExecutor)  # noqa: B010
+    setattr(stream, "ThreadPoolExecutor", ThreadPoolExecutor)  # noqa: B010
     return {name: statistics.median(values[1:]) for name, values in spent.items()}
 
 
@@ -123,8 +123,8 @@ def main(src: Path) -> None:
     """Prints what was found as JSON."""
     with tempfile.TemporaryDirectory() as folder:
         found = {
-            "formats": formats(enlarged(src), Path(folder)),
-            "passage": passages(src, Path(folder)),
+            "formats": formats(enlarge_sample(src), Path(folder)),
+            "stream": time_stream(src, Path(folder)),
         }
     print(json.dumps(found))
 

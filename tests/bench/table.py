@@ -95,7 +95,7 @@ def storage(found: Found) -> str:
         ]
         for line in found["formats"]
     ]  # fmt: skip
-    passage = ", ".join(f"{name} {value:.2f} ms" for name, value in found["passage"].items())
+    passage = ", ".join(f"{name} {value:.2f} ms" for name, value in found["stream"].items())
     return (
         "## Storage\n\n36 patches enlarged ×2 (bicubic), files in the page cache, per patch; "
         f"reflectance is what is rounded.\n\n{rows(head, lines)}\n"

@@ -193,4 +193,4 @@ def test_refuses_other_networks(tmp_path: Path) -> None:
     path = saved(tmp_path / "w.safetensors", {"input.weight": torch.zeros(8, 1, 3, 3)})
     with pytest.raises(StageError, match=r"not EDSR weights: missing: head.0.weight, .* \(.*extra"):
         edsr.load(path, 2, "first")
-    np.testing.assert_equal(edsr.enlargement({}, "tail.0.", 8), None)
+    np.testing.assert_equal(edsr.read_scale({}, "tail.0.", 8), None)

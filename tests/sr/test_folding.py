@@ -29,7 +29,7 @@ def test_first(unshuffle: int, mean: tuple[float, ...] | None, bias: bool) -> No
     grey = torch.rand(2, 1, 8, 8)
     three = grey.expand(-1, 3, -1, -1) - torch.tensor(mean or (0.0,)).view(-1, 1, 1)
     expected = plain(functional.pixel_unshuffle(three, unshuffle))
-    folded = folding.first(plain, 3, mean)
+    folded = folding.fold_first(plain, 3, mean)
     close(folded(functional.pixel_unshuffle(grey, unshuffle)), expected)
 
 
@@ -43,15 +43,15 @@ def test_last(shuffle: int, mean: tuple[float, ...] | None, channel: str) -> Non
     three = functional.pixel_shuffle(plain(x), shuffle)
     three = three + torch.tensor(mean or (0.0,)).view(-1, 1, 1)
     expected = torch.einsum("mkhw,k->mhw", three, torch.tensor(MIX[channel]))[:, None]
-    folded = folding.last(plain, channel, 3, mean)
+    folded = folding.fold_last(plain, channel, 3, mean)
     close(functional.pixel_shuffle(folded(x), shuffle), expected)
 
 
 @torch.inference_mode()
 def test_a_single_channel_stays_as_it_is() -> None:
     into, out, grey = nn.Conv2d(1, 5, 3), nn.Conv2d(5, 1, 3, bias=False), torch.rand(2, 1, 8, 8)
-    close(folding.first(into, 1)(grey), into(grey))
-    close(folding.last(out, "luma")(into(grey)), out(into(grey)))
+    close(folding.fold_first(into, 1)(grey), into(grey))
+    close(folding.fold_last(out, "luma")(into(grey)), out(into(grey)))
 
 
 @torch.inference_mode()

@@ -13,15 +13,18 @@ from shared.sr import forward
 def network() -> nn.Module:
     torch.manual_seed(1)
     layers = nn.Conv2d(1, 64, 3, padding=1), nn.ReLU(), nn.Conv2d(64, 4, 3, padding=1)
-    return forward.ready(nn.Sequential(*layers, nn.PixelShuffle(2)), forward.place("cpu"))
+    return forward.prepare_network(
+        nn.Sequential(*layers, nn.PixelShuffle(2)), forward.prepare_device("cpu")
+    )
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_patch_does_not_depend_on_those_beside_it(network: nn.Module, precision: str) -> None:
     sen2 = np.random.default_rng(0).random((5, 8, 12, 10), np.float32)
-    whole = forward.singly(network, sen2, device="cpu", precision=precision)
+    whole = forward.enlarge_bands(network, sen2, device="cpu", precision=precision)
     alone = [
-        forward.singly(network, sen2[[i]], device="cpu", precision=precision) for i in range(5)
+        forward.enlarge_bands(network, sen2[[i]], device="cpu", precision=precision)
+        for i in range(5)
     ]
     assert whole.shape == (5, 16, 24, 10)
     assert whole.dtype == np.float32
@@ -36,26 +39,26 @@ def test_every_call_has_one_shape() -> None:
         return x
 
     images = np.random.default_rng(0).random((20, 3, 8, 8), np.float32)
-    made = forward.call(record, images, device="cpu", precision="float32", each=4)
+    made = forward.apply(record, images, device="cpu", precision="float32", per_patch=4)
     assert set(shapes) == {((4, 3, 8, 8), True)}
     np.testing.assert_array_equal(made, images)
 
 
 def test_larger_images_share_a_call_with_fewer() -> None:
-    assert forward.together(10, 32 * 32, "cpu") == 10
-    assert [forward.together(10, side**2, "cuda") for side in (8, 32, 64, 500)] == [
+    assert forward.images_per_call(10, 32 * 32, "cpu") == 10
+    assert [forward.images_per_call(10, side**2, "cuda") for side in (8, 32, 64, 500)] == [
         320,
         320,
         80,
         10,
     ]
-    assert forward.together(4, 32 * 32, "cuda") == 320
+    assert forward.images_per_call(4, 32 * 32, "cuda") == 320
 
 
 def test_flat_and_extreme_bands_come_back_finite(network: nn.Module) -> None:
     sen2 = np.zeros((1, 8, 8, 3), np.float32)
     sen2[..., 1], sen2[0, 3, 3, 2] = 0.125, 2.8
-    made = forward.singly(network, sen2, device="cpu", precision="bfloat16")
+    made = forward.enlarge_bands(network, sen2, device="cpu", precision="bfloat16")
     assert np.isfinite(made).all()
     assert (made[..., 0] == 0).all()
     assert (made[..., 1] == 0.125).all()
@@ -63,11 +66,11 @@ def test_flat_and_extreme_bands_come_back_finite(network: nn.Module) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
 def test_a_gpu_that_is_not_there_is_refused() -> None:
-    assert forward.place("auto") == "cpu"
+    assert forward.prepare_device("auto") == "cpu"
     with pytest.raises(StageError, match="--device: expected a CUDA device, found none"):
-        forward.place("cuda")
+        forward.prepare_device("cuda")
     with pytest.raises(StageError, match="--precision: float16 needs a CUDA device"):
-        forward.place("auto", "float16")
+        forward.prepare_device("auto", "float16")
 
 
 @pytest.mark.gpu
@@ -75,9 +78,9 @@ def test_a_gpu_that_is_not_there_is_refused() -> None:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_gpu_agrees_and_does_not_depend_on_the_batch(network: nn.Module, precision: str) -> None:
     sen2 = np.random.default_rng(0).random((5, 8, 8, 10), np.float32)
-    expected = forward.singly(network, sen2, device="cpu", precision="float32")
-    model = forward.ready(network, forward.place("cuda"))
-    whole = forward.singly(model, sen2, device="cuda", precision=precision)
-    part = forward.singly(model, sen2[3:], device="cuda", precision=precision)
+    expected = forward.enlarge_bands(network, sen2, device="cpu", precision="float32")
+    model = forward.prepare_network(network, forward.prepare_device("cuda"))
+    whole = forward.enlarge_bands(model, sen2, device="cuda", precision=precision)
+    part = forward.enlarge_bands(model, sen2[3:], device="cuda", precision=precision)
     np.testing.assert_array_equal(part, whole[3:])
     np.testing.assert_allclose(whole, expected, atol=1e-5 if precision == "float32" else 2e-2)

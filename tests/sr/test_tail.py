@@ -29,7 +29,7 @@ def test_kernel_by_hand() -> None:
     with torch.no_grad():
         last.weight[0, 0, 1] = 1
     plain = nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), last)
-    kernels, biases = tail.composed(plain, 1, 2)
+    kernels, biases = tail.compose_kernels(plain, 1, 2)
     assert kernels.shape == (9, 4, 1, 5, 5)
     assert biases.tolist() == [[1.0] * 4] * 9
     assert kernels[4, 0, 0, 2].tolist() == [0, 1, 2, 0, 0]

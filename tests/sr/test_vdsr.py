@@ -49,7 +49,7 @@ def test_bicubic_is_that_of_keys() -> None:
     """a = -0.5 a quarter of a pixel from the centre: (-9, 111, 29, -3) / 128."""
     impulse = torch.zeros(1, 1, 9, 9)
     impulse[0, 0, :, 4] = 1
-    row = vdsr.enlarge(impulse, 2)[0, 0, 9]
+    row = vdsr.resize_bicubic(impulse, 2)[0, 0, 9]
     expected = np.array([-3, -9, 29, 111, 111, 29, -9, -3]) / 128
     np.testing.assert_allclose(row[5:13], expected, atol=1e-6)
     assert not row[:5].any()
@@ -58,11 +58,11 @@ def test_bicubic_is_that_of_keys() -> None:
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_bicubic_keeps_parabolas_and_constants(scale: int) -> None:
     x = torch.linspace(0, 1, 16)
-    large = vdsr.enlarge((x * x).expand(1, 1, 16, 16), scale)[0, 0, 0]
+    large = vdsr.resize_bicubic((x * x).expand(1, 1, 16, 16), scale)[0, 0, 0]
     centres = ((torch.arange(16 * scale) + 0.5) / scale - 0.5) / 15
     inner = slice(2 * scale, -2 * scale)
     torch.testing.assert_close(large[inner], (centres**2)[inner], atol=1e-5, rtol=0)
-    ones = vdsr.enlarge(torch.ones(1, 1, 8, 8), scale)
+    ones = vdsr.resize_bicubic(torch.ones(1, 1, 8, 8), scale)
     torch.testing.assert_close(ones, torch.ones(1, 1, 8 * scale, 8 * scale), atol=1e-6, rtol=0)
 
 
@@ -75,7 +75,7 @@ def test_published_layout_loads(tmp_path: Path, port: str, wrapper: str | None) 
     network = vdsr.load(tmp_path / "w.pth", 3, "first")
     x = torch.rand(2, 1, 9, 8)
     with torch.inference_mode():
-        found, expected = network(x), plain(tensors, vdsr.enlarge(x, 3), port)
+        found, expected = network(x), plain(tensors, vdsr.resize_bicubic(x, 3), port)
     assert found.shape == (2, 1, 27, 24)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
@@ -86,7 +86,7 @@ def test_three_channels_fold_into_one(tmp_path: Path, channel: str) -> None:
     network = vdsr.load(saved(tmp_path / "w.safetensors", tensors), 2, channel)
     x = torch.rand(5, 1, 12, 11)
     with torch.inference_mode():
-        three = plain(tensors, vdsr.enlarge(x, 2).expand(-1, 3, -1, -1), "twtygqyy")
+        three = plain(tensors, vdsr.resize_bicubic(x, 2).expand(-1, 3, -1, -1), "twtygqyy")
         found = network(x)[:, 0]
     mix = {"first": (1.0, 0.0, 0.0), "mean": (1 / 3,) * 3, "luma": (0.299, 0.587, 0.114)}[channel]
     expected = torch.einsum("k,mkyx->myx", torch.tensor(mix), three)
@@ -106,10 +106,10 @@ def test_the_enlargement_stays_in_float32(tmp_path: Path) -> None:
     """With weights of zero, bfloat16 changes nothing: only what is added is rounded."""
     tensors = {name: value * 0 for name, value in published("twtygqyy", 8).items()}
     network = vdsr.load(saved(tmp_path / "w.safetensors", tensors), 2, "first")
-    network = forward.ready(network, "cpu")
+    network = forward.prepare_network(network, "cpu")
     images = np.random.default_rng(0).random((10, 1, 8, 8), dtype=np.float32)
-    found = forward.call(network, images, device="cpu", precision="bfloat16", each=10)
-    np.testing.assert_array_equal(found, vdsr.enlarge(torch.from_numpy(images), 2).numpy())
+    found = forward.apply(network, images, device="cpu", precision="bfloat16", per_patch=10)
+    np.testing.assert_array_equal(found, vdsr.resize_bicubic(torch.from_numpy(images), 2).numpy())
 
 
 def test_refuses_what_does_not_fit(tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def test_trained_network_is_read_back(tmp_path: Path) -> None:
     with torch.inference_mode():
         made = rrdb.load(tmp_path / "w.safetensors", 2, "luma")(grey)
         torch.testing.assert_close(made, network(grey), atol=1e-6, rtol=0)
-    names = dict(zip(rrdb.layers("old", 2, 1), rrdb.layers("trunk", 2, 1), strict=True))
+    names = dict(zip(rrdb.layer_names("old", 2, 1), rrdb.layer_names("trunk", 2, 1), strict=True))
     tensors = load_file(tmp_path / "w.safetensors")
     renamed = {
         f"{names[key.rpartition('.')[0]]}.{key.rpartition('.')[2]}": tensor
@@ -269,7 +269,7 @@ def test_shards_joined_are_the_whole_whatever_the_batch(few: Path, weights: Path
 
 def test_goes_on_after_a_crash(few: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = command(few, few.with_name("whole.h5"), weights)
-    singly, done = forward.singly, []
+    singly, done = forward.enlarge_bands, []
 
     def crash_once(network: torch.nn.Module, sen2: np.ndarray, **flags: str) -> np.ndarray:
         done.append(len(sen2))
@@ -277,7 +277,7 @@ def test_goes_on_after_a_crash(few: Path, weights: Path, monkeypatch: pytest.Mon
             raise OSError("the machine is gone")
         return singly(network, sen2, **flags)
 
-    monkeypatch.setattr(forward, "singly", crash_once)
+    monkeypatch.setattr(forward, "enlarge_bands", crash_once)
     with pytest.raises(SystemExit, match="1"):
         command(few, few.with_name("out.h5"), weights, "--batch=2")
     assert not few.with_name("out.h5").exists()
@@ -367,6 +367,6 @@ def test_refuses_nan(few: Path, weights: Path, capsys: pytest.CaptureFixture[str
 
 def test_match_of_a_network_that_says_nothing_is_the_mean() -> None:
     images = np.arange(8, dtype=np.float32).reshape(1, 2, 2, 2)
-    made = bands.match(np.ones((1, 4, 4, 2), np.float32), images)
+    made = bands.match_statistics(np.ones((1, 4, 4, 2), np.float32), images)
     np.testing.assert_allclose(made[0, :, :, 0], 3)
     np.testing.assert_allclose(made[0, :, :, 1], 4)

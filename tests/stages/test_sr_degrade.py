@@ -25,7 +25,7 @@ def test_blur_has_the_gain_of_the_mtf_at_the_new_nyquist_frequency(scale: int, b
     """A wave of two low pixels a period comes out with just the contrast the MTF says."""
     side = 24 * scale
     wave = np.cos(np.pi * (np.arange(side) + 0.5 - scale / 2) / scale)
-    low = wald.blur(side, scale, wald.MTF[band]) @ wave
+    low = wald.blur_matrix(side, scale, wald.MTF[band]) @ wave
     np.testing.assert_allclose(np.abs(low[8:-8]), wald.MTF[band], atol=0.005)
 
 

@@ -90,7 +90,7 @@ def test_goes_on_after_a_crash(
     prepared: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = command(prepared, prepared.with_name("whole.h5"), weights)
-    singly, done = forward.singly, []
+    singly, done = forward.enlarge_bands, []
 
     def crash_once(*args: object, **flags: object) -> np.ndarray:
         done.append(len(args[1]))  # type: ignore[arg-type]
@@ -98,7 +98,7 @@ def test_goes_on_after_a_crash(
             raise OSError("the machine is gone")
         return singly(*args, **flags)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(forward, "singly", crash_once)
+    monkeypatch.setattr(forward, "enlarge_bands", crash_once)
     with pytest.raises(SystemExit, match="1"):
         command(prepared, prepared.with_name("out.h5"), weights, "--batch=10")
     assert not prepared.with_name("out.h5").exists()

@@ -95,7 +95,7 @@ class Marked(nn.Module):
 def test_each_channel_has_its_own_range_and_place() -> None:
     sen2 = pixels(2)["sen2"].astype(np.float32)
     sen2[1, :, :, 5] = 0.25  # B7, constant
-    made = forward.by_triplets(
+    made = forward.enlarge_triplets(
         Marked(), sen2, names=lcz.SEN2.bands, device="cpu", precision="float32"
     )
     place = np.array([2, 1, 0, 2, 1, 2, 0, 2, 0, 1])  # of each band in its triplet
@@ -159,7 +159,7 @@ def test_shards_joined_are_the_whole_whatever_the_batch(
 
 def test_goes_on_after_a_crash(few: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = command(few, few.with_name("whole.h5"), weights)
-    call, done = forward.call, []
+    call, done = forward.apply, []
 
     def crash_once(network: nn.Module, images: np.ndarray, **flags: object) -> np.ndarray:
         done.append(len(images) // 4)
@@ -167,7 +167,7 @@ def test_goes_on_after_a_crash(few: Path, weights: Path, monkeypatch: pytest.Mon
             raise OSError("the machine is gone")
         return call(network, images, **flags)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(forward, "call", crash_once)
+    monkeypatch.setattr(forward, "apply", crash_once)
     with pytest.raises(SystemExit, match="1"):
         command(few, few.with_name("out.h5"), weights, "--batch=2")
     assert not few.with_name("out.h5").exists()

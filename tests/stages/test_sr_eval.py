@@ -151,7 +151,7 @@ def test_what_is_degraded_here_is_what_the_stage_stores(src: Path) -> None:
         low = src.with_name(f"low{scale}.h5")
         cli.main(degrade.run, [f"--src={src}", f"--dst={low}", f"--scale={scale}"])
         with patches.read(src, "sen2") as truth, patches.read(low, "sen2") as source:
-            expected = compare.lowered(truth["sen2"][:], scale, LAYOUT)
+            expected = compare.degrade_as_stored(truth["sen2"][:], scale, LAYOUT)
             np.testing.assert_array_equal(source["sen2"][:], expected)
 
 
@@ -167,7 +167,7 @@ def test_bicubic_has_the_weights_of_its_formula() -> None:
 def test_perfect_wald_consistency_and_no_departure(src: Path, tmp_path: Path) -> None:
     """The truth beats bicubic; bicubic as a method gets the figures of bicubic."""
     truth = scenes()
-    low = compare.lowered(truth, 2, LAYOUT)
+    low = compare.degrade_as_stored(truth, 2, LAYOUT)
     exact = store(tmp_path / "sr-exact" / "x2" / "wald.h5", truth)
     cubic = store(tmp_path / "sr-cubic" / "x2" / "wald.h5", compare.bicubic(low, 2, LAYOUT))
     large = compare.bicubic(truth, 2, LAYOUT)
@@ -187,7 +187,7 @@ def test_perfect_wald_consistency_and_no_departure(src: Path, tmp_path: Path) ->
 def test_a_shifted_method_is_worse_than_bicubic_and_one_with_seams_shows_them(
     src: Path, tmp_path: Path
 ) -> None:
-    truth, low = scenes(), compare.lowered(scenes(), 2, LAYOUT)
+    truth, low = scenes(), compare.degrade_as_stored(scenes(), 2, LAYOUT)
     cubic = compare.bicubic(low, 2, LAYOUT)
     seams = cubic.copy()
     seams[:, [0, -1]] += 0.05
@@ -206,7 +206,7 @@ def test_constant_and_nodata_patches_give_numbers(tmp_path: Path) -> None:
     truth = scenes()
     truth[2], truth[3, ..., 4] = 0, 0.25
     src = store(tmp_path / "prepare" / "testing.h5", truth)
-    cubic = compare.bicubic(compare.lowered(truth, 2, LAYOUT), 2, LAYOUT)
+    cubic = compare.bicubic(compare.degrade_as_stored(truth, 2, LAYOUT), 2, LAYOUT)
     other = store(tmp_path / "sr-other" / "x2" / "wald.h5", cubic)
     command(src, tmp_path / "eval", wald=other)
     assert "NaN" not in (tmp_path / "eval" / "metrics.json").read_text()
@@ -260,7 +260,7 @@ def test_tables_say_the_same_in_three_languages(
 
 def test_the_picture_is_the_same_bytes_and_shows_every_method(src: Path, tmp_path: Path) -> None:
     truth = scenes()
-    low = compare.lowered(truth, 2, LAYOUT)
+    low = compare.degrade_as_stored(truth, 2, LAYOUT)
     wald = store(tmp_path / "sr-edsr" / "x2" / "wald.h5", compare.bicubic(low, 2, LAYOUT))
     large = compare.bicubic(truth, 4, LAYOUT)
     big = store(tmp_path / "sr-edsr" / "x4" / "testing.h5", large)
@@ -286,15 +286,15 @@ def test_all_columns_of_a_scale_show_the_same_ground(src: Path, tmp_path: Path) 
     found = files.collect((tmp_path / "sr-vdsr" / "x3" / "wald.h5",), (), 2)
     with ExitStack() as stack:
         truth = stack.enter_context(patches.read(src, "sen2"))
-        shown = panel.columns(truth, files.opened(found, truth, stack), 5, {})
+        shown = panel.columns(truth, files.open_all(found, truth, stack), 5, {})
     sides = {heading: image.shape[:2] for _, heading, image in shown}
     assert sides == {"input": (10, 10), **dict.fromkeys(("bicubic", "VDSR", "original"), (30, 30))}
 
 
 def test_lively_rows_are_spread() -> None:
     rows, steps = np.arange(40), np.tile(np.arange(10.0), 4)
-    assert panel.lively(rows, steps, 4) == [8, 18, 28, 38]
-    assert panel.lively(rows[:2], steps[:2], 4) == [0, 1]
+    assert panel.choose_rows(rows, steps, 4) == [8, 18, 28, 38]
+    assert panel.choose_rows(rows[:2], steps[:2], 4) == [0, 1]
 
 
 # --- refusals -------------------------------------------------------------------------------------
@@ -396,7 +396,7 @@ def test_bicubic_is_the_harder_one_to_beat_on_real_patches(real: Path) -> None:
     """a = -0.75 restores what the sensor's blur took better than a = -0.5 does."""
     truth = np.load(real / "sentinel2" / "l2a_patches.npy")[:32, 16:48, 16:48] / np.float32(1e4)
     for scale in (2, 4):
-        low = compare.lowered(truth, scale, LAYOUT)
+        low = compare.degrade_as_stored(truth, scale, LAYOUT)
         image = torch.from_numpy(np.ascontiguousarray(np.moveaxis(low, -1, 1)))
         other = torch.nn.functional.interpolate(
             image,

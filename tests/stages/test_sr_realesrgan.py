@@ -126,8 +126,8 @@ def test_the_package_computes_the_same(tmp_path: Path, scale: int, side: int) ->
 
 def test_every_band_of_every_patch_is_enlarged_on_its_own(weights: Path) -> None:
     sen2, plain = pixels(6)["sen2"].astype(np.float32), rrdb(3)
-    folded = forward.ready(network.load(weights, 4, "luma"), "cpu")
-    made = forward.singly(folded, sen2, device="cpu", precision="float32")
+    folded = forward.prepare_network(network.load(weights, 4, "luma"), "cpu")
+    made = forward.enlarge_bands(folded, sen2, device="cpu", precision="float32")
     band = sen2[4, :, :, 7]
     unit = torch.from_numpy((band - band.min()) / np.ptp(band))
     with torch.inference_mode():
@@ -139,9 +139,9 @@ def test_every_band_of_every_patch_is_enlarged_on_its_own(weights: Path) -> None
 def test_matching_gives_mean_and_deviation_back(weights: Path) -> None:
     sen2 = pixels(4)["sen2"].astype(np.float32)
     sen2[2, :, :, 3] = 0.3
-    folded = forward.ready(network.load(weights, 4, "luma"), "cpu")
-    enlarge = stage.matched(
-        lambda sen2: forward.singly(folded, sen2, device="cpu", precision="float32")
+    folded = forward.prepare_network(network.load(weights, 4, "luma"), "cpu")
+    enlarge = stage.match_output(
+        lambda sen2: forward.enlarge_bands(folded, sen2, device="cpu", precision="float32")
     )
     boxes = enlarge(sen2).reshape(4, 32, 4, 32, 4, 10).mean((2, 4))
     np.testing.assert_allclose(boxes.mean((1, 2)), sen2.mean((1, 2)), atol=1e-6)
@@ -150,10 +150,10 @@ def test_matching_gives_mean_and_deviation_back(weights: Path) -> None:
 
 def test_bfloat16_is_close(weights: Path) -> None:
     sen2 = pixels(3)["sen2"].astype(np.float32)
-    folded = forward.ready(network.load(weights, 4, "luma"), "cpu")
-    exact = forward.singly(folded, sen2, device="cpu", precision="float32")
-    rounded = forward.singly(folded, sen2, device="cpu", precision="bfloat16")
-    error = bands.match(rounded, sen2) - bands.match(exact, sen2)
+    folded = forward.prepare_network(network.load(weights, 4, "luma"), "cpu")
+    exact = forward.enlarge_bands(folded, sen2, device="cpu", precision="float32")
+    rounded = forward.enlarge_bands(folded, sen2, device="cpu", precision="bfloat16")
+    error = bands.match_statistics(rounded, sen2) - bands.match_statistics(exact, sen2)
     assert 0 < np.abs(error).max() < 0.01
 
 
@@ -198,7 +198,7 @@ def test_goes_on_after_a_crash(
     prepared: Path, double: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = command(prepared, prepared.with_name("whole.h5"), double, "--scale=2")
-    singly, done = forward.singly, []
+    singly, done = forward.enlarge_bands, []
 
     def crash_once(*args: object, **flags: object) -> np.ndarray:
         done.append(len(args[1]))
@@ -206,7 +206,7 @@ def test_goes_on_after_a_crash(
             raise OSError("the machine is gone")
         return singly(*args, **flags)
 
-    monkeypatch.setattr(forward, "singly", crash_once)
+    monkeypatch.setattr(forward, "enlarge_bands", crash_once)
     out, flags = prepared.with_name("out.h5"), ("--scale=2", "--batch=10")
     with pytest.raises(SystemExit, match="1"):
         command(prepared, out, double, *flags)
@@ -314,8 +314,10 @@ def test_a_gpu_computes_the_same(weights: Path, precision: str, within: float) -
         pytest.skip("no CUDA device")
     sen2 = pixels(5)["sen2"].astype(np.float32)
     made = [
-        forward.singly(
-            forward.ready(network.load(weights, 4, "luma"), forward.place(where, kind)), sen2,
+        forward.enlarge_bands(
+            forward.prepare_network(
+                network.load(weights, 4, "luma"), forward.prepare_device(where, kind)
+            ), sen2,
             device=where, precision=kind,
         )
         for where, kind in (("cpu", "float32"), ("cuda", precision))

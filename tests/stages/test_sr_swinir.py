@@ -134,9 +134,9 @@ def test_shift_mask_is_that_of_the_published_network(size: tuple[int, int]) -> N
 
 def test_bfloat16_is_near_as_the_blocks_are_summed_in_float32(weights: Path) -> None:
     grey = np.random.default_rng(0).random((10, 1, 32, 32), np.float32)
-    model = forward.ready(network.load(weights, 2, "first"), "cpu")
+    model = forward.prepare_network(network.load(weights, 2, "first"), "cpu")
     exact, rounded = (
-        forward.call(model, grey, device="cpu", precision=name, each=10)
+        forward.apply(model, grey, device="cpu", precision=name, per_patch=10)
         for name in ("float32", "bfloat16")
     )
     assert 0 < ((exact - rounded) ** 2).mean() < 2e-6  # twice that with the sum in bfloat16
@@ -145,8 +145,8 @@ def test_bfloat16_is_near_as_the_blocks_are_summed_in_float32(weights: Path) -> 
 
 def test_every_band_of_every_patch_is_enlarged_on_its_own(weights: Path) -> None:
     sen2, plain = pixels(6)["sen2"].astype(np.float32), swinir(3)
-    model = forward.ready(network.load(weights, 2, "first"), "cpu")
-    made = forward.singly(model, sen2, device="cpu", precision="float32")
+    model = forward.prepare_network(network.load(weights, 2, "first"), "cpu")
+    made = forward.enlarge_bands(model, sen2, device="cpu", precision="float32")
     band = sen2[4, :, :, 7]
     unit = torch.from_numpy((band - band.min()) / np.ptp(band))
     with torch.inference_mode():
@@ -198,7 +198,7 @@ def test_goes_on_after_a_crash(
     prepared: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = command(prepared, prepared.with_name("whole.h5"), weights)
-    singly, done = forward.singly, []
+    singly, done = forward.enlarge_bands, []
 
     def crash_once(model: object, sen2: np.ndarray, **flags: str) -> np.ndarray:
         done.append(len(sen2))
@@ -206,7 +206,7 @@ def test_goes_on_after_a_crash(
             raise OSError("the machine is gone")
         return singly(model, sen2, **flags)
 
-    monkeypatch.setattr(forward, "singly", crash_once)
+    monkeypatch.setattr(forward, "enlarge_bands", crash_once)
     with pytest.raises(SystemExit, match="1"):
         command(prepared, prepared.with_name("out.h5"), weights, "--batch=10")
     assert not prepared.with_name("out.h5").exists()

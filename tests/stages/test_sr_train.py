@@ -21,7 +21,16 @@ from shared import cli, lcz, patches
 from shared.errors import StageError
 from shared.sr import bands, triplets, wald
 from shared.sr.networks import edsr, rrdb, vdsr
-from stages.sr_train import adversary, bundles, keeper, methods, networks, pairs, quality, training
+from stages.sr_train import (
+    adversary,
+    channels,
+    checkpoints,
+    methods,
+    networks,
+    pairs,
+    quality,
+    training,
+)
 from stages.sr_train import main as stage
 from tests.conftest import pixels, write_patches, write_raw
 
@@ -57,7 +66,7 @@ def untrained(method: str, scale: int, **given: object) -> nn.Module:
     torch.manual_seed(0)
     heads = {"heads": 2} if method == "swinir" else {}
     size = methods.Size(**{"width": 8, "depth": (1,), **heads, **given})
-    return networks.build(method, scale, methods.sizes(method, size))
+    return networks.build(method, scale, methods.complete_size(method, size))
 
 
 @pytest.fixture
@@ -78,7 +87,7 @@ def shapes(tmp_path: Path) -> Path:
 def test_held_out_are_whole_cities_or_runs_of_rows(prepared: Path) -> None:
     with patches.read(prepared, "sen2") as source:
         held = pairs.held_out(source)
-        known, kept = pairs.load(source, lcz.SEN2.bands, 2, 0, bands.planes)
+        known, kept = pairs.load(source, lcz.SEN2.bands, 2, 0, bands.to_planes)
     assert 0 < held.sum() < 6
     assert len(kept.low) == held.sum()
     assert len(known.low) == 10 * (34 - held.sum())
@@ -86,23 +95,23 @@ def test_held_out_are_whole_cities_or_runs_of_rows(prepared: Path) -> None:
 
 def test_pairs_are_in_the_unit_of_their_low_side() -> None:
     sen2 = pixels(3)["sen2"].astype(np.float32)
-    both = pairs.degraded(sen2[:, :31, :30], lcz.SEN2.bands, 3)
+    both = pairs.degrade_patches(sen2[:, :31, :30], lcz.SEN2.bands, 3)
     assert (both.low.shape, both.high.shape) == ((3, 10, 10, 10), (3, 30, 30, 10))
     np.testing.assert_array_equal(both.low, wald.degrade(both.high, lcz.SEN2.bands, 3))
-    found = pairs.pair(both, bands.planes)
+    found = pairs.pair(both, bands.to_planes)
     assert (found.low.min((2, 3)) == 0).all()
     np.testing.assert_allclose(found.low.max((2, 3)), 1)
-    low, span = bands.ranges(bands.planes(both.low))
+    low, span = bands.measure_ranges(bands.to_planes(both.low))
     back = bands.restore(found.high, low, span)
-    np.testing.assert_allclose(bands.images(back, 10), both.high, atol=1e-6)
+    np.testing.assert_allclose(bands.to_images(back, 10), both.high, atol=1e-6)
 
 
 def test_triplets_hold_three_bands_and_come_back_as_ten() -> None:
     sen2 = pixels(2)["sen2"].astype(np.float32)
-    given = bundles.gather(Path(), 3, lcz.SEN2.bands)(sen2)
+    given = channels.choose_gather(Path(), 3, lcz.SEN2.bands)(sen2)
     assert given.shape == (8, 3, 32, 32)
     np.testing.assert_array_equal(given[0, 0], sen2[0, ..., lcz.SEN2.bands.index("B4")])
-    restore = bundles.restorer(nn.Identity(), 3, lcz.SEN2.bands, "cpu")
+    restore = channels.make_restorer(nn.Identity(), 3, lcz.SEN2.bands, "cpu")
     np.testing.assert_allclose(restore(sen2), sen2, atol=1e-6)
 
 
@@ -204,7 +213,7 @@ def test_beats_bicubic(shapes: Path, tmp_path: Path, method: str, flags: tuple[s
 
 def test_quality_is_the_pooled_error_against_bicubic() -> None:
     sen2 = pixels(3)["sen2"].astype(np.float32)
-    held = pairs.degraded(sen2, lcz.SEN2.bands, 2)
+    held = pairs.degrade_patches(sen2, lcz.SEN2.bands, 2)
     off = quality.measure(
         lambda low: np.repeat(low, 2, 1).repeat(2, 2) * 0 + 0.5, held, lcz.SEN2.bands
     )
@@ -232,13 +241,13 @@ def test_relativistic_loss_by_hand() -> None:
 
 def test_adversary_learns_and_is_not_in_the_product(prepared: Path) -> None:
     with patches.read(prepared, "sen2") as source:
-        known, _ = pairs.load(source, lcz.SEN2.bands, 4, 0, bands.planes)
+        known, _ = pairs.load(source, lcz.SEN2.bands, 4, 0, bands.to_planes)
     network = untrained("realesrgan", 4)
     how = {"steps": 4, "batch": 4, "lr": 1e-3, "seed": 0}
-    contest = adversary.trainee(network, known, 0.1, **how)
-    assert type(adversary.trainee(network, known, 0.0, **how)) is training.Trainee
+    contest = adversary.make_trainee(network, known, 0.1, **how)
+    assert type(adversary.make_trainee(network, known, 0.0, **how)) is training.Trainee
     before = contest.judge[0].weight.detach().clone()
-    keeper.fit(contest, prepared.with_name("state"), "cpu", "32-true")
+    checkpoints.fit(contest, prepared.with_name("state"), "cpu", "32-true")
     assert contest.trainer.global_step == 8
     assert not torch.equal(contest.judge[0].weight, before)
     assert all(weight.requires_grad for weight in contest.judge.parameters())
@@ -262,7 +271,7 @@ def test_goes_on_after_a_crash(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: tuple[str, ...]
 ) -> None:
     whole = command(prepared, tmp_path / "whole", "--steps=6", *way)
-    monkeypatch.setattr(keeper, "SAVE_SECONDS", 0)
+    monkeypatch.setattr(checkpoints, "SAVE_SECONDS", 0)
     draw, drawn = training.Trainee.draw, []
 
     def crash_once(self: training.Trainee, step: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -284,7 +293,7 @@ def stop_after_training(
 ) -> None:
     """Leave the checkpoint of the second and last step."""
     with monkeypatch.context() as patch:
-        patch.setattr(keeper, "SAVE_SECONDS", 0)
+        patch.setattr(checkpoints, "SAVE_SECONDS", 0)
         patch.setattr(quality, "errors", lambda *_: 1 / 0)
         with pytest.raises(SystemExit, match="1"):
             command(src, dst, "--steps=2", *way)
@@ -311,8 +320,8 @@ def test_goes_on_after_kill_9(prepared: Path, tmp_path: Path) -> None:
     whole = command(prepared, tmp_path / "whole", *flags)
     dst = tmp_path / "out"
     code = (
-        "import sys; from stages.sr_train import keeper, main; from shared import cli;"
-        "keeper.SAVE_SECONDS = 0; cli.main(main.run, sys.argv[1:])"
+        "import sys; from stages.sr_train import checkpoints, main; from shared import cli;"
+        "checkpoints.SAVE_SECONDS = 0; cli.main(main.run, sys.argv[1:])"
     )
     argv = [sys.executable, "-c", code, *line(prepared, dst, *flags)]
     process = subprocess.Popen(argv, cwd=ROOT, stderr=-3, stdout=-3)
@@ -375,7 +384,7 @@ def test_refuses_a_training_that_does_not_stay_finite(
     monkeypatch: pytest.MonkeyPatch, seconds: int,
 ) -> None:  # fmt: skip
     """At the next checkpoint, which is not written, or at the end."""
-    monkeypatch.setattr(keeper, "SAVE_SECONDS", seconds)
+    monkeypatch.setattr(checkpoints, "SAVE_SECONDS", seconds)
     steps = 200 if seconds == 0 else 20
     with pytest.raises(SystemExit, match="2"):
         command(
@@ -389,5 +398,5 @@ def test_refuses_a_training_that_does_not_stay_finite(
 
 def test_refuses_bands_that_are_not_those_of_the_triplets() -> None:
     with pytest.raises(StageError, match=r"^a.h5: sen2: expected the bands B11, .* found B2, B3"):
-        bundles.gather(Path("a.h5"), 3, ("B2", "B3"))
-    assert triplets.fit(lcz.SEN2.bands)
+        channels.choose_gather(Path("a.h5"), 3, ("B2", "B3"))
+    assert triplets.match(lcz.SEN2.bands)

@@ -14,8 +14,8 @@ from shared import cli
 from shared.errors import StageError
 from shared.runs import record
 from shared.sr import methods
-from stages.weights import listing, transfer
 from stages.weights import main as stage
+from stages.weights import published_files, transfer
 
 NAME = "net_x2.pth"
 CONTENT = np.random.default_rng(0).bytes(1_000_003)
@@ -97,7 +97,7 @@ def lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "methods" / "net.toml"
     path.parent.mkdir(parents=True)
     write(path)
-    monkeypatch.setattr(methods.published, "__defaults__", (tmp_path / "methods",))
+    monkeypatch.setattr(methods.load_published, "__defaults__", (tmp_path / "methods",))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     return path
 
@@ -139,7 +139,7 @@ def test_records_of_the_repository_are_whole() -> None:
         assert set(method.variants) <= {scale for one in method.published for scale in one.scales}
         assert method.train
         assert set(method.variants) <= set(method.train.scales)
-    files = methods.published(methods.FOLDER)
+    files = methods.load_published(methods.FOLDER)
     assert len(files) == len({file.url or file.page for file in files.values()})
     for file in files.values():
         assert file.url.endswith("/" + file.name) or file.page
@@ -157,7 +157,7 @@ def test_variants_are_in_the_order_of_the_pipeline() -> None:
 
 
 def test_facts_that_are_known_from_elsewhere() -> None:
-    files = methods.published(methods.FOLDER)
+    files = methods.load_published(methods.FOLDER)
     assert files["RealESRGAN_x4plus.pth"].bytes == 67_040_989
     assert files["RealESRGAN_x4plus.pth"].sha256.startswith("4fa0d38905f75ac0")
     assert files["RealESRGAN_x2plus.pth"].sha256.startswith("49fafd45f8fd7aa8")
@@ -186,10 +186,10 @@ def test_refuses_a_wrong_record(lists: Path, old: str, new: str, message: str) -
 def test_two_records_agree_on_a_file_or_are_refused(lists: Path) -> None:
     other = lists.with_name("other.toml")
     write(other)
-    assert list(methods.published()) == [NAME]
+    assert list(methods.load_published()) == [NAME]
     write(other, size=1)
     with pytest.raises(StageError, match="another method describes it differently"):
-        methods.published()
+        methods.load_published()
 
 
 def test_unknown_name_tells_the_known_ones(
@@ -253,7 +253,7 @@ def test_file_behind_a_page_comes_from_a_mirror(
     line = refused(tmp_path / "out" / NAME, "", capsys)
     assert "download it from https://example.org/a into a folder" in line
     assert command(tmp_path / "out" / NAME, folder(tmp_path)) == CONTENT
-    assert listing.find(NAME).scales == (2, 3)
+    assert published_files.find(NAME).scales == (2, 3)
 
 
 # --- downloads that go on -------------------------------------------------------------------------
@@ -434,7 +434,7 @@ def test_unknown_digest_is_told_and_holds_from_then_on(
     assert facts in message
     write(lists, "unknown", "unknown")
     lists.write_text(lists.read_text() + facts)  # as printed, they complete the record
-    assert listing.find(NAME).sha256 == DIGEST
+    assert published_files.find(NAME).sha256 == DIGEST
     write(lists, "unknown", known)
     dst.unlink()  # the record stays
     command(dst, folder(tmp_path))

@@ -53,7 +53,7 @@ def weights_files(settings: Settings) -> Iterator[str]:
     Raises:
         StageError: the mirror is a folder that has none of them.
     """
-    files = methods.published()
+    files = methods.load_published()
     mirror = settings.mirror.removeprefix("file://")
     if not mirror or "://" in mirror:
         yield from sorted(name for name, file in files.items() if file.url)

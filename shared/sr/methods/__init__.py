@@ -19,8 +19,8 @@ __all__ = [
     "Published",
     "Training",
     "load_all",
+    "load_published",
     "parse",
-    "published",
     "variants",
 ]
 
@@ -68,7 +68,7 @@ class Training:
         scales: factors that the stage of this method accepts.
         channels: bands that go through the network together.
         adversarial: whether the method has a discriminator.
-        spelling: `shared.sr.networks.spelling` of the names in saved weights, "" for the network's.
+        naming: `shared.sr.networks.naming` of the names in saved weights, "" for the network's.
     """
 
     network: str
@@ -77,7 +77,7 @@ class Training:
     scales: tuple[int, ...]
     channels: int = 1
     adversarial: bool = False
-    spelling: str = ""
+    naming: str = ""
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def _check(path: Path, file: Published) -> None:
         raise StageError(f"{path}: {file.name}: expected either url or page")
 
 
-def published(folder: Path = FOLDER) -> dict[str, Published]:
+def load_published(folder: Path = FOLDER) -> dict[str, Published]:
     """Every published file by name; two methods may share one.
 
     Raises:

@@ -1,5 +1,5 @@
 """Networks that a super-resolution stage and `sr-train` share, and the names of their weights."""
 
-from shared.sr.networks.spelling import Spelling
+from shared.sr.networks.naming import Naming
 
-__all__ = ["Spelling", "edsr", "folding", "rrdb", "spelling", "tail", "vdsr"]
+__all__ = ["Naming", "edsr", "folding", "naming", "rrdb", "tail", "vdsr"]

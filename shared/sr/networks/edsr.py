@@ -101,21 +101,21 @@ def load(
     tensors = weights.read(path)
     basic = "conv_first.weight" in tensors or "conv_last.weight" in tensors
     blocks = weights.length(tensors, r"body\.(\d+)\.(?:body|conv)")
-    spelling = partial(basicsr, blocks=blocks) if basic else str
-    width, channels = weights.ends(tensors, spelling("head.0"), spelling("tail.1"), WIDTH)
+    rename = partial(basicsr_name, blocks=blocks) if basic else str
+    width, channels = weights.ends(tensors, rename("head.0"), rename("tail.1"), WIDTH)
     if channels not in (1, 3):
         raise StageError(f"{path}: expected weights of 1 or 3 channels, found {channels}")
-    found = enlargement(tensors, spelling("tail.0."), width) or scale
-    gain = shift(path, tensors) if channels == 3 else None
+    found = read_scale(tensors, rename("tail.0."), width) or scale
+    gain = read_shift(path, tensors) if channels == 3 else None
     network = EDSR(found, width, blocks, channels, residual)
-    weights.fit(path, network, tensors, "EDSR", spelling)
+    weights.fit(path, network, tensors, "EDSR", rename)
     if found != scale:
         raise StageError(f"{path}: expected weights of --scale {scale}, found scale {found}")
-    return folded(network, channel, None if inputs == "unit" else gain)
+    return fold(network, channel, None if inputs == "unit" else gain)
 
 
-def basicsr(name: str, blocks: int) -> str:
-    """A name of ours as BasicSR spells it."""
+def basicsr_name(name: str, blocks: int) -> str:
+    """A name of ours as BasicSR names it."""
     for ours, theirs in (
         (r"head\.0", "conv_first"), (rf"body\.{blocks}\.", "conv_after_body."),
         (r"(body\.\d+)\.body\.0", r"\1.conv1"), (r"(body\.\d+)\.body\.2", r"\1.conv2"),
@@ -125,14 +125,14 @@ def basicsr(name: str, blocks: int) -> str:
     return name
 
 
-def enlargement(tensors: weights.Tensors, steps: str, width: int) -> int | None:
+def read_scale(tensors: weights.Tensors, steps: str, width: int) -> int | None:
     """Scale by the convolutions before the pixel shuffles; None where there are none."""
     outputs = [weights.size(tensors, f"{steps}{i}", 0, 0) for i in (0, 2, 4)]
     factors = [math.isqrt(count // width) for count in outputs if count >= width]
     return math.prod(factors) if factors else None
 
 
-def shift(path: Path, tensors: weights.Tensors) -> float:
+def read_shift(path: Path, tensors: weights.Tensors) -> float:
     """Largest value of the images that a network of three channels knows; its shift is taken out.
 
     Such a network subtracts the DIV2K mean from its images and adds it again. BasicSR does so in
@@ -157,7 +157,7 @@ def shift(path: Path, tensors: weights.Tensors) -> float:
 
 
 @torch.no_grad()
-def folded(network: EDSR, channel: str, gain: float | None) -> EDSR:
+def fold(network: EDSR, channel: str, gain: float | None) -> EDSR:
     """The network for one band in [0, 1]: copies, choice of channel, range and mean go inside.
 
     The tail becomes one convolution. The first layer, and so the sum that all blocks add to, stays
@@ -172,7 +172,7 @@ def folded(network: EDSR, channel: str, gain: float | None) -> EDSR:
     head.weight *= gain or 1
     last.weight /= gain or 1
     last.bias /= gain or 1
-    network.head[0] = folding.Float32(folding.first(head, head.in_channels, mean))
-    network.tail[1] = folding.last(last, channel, mean=mean)
+    network.head[0] = folding.Float32(folding.fold_first(head, head.in_channels, mean))
+    network.tail[1] = folding.fold_last(last, channel, mean=mean)
     network.tail = Tail(network.tail, last.in_channels, network.scale)
     return network

@@ -13,7 +13,7 @@ from torch import nn
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
-def one(channel: str, channels: int) -> torch.Tensor:
+def channel_weights(channel: str, channels: int) -> torch.Tensor:
     """(channels,) weights that make the band of the outputs: "first", "mean" or "luma"."""
     if channel == "luma" and channels == 3:
         return torch.tensor(LUMA)
@@ -23,7 +23,9 @@ def one(channel: str, channels: int) -> torch.Tensor:
 
 
 @torch.no_grad()
-def first(convolution: nn.Conv2d, channels: int, mean: Sequence[float] | None = None) -> nn.Module:
+def fold_first(
+    convolution: nn.Conv2d, channels: int, mean: Sequence[float] | None = None
+) -> nn.Module:
     """A first convolution that takes a band for ``channels`` equal ones.
 
     Args:
@@ -40,9 +42,11 @@ def first(convolution: nn.Conv2d, channels: int, mean: Sequence[float] | None = 
         len(convolution.weight), channels, -1, *convolution.kernel_size
     )
     if mean is None:
-        return _with(convolution, kernels.sum(1), convolution.bias)
+        return _copy_convolution(convolution, kernels.sum(1), convolution.bias)
     offset = -torch.einsum("kcpyx,c->kyx", kernels, kernels.new_tensor(mean))[:, None]
-    return Centred(_with(convolution, torch.cat([kernels.sum(1), offset], 1), convolution.bias))
+    return Centred(
+        _copy_convolution(convolution, torch.cat([kernels.sum(1), offset], 1), convolution.bias)
+    )
 
 
 class Centred(nn.Module):
@@ -62,7 +66,7 @@ class Centred(nn.Module):
 
 
 @torch.no_grad()
-def last(
+def fold_last(
     convolution: nn.Conv2d, channel: str, channels: int | None = None,
     mean: Sequence[float] | None = None,
 ) -> nn.Conv2d:  # fmt: skip
@@ -79,20 +83,22 @@ def last(
         To one channel, or to s * s before a shuffle.
     """
     channels = channels or convolution.out_channels
-    mix = one(channel, channels).to(convolution.weight)
+    mix = channel_weights(channel, channels).to(convolution.weight)
     kernels = convolution.weight.unflatten(0, (channels, -1))
     bias = convolution.bias
     if bias is None:
         bias = kernels.new_zeros(convolution.out_channels)
     shift = mix @ kernels.new_tensor(mean) if mean is not None else 0
-    return _with(
+    return _copy_convolution(
         convolution,
         torch.einsum("c,cpkyx->pkyx", mix, kernels),
         mix @ bias.view(channels, -1) + shift,
     )
 
 
-def _with(like: nn.Conv2d, weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Conv2d:
+def _copy_convolution(
+    like: nn.Conv2d, weight: torch.Tensor, bias: torch.Tensor | None
+) -> nn.Conv2d:
     made = nn.Conv2d(
         weight.shape[1], weight.shape[0], like.kernel_size, like.stride, like.padding,
         bias=bias is not None,

@@ -14,9 +14,9 @@ from torch import nn
 from shared.backend import weights
 from shared.errors import StageError
 from shared.sr.networks import folding
-from shared.sr.networks.spelling import layers, recognise
+from shared.sr.networks.naming import detect_naming, layer_names
 
-__all__ = ["RRDBNet", "build", "layers", "load", "precise", "read"]
+__all__ = ["RRDBNet", "build", "keep_trunk_float32", "layer_names", "load", "read"]
 
 UNSHUFFLE = {1: 1, 4: 2, 16: 4}  # side of the boxes, from input channels per output channel
 GROWTH = 32  # the one size that spandrel fixes
@@ -38,39 +38,39 @@ def load(path: Path, scale: int, channel: str) -> RRDBNet:
     """
     network = read(path, scale)
     model = network.model
-    model[0] = folding.first(model[0], model[-1].out_channels)
-    model[-1] = folding.last(model[-1], channel)
-    return precise(network)
+    model[0] = folding.fold_first(model[0], model[-1].out_channels)
+    model[-1] = folding.fold_last(model[-1], channel)
+    return keep_trunk_float32(network)
 
 
 def read(path: Path, scale: int) -> RRDBNet:
     """The network of a file of weights with all its channels; its sizes are those of the tensors.
 
     Args:
-        path: RRDBNet weights in any of the three spellings.
+        path: RRDBNet weights in any of the three naming schemes.
         scale: what they must enlarge by.
 
     Raises:
         StageError: not RRDBNet weights (missing and extra keys are named), another scale, NaN.
     """
     tensors = weights.read(path)
-    found = recognise(tensors)
-    if found is None:
+    naming = detect_naming(tensors)
+    if naming is None:
         keys = "model.1.sub.0.RDB1…, RRDB_trunk.0.RDB1… or body.0.rdb1…"
         given = weights.list_keys(tensors)
         raise StageError(f"{path}: not RRDBNet weights: expected keys {keys}, found {given}")
-    first, dense, *_, last = layers(found.name, found.blocks, found.steps)
+    first, dense, *_, last = layer_names(naming.name, naming.blocks, naming.steps)
     channels = weights.size(tensors, last, 0, 1)
     unshuffle = UNSHUFFLE.get(weights.size(tensors, first, 1, channels) // channels, 1)
     with torch.device("meta"):  # neither memory nor random numbers before the sizes are right
-        network = _network(2**found.steps, weights.size(tensors, first, 0, 1), found.blocks,
+        network = _network(2**naming.steps, weights.size(tensors, first, 0, 1), naming.blocks,
                            weights.size(tensors, dense, 0, 1), channels, unshuffle)  # fmt: skip
-    names = found.names("old")
+    names = naming.translate("old")
     wanted = network.state_dict()
     if fault := weights.misfit({name: wanted[names[name]] for name in names}, tensors):
         raise StageError(f"{path}: not RRDBNet weights: {fault}")
-    if scale * unshuffle != 2**found.steps:
-        theirs = f"{2**found.steps / unshuffle:g}"
+    if scale * unshuffle != 2**naming.steps:
+        theirs = f"{2**naming.steps / unshuffle:g}"
         raise StageError(f"{path}: expected weights of --scale {scale}, found scale {theirs}")
     network.load_state_dict({names[n]: t.float() for n, t in tensors.items()}, assign=True)
     return network
@@ -88,7 +88,7 @@ def build(scale: int, width: int, blocks: int, growth: int, channels: int) -> RR
 
     Returns:
         (M, channels, h, w) in 0 … 1 to (M, channels, scale * h, scale * w); `read` takes its state
-        dict, and `layers` has the names that other programs use.
+        dict, and `layer_names` has the names that other programs use.
     """
     return _network(scale, width, blocks, growth, channels, 1)
 
@@ -108,7 +108,7 @@ def _network(
     return network
 
 
-def precise(network: RRDBNet) -> RRDBNet:
+def keep_trunk_float32(network: RRDBNet) -> RRDBNet:
     """The network for inference: what 69 dense blocks add up stays float32 under autocast.
 
     In bfloat16 the sum would be rounded at each of them, which doubles the error of the output. The

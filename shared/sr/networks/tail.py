@@ -34,7 +34,7 @@ class Tail(nn.Module):
     def __init__(self, tail: nn.Module, width: int, scale: int) -> None:
         super().__init__()
         self.scale = scale
-        kernels, biases = composed(tail, width, scale)
+        kernels, biases = compose_kernels(tail, width, scale)
         self.convolutions = nn.ModuleList(map(_convolution, kernels, biases))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -55,7 +55,7 @@ def _convolution(kernel: torch.Tensor, bias: torch.Tensor) -> nn.Conv2d:
     return made
 
 
-def composed(tail: nn.Module, width: int, scale: int) -> tuple[torch.Tensor, torch.Tensor]:
+def compose_kernels(tail: nn.Module, width: int, scale: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Kernels and biases of an affine tail, read off its gradients.
 
     Returns:

@@ -34,14 +34,14 @@ class Port:
     step: int = 1
     relu: bool = True
 
-    def spell(self, name: str) -> str:
+    def rename(self, name: str) -> str:
         """A name of ours as this port has it."""
         layer, kind = name.rsplit(".", 1)
         number = re.search(r"\d+", layer)
         middle = self.middle.format(int(number[0]) * self.step if number else 0)
         return {"input": self.first, "output": self.last}.get(layer, middle) + "." + kind
 
-    def numbered(self) -> str:
+    def middle_pattern(self) -> str:
         """Pattern of the middle layers, with a group for the number."""
         return re.escape(self.middle).replace(r"\{\}", r"(\d+)")
 
@@ -91,14 +91,14 @@ class VDSR(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(M, channels, H, W) in [0, 1] to (M, channels, scale * H, scale * W)."""
-        large = enlarge(x, self.scale)
+        large = resize_bicubic(x, self.scale)
         features = self.input(large)
         if self.relu:
             features = functional.relu(features, inplace=True)
         return large + self.output(self.residual_layer(features))
 
 
-def enlarge(x: torch.Tensor, scale: int) -> torch.Tensor:
+def resize_bicubic(x: torch.Tensor, scale: int) -> torch.Tensor:
     """Bicubic enlargement in float32 with Keys' kernel of a = -0.5.
 
     Published weights were trained on MATLAB's imresize, which has this kernel. torch has it only
@@ -123,14 +123,16 @@ def load(path: Path, scale: int, channel: str) -> nn.Module:
         StageError: says which keys are missing or extra, or of which shape.
     """
     tensors = weights.read(path)
-    port = next((port for port in PORTS if weights.length(tensors, port.numbered())), PORTS[0])
+    port = next(
+        (port for port in PORTS if weights.length(tensors, port.middle_pattern())), PORTS[0]
+    )
     width, channels = weights.ends(tensors, port.first, port.last, WIDTH)
     if channels not in (1, 3):
         raise StageError(f"{path}: expected weights of 1 or 3 channels, found {channels}")
-    depth = math.ceil(weights.length(tensors, port.numbered()) / port.step)
+    depth = math.ceil(weights.length(tensors, port.middle_pattern()) / port.step)
     bias = any(name.endswith("bias") for name in tensors)
     network = VDSR(width, depth, scale, channels, bias, port.relu)
-    weights.fit(path, network, tensors, "VDSR", port.spell)
-    network.input = folding.first(network.input, channels)
-    network.output = folding.Float32(folding.last(network.output, channel))
+    weights.fit(path, network, tensors, "VDSR", port.rename)
+    network.input = folding.fold_first(network.input, channels)
+    network.output = folding.Float32(folding.fold_last(network.output, channel))
     return network

@@ -15,23 +15,23 @@ Array = NDArray[np.float32]
 Change = Callable[[Array], Array]
 
 
-def gather(src: Path, channels: int, names: tuple[str, ...]) -> Change:
+def choose_gather(src: Path, channels: int, names: tuple[str, ...]) -> Change:
     """(N, H, W, C) patches of a file to the (M, channels, H, W) that a network takes.
 
     Raises:
         StageError: three channels, and other bands than those of the triplets.
     """
     if channels == 1:
-        return bands.planes
-    if not triplets.fit(names):
+        return bands.to_planes
+    if not triplets.match(names):
         expected = ", ".join(sorted(set(triplets.NAMES)))
         raise StageError(f"{src}: sen2: expected the bands {expected}, found {', '.join(names)}")
     return partial(triplets.gather, bands=names)
 
 
-def restorer(network: nn.Module, channels: int, names: tuple[str, ...], device: str) -> Change:
+def make_restorer(network: nn.Module, channels: int, names: tuple[str, ...], device: str) -> Change:
     """(N, H, W, C) to (N, H * scale, W * scale, C) reflectance, by a network done learning."""
-    still = forward.ready(network, device)
+    still = forward.prepare_network(network, device)
     if channels == 1:
-        return partial(forward.singly, still, device=device, precision="float32")
-    return partial(forward.by_triplets, still, names=names, device=device, precision="float32")
+        return partial(forward.enlarge_bands, still, device=device, precision="float32")
+    return partial(forward.enlarge_triplets, still, names=names, device=device, precision="float32")

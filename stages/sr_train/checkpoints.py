@@ -17,7 +17,7 @@ from stages.sr_train.training import Trainee
 SAVE_SECONDS = 15.0  # between checkpoints; they do not change the result
 
 
-class Keeper(lightning.Callback):
+class Checkpoints(lightning.Callback):
     """Shows the progress and keeps the state of the training in one file."""
 
     def __init__(self, path: Path, steps: int, moves: int) -> None:
@@ -57,7 +57,7 @@ def fit(trainee: Trainee, state: Path, accelerator: str, precision: str) -> None
         accelerator=accelerator, devices=1, precision=precision, max_steps=moves,
         max_epochs=-1, deterministic=True, logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False,
-        callbacks=[Keeper(state, trainee.steps, trainee.moves)], use_distributed_sampler=False,
+        callbacks=[Checkpoints(state, trainee.steps, trainee.moves)], use_distributed_sampler=False,
         default_root_dir=state.parent,
     )  # fmt: skip
     earlier = state if _opens(state) else None

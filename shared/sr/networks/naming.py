@@ -1,4 +1,4 @@
-"""How files of RRDBNet weights name its convolutions: three spellings of one network."""
+"""How files of RRDBNet weights name its convolutions: three naming schemes of one network."""
 
 import re
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-# Per spelling the layers in their order: first, dense, end of the trunk, upsampling, two at the
+# Per naming the layers in their order: first, dense, end of the trunk, upsampling, two at the
 # end. "old": the first ESRGAN, and spandrel; "trunk": later ESRGAN, and KAIR; "body": BasicSR.
 LAYERS = {
     "old": ("model.0", "model.1.sub.{block}.RDB{dense}.conv{conv}.0", "model.1.sub.{blocks}",
@@ -28,15 +28,15 @@ STEP = {
 }
 
 
-def layers(spelling: str, blocks: int, steps: int) -> list[str]:
+def layer_names(naming: str, blocks: int, steps: int) -> list[str]:
     """Names of all convolutions in the order of the network.
 
     Args:
-        spelling: "old", "trunk" or "body".
+        naming: "old", "trunk" or "body".
         blocks: residual-in-residual dense blocks.
         steps: convolutions that follow an enlargement by 2.
     """
-    first, dense, trunk, upsampling, before, end = LAYERS[spelling]
+    first, dense, trunk, upsampling, before, end = LAYERS[naming]
     return [
         first,
         *(
@@ -51,29 +51,29 @@ def layers(spelling: str, blocks: int, steps: int) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Spelling:
-    """What the names of one file say: the arguments of `layers`."""
+class Naming:
+    """What the names of one file say: the arguments of `layer_names`."""
 
     name: str
     blocks: int
     steps: int
 
-    def names(self, other: str) -> dict[str, str]:
-        """Parameter names of this spelling to those of another."""
-        mine, theirs = (layers(name, self.blocks, self.steps) for name in (self.name, other))
+    def translate(self, other: str) -> dict[str, str]:
+        """Parameter names of this naming to those of another."""
+        mine, theirs = (layer_names(name, self.blocks, self.steps) for name in (self.name, other))
         pairs = list(zip(mine, theirs, strict=True))
         return {f"{a}.{part}": f"{b}.{part}" for a, b in pairs for part in ("weight", "bias")}
 
 
-def recognise(tensors: Mapping[str, torch.Tensor]) -> Spelling | None:
-    """The spelling of a file, or None when nothing in it is of an RRDBNet.
+def detect_naming(tensors: Mapping[str, torch.Tensor]) -> Naming | None:
+    """The naming of a file, or None when nothing in it is of an RRDBNet.
 
     Numbers are counted, not believed, so that one wrong name in a file remains one wrong name.
     """
     blocks = {name: len(_numbers(pattern, tensors)) for name, pattern in BLOCK.items()}
     name = max(blocks, key=lambda name: blocks[name])
     steps = len(_numbers(STEP[name], tensors)) - (2 if name == "old" else 0)
-    return Spelling(name, blocks[name], max(steps, 0)) if blocks[name] else None
+    return Naming(name, blocks[name], max(steps, 0)) if blocks[name] else None
 
 
 def _numbers(pattern: str, names: Mapping[str, object]) -> set[str]:

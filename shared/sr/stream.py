@@ -16,10 +16,10 @@ from shared.errors import StageError
 Array = NDArray[np.float32]
 Enlarge = Callable[[Array], Array]
 Item = TypeVar("Item")
-Found = TypeVar("Found")
+Value = TypeVar("Value")
 
 
-def through(
+def enlarge_file(
     src: Path, dst: Path, load: Callable[[], Enlarge],
     *, scale: int, batch: int, shard: str, side: int = 1,
 ) -> None:  # fmt: skip
@@ -49,11 +49,11 @@ def through(
             found = f"{height} x {width}"
             raise StageError(f"{src}: sen2: expected at least {side} pixels a side, found {found}")
         layout = dataclasses.replace(source["sen2"].layout or lcz.SEN2, per_unit=lcz.SEN2.per_unit)
-        field = patches.Field((height * scale, width * scale, bands), storage(layout), layout)
+        field = patches.Field((height * scale, width * scale, bands), storage_type(layout), layout)
         enlarge = load()
         sink = stack.enter_context(patches.Writer(dst, total, shard, like=source, sen2=field))
         writer = stack.enter_context(ThreadPoolExecutor(1))
-        blocks = ahead(sink.todo(batch), lambda rows: source["sen2"][rows])
+        blocks = prefetch(sink.todo(batch), lambda rows: source["sen2"][rows])
         written = None
         for rows, sen2 in stack.enter_context(closing(blocks)):
             large = enlarge(sen2)
@@ -70,16 +70,16 @@ def through(
             written.result()
 
 
-def storage(layout: lcz.Layout) -> str:
+def storage_type(layout: lcz.Layout) -> str:
     """Type that holds the range of a layout: uint16, or float32 for one that is not So2Sat's."""
     limits = np.iinfo(np.uint16)
     low, high = layout.low * layout.per_unit, layout.high * layout.per_unit
     return "uint16" if limits.min <= low and high <= limits.max else "float32"
 
 
-def ahead(
-    items: Generator[Item, None, None], read: Callable[[Item], Found]
-) -> Generator[tuple[Item, Found], None, None]:
+def prefetch(
+    items: Generator[Item, None, None], read: Callable[[Item], Value]
+) -> Generator[tuple[Item, Value], None, None]:
     """Each item with what ``read`` finds for it; the next one is read while this one is used."""
     with closing(items), ThreadPoolExecutor(1) as reader:  # closed, as a progress bar waits in it
         waiting = None

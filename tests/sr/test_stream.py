@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 
 from shared import cli
-from shared.sr import passage
+from shared.sr import stream
 
 
 def nearest(sen2: np.ndarray) -> np.ndarray:
     return sen2.repeat(2, 1).repeat(2, 2)
 
 
-def through(src: Path, dst: Path, enlarge: passage.Enlarge = nearest, batch: int = 4) -> np.ndarray:
-    """The stored sen2 of a run through `passage`."""
+def enlarge_file(
+    src: Path, dst: Path, enlarge: stream.Enlarge = nearest, batch: int = 4
+) -> np.ndarray:
+    """The stored sen2 of one run."""
 
     def run(*, src: Path, dst: Path, batch: int) -> None:
         """Enlarge.
@@ -26,7 +28,7 @@ def through(src: Path, dst: Path, enlarge: passage.Enlarge = nearest, batch: int
             dst: product.
             batch: rows.
         """
-        passage.through(src, dst, lambda: enlarge, scale=2, batch=batch, shard="1/1")
+        stream.enlarge_file(src, dst, lambda: enlarge, scale=2, batch=batch, shard="1/1")
 
     cli.main(run, [f"--src={src}", f"--dst={dst}", f"--batch={batch}"])
     with h5py.File(dst) as file:
@@ -37,18 +39,18 @@ def through(src: Path, dst: Path, enlarge: passage.Enlarge = nearest, batch: int
 def test_rows_keep_their_order_and_values(prepared: Path, tmp_path: Path, batch: int) -> None:
     with h5py.File(prepared) as file:
         expected = np.asarray(file["sen2"]).repeat(2, 1).repeat(2, 2)
-    np.testing.assert_array_equal(through(prepared, tmp_path / "x.h5", batch=batch), expected)
+    np.testing.assert_array_equal(enlarge_file(prepared, tmp_path / "x.h5", batch=batch), expected)
 
 
 def test_values_are_clipped_to_the_range_of_the_bands(prepared: Path, tmp_path: Path) -> None:
-    made = through(prepared, tmp_path / "x.h5", lambda sen2: nearest(sen2) * 1e3 - 100)
+    made = enlarge_file(prepared, tmp_path / "x.h5", lambda sen2: nearest(sen2) * 1e3 - 100)
     assert (made.min(), made.max()) == (0, 28_000)
 
 
 def test_a_range_that_is_not_so2sats_is_kept(prepared: Path, tmp_path: Path) -> None:
     with h5py.File(prepared, "a") as file:
         file["sen2"].attrs["low"], file["sen2"].attrs["high"] = -1.0, 10.0
-    made = through(prepared, tmp_path / "x.h5", lambda sen2: nearest(sen2) * 1e3 - 100)
+    made = enlarge_file(prepared, tmp_path / "x.h5", lambda sen2: nearest(sen2) * 1e3 - 100)
     assert made.dtype == np.float32
     assert (made.min(), made.max()) == (-1, 10)
 
@@ -60,7 +62,7 @@ def test_a_network_that_overflows_is_refused(
         return np.where(nearest(sen2) == sen2.max(), np.inf, nearest(sen2))
 
     with pytest.raises(SystemExit, match="2"):
-        through(prepared, tmp_path / "out" / "x.h5", overflow, batch=34)
+        enlarge_file(prepared, tmp_path / "out" / "x.h5", overflow, batch=34)
     assert "sen2: the network makes NaN or infinity of rows 0 to 33" in capsys.readouterr().err
     assert not list((tmp_path / "out").glob("*"))
 
@@ -73,7 +75,7 @@ def test_the_next_block_is_read_while_one_is_computed() -> None:
             second.set()
         return item * item
 
-    for item, found in passage.ahead((i for i in range(3)), read):
+    for item, found in stream.prefetch((i for i in range(3)), read):
         assert second.wait(10), "block 1 is not read before block 0 is used"
         assert found == item * item
 
@@ -85,12 +87,12 @@ def test_computing_and_writing_share_no_thread(prepared: Path, tmp_path: Path) -
         threads.append(threading.current_thread())
         return nearest(sen2)
 
-    through(prepared, tmp_path / "x.h5", enlarge)
+    enlarge_file(prepared, tmp_path / "x.h5", enlarge)
     assert set(threads) == {threading.main_thread()}
 
 
 def test_goes_on_after_a_crash_with_what_is_on_disk(prepared: Path, tmp_path: Path) -> None:
-    whole, done = through(prepared, tmp_path / "whole.h5"), []
+    whole, done = enlarge_file(prepared, tmp_path / "whole.h5"), []
 
     def crash_once(sen2: np.ndarray) -> np.ndarray:
         done.append(len(sen2))
@@ -99,8 +101,8 @@ def test_goes_on_after_a_crash_with_what_is_on_disk(prepared: Path, tmp_path: Pa
         return nearest(sen2)
 
     with pytest.raises(SystemExit, match="1"):
-        through(prepared, tmp_path / "x.h5", crash_once, batch=10)
-    again = through(prepared, tmp_path / "x.h5", crash_once, batch=10)
+        enlarge_file(prepared, tmp_path / "x.h5", crash_once, batch=10)
+    again = enlarge_file(prepared, tmp_path / "x.h5", crash_once, batch=10)
     np.testing.assert_array_equal(again, whole)
     assert done == [10, 10, 10, 4, 4]  # 30 rows were computed once
 
@@ -111,6 +113,6 @@ def test_a_fault_in_reading_ends_the_run_and_leaves_nothing(
     with h5py.File(prepared, "a") as file:
         file["row"][33] = -1
     with pytest.raises(SystemExit, match="2"):
-        through(prepared, tmp_path / "out" / "x.h5")
+        enlarge_file(prepared, tmp_path / "out" / "x.h5")
     assert str(prepared) in capsys.readouterr().err
     assert not list((tmp_path / "out").glob("*"))

@@ -18,7 +18,7 @@ def bilinear(factor: int) -> torch.Tensor:
 
 
 @torch.no_grad()
-def silent(*convolutions: nn.Conv2d) -> None:
+def zero(*convolutions: nn.Conv2d) -> None:
     """Convolutions that give nothing yet; those before them learn once they do."""
     for convolution in convolutions:
         convolution.weight.zero_()
@@ -27,7 +27,7 @@ def silent(*convolutions: nn.Conv2d) -> None:
 
 
 @torch.no_grad()
-def carry(
+def pass_through(
     convolution: nn.Conv2d, bands: int = 1, *, noise: float = 1.0,
     kernel: Sequence[float] = (0, 1, 0),
 ) -> None:  # fmt: skip
@@ -42,7 +42,7 @@ def carry(
 
 
 @torch.no_grad()
-def shuffles(layers: nn.Sequential) -> None:
+def bilinear_shuffles(layers: nn.Sequential) -> None:
     """The first feature comes out of each pixel shuffle as its bilinear interpolation."""
     steps = list(layers)
     for convolution, shuffle in zip(steps[::2], steps[1::2], strict=True):
@@ -53,6 +53,6 @@ def shuffles(layers: nn.Sequential) -> None:
         convolution.bias.zero_()
 
 
-def doubled(convolution: nn.Conv2d, bands: int) -> None:
+def bilinear_repeat(convolution: nn.Conv2d, bands: int) -> None:
     """After each pixel is repeated 2 × 2, (1, 2, 1) / 4 both ways makes that bilinear."""
-    carry(convolution, bands, kernel=(0.25, 0.5, 0.25))
+    pass_through(convolution, bands, kernel=(0.25, 0.5, 0.25))

@@ -1,7 +1,7 @@
 """The published files that the records of the methods list (`shared/sr/methods`), by name."""
 
 from shared.errors import StageError
-from shared.sr.methods import Published, published
+from shared.sr.methods import Published, load_published
 
 
 def find(name: str) -> Published:
@@ -10,12 +10,12 @@ def find(name: str) -> Published:
     Raises:
         StageError: not listed; says which are.
     """
-    files = published()
+    files = load_published()
     if name not in files:
         raise StageError(f"--name: expected one of {', '.join(sorted(files))}, found {name!r}")
     return files[name]
 
 
-def facts(size: int, sha256: str) -> str:
+def format_record(size: int, sha256: str) -> str:
     """The lines for a record that say what a file was when it was fetched."""
     return f'bytes = {size}\nsha256 = "{sha256}"'
