@@ -44,7 +44,7 @@ def load(path: Path, scale: int, channel: str) -> nn.Module:
 
 
 def build(path: Path, tensors: weights.Tensors) -> RRDBNet:
-    """A network of the sizes that a state dict in BasicSR's spelling has.
+    """A network of the sizes that a state dict under BasicSR's names has.
 
     Raises:
         StageError: a tensor that tells a size is missing or no convolution's.
