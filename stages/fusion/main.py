@@ -8,7 +8,7 @@ from shared import cli
 from shared.cli import at_least, between
 from shared.errors import StageError
 from shared.training import Descent, Ensemble, Machine, Network, Plan, Validation
-from stages.fusion.files import Files
+from stages.fusion.extra_files import ExtraFiles
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +24,7 @@ def run(
     image: bool = True,
     label_smoothing: Annotated[float, between(0, 1, below=True)] = 0.1,
     clip: Annotated[float, at_least(0)] = 5.0,
-    files: Files = Files(),
+    files: ExtraFiles = ExtraFiles(),
     ensemble: Ensemble = Ensemble(together=1),
     network: Network = Network(),
     descent: Descent = Descent(batch=128),
@@ -54,22 +54,22 @@ def run(
     plan = Plan(ensemble, network, descent, held_out, machine, files.weights)
     recipe = recipe_of(plan, clip=clip, augment=image)
     if not image:
-        _refuse_picture(files, network)
+        _refuse_picture_flags(files, network)
     _check_counts(train, test, files, network)
-    splits = members.splits(train, test, files, image=image)
-    cards = members.cards(splits, plan)
+    splits = members.group_files(train, test, files, image=image)
+    cards = members.build_cards(splits, plan)
     labels = read_label_pair(train[0], test[0], cards[0].classes)
     members.check_agreement(splits, cards, labels)
 
     def loss(logits: "Tensor", rows: "Batch") -> "Tensor":
         return cross_entropy(logits, rows["label"], label_smoothing=label_smoothing)
 
-    groups = members.groups(splits, plan, cards, labels, loss)
+    groups = members.build_groups(splits, plan, cards, labels, loss)
     ensembles.train_ensemble(dst, groups, recipe, labels)
 
 
 def _check_counts(
-    train: tuple[Path, ...], test: tuple[Path, ...], files: Files, network: Network
+    train: tuple[Path, ...], test: tuple[Path, ...], files: ExtraFiles, network: Network
 ) -> None:
     """Refuse files that do not go together."""
     with_topology = {len(files.tda_train), len(files.tda_test)} if files.tda_train else set()
@@ -83,14 +83,14 @@ def _check_counts(
         raise StageError("--mode=sar: needs --sar_train and --sar_test, patch files with sen1")
 
 
-def _refuse_picture(files: Files, network: Network) -> None:
+def _refuse_picture_flags(files: ExtraFiles, network: Network) -> None:
     """Refuse --noimage without features, or with what concerns a picture.
 
-    A value equal to the default passes: it says nothing, whether given or not.
+    A value equal to the default passes, because it cannot be told from a flag that is not given.
     """
     if not files.tda_train:
         raise StageError("--noimage: needs --tda_train and --tda_test, features files")
-    plain = asdict(Network()) | asdict(Files(files.tda_train, files.tda_test))
+    plain = asdict(Network()) | asdict(ExtraFiles(files.tda_train, files.tda_test))
     for name, value in (asdict(files) | asdict(network)).items():
         if value != plain[name]:
             raise StageError(f"--{name}: concerns the image branch, which --noimage leaves out")

@@ -4,14 +4,14 @@ from torch import Tensor, nn
 
 from shared import models, patches
 from shared.training.data import Batch
-from stages.fusion import features
-from stages.fusion.variants import Variants
+from stages.fusion import topology_features
+from stages.fusion.file_variants import Variants
 
 ARCHITECTURE = "tda-mlp"
 
 
-class Features(nn.Module):
-    """What such a member sees of a batch: features (B, F) as float32, the same in training.
+class FeatureView(nn.Module):
+    """What such a member sees of a batch: the features (B, F) as float32, the same in training.
 
     Args:
         key: their name in the batch.
@@ -26,23 +26,23 @@ class Features(nn.Module):
         return batch[self.key].float()
 
 
-def cards(train: Variants, numbers: range) -> list[models.Card]:
+def build_cards(train: Variants, numbers: range) -> list[models.Card]:
     """The card of each member: features of its variant, whose bands the card names.
 
     Nothing is subtracted or divided before the network, and there is no picture to be resized.
     """
     with patches.read(train.images[0], "label") as source:
         classes = source.classes
-    made: list[models.Card] = []
+    cards: list[models.Card] = []
     for number in numbers:
         path = train.features[number % len(train.features)]
-        bands = tuple(features.grid(path).get("bands") or ("tda",))
+        bands = tuple(topology_features.read_grid(path).get("bands") or ("tda",))
         mean, std = (0.0,) * len(bands), (1.0,) * len(bands)
-        made.append(
+        cards.append(
             models.Card(
                 file=f"member-{number + 1:02}.onnx", architecture=ARCHITECTURE, bands=bands,
                 mean=mean, std=std, size=1, interpolation="nearest", classes=classes,
-                features=features.count(train.features[0]),
+                features=topology_features.count_features(train.features[0]),
             )
         )  # fmt: skip
-    return made
+    return cards

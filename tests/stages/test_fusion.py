@@ -16,10 +16,10 @@ from shared.models import scores
 from shared.training import ensemble, networks
 from shared.training.data.split import Split, merge_inputs
 from shared.training.data.stream import load_split
-from stages.fusion import features
 from stages.fusion import main as stage
-from stages.fusion.network import Fusion, Topology
-from stages.fusion.variants import Variants
+from stages.fusion import topology_features
+from stages.fusion.file_variants import Variants
+from stages.fusion.fusion_network import FusionNetwork, TopologyNetwork
 from tests.conftest import pixels, write_patches
 
 QUICK = {
@@ -70,7 +70,7 @@ def command(files: Files, dst: Path, *flags: str) -> Path:
 
 def test_parameters_are_those_of_the_architecture() -> None:
     known = torch.stack([torch.zeros(18_000), torch.ones(18_000)])
-    network = Fusion("resnet18", 3, 17, known)
+    network = FusionNetwork("resnet18", 3, 17, known)
     sizes = (18_000, 1024, 512, 256, 128)
     branch = sum(a * b + b + 2 * b for a, b in itertools.pairwise(sizes))
     head = 2 * 640 + (640 * 128 + 128) + 2 * 128 + (128 * 17 + 17)
@@ -84,8 +84,8 @@ def test_parameters_are_those_of_the_architecture() -> None:
                                                           ("densenet201", 1920, 256)])  # fmt: skip
 def test_head_is_as_wide_as_published(name: str, features: int, hidden: int) -> None:
     with torch.device("meta"):
-        both = Fusion(name, 3, 17, torch.zeros(2, 9)).head
-        pictures = Fusion(name, 3, 17, None).head
+        both = FusionNetwork(name, 3, 17, torch.zeros(2, 9)).head
+        pictures = FusionNetwork(name, 3, 17, None).head
     layers = [[m.weight.shape for m in head if isinstance(m, torch.nn.Linear)]
               for head in (both, pictures)]  # fmt: skip
     assert layers == [[(hidden, features + 128), (17, hidden)], [(hidden, features), (17, hidden)]]
@@ -99,7 +99,7 @@ def normalised(values: Tensor, part: torch.nn.Module) -> Tensor:
 
 def test_both_branches_and_the_head_by_an_independent_reference() -> None:
     torch.manual_seed(3)
-    network = Fusion("test_resnet", 3, 4, torch.tensor([[2.0, 5.0], [3.0, 0.5]])).eval()
+    network = FusionNetwork("test_resnet", 3, 4, torch.tensor([[2.0, 5.0], [3.0, 0.5]])).eval()
     with torch.no_grad():
         for name, value in network.state_dict().items():  # no constant hides behind a zero or one
             if "backbone" not in name and name not in ("mean", "std") and value.is_floating_point():
@@ -120,18 +120,18 @@ def test_both_branches_and_the_head_by_an_independent_reference() -> None:
 
 
 def test_backbone_with_a_layer_before_its_head() -> None:
-    network = Fusion("mobilenetv3_small_100", 3, 17, None).eval()
+    network = FusionNetwork("mobilenetv3_small_100", 3, 17, None).eval()
     assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 17)
 
 
 def test_statistics_by_hand_and_zscore_inside() -> None:
     values = torch.tensor([[1.0, 5.0], [3.0, 5.0]], dtype=torch.float16)
-    known = features.statistics([values[:1], values[1:]])
+    known = topology_features.compute_statistics([values[:1], values[1:]])
     assert known.tolist() == [[2.0, 5.0], [1.0, 1.0]]  # a constant column keeps its unit
     torch.manual_seed(0)
-    network = Fusion("test_resnet", 3, 4, known).eval()
+    network = FusionNetwork("test_resnet", 3, 4, known).eval()
     images = torch.rand(2, 3, 32, 32)
-    plain = Fusion("test_resnet", 3, 4, torch.tensor([[0.0, 0.0], [1.0, 1.0]])).eval()
+    plain = FusionNetwork("test_resnet", 3, 4, torch.tensor([[0.0, 0.0], [1.0, 1.0]])).eval()
     own = {key: value for key, value in network.state_dict().items() if key not in ("mean", "std")}
     plain.load_state_dict(plain.state_dict() | own)
     with torch.no_grad():
@@ -208,17 +208,19 @@ def test_a_variant_named_twice_is_read_once(two: Files) -> None:
 def test_statistics_from_memory_and_from_the_file_are_the_same(two: Files) -> None:
     files = Variants(tuple(two["train"]), tuple(two["tda_train"]), None)
     whole = load_split(files.inputs(1, ("B4",)), {"label": torch.zeros(34)}, 32.0, 16)
-    known = features.of_split(whole, "1/tda", two["tda_train"][1])
+    known = topology_features.split_statistics(whole, "1/tda", two["tda_train"][1])
     with h5py.File(two["tda_train"][1]) as file:
         stored = file["features"][:].astype(np.float64)
     np.testing.assert_allclose(known, [stored.mean(0), stored.std(0)], rtol=1e-5)
     pieces = Split({}, {"label": torch.zeros(34)})  # as one that is read in pieces
-    torch.testing.assert_close(features.of_split(pieces, "1/tda", two["tda_train"][1]), known)
+    torch.testing.assert_close(
+        topology_features.split_statistics(pieces, "1/tda", two["tda_train"][1]), known
+    )
 
 
 def test_topology_alone_is_the_branch_and_one_matrix() -> None:
     known = torch.stack([torch.zeros(18_000), torch.ones(18_000)])
-    network = Topology(17, known)
+    network = TopologyNetwork(17, known)
     # Matrix, bias, scale and shift of batch norm: 18000 → 1024 → 512 → 256 → 128, then 17 classes.
     layers = [18_435_072, 525_824, 131_840, 33_152]
     assert sum(weight.numel() for weight in network.parameters()) == sum(layers) + 128 * 17 + 17
@@ -324,7 +326,7 @@ def test_refuses(two: Files, tmp_path: Path, capfd, flag: str, message: str) -> 
 
 
 def test_refuses_files_that_do_not_belong_together(two, tmp_path, capfd) -> None:  # type: ignore[no-untyped-def]
-    counts = "--train, --test, --tda_train, --tda_test: expected the same number of files for both"
+    counts = "--train, --test: expected the same number of files for both, and for --tda_train"
     assert counts in refused(two | {"tda_test": two["tda_test"][:1]}, tmp_path, capfd)
     narrow = tda(tmp_path / "narrow.h5", two["test"][1], width=4)
     files = two | {"tda_test": [two["tda_test"][0], narrow]}
@@ -384,15 +386,15 @@ def test_refuses_another_grid(two, tmp_path, capfd) -> None:  # type: ignore[no-
     alien = tda(tmp_path / "alien.h5", two["test"][1], grid=2.0)
     files = two | {"tda_test": [two["tda_test"][0], alien]}
     first = two["tda_train"][1]
-    said = f"alien.h5: its grid is not that of {first}: other range; make it again with --grid"
+    said = f"alien.h5: its grid differs from that of {first} in range; make it again with --grid"
     assert said in refused(files, tmp_path, capfd)
     with h5py.File(alien, "a") as file:
         file["grid"].attrs["bands"] = ["B2", "B3"]
         file["grid"][..., 1] = 1.0
-    assert "other bands; make it again" in refused(files, tmp_path, capfd)
+    assert "in bands; make it again" in refused(files, tmp_path, capfd)
     with h5py.File(alien, "a") as file:
         del file["grid"]
-    assert "other kind, modality, bands, range;" in refused(files, tmp_path, capfd)
+    assert "in kind, modality, bands, range;" in refused(files, tmp_path, capfd)
 
 
 @pytest.mark.parametrize(

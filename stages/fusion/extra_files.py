@@ -1,12 +1,12 @@
-"""Further inputs of a fusion, as flags."""
+"""Optional input files of a fusion, as flags."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Files:
-    """Further inputs: topology, radar, first weights.
+class ExtraFiles:
+    """Optional input files: topology, radar, first weights.
 
     Attributes:
         tda_train: features files of the same variants; none trains on images alone.

@@ -21,7 +21,7 @@ def _branch(features: int) -> nn.Sequential:
     return nn.Sequential(*[part for step in steps for part in _layer(*step)])
 
 
-class Fusion(nn.Module):
+class FusionNetwork(nn.Module):
     """Image (N, C, S, S) and raw topological features (N, F) to logits (N, K).
 
     Features are z-scored inside the network, with the training split's statistics.
@@ -69,8 +69,8 @@ class Fusion(nn.Module):
         return self.head(features)
 
 
-class Topology(nn.Module):
-    """Raw topological features (N, F) alone to logits (N, K), z-scored inside as in `Fusion`.
+class TopologyNetwork(nn.Module):
+    """Topological features (N, F) alone to logits (N, K), z-scored inside as in `FusionNetwork`.
 
     Args:
         classes: K.

@@ -12,20 +12,20 @@ from shared import patches
 from shared.errors import StageError
 from shared.training.data import Split
 
-# Attributes of a grid on which the meaning of the features depends, beside its own numbers.
+# Attributes of a grid on which the meaning of the features depends, in addition to its numbers.
 FACTS = (
     "kind", "modality", "bands", "bins", "sigma", "essential", "low", "high", "clip", "layers",
     "power",
 )  # fmt: skip
 
 
-def count(path: Path) -> int:
+def count_features(path: Path) -> int:
     """Numbers per row of a features file."""
     with patches.read(path, "features") as source:
         return int(source["features"].shape[1])
 
 
-def statistics(blocks: Iterable[Tensor]) -> Tensor:
+def compute_statistics(blocks: Iterable[Tensor]) -> Tensor:
     """(2, F) mean and standard deviation per column; deviations below 1e-6 become 1.
 
     Args:
@@ -45,8 +45,8 @@ def statistics(blocks: Iterable[Tensor]) -> Tensor:
     return torch.stack([mean, std]).float()
 
 
-def of_split(split: Split, key: str, path: Path) -> Tensor:
-    """`statistics` of the features that a split holds under a key, or else of their file.
+def split_statistics(split: Split, key: str, path: Path) -> Tensor:
+    """`compute_statistics` of the features that a split holds under a key, or else of their file.
 
     Raises:
         StageError: names rows of the file that are not finite.
@@ -54,9 +54,9 @@ def of_split(split: Split, key: str, path: Path) -> Tensor:
     with patches.read(path, "features") as source:
         rows = source["features"]
         if key not in split.bands:
-            return statistics(_blocks(rows))
+            return compute_statistics(_blocks(rows))
         stored = split.bands[key].stored  # in the same blocks, whose sums round alike
-        return statistics(stored[block] for block in rows.blocks())
+        return compute_statistics(stored[block] for block in rows.blocks())
 
 
 def _blocks(rows: patches.Rows) -> Iterator[Tensor]:
@@ -66,7 +66,7 @@ def _blocks(rows: patches.Rows) -> Iterator[Tensor]:
         yield torch.from_numpy(stored)
 
 
-def grid(path: Path) -> dict[str, Any]:
+def read_grid(path: Path) -> dict[str, Any]:
     """Facts about the grid of a features file, and its numbers; empty when it has no grid."""
     with patches.read(path) as source:
         if "grid" not in source:
@@ -76,12 +76,12 @@ def grid(path: Path) -> dict[str, Any]:
         return facts | {"range": stored.raw(slice(None)).tolist()}
 
 
-def agree(train: Path, test: Path) -> None:
+def check_same_grid(train: Path, test: Path) -> None:
     """StageError unless the features of both splits were made on one grid."""
-    ours, theirs = grid(train), grid(test)
+    ours, theirs = read_grid(train), read_grid(test)
     if ours != theirs:
         other = [name for name in (*FACTS, "range") if ours.get(name) != theirs.get(name)]
         raise StageError(
-            f"{test}: its grid is not that of {train}: other {', '.join(other)}; "
+            f"{test}: its grid differs from that of {train} in {', '.join(other)}; "
             f"make it again with --grid {train}"
         )

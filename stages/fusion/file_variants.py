@@ -1,4 +1,4 @@
-"""Which files a member sees, and what they are called in a batch."""
+"""The files of each variant: which ones a member reads, and their names in a batch."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch import Tensor
 from shared import models, patches
 from shared.errors import StageError
 from shared.training.data import Input, locate_inputs, read_labels
-from stages.fusion import features
+from stages.fusion import topology_features
 
 Bands = tuple[str, ...]
 RADAR = "sar/"  # before a radar channel's name in a batch; before all else a variant's number
@@ -71,21 +71,22 @@ class Variants:
     def inputs(self, number: int, bands: Bands) -> list[Input]:
         """What a member reads of patch and features files; StageError as `locate_inputs`."""
         files = self.files(number, bands) if self.pictures else ()
-        wanted = [want for path, of, prefix in files for want in locate_inputs(path, of, prefix)]
-        path = self.topology(number)
-        return (
-            [*wanted, Input(path, "features", {self.key(number, "tda"): None})] if path else wanted
-        )
+        inputs: list[Input] = []
+        for path, names, prefix in files:
+            inputs += locate_inputs(path, names, prefix)
+        if topology := self.topology(number):
+            inputs.append(Input(topology, "features", {self.key(number, "tda"): None}))
+        return inputs
 
-    def each(self, mode: str) -> Iterator[list[Input]]:
-        """What is wanted for a member of each variant, as many bands as a member of `mode` has."""
+    def inputs_of_variants(self, mode: str) -> Iterator[list[Input]]:
+        """Inputs of one member of each variant, with as many bands as a member of `mode` has."""
         radar = self.channels[:1] if mode == "sar" else ()
         for number in range(len(self.images)):
             optical = self.optical(number)[: 3 - len(radar)] if self.pictures else ()
             yield self.inputs(number, (*optical, *radar))
 
 
-def number_of(card: models.Card) -> int:
+def member_number(card: models.Card) -> int:
     """Zero-based number of the member "member-NN.onnx"."""
     return int(Path(card.file).stem.rpartition("-")[2]) - 1
 
@@ -97,8 +98,8 @@ def _bands(path: Path, name: str) -> Bands:
         return layout.bands if layout else ()
 
 
-def agree(files: Variants, cards: Sequence[models.Card], truth: Tensor) -> None:
-    """Read all labels of a split and look for all bands and features, before any training.
+def check_same_rows(files: Variants, cards: Sequence[models.Card], truth: Tensor) -> None:
+    """Check labels, bands and features of all files of a split, before any training.
 
     Args:
         files: of one split.
@@ -114,13 +115,14 @@ def agree(files: Variants, cards: Sequence[models.Card], truth: Tensor) -> None:
     for path in dict.fromkeys((*files.images, *files.features, *radar)):
         labels = read_labels(path, cards[0].classes)
         if len(labels) != len(truth):
-            said = f"expected {len(truth)} rows as in {first}, found {len(labels)}"
-            raise StageError(f"{path}: {said}")
+            raise StageError(
+                f"{path}: expected {len(truth)} rows as in {first}, found {len(labels)}"
+            )
         if not torch.equal(labels, truth):
             row = int((labels != truth).nonzero()[0])
             raise StageError(f"{path}: labels differ from those of {first}, first in row {row}")
     for path in dict.fromkeys(files.features):
-        if (count := features.count(path)) != width:
+        if (count := topology_features.count_features(path)) != width:
             raise StageError(f"{path}: expected {width} features, found {count}")
     for card in cards:
-        files.inputs(number_of(card), card.bands)
+        files.inputs(member_number(card), card.bands)
