@@ -1,7 +1,7 @@
 """The front of every stage: ``cli.main(run)`` turns its command line into its product.
 
 stdout carries the path of the product and nothing else. Exit codes: 0 made, or already made; 2 the
-caller's mistake, told in one line; 1 a bug, with its traceback; 130 and 143 stopped by a signal.
+caller's mistake, in one line; 1 a bug, with its traceback; 130 and 143 stopped by a signal.
 How a stage declares its parameters: `shared.cli.parameters`.
 """
 

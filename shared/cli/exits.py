@@ -1,4 +1,4 @@
-"""How a stage, or a tool beside the stages, ends: exit codes and messages."""
+"""How a stage or a tool ends: exit codes and messages."""
 
 import contextlib
 import sys

@@ -60,9 +60,9 @@ def test_defaults_are_those_of_the_signature() -> None:
     ],
 )
 def test_values_are_of_the_annotated_type(flags: tuple[str, ...], name: str, value: Any) -> None:
-    found = collect(*flags)[name]
-    assert found == value
-    assert type(found) is type(value)
+    converted = collect(*flags)[name]
+    assert converted == value
+    assert type(converted) is type(value)
 
 
 def test_dst_that_looks_like_a_number_stays_text() -> None:

@@ -1,4 +1,4 @@
-"""How a tool that is no stage ends: exit code and what is said."""
+"""How a tool that is not a stage ends: its exit code and its message."""
 
 import errno
 import os

@@ -29,15 +29,15 @@ def test_product_and_record_and_nothing_else(values: dict[str, Any]) -> None:
     dst = make(values)
     assert dst.read_text() == "abcabc"
     assert {path.name for path in dst.parent.iterdir()} == {"out.txt", "out.txt.run.json"}
-    found = record.load(dst)
-    assert found is not None
-    assert found["plan"]["inputs"] == {
+    content = record.load(dst)
+    assert content is not None
+    assert content["plan"]["inputs"] == {
         "src": record.fingerprint(values["src"])["sha256"],
         "extra": None,
         "more": [],
     }
-    assert found["plan"]["parameters"]["names"] == ["a", "b"]
-    assert "dst" not in found["plan"]["parameters"]
+    assert content["plan"]["parameters"]["names"] == ["a", "b"]
+    assert "dst" not in content["plan"]["parameters"]
 
 
 def test_plan_does_not_depend_on_how_paths_are_written(
@@ -271,8 +271,8 @@ def test_missing_inputs_leave_nothing_behind(values: dict[str, Any], tmp_path: P
     ],
 )
 def test_what_a_volume_refuses(error: Exception, reason: str | None) -> None:
-    found = explain_os_error(error)
-    assert (found is None) if reason is None else str(found).startswith(reason)
+    explanation = explain_os_error(error)
+    assert (explanation is None) if reason is None else str(explanation).startswith(reason)
 
 
 def test_refusal_removes_drafts_beside_the_unfinished_product(tmp_path: Path) -> None:
@@ -301,9 +301,9 @@ def test_resources_are_not_part_of_the_plan(tmp_path: Path) -> None:
     )
     cli.produce(run, {"dst": dst, "rows": 3} | first)
     cli.produce(run, {"dst": dst, "rows": 3} | other)  # up to date
-    found = record.load(dst)
-    assert found is not None
-    assert found["plan"]["parameters"] == {"rows": 3}
+    content = record.load(dst)
+    assert content is not None
+    assert content["plan"]["parameters"] == {"rows": 3}
 
 
 def interrupt(*_: object) -> None:
@@ -375,7 +375,7 @@ def test_unfinished_work_without_a_later_parameter_is_taken_up(
 
 
 def test_the_record_says_what_the_defaults_were(values: dict[str, Any]) -> None:
-    found = record.load(make(values, scale=3))
-    assert found is not None
-    assert found["defaults"]["parameters"]["scale"] == 2
-    assert found["defaults"]["inputs"] == {"extra": None, "more": []}
+    content = record.load(make(values, scale=3))
+    assert content is not None
+    assert content["defaults"]["parameters"]["scale"] == 2
+    assert content["defaults"]["inputs"] == {"extra": None, "more": []}
