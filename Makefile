@@ -120,7 +120,7 @@ environments: .venvs/dev/made .venvs/pytest/made $(MODULES:%=.venvs/%/made) ## m
 lint: .venvs/dev/made ## run ruff and mypy
 	.venvs/dev/bin/ruff format --check --quiet .
 	.venvs/dev/bin/ruff check --quiet .
-	.venvs/dev/bin/mypy shared stages
+	.venvs/dev/bin/mypy shared stages tests
 
 .PHONY: environments lint test test-contract test-training test-sr test-ship test-e2e $(MODULES:%=test-%)
 test-contract: .venvs/dev/made $(MODULES:%=.venvs/%/made)

@@ -32,7 +32,7 @@ def published(
     shapes |= {f"{prefix}.{2 * i}": (s * s * width, width) for i, s in enumerate(steps)}
     shapes |= {last: (3, width)}
     torch.manual_seed(1)
-    tensors = {}
+    tensors: Tensors = {}
     for name, (o, i) in shapes.items():
         tensors |= {f"{name}.weight": torch.randn(o, i, 3, 3) / (5 * i**0.5)}
         tensors |= {f"{name}.bias": torch.randn(o)}

@@ -6,13 +6,19 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from shared import cli
 from shared.sr import stream
 
 
-def nearest(sen2: np.ndarray) -> np.ndarray:
+def nearest(sen2: NDArray[np.float32]) -> NDArray[np.float32]:
     return sen2.repeat(2, 1).repeat(2, 2)
+
+
+def too_bright(sen2: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Values far below and above the range of the bands."""
+    return (nearest(sen2) * 1e3 - 100).astype(np.float32)
 
 
 def enlarge_file(
@@ -43,14 +49,14 @@ def test_rows_keep_their_order_and_values(prepared: Path, tmp_path: Path, batch:
 
 
 def test_values_are_clipped_to_the_range_of_the_bands(prepared: Path, tmp_path: Path) -> None:
-    made = enlarge_file(prepared, tmp_path / "x.h5", lambda sen2: nearest(sen2) * 1e3 - 100)
+    made = enlarge_file(prepared, tmp_path / "x.h5", too_bright)
     assert (made.min(), made.max()) == (0, 28_000)
 
 
 def test_a_range_that_is_not_so2sats_is_kept(prepared: Path, tmp_path: Path) -> None:
     with h5py.File(prepared, "a") as file:
         file["sen2"].attrs["low"], file["sen2"].attrs["high"] = -1.0, 10.0
-    made = enlarge_file(prepared, tmp_path / "x.h5", lambda sen2: nearest(sen2) * 1e3 - 100)
+    made = enlarge_file(prepared, tmp_path / "x.h5", too_bright)
     assert made.dtype == np.float32
     assert (made.min(), made.max()) == (-1, 10)
 

@@ -30,7 +30,8 @@ def test_blur_has_the_gain_of_the_mtf_at_the_new_nyquist_frequency(scale: int, b
 
 
 def test_constant_patches_stay_and_ramps_keep_their_place() -> None:
-    ramp = np.broadcast_to(np.arange(32, dtype=np.float32)[:, None, None] / 100, (1, 32, 32, 1))
+    column = (np.arange(32) / 100).astype(np.float32)[:, None, None]
+    ramp = np.broadcast_to(column, (1, 32, 32, 1))
     for scale in (2, 3, 4):
         low = wald.degrade(wald.crop(ramp, scale), ("B8",), scale)[0, :, :, 0]
         centre = (np.arange(32 // scale) * scale + (scale - 1) / 2) / 100
@@ -48,9 +49,10 @@ def test_product(prepared: Path, scale: int, side: int) -> None:
     sen2 = pixels(34)["sen2"].astype(np.float32)[:, : side * scale, : side * scale]
     with patches.read(dst, "sen2", "label") as source:
         assert source.labels().tolist() == [i % 17 for i in range(34)]
-        bands = source["sen2"].layout.bands
+        layout = source["sen2"].layout
+        assert layout is not None
         assert source.statistics("sen2")[0].shape == (10,)
-        expected = wald.degrade(sen2, bands, scale)
+        expected = wald.degrade(sen2, layout.bands, scale)
         np.testing.assert_allclose(source["sen2"][:], expected, atol=0.51e-4)
 
 

@@ -5,6 +5,7 @@ import json
 import math
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -28,7 +29,11 @@ def scenes(rows: int = 17, side: int = 32) -> Array:
     """(rows, side, side, 10) smooth random ground with a bright square, steps of 1e-4."""
     rng = np.random.default_rng(3)
     rough = np.kron(rng.random((rows, side // 4, side // 4, 10)), np.ones((1, 4, 4, 1)))
-    smooth = sum(np.roll(rough, shift, axis) for shift in range(-2, 3) for axis in (1, 2)) / 10
+    smooth = np.zeros_like(rough)
+    for shift in range(-2, 3):
+        for axis in (1, 2):
+            smooth += np.roll(rough, shift, axis)
+    smooth /= 10
     smooth[:, 8:20, 10:22] += 0.3
     return np.round(0.05 + 0.2 * smooth, 4).astype(np.float32)
 
@@ -47,7 +52,7 @@ def src(tmp_path: Path) -> Path:
     return store(tmp_path / "prepare" / "testing.h5", scenes())
 
 
-def command(src: Path, dst: Path, *flags: str, **files: Path | list[Path]) -> dict[str, dict]:
+def command(src: Path, dst: Path, *flags: str, **files: Path | list[Path]) -> dict[str, Any]:
     """Run the stage as its container does; its metrics.json."""
     for name, paths in files.items():
         paths = paths if isinstance(paths, list) else [paths]
@@ -65,7 +70,7 @@ def of(restored: Array, reference: Array, ring: int = 1, peak: float = 1.0) -> d
 def test_an_error_of_a_hundredth_everywhere_is_forty_decibels() -> None:
     reference = np.zeros((3, 8, 8, 2), np.float32)
     reference[..., 1] = 0.5
-    found = of(reference + np.float32([0.01, 0]), reference)
+    found = of(reference + np.array([0.01, 0], np.float32), reference)
     assert found["B2"]["rmse"] == pytest.approx(0.01)
     assert found["B2"]["psnr"] == pytest.approx(40)
     assert found["B2"]["border"] == pytest.approx(1)
@@ -77,7 +82,7 @@ def test_an_error_of_a_hundredth_everywhere_is_forty_decibels() -> None:
 
 def test_all_pixels_are_pooled_and_the_mean_of_patches_is_another_figure() -> None:
     reference = np.full((2, 8, 8, 1), 0.5, np.float32)
-    restored = reference + np.float32([0.1, 0.001])[:, None, None, None]
+    restored = reference + np.array([0.1, 0.001], np.float32)[:, None, None, None]
     found = of(restored, reference)["all"]
     assert found["psnr"] == pytest.approx(-10 * math.log10((0.01 + 1e-6) / 2), abs=1e-3)
     assert found["psnr_of_patches"] == pytest.approx((20 + 60) / 2, abs=1e-3)
@@ -193,7 +198,7 @@ def test_a_shifted_method_is_worse_than_bicubic_and_one_with_seams_shows_them(
     seams[:, [0, -1]] += 0.05
     shifted = store(tmp_path / "sr-shifted" / "x2" / "wald.h5", np.roll(cubic, 1, 2))
     seamed = store(tmp_path / "sr-seamed" / "x2" / "wald.h5", seams)
-    better = store(tmp_path / "sr-better" / "x2" / "wald.h5", (cubic + truth) / 2)
+    better = store(tmp_path / "sr-better" / "x2" / "wald.h5", (cubic + truth) / np.float32(2))
     made = command(src, tmp_path / "eval", wald=[shifted, seamed, better])["wald"]["x2"]
     found = {name: figures["all"] for name, figures in made.items()}
     assert found["shifted"]["psnr"] < found["bicubic"]["psnr"] < found["better"]["psnr"]
@@ -376,7 +381,7 @@ def test_refuses(
 def test_refuses_nan_and_small_patches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     truth = scenes()
     truth[16, 1, 2, 3] = np.nan
-    raw = {"sen2": truth, "label": np.eye(17)}
+    raw: dict[str, NDArray[Any]] = {"sen2": truth, "label": np.eye(17)}
     for arrays, message in (
         (raw, "sen2: NaN or infinite values in rows 16"),
         (raw | {"sen2": scenes()[:, :5, :5]}, "expected at least 6 pixels a side at x2"),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,17 +56,19 @@ def command(src: Path, dst: Path, *flags: str) -> bytes:
     return dst.read_bytes()
 
 
-def facts(path: Path) -> dict[str, object]:
+def facts(path: Path) -> dict[str, Any]:
     """What the product says of itself."""
     with safe_open(path, "pt") as file:
         return json.loads(file.metadata()["sr-train"])
 
 
-def untrained(method: str, scale: int, **given: object) -> nn.Module:
+def untrained(method: str, scale: int, **given: Any) -> nn.Module:
     """A small network as training begins with it."""
     torch.manual_seed(0)
-    heads = {"heads": 2} if method == "swinir" else {}
-    size = methods.Size(**{"width": 8, "depth": (1,), **heads, **given})
+    fields: dict[str, Any] = {"width": 8, "depth": (1,)}
+    if method == "swinir":
+        fields["heads"] = 2
+    size = methods.Size(**(fields | given))
     return networks.build(method, scale, methods.complete_size(method, size))
 
 
