@@ -1,4 +1,4 @@
-"""What a caller can mend: the exception of a stage, and what the operating system refuses."""
+"""Errors that the caller can correct: a stage's own, and those of the operating system."""
 
 import errno
 import os
@@ -9,12 +9,12 @@ class StageError(Exception):
     """The caller's mistake: shown as one line ``error: where: expected, found``; exit code 2."""
 
 
-class Unfinished(StageError):
-    """Nobody's mistake, such as a broken connection: what is done is kept, a later run goes on."""
+class RetryableError(StageError):
+    """No mistake, such as a broken connection: finished work is kept and a later run continues."""
 
 
-# What the operating system says when the caller's volume, paths or rights are at fault.
-VOLUME = {
+# Errors that come from the caller's volume, paths or permissions.
+VOLUME_ERRORS = {
     errno.ENOSPC,
     errno.EDQUOT,
     errno.EROFS,
@@ -25,18 +25,21 @@ VOLUME = {
     errno.EISDIR,
     errno.ENAMETOOLONG,
 }
-# numpy and the C library under it say no number when a file cannot grow.
+# numpy gives no error number when a file cannot grow.
 SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
 
 
 def explain_os_error(error: BaseException) -> str | None:
-    """Why the volume refused, or None for another error; HDF5 hides the number in its text."""
+    """The reason in words when the volume, a path or permissions are at fault, otherwise None.
+
+    HDF5 gives the error number only inside its text.
+    """
     text = str(error)
     if isinstance(error, OSError) and SHORT_WRITE.search(text):
         return f"{os.strerror(errno.ENOSPC)} ({text})"
     number = error.errno if isinstance(error, OSError) else None
-    found = next((n for n in VOLUME if n == number or f"errno = {n}," in text), None)
-    if found is None:
+    code = next((n for n in VOLUME_ERRORS if n == number or f"errno = {n}," in text), None)
+    if code is None:
         return None
     where = getattr(error, "filename", None)
-    return os.strerror(found) + (f" ({where})" if where else "")
+    return os.strerror(code) + (f" ({where})" if where else "")

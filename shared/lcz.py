@@ -93,6 +93,6 @@ PRESETS = {"sen1": SEN1, "sen2": SEN2, "rgb": RGB}
 TRUE_COLOUR = ("B4", "B3", "B2")
 
 
-def indices(bands: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[int, ...]:
-    """Zero-based positions of band names; ValueError when one is not there."""
-    return tuple(bands.index(name) for name in wanted)
+def indices(bands: tuple[str, ...], names: tuple[str, ...]) -> tuple[int, ...]:
+    """Zero-based positions of band names; ValueError when one is missing."""
+    return tuple(bands.index(name) for name in names)

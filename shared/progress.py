@@ -16,7 +16,7 @@ def bar(
 
     Args:
         total: number of units of the whole work.
-        what: a word or two, shown before the bar.
+        what: one or two words, shown before the bar.
         unit: what is counted.
         done: units finished by an earlier, interrupted run.
         quiet: show nothing.

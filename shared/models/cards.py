@@ -1,8 +1,8 @@
-"""Models as they cross stage boundaries: ONNX files beside one JSON that says what each one eats.
+"""Models that stages exchange: ONNX files and one JSON file that describes the input of each.
 
     FOLDER/model.json        {"members": [{"file": "member-01.onnx", "bands": […], …}, …]}
 
-A single network is an ensemble of one. Nobody who reads a model needs the code that trained it.
+A single network is an ensemble of one. Reading a model does not need the code that trained it.
 """
 
 import dataclasses
@@ -50,9 +50,9 @@ class Card:
 
 
 def save(folder: Path, cards: list[Card], **more: Any) -> None:
-    """Write the JSON of a folder of models; ``more`` is kept beside "members" as it is.
+    """Write model.json of a folder; ``more`` is stored next to "members" unchanged.
 
-    In one step: trainers write it last and take its presence for the end of their work.
+    The file appears in one step: trainers write it last, so it marks the end of their work.
     """
     content = {"members": [dataclasses.asdict(card) for card in cards], **more}
     draft = folder / (MODEL_FILE + ".draft")
@@ -64,13 +64,13 @@ def load(folder: Path) -> list[Card]:
     """Cards of a model folder.
 
     Raises:
-        StageError: no or broken JSON, a key is missing, an ONNX file is not there.
+        StageError: no or broken JSON, a key is missing, an ONNX file is missing.
     """
     path = folder / MODEL_FILE
     try:
         members = json.loads(path.read_text())["members"]
         cards = [Card(**{k: _tuple(v) for k, v in member.items()}) for member in members]
-        faults = [_fault(card) for card in cards] or ["no members"]
+        faults = [_invalid_entry(card) for card in cards] or ["no members"]
     except OSError:
         raise StageError(f"{path}: expected a model folder with {MODEL_FILE}, found none") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -79,12 +79,14 @@ def load(folder: Path) -> list[Card]:
         raise StageError(f"{path}: not a model description ({', '.join(filter(None, faults))})")
     for card in cards:
         if not (folder / card.file).is_file():
-            raise StageError(f"{folder / card.file}: named in {MODEL_FILE}, but not there")
+            raise StageError(
+                f"{folder / card.file}: expected the network that {MODEL_FILE} names, found no file"
+            )
     return cards
 
 
-def _fault(card: Card) -> str:
-    """Name of the first entry that cannot be, or nothing."""
+def _invalid_entry(card: Card) -> str:
+    """Name of the first entry that is not valid, or ""."""
     numbers = [isinstance(v, (int, float)) and math.isfinite(v) for v in (*card.mean, *card.std)]
     possible = {
         "bands": isinstance(card.bands, tuple) and bool(card.bands),

@@ -1,4 +1,4 @@
-"""Pictures several stages draw: confusion matrix and training curves. Needs matplotlib."""
+"""Plots that several stages draw: confusion matrix and training curves. Needs matplotlib."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,16 +15,16 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 STYLES = {"train": "-", "validation": "--"}  # first word of a quantity to how its lines are drawn
-DARK = 0.55  # share of the true class from which on a cell wants white figures
+DARK = 0.55  # share of the true class above which a cell has white figures
 FEW = 40  # epochs up to which each one is a dot
 LISTED = 12  # networks up to which a legend names them
 
 
 def confusion(path: Path, matrix: NDArray[np.int64], classes: tuple[str, ...]) -> None:
-    """Draw a (K, K) confusion matrix, rows true: shade is the share of the row, figures are counts.
+    """Draw a (K, K) confusion matrix, rows true: shade is the share of the row, numbers are counts.
 
-    Recall and rows of each class stand right of it, its precision below; a dash where there is
-    nothing to divide by.
+    Recall and number of rows of each class are on the right, precision is below; a dash stands for
+    a division by zero.
     """
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     side = 2.8 + 0.42 * len(classes)
@@ -54,9 +54,9 @@ def _grid(axes: Axes, count: int) -> None:
 def _margins(axes: Axes, matrix: NDArray[np.int64], classes: tuple[str, ...]) -> None:
     """Names left and above, recall and rows right, precision below."""
     places, hits = range(len(classes)), np.diag(matrix)
-    truth, said = matrix.sum(1), matrix.sum(0)
+    truth, predicted = matrix.sum(1), matrix.sum(0)
     axes.set_yticks(places, classes, fontsize=8)
-    axes.set_xticks(places, _percents(hits, said), fontsize=8)
+    axes.set_xticks(places, _percents(hits, predicted), fontsize=8)
     above, right = axes.secondary_xaxis("top"), axes.secondary_yaxis("right")
     above.set_xticks(places, classes, fontsize=8, rotation=50, ha="left", rotation_mode="anchor")
     recalls = [f"{text} % of {n}" for text, n in zip(_percents(hits, truth), truth, strict=True)]

@@ -1,4 +1,4 @@
-"""From a patch file to the input of a network, in numpy, for everyone who runs a model."""
+"""From a patch file to the input of a network, in numpy, for all code that runs a model."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ def locate_bands(source: Source, bands: tuple[str, ...]) -> list[tuple[str, int]
     """Dataset name and channel index of each band in a patch file.
 
     Raises:
-        StageError: a band is in no dataset of the file.
+        StageError: no dataset of the file has a band.
     """
     places: dict[str, tuple[str, int]] = {}
     for name in ("sen1", "sen2", "rgb"):
@@ -20,7 +20,7 @@ def locate_bands(source: Source, bands: tuple[str, ...]) -> list[tuple[str, int]
             places |= {band: (name, index) for index, band in enumerate(layout.bands)}
     for band in bands:
         if band not in places:
-            raise StageError(f"{source.path}: no band {band!r}, found {list(places)}")
+            raise StageError(f"{source.path}: expected band {band!r}, found {list(places)}")
     return [places[band] for band in bands]
 
 
@@ -42,7 +42,7 @@ def band_statistics(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per band on the 0 … 1 scale of `Card`, at most 3 decimals.
 
-    Three decimals because Voyager's streaming pipeline prints them so: what is trained also runs.
+    Three decimals, as in Voyager's streaming pipeline, so that training and inference agree.
     """
     mean, std = [], []
     for name, index in locate_bands(source, bands):
@@ -54,7 +54,7 @@ def band_statistics(
 
 def preprocess(values: NDArray[np.float32], card: Card) -> NDArray[np.float32]:
     """(N, H, W, C) values 0 … 255 to the network's (N, C, size, size) float32 input."""
-    mean, std = (np.asarray(of, np.float32)[:, None, None] for of in (card.mean, card.std))
+    mean, std = (np.asarray(value, np.float32)[:, None, None] for value in (card.mean, card.std))
     images = np.moveaxis(values, -1, 1)
     if card.eight_bit:
         images = round_to_levels(
@@ -68,8 +68,8 @@ def preprocess(values: NDArray[np.float32], card: Card) -> NDArray[np.float32]:
 def round_to_levels(values: NDArray[np.floating]) -> NDArray[np.floating]:
     """Values 0 … 255 to the whole levels of an 8-bit picture.
 
-    A thousandth above one half, so that DN 2800, which is level 25.5 but for rounding errors, goes
-    the same way in every place that does this.
+    It adds a thousandth more than one half: so DN 2800, which is level 25.5 up to rounding errors,
+    is rounded in the same direction by all code that does this.
     """
     return np.clip(np.floor(values + np.float32(0.501)), 0, 255)
 

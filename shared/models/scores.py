@@ -1,4 +1,4 @@
-"""Scores of a classifier against labels, and the files every stage with scores writes."""
+"""Scores of a classifier against labels, and the files that stages with scores write."""
 
 import csv
 import json
@@ -39,11 +39,11 @@ def metrics(matrix: NDArray[np.int64], classes: tuple[str, ...]) -> dict[str, An
         classes: (K,) names.
     """
     total, hits = matrix.sum(), np.diag(matrix).astype(float)
-    truth, said = matrix.sum(1), matrix.sum(0)
-    recall, precision = _ratio(hits, truth), _ratio(hits, said)
-    f1 = _ratio(2 * hits, truth + said)
+    truth, predicted = matrix.sum(1), matrix.sum(0)
+    recall, precision = _ratio(hits, truth), _ratio(hits, predicted)
+    f1 = _ratio(2 * hits, truth + predicted)
     present, share = truth > 0, truth / total
-    chance = float((truth / total * said / total).sum())
+    chance = float((truth / total * predicted / total).sum())
     accuracy = float(hits.sum() / total)
     return {
         "rows": int(total),
@@ -93,7 +93,7 @@ def write(
     classes: tuple[str, ...],
     **more: Any,
 ) -> dict[str, Any]:
-    """Write test_scores.npy, test_labels.npy, metrics.json, confusion.csv; the metrics.
+    """Write test_scores.npy, test_labels.npy, metrics.json and confusion.csv; returns the metrics.
 
     Args:
         folder: product folder.
@@ -104,35 +104,37 @@ def write(
     """
     matrix = confusion(labels, scores)
     error = {"expected_calibration_error": calibration_error(labels, scores)}
-    found = metrics(matrix, classes) | error | more
+    measures = metrics(matrix, classes) | error | more
     np.save(folder / "test_scores.npy", scores.astype(np.float32))
     np.save(folder / "test_labels.npy", labels.astype(np.int64))
-    (folder / "metrics.json").write_text(json.dumps({"classes": classes, **found}, indent=1) + "\n")
+    (folder / "metrics.json").write_text(
+        json.dumps({"classes": classes, **measures}, indent=1) + "\n"
+    )
     with (folder / "confusion.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["true \\ predicted", *classes])
         table.writerows([name, *row] for name, row in zip(classes, matrix.tolist(), strict=True))
-    return found
+    return measures
 
 
 def read_array(path: Path, dimensions: int) -> NDArray[Any]:
-    """An NPY file of another stage, checked.
+    """Read and check an NPY file of another stage.
 
     Raises:
         StageError: missing, not NPY, wrong number of dimensions, no numbers, NaN.
     """
     try:
-        found: NDArray[Any] = np.load(path, allow_pickle=False)
+        array: NDArray[Any] = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         raise StageError(f"{path}: no such file") from None
     except (ValueError, EOFError, OSError) as error:
         raise StageError(f"{path}: not a complete NPY file ({error})") from None
-    if not isinstance(found, np.ndarray):
+    if not isinstance(array, np.ndarray):
         raise StageError(f"{path}: not a complete NPY file (several arrays)")
-    if found.dtype.kind not in "fiub":
-        raise StageError(f"{path}: expected numbers, found {found.dtype}")
-    if found.ndim != dimensions:
-        raise StageError(f"{path}: expected {dimensions} axes, found shape {found.shape}")
-    if np.issubdtype(found.dtype, np.floating) and not np.isfinite(found).all():
+    if array.dtype.kind not in "fiub":
+        raise StageError(f"{path}: expected numbers, found {array.dtype}")
+    if array.ndim != dimensions:
+        raise StageError(f"{path}: expected {dimensions} axes, found shape {array.shape}")
+    if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
         raise StageError(f"{path}: NaN or infinite values")
-    return found
+    return array

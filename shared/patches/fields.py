@@ -1,4 +1,4 @@
-"""How a patch file is laid out inside: fields, constants, fixed places, moments of the values."""
+"""The content of a patch file: fields, constants, allocation, moments of the values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Field:
     Attributes:
         shape: of one row, such as (H, W, C).
         dtype: storage type.
-        layout: bands and range; given for sen1, sen2 and rgb, which get mean and std as well.
+        layout: bands and range, for sen1, sen2 and rgb; these also get mean and std.
         names: what its numbers 0, 1, … stand for, such as cities; stored as an attribute.
     """
 
@@ -35,27 +35,27 @@ class Field:
 
 @dataclass(frozen=True)
 class Constant:
-    """One dataset that holds for every row, such as a grid; marked by the attribute `constant`.
+    """One dataset that is valid for all rows, such as a grid; it has the attribute `constant`.
 
     Attributes:
         values: what is stored.
-        attributes: its meaning, stored beside it.
+        attributes: HDF5 attributes that explain the values.
     """
 
     values: NDArray[Any]
     attributes: Mapping[str, Any] = default(default_factory=dict)
 
 
-def field_like(like: Source, name: str) -> Field:
-    """The field that takes over a dataset of another file; labels become one byte a class.
+def field_like(source: Source, name: str) -> Field:
+    """The field for a copy of a dataset of another file; labels are stored as one byte per class.
 
     Raises:
         StageError: a dataset that does not hold numbers, such as cities by name.
     """
-    stored = like[name].stored
+    stored = source[name].stored
     if stored.dtype.kind not in "fiub":
-        raise StageError(f"{like.path}: {name}: expected numbers, found {stored.dtype}")
-    names = tuple(str(one) for one in stored.attrs.get("names", ()))
+        raise StageError(f"{source.path}: {name}: expected numbers, found {stored.dtype}")
+    names = tuple(str(text) for text in stored.attrs.get("names", ()))
     return Field(stored.shape[1:], "uint8" if name == "label" else str(stored.dtype), names=names)
 
 
@@ -66,7 +66,7 @@ def moments(values: NDArray[np.generic], layout: lcz.Layout) -> NDArray[np.float
 
 
 def allocate(file: h5py.File, name: str, field: Field, count: int) -> None:
-    """A chunked dataset whose place is fixed now; attributes get their final size now."""
+    """Create a chunked dataset; its storage and the size of its attributes are fixed now."""
     dtype, shape = np.dtype(field.dtype), (count, *field.shape)
     row_bytes = max(1, dtype.itemsize * int(np.prod(field.shape)))
     creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)

@@ -1,4 +1,4 @@
-"""Reading patch files: opens, checks, decodes; every refusal names the file and the rows."""
+"""Reading patch files: open, check, decode; every error names the file and the rows."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ class Source:
             self.rows = {name: self._rows(name) for name in names}
             sizes = {name: len(rows) for name, rows in self.rows.items()}
             if len(set(sizes.values())) > 1:
-                raise StageError(f"{path}: row counts differ: {sizes}")
+                raise StageError(f"{path}: expected the same number of rows, found {sizes}")
             self.total = next(iter(sizes.values()), 0)
             self._check_complete()
         except StageError:
@@ -51,9 +51,9 @@ class Source:
             raise StageError(f"{self.path}: unfinished: {left} of {len(row)} rows are not written")
 
     def _rows(self, name: str) -> Rows:
-        found = sorted(key for key in self.file if isinstance(self.file[key], h5py.Dataset))
-        if name not in found:
-            raise StageError(f"{self.path}: expected dataset {name!r}, found {found}")
+        datasets = sorted(key for key in self.file if isinstance(self.file[key], h5py.Dataset))
+        if name not in datasets:
+            raise StageError(f"{self.path}: expected dataset {name!r}, found {datasets}")
         stored = self.file[name]
         layout = self._layout(name, stored) if name in lcz.PRESETS else None
         if not stored.shape or not stored.shape[0]:
@@ -78,20 +78,22 @@ class Source:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The K class names of the file; So2Sat's 17 when a 17-column file does not say."""
+        """The K class names of the file; So2Sat's 17 when a file of 17 columns has none."""
         if "classes" in self.file.attrs:
             return tuple(str(name) for name in self.file.attrs["classes"])
         columns = self["label"].shape[-1]
         if columns == len(lcz.CLASSES):
             return lcz.CLASSES
-        raise StageError(f"{self.path}: no attribute 'classes' for its {columns} label columns")
+        raise StageError(
+            f"{self.path}: expected an attribute 'classes' for {columns} label columns, found none"
+        )
 
     def __getitem__(self, name: str) -> Rows:
         if name not in self.rows:
             rows = self._rows(name)
             if self.total and len(rows) != self.total:
                 sizes = {**dict.fromkeys(self.rows, self.total), name: len(rows)}
-                raise StageError(f"{self.path}: row counts differ: {sizes}")
+                raise StageError(f"{self.path}: expected the same number of rows, found {sizes}")
             self.rows[name] = rows
         return self.rows[name]
 
@@ -111,12 +113,10 @@ class Source:
         return onehot.argmax(1)
 
     def expect_classes(self, classes: tuple[str, ...]) -> None:
-        """StageError unless the file has just these classes, in this order."""
+        """StageError unless the file has exactly these classes, in this order."""
         if self.classes != classes:
-            found = f"{len(self.classes)} classes {', '.join(self.classes[:3])} …"
             raise StageError(
-                f"{self.path}: expected {len(classes)} classes {', '.join(classes[:3])} …, "
-                f"found {found}"
+                f"{self.path}: expected {_shorten(classes)}, found {_shorten(self.classes)}"
             )
 
     def statistics(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -124,7 +124,8 @@ class Source:
         mean, std = self[name].attribute("mean"), self[name].attribute("std")
         if mean is None or std is None:
             raise StageError(
-                f"{self.path}: {name}: no mean and std inside; run prepare on it first"
+                f"{self.path}: {name}: expected attributes mean and std, found none; "
+                "run prepare on the file first"
             )
         return np.asarray(mean, np.float64), np.asarray(std, np.float64)
 
@@ -135,12 +136,16 @@ class Source:
         self.file.close()
 
 
+def _shorten(classes: tuple[str, ...]) -> str:
+    return f"{len(classes)} classes {', '.join(classes[:3])} …"
+
+
 def read(path: Path, *names: str) -> Source:
     """Open a patch file and check that it has these datasets, all with the same number of rows.
 
     Args:
         path: HDF5 file, So2Sat's own or one of ours.
-        names: datasets that must be there, such as "sen2", "label".
+        names: datasets that must exist, such as "sen2", "label".
 
     Raises:
         StageError: missing, truncated, wrong dataset names, channel counts or row counts.

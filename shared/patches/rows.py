@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from shared import lcz
 from shared.errors import StageError
 
-READ_BYTES = 64 * 2**20  # what one block of Rows.blocks holds in memory, as stored
+READ_BYTES = 64 * 2**20  # size of one block of Rows.blocks, as stored
 
 
 def list_rows(rows: NDArray[np.integer]) -> str:
-    """Row numbers for a message: the first eight and how many there are."""
+    """Row numbers for a message: at most eight, and the total number if there are more."""
     listed = ", ".join(str(row) for row in rows[:8])
     return f"rows {listed}, … ({len(rows)} rows)" if len(rows) > 8 else f"rows {listed}"
 
@@ -24,7 +24,7 @@ class Rows:
     """One dataset of a patch file: ``rows[start:stop]`` gives checked, decoded values.
 
     Attributes:
-        stored: the HDF5 dataset as it lies on disk.
+        stored: the HDF5 dataset.
         shape: (N, …).
         layout: bands and value range of an image dataset, None for others.
     """

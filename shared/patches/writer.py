@@ -1,8 +1,8 @@
-"""Writing patch files row by row, so that a killed run goes on where it stopped.
+"""Writing patch files row by row, so that a killed run continues where it stopped.
 
-All places are fixed and all metadata written before the first row. From then on only raw blocks
-change, and `row[i]` turns from -1 to the source row once the block is written. So a file that opens
-is never wrong about what it holds, whenever the process was killed.
+All storage is allocated and all metadata written before the first row. After that only raw blocks
+change, and `row[i]` changes from -1 to the source row once the block is written. So a file that
+opens is never wrong about its content, whenever the process was killed.
 """
 
 import shutil
@@ -29,7 +29,7 @@ class Writer:
         shard: "i/n".
         classes: class names, stored in the file.
         like: copy label, city and class names of this file's rows into ours.
-        constants: datasets that hold for every row, by name; the same in every shard.
+        constants: datasets that are valid for all rows, by name; the same in every shard.
         fields: datasets by name.
 
     Raises:
@@ -64,31 +64,31 @@ class Writer:
     def _resume(self) -> h5py.File | None:
         if not self.dst.exists():
             return None
-        file, reason = None, "has another layout"
+        file, reason = None, "has other fields"
         try:
             file = h5py.File(self.dst, "r+")
-            if file.attrs.get("complete_header") and self._same(file):
+            if file.attrs.get("complete_header") and self._is_same(file):
                 return file
         except (OSError, KeyError, RuntimeError, AttributeError) as error:
             if "unable to lock" in str(error) or "already open" in str(error):
                 raise StageError(f"{self.dst}: open in another program; close it there") from None
             if explain_os_error(error):
                 raise
-            reason = "does not open"
+            reason = "cannot be opened"
         if file is not None:
             file.close()
         progress.say(f"{self.dst}: {reason}, discarded; starting again")
         self.dst.unlink()
         return None
 
-    def _same(self, file: h5py.File) -> bool:
+    def _is_same(self, file: h5py.File) -> bool:
         expected = {name: (len(self.span), *field.shape) for name, field in self.fields.items()}
-        found = {n: data.shape for n, data in file.items() if n not in {"row", *self.constants}}
+        shapes = {n: data.shape for n, data in file.items() if n not in {"row", *self.constants}}
         span = (self.span.start, self.span.stop, self.total)
         constant = all(
             n in file and np.array_equal(file[n], c.values) for n, c in self.constants.items()
         )
-        return found == expected and constant and tuple(file.attrs["span"]) == span
+        return shapes == expected and constant and tuple(file.attrs["span"]) == span
 
     def _create(self) -> h5py.File:
         count = len(self.span)
@@ -114,7 +114,7 @@ class Writer:
         return file
 
     def todo(self, batch: int, what: str = "") -> Generator[slice, None, None]:
-        """Slices of source rows still to be made, `batch` at a time, under a progress bar."""
+        """Slices of source rows not written yet, `batch` rows each, with a progress bar."""
         start, stop = self.span.start, self.span.stop
         done = self.file["row"][:] >= 0
         with progress.bar(len(self.span), what or self.dst.stem, done=int(done.sum())) as bar:
@@ -135,7 +135,7 @@ class Writer:
 
         Args:
             rows: a slice from `todo`.
-            source_rows: (rows,) numbers to keep in `row` where they are not the slice's own.
+            source_rows: (rows,) numbers to store in `row` instead of those of the slice.
             values: (rows, …) per field, physical units; label one-hot.
 
         Raises:
@@ -145,7 +145,7 @@ class Writer:
         if self.like:
             values |= {n: self.like[n].raw(rows) for n in ("label", "city") if n in self.like}
             if "label" in self.like:
-                self.like.labels(rows)  # refuses what is not one-hot
+                self.like.labels(rows)  # raises where a row is not one-hot
         if missing := {n for n in self.fields if not n.endswith("_moments")} - values.keys():
             raise ValueError(f"no values for {sorted(missing)} in rows {rows}")
         for name, block in values.items():

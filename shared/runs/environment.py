@@ -1,4 +1,4 @@
-"""Where and with what a product was made: the part of a record that is never compared."""
+"""The environment in which a product was made: the part of a record that is never compared."""
 
 import functools
 import importlib.metadata
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def gather(seconds: float, device: str) -> dict[str, Any]:
-    """Where and with what a product was made; recorded, never compared."""
+    """Time, device, code revision, package versions and machine of a run; never compared."""
     return {
         "seconds": round(seconds, 3),
         "device": device,
@@ -35,11 +35,11 @@ def device() -> str:
 
 def _packages() -> dict[str, str]:
     """Every installed package and its version, by name; the first on the path is the one in use."""
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for distribution in importlib.metadata.distributions():
         if name := distribution.metadata["Name"]:
-            found.setdefault(name, distribution.version)
-    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
+            versions.setdefault(name, distribution.version)
+    return dict(sorted(versions.items(), key=lambda item: item[0].lower()))
 
 
 @functools.cache

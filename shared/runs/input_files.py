@@ -1,4 +1,4 @@
-"""Inputs that are not there: all of them in one line, and what `make` has for them."""
+"""Missing inputs: one message lists all of them and the commands that make them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,42 +16,42 @@ SOURCES = (
 
 
 def require(inputs: Mapping[str, Sequence[Path]]) -> None:
-    """Refuse inputs that are neither file nor folder.
+    """Check that every input is a file or a folder.
 
     Args:
         inputs: paths by parameter name.
 
     Raises:
-        StageError: lists every one that is missing, and the stages whose folders they would be in.
+        StageError: lists all missing inputs, with the `make` command for them where known.
     """
     missing = {
         name: [path for path in paths if not (path.is_file() or path.is_dir())]
         for name, paths in inputs.items()
     }
-    said = [
+    messages = [
         f"--{name}: no such file or folder: {', '.join(map(str, paths))}"
         for name, paths in missing.items()
         if paths
     ]
-    if said:
-        found = [path for paths in missing.values() for path in paths]
-        raise StageError("; ".join([*said, *suggest_commands(found)]))
+    if messages:
+        missing_paths = [path for paths in missing.values() for path in paths]
+        raise StageError("; ".join([*messages, *suggest_commands(missing_paths)]))
 
 
 def suggest_commands(paths: Sequence[Path]) -> Iterator[str]:
-    """The command that makes what lies in stages' folders of the volume, one for each source."""
-    wanted: dict[str, dict[str, None]] = {}
+    """The `make` commands for files that belong to stages' folders, one command per source."""
+    stages_by_source: dict[str, dict[str, None]] = {}
     for path in paths:
         source, stage = _source_and_stage(path)
         if _is_stage(stage):
-            wanted.setdefault(source, {})[stage] = None
-    for source, stages in wanted.items():
+            stages_by_source.setdefault(source, {})[stage] = None
+    for source, stages in stages_by_source.items():
         words = ["make", *([f"SOURCE={source}"] if source else []), *stages]
         yield f"{' '.join(words)} makes {'it' if len(paths) == 1 else 'them'}"
 
 
 def _source_and_stage(path: Path) -> tuple[str, str]:
-    """Source and stage by the path: "demo" and "tda" of data/demo/tda/prepare/training.h5."""
+    """Source and stage of a path: "demo" and "tda" of data/demo/tda/prepare/training.h5."""
     parts = path.parts
     if VOLUME not in parts[:-1]:
         return "", ""
@@ -62,6 +62,6 @@ def _source_and_stage(path: Path) -> tuple[str, str]:
 
 
 def _is_stage(stage: str) -> bool:
-    """Whether a stage has this name; an image, which holds one stage alone, takes any for one."""
-    known = [folder.parent.name.replace("_", "-") for folder in STAGES.glob("*/main.py")]
-    return bool(stage) and stage != "so2sat" and (stage in known or len(known) == 1)
+    """Whether a stage has this name; an image contains only one stage and so accepts any name."""
+    names = [folder.parent.name.replace("_", "-") for folder in STAGES.glob("*/main.py")]
+    return bool(stage) and stage != "so2sat" and (stage in names or len(names) == 1)

@@ -1,7 +1,7 @@
-"""Whose unfinished work ``dst.partial`` is: one run, one plan at a time.
+"""Locks an unfinished product so that only one run, with one plan, can continue it.
 
-Beside the unfinished product lies its plan, ``dst.partial.json``. It is written before the first
-byte of the product, so that nobody goes on with the work of another plan, and it carries the lock.
+The plan of ``dst.partial`` is in ``dst.partial.json``. It is written before the first byte of the
+product, so that no run continues the work of another plan, and it is the file that is locked.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from shared.runs import record
 
 
 def partial_path(dst: Path) -> Path:
-    """Where a product lies until it is complete."""
+    """The path of a product until it is complete."""
     return dst.with_name(dst.name + ".partial")
 
 
@@ -27,7 +27,7 @@ def _plan_path(dst: Path) -> Path:
 
 
 def remove_partial(dst: Path) -> None:
-    """Remove the unfinished product and drafts beside it; its plan goes when the claim ends."""
+    """Remove the unfinished product and its drafts; `acquire` removes the plan when it ends."""
     partial = partial_path(dst)
     for path in list(partial.parent.iterdir()):
         if path.is_dir() and path == partial:
@@ -40,7 +40,7 @@ def remove_partial(dst: Path) -> None:
 
 @contextlib.contextmanager
 def create_folders(dst: Path) -> Iterator[None]:
-    """Make the folders of the product; they go again if nothing came of it."""
+    """Create the folders of the product; empty ones are removed again if the run fails."""
     missing = [folder for folder in dst.parents if not folder.exists()]
     try:
         dst.parent.mkdir(parents=True, exist_ok=True)
@@ -53,13 +53,13 @@ def create_folders(dst: Path) -> Iterator[None]:
 
 
 def read_large_inputs(dst: Path) -> list[record.Fingerprint]:
-    """Large inputs that an earlier run at this product read, finished or not."""
+    """Fingerprints of large inputs that an earlier run for this product read."""
     try:
-        ticket = json.loads(_plan_path(dst).read_text())
+        content = json.loads(_plan_path(dst).read_text())
     except (OSError, ValueError):
-        ticket = record.load(dst)
-    found = ticket.get("large_inputs") if isinstance(ticket, dict) else None
-    return [entry for entry in found or [] if entry.keys() >= {"sha256", "bytes", "modified_ns"}]
+        content = record.load(dst)
+    entries = content.get("large_inputs") if isinstance(content, dict) else None
+    return [entry for entry in entries or [] if entry.keys() >= {"sha256", "bytes", "modified_ns"}]
 
 
 @contextlib.contextmanager
@@ -69,62 +69,68 @@ def acquire(
     large_inputs: Sequence[record.Fingerprint] = (),
     defaults: record.Plan | None = None,
 ) -> Iterator[bool]:
-    """Hold the unfinished product for this plan; whether an earlier run left some of it.
+    """Lock the unfinished product for this plan; yields whether an earlier run left some work.
 
     Args:
         dst: the product.
-        plan: of this run.
-        large_inputs: what it read of them, for later runs.
-        defaults: what an earlier plan stands for where it lacks a parameter.
+        plan: the plan of this run.
+        large_inputs: fingerprints of large inputs, kept for later runs.
+        defaults: values for parameters that an earlier plan does not contain.
 
     Raises:
-        StageError: another run holds it, or it is the work of another plan.
+        StageError: another run has the lock, or the work belongs to another plan.
     """
-    partial, ticket = partial_path(dst), _plan_path(dst)
-    file = _lock(ticket, partial)
+    partial, plan_file = partial_path(dst), _plan_path(dst)
+    file = _lock(plan_file, partial)
     try:
         if earlier := partial.exists():
-            _same_work(partial, os.pread(file, os.fstat(file).st_size, 0), plan, defaults or {})
-            say(f"{partial}: going on")
+            _check_same_plan(
+                partial, os.pread(file, os.fstat(file).st_size, 0), plan, defaults or {}
+            )
+            say(f"{partial}: continuing")
         else:
             os.ftruncate(file, 0)
             os.write(file, json.dumps({**plan, "large_inputs": [*large_inputs]}).encode())
         yield earlier
     finally:
         if not partial.exists():
-            ticket.unlink(missing_ok=True)
+            plan_file.unlink(missing_ok=True)
         os.close(file)
 
 
-def _lock(ticket: Path, partial: Path) -> int:
-    """Descriptor of the ticket, locked; a run that just ended may have unlinked it meanwhile.
+def _lock(plan_file: Path, partial: Path) -> int:
+    """Open and lock the plan file; a run that ended just now may have deleted it meanwhile.
 
-    The lock is this process's alone: workers that outlive a killed run do not inherit it.
+    Only this process holds the lock: workers that outlive a killed run do not inherit it.
     """
     while True:
-        file = os.open(ticket, os.O_RDWR | os.O_CREAT, 0o666)
+        file = os.open(plan_file, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
             os.close(file)
-            raise StageError(f"{partial}: another run is working on it") from None
+            raise StageError(
+                f"{partial}: another run is working on it; wait until it ends"
+            ) from None
         except OSError:
             return file  # a network volume without locks
-        if ticket.exists() and ticket.stat().st_ino == os.fstat(file).st_ino:
+        if plan_file.exists() and plan_file.stat().st_ino == os.fstat(file).st_ino:
             return file
         os.close(file)
 
 
-def _same_work(partial: Path, ticket: bytes, plan: record.Plan, defaults: record.Plan) -> None:
-    """StageError when the unfinished product is not this plan's, or nobody knows whose."""
+def _check_same_plan(partial: Path, text: bytes, plan: record.Plan, defaults: record.Plan) -> None:
+    """StageError when the unfinished product belongs to another plan, or to an unknown one."""
     try:
-        earlier = dict(json.loads(ticket))
+        earlier = dict(json.loads(text))
         earlier.pop("large_inputs", None)
         earlier = record.fill_defaults(earlier, defaults)
     except (ValueError, TypeError):
         raise StageError(
-            f"{partial}: unfinished work of an unknown plan; remove it first"
+            f"{partial}: unfinished work of an unknown plan; remove it and run again"
         ) from None
     if earlier != plan:
-        what = record.differences(earlier, plan)
-        raise StageError(f"{partial}: unfinished work of another plan ({what}); remove it first")
+        changes = record.differences(earlier, plan)
+        raise StageError(
+            f"{partial}: unfinished work of another plan ({changes}); remove it and run again"
+        )

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.errors import StageError, Unfinished, explain_os_error
+from shared.errors import RetryableError, StageError, explain_os_error
 from shared.progress import say
 from shared.runs import environment, input_files, lock, processes, record, signals
 
-# Parameters by which a run takes more or less time and nothing else: not part of its plan.
-# Where a listed file is taken from (mirror) is no part of it either: the list says what it must be.
+# Parameters that change only the time of a run, so they are not part of its plan. Neither is
+# `mirror`, from which listed files are downloaded: the list fixes their content.
 RESOURCES = {"threads", "jobs", "mirror", "together"}
-# A stage with this parameter trains, which several processes do together; of any other stage each
-# process makes a product of its own, such as the shards that one srun starts side by side.
+# A stage with this parameter trains, and several processes train together. In any other stage each
+# process makes its own product, such as the shards that one srun starts.
 JOINT = "epochs"
 
 
@@ -35,9 +35,9 @@ class Job:
         dst: the product.
         inputs: parameter name to Path, tuple of Path, or None when an optional one is not given.
         parameters: all others by name.
-        default_inputs: the inputs that have a default, with it.
-        default_parameters: the other parameters that have a default, with it.
-        call: runs the stage, which writes to the path that it is given.
+        default_inputs: inputs that have a default, and their defaults.
+        default_parameters: other parameters that have a default, and their defaults.
+        call: runs the stage, which writes to the given path.
     """
 
     stage: str
@@ -55,7 +55,7 @@ class Job:
         )
 
     def default_plan(self) -> record.Plan:
-        """What a recorded plan means where it lacks a parameter that the stage gained later."""
+        """Values for parameters that an older recorded plan does not contain yet."""
         parameters = _without_resources(self.default_parameters)
         return record.plan(self.stage, parameters, dict(self.default_inputs))
 
@@ -65,15 +65,15 @@ def _without_resources(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def produce(job: Job) -> Path:
-    """Make the product unless it exists already; its path.
+    """Make the product unless it is up to date; returns its path.
 
     Raises:
         StageError: an input is missing, ``dst`` was made by another plan or changed since, or
             another run is working on it.
     """
     dst = job.dst
-    input_files.require({name: _each(value) for name, value in job.inputs.items()})
-    _check_place(dst, job.inputs)
+    input_files.require({name: _as_paths(value) for name, value in job.inputs.items()})
+    _check_dst(dst, job.inputs)
     large_inputs = lock.read_large_inputs(dst)
     plan, defaults = job.plan(large_inputs), job.default_plan()
     if _is_made(dst, plan, defaults):
@@ -87,45 +87,45 @@ def produce(job: Job) -> Path:
 
 
 def is_helper(job: Job) -> bool:
-    """Whether another process makes the product of this run, and this one only helps."""
+    """Whether another process makes the product and this one only helps to compute it."""
     return processes.is_helper() and JOINT in job.parameters
 
 
 def _help_another_process(job: Job) -> Path:
-    """Help another process to make the product; what this one writes is thrown away."""
+    """Help another process to make the product; the output of this one is deleted."""
     with tempfile.TemporaryDirectory() as scratch, _stdout_to_stderr(), signals.stop_on_signals():
         job.call(Path(scratch) / job.dst.name)
     return job.dst
 
 
 def _make(job: Job, content: dict[str, Any], earlier: bool) -> None:
-    """Call the stage and publish; a refused first run leaves nothing behind."""
+    """Call the stage and publish; a first run that fails by a mistake leaves nothing behind."""
     dst, partial, start = job.dst, lock.partial_path(job.dst), time.monotonic()
     try:
         with _stdout_to_stderr(), signals.stop_on_signals():
             job.call(partial)
         _publish(dst, partial, content, time.monotonic() - start)
     except Exception as error:
-        mistake = isinstance(error, StageError) and not isinstance(error, Unfinished)
+        mistake = isinstance(error, StageError) and not isinstance(error, RetryableError)
         if not earlier and (mistake or explain_os_error(error)):
             lock.remove_partial(dst)
         raise
 
 
-def _each(value: Any) -> tuple[Path, ...]:
+def _as_paths(value: Any) -> tuple[Path, ...]:
     if isinstance(value, tuple):
         return value
     return () if value is None else (value,)
 
 
-def _check_place(dst: Path, inputs: Mapping[str, Any]) -> None:
+def _check_dst(dst: Path, inputs: Mapping[str, Any]) -> None:
     if not dst.name:
         raise StageError(f"--dst: expected the name of a file or folder, found {str(dst)!r}")
     for folder in dst.parents:
         if folder.exists() and not folder.is_dir():
             raise StageError(f"{folder}: expected a folder to write {dst} in, found a file")
     for name, value in inputs.items():
-        for path in _each(value):
+        for path in _as_paths(value):
             if path.is_dir() and path.resolve() in dst.resolve().parents:
                 raise StageError(f"--dst: {dst} lies inside the input --{name} {path}")
 
@@ -147,14 +147,14 @@ def _is_made(dst: Path, plan: record.Plan, defaults: record.Plan) -> bool:
     if record.digest(dst) != content["output"]["sha256"]:
         raise StageError(f"{dst}: was changed after it was made; move it away and run again")
     say(f"{dst}: up to date")
-    with contextlib.suppress(OSError):  # so that make, which compares times, does not ask again
+    with contextlib.suppress(OSError):  # make compares times: now it does not run this again
         os.utime(record.record_path(dst))
     return True
 
 
 @contextlib.contextmanager
 def _stdout_to_stderr() -> Iterator[None]:
-    """What a stage, a library under it or a subprocess prints goes to stderr."""
+    """Send everything that the stage, a library or a subprocess prints to stderr."""
     sys.stdout.flush()
     stdout = os.dup(1)
     try:
@@ -167,7 +167,7 @@ def _stdout_to_stderr() -> Iterator[None]:
 
 
 def _publish(dst: Path, partial: Path, content: dict[str, Any], seconds: float) -> None:
-    """Record first, then the rename: a record without product is harmless, the reverse a riddle."""
+    """Save the record, then rename: a record without product is harmless, the reverse is not."""
     if not partial.exists():
         raise RuntimeError(f"{partial}: the stage returned without writing it")
     measured = {**content, "output": record.fingerprint(partial)}

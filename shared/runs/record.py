@@ -1,4 +1,4 @@
-"""`PRODUCT.run.json`: what was run on what, with what result. The plan in it is the identity."""
+"""The record of a product, `PRODUCT.run.json`; the plan in it is the product's identity."""
 
 import contextlib
 import hashlib
@@ -9,17 +9,17 @@ from typing import Any
 
 Plan = dict[str, Any]
 Fingerprint = dict[str, Any]  # "sha256", "bytes", "modified_ns", as `fingerprint` gives them
-LARGE = 2**30  # bytes from which hashing shows its progress
-NOT_COMPARED = ("latency.json",)  # holds times, which no two runs share: not part of the content
+LARGE = 2**30  # bytes from which hashing shows a progress bar
+NOT_COMPARED = ("latency.json",)  # contains times, which differ between any two runs
 
 
 def record_path(product: Path) -> Path:
-    """Where the record of a product lies."""
+    """The path of the record of a product."""
     return product.with_name(product.name + ".run.json")
 
 
 def load(product: Path) -> dict[str, Any] | None:
-    """The record of a product, or None when there is none or it is not a readable one."""
+    """The record of a product, or None when it is missing or not readable."""
     try:
         record: dict[str, Any] = json.loads(record_path(product).read_text())
         whole = isinstance(record["plan"], dict) and record["output"].keys() >= {"sha256", "bytes"}
@@ -28,42 +28,43 @@ def load(product: Path) -> dict[str, Any] | None:
     return record if whole else None
 
 
-def digest(path: Path, seen: list[Fingerprint] | None = None) -> str:
-    """SHA-256 of an input; its record lends it while size and time say it is still that product.
+def digest(path: Path, large_inputs: list[Fingerprint] | None = None) -> str:
+    """SHA-256 of an input, from its record while its size and modification time are unchanged.
 
     Args:
         path: file or folder.
-        seen: large inputs that an earlier run read, which are not read again; this one is added.
+        large_inputs: fingerprints of large inputs that were read before and are not read again; a
+            new one is added.
     """
     record = load(path)
     if record and is_unchanged(path, record):
         return str(record["output"]["sha256"])
-    size, newest = _extent(_files(path))
-    for known in seen or []:
+    size, newest = _size_and_time(_files(path))
+    for known in large_inputs or []:
         if (known["bytes"], known["modified_ns"]) == (size, newest):
             return str(known["sha256"])
-    found = fingerprint(path)
-    if seen is not None and size >= LARGE:
-        seen.append(found)
-    return str(found["sha256"])
+    measured = fingerprint(path)
+    if large_inputs is not None and size >= LARGE:
+        large_inputs.append(measured)
+    return str(measured["sha256"])
 
 
 def is_unchanged(path: Path, record: dict[str, Any]) -> bool:
-    """Whether size and time of a product say that it still is what its record describes."""
-    size, newest = _extent(_files(path))
+    """Whether the size and modification time of a product are those of its record."""
+    size, newest = _size_and_time(_files(path))
     output = record["output"]
     return size == output["bytes"] and newest == output.get("modified_ns")
 
 
 def fingerprint(path: Path) -> Fingerprint:
-    """Content and extent of a file, or of a folder by the names and digests in it.
+    """Digest, size and time of a file, or of a folder by the names and digests of its files.
 
     Returns:
-        ``{"sha256": …, "bytes": …, "modified_ns": …}``, the last being the newest file's time:
-        another file of the same size that is moved to this place has another.
+        ``{"sha256": …, "bytes": …, "modified_ns": …}``, the last being the time of the newest
+        file: it differs when another file of the same size is moved here.
     """
     files = _files(path)
-    size, newest = _extent(files)
+    size, newest = _size_and_time(files)
     if path.is_file():
         return {"sha256": _hash(path), "bytes": size, "modified_ns": newest}
     whole = hashlib.sha256()
@@ -72,7 +73,7 @@ def fingerprint(path: Path) -> Fingerprint:
     return {"sha256": whole.hexdigest(), "bytes": size, "modified_ns": newest}
 
 
-def _extent(files: list[Path]) -> tuple[int, int]:
+def _size_and_time(files: list[Path]) -> tuple[int, int]:
     stats = [file.stat() for file in files]
     newest = max((stat.st_mtime_ns for stat in stats), default=0)
     return sum(stat.st_size for stat in stats), newest
@@ -81,8 +82,8 @@ def _extent(files: list[Path]) -> tuple[int, int]:
 def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
-    found = (file for file in path.rglob("*") if file.name not in NOT_COMPARED)
-    return sorted(file for file in found if file.is_file())
+    files = (file for file in path.rglob("*") if file.name not in NOT_COMPARED)
+    return sorted(file for file in files if file.is_file())
 
 
 def _hash(path: Path) -> str:
@@ -96,7 +97,7 @@ def _hash(path: Path) -> str:
 
 @contextlib.contextmanager
 def _bar(size: int, name: str) -> Iterator[Callable[[int], object]]:
-    """A progress bar for large files; loaded only then, so that all else needs no package."""
+    """A progress bar for large files; imported only then, so other calls need no package."""
     if size < LARGE:
         yield lambda _: None
         return
@@ -110,7 +111,7 @@ def plan(
     stage: str,
     parameters: dict[str, Any],
     inputs: dict[str, Any],
-    seen: list[Fingerprint] | None = None,
+    large_inputs: list[Fingerprint] | None = None,
 ) -> Plan:
     """The identity of a product: stage, plain parameters, and the digest of every input.
 
@@ -118,21 +119,23 @@ def plan(
         stage: hyphenated stage name.
         parameters: everything but paths.
         inputs: parameter name to Path, tuple of Path, or None when an optional one is not given.
-        seen: large inputs already read, see `digest`.
+        large_inputs: fingerprints of large inputs that were read before, see `digest`.
     """
     hashes: dict[str, Any] = {}
     for name, value in inputs.items():
         several = isinstance(value, tuple)
         hashes[name] = (
-            [digest(path, seen) for path in value] if several else value and digest(value, seen)
+            [digest(path, large_inputs) for path in value]
+            if several
+            else value and digest(value, large_inputs)
         )
     return {"stage": stage, "parameters": json.loads(json.dumps(parameters)), "inputs": hashes}
 
 
 def fill_defaults(old: Plan, defaults: Plan) -> Plan:
-    """A recorded plan, where it lacks a parameter or an input with the default of today.
+    """A recorded plan, completed with the defaults of parameters and inputs it does not contain.
 
-    A parameter that a stage gained later has as its default what the stage did before.
+    The default of a parameter that a stage gains later is what the stage did before.
     """
     parts = {
         part: {**defaults.get(part, {}), **old.get(part, {})} for part in ("parameters", "inputs")

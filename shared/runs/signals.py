@@ -12,7 +12,7 @@ def stop_on_signals() -> Iterator[None]:
     """Raise KeyboardInterrupt(128 + number) for SIGINT and SIGTERM.
 
     A trainer library may answer the exception by exiting on its own terms, or by returning as if it
-    were done. What it leaves is then no product: the exception is raised again at the end.
+    were done. Its output is then not a complete product: the exception is raised again at the end.
     """
     caught: list[int] = []
 

@@ -1,4 +1,4 @@
-"""Content of two products, compared: identical, or the largest difference and where it is."""
+"""Compare the content of two products: identical, or the largest difference and its position."""
 
 import csv
 import filecmp
@@ -34,8 +34,8 @@ class Difference:
 
 def compare_products(one: Path, other: Path) -> list[Difference]:
     """Differences between two files or folders, the largest first; empty when identical."""
-    found = list(_folders(one, other) if one.is_dir() else _files(one.name, one, other))
-    return sorted(found, key=lambda difference: -difference.size)
+    differences = list(_folders(one, other) if one.is_dir() else _files(one.name, one, other))
+    return sorted(differences, key=lambda difference: -difference.size)
 
 
 def _folders(one: Path, other: Path) -> Iterator[Difference]:
@@ -76,7 +76,7 @@ def compare_arrays(where: str, one: NDArray[Any], other: NDArray[Any]) -> Iterat
         yield Difference(where, shapes, np.inf)
     elif not np.issubdtype(one.dtype, np.number):
         if not np.array_equal(one, other):
-            yield Difference(where, "other values", np.inf)
+            yield Difference(where, "different values", np.inf)
     elif one.size:
         apart = np.abs(one.astype(np.float64) - other.astype(np.float64))
         apart = np.where(np.isnan(one) & np.isnan(other), 0, np.nan_to_num(apart, nan=np.inf))
@@ -156,4 +156,4 @@ def _bytes(name: str, one: Path, other: Path) -> Iterator[Difference]:
     shorter = min(len(a), len(b))
     apart = np.flatnonzero(a[:shorter] != b[:shorter])
     first = int(apart[0]) if len(apart) else shorter
-    yield Difference(name, f"{len(a)} and {len(b)} bytes, other from byte {first}", np.inf)
+    yield Difference(name, f"{len(a)} and {len(b)} bytes, different from byte {first}", np.inf)

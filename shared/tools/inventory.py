@@ -1,4 +1,4 @@
-"""Finding products below a data folder, and content by its digest. Standard library only."""
+"""Find products in a data folder, and files by their digest. Standard library only."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,15 +8,15 @@ from shared.runs import record
 
 Record = dict[str, Any]
 RECORD, PLAN = ".run.json", ".partial.json"
-RERUN = ".rerun"  # what shared.tools.rerun makes beside a product
-ORDER = {".h5": 0, ".npy": 1, ".safetensors": 2}  # what is an input most often is hashed first
+RERUN = ".rerun"  # ending of what shared.tools.rerun makes
+ORDER = {".h5": 0, ".npy": 1, ".safetensors": 2}  # the most common inputs are hashed first
 
 
 def find_products(root: Path) -> dict[Path, Record]:
-    """Every product below a folder that has a readable record, by path; reruns left aside."""
+    """Every product below a folder that has a readable record, by path, without reruns."""
     paths = (path.with_name(path.name[: -len(RECORD)]) for path in sorted(root.rglob("*" + RECORD)))
-    found = {path: record.load(path) for path in paths if path.suffix != RERUN}
-    return {path: made for path, made in found.items() if made}
+    records = {path: record.load(path) for path in paths if path.suffix != RERUN}
+    return {path: content for path, content in records.items() if content}
 
 
 def list_inputs(made: Record) -> Iterator[tuple[str, str]]:
@@ -28,42 +28,42 @@ def list_inputs(made: Record) -> Iterator[tuple[str, str]]:
 
 
 def is_intact(path: Path, made: Record) -> bool:
-    """Whether a product is what its record says: by size and time, else (a copy) by its digest."""
+    """Whether a product is as recorded: by size and time, or else (for a copy) by its digest."""
     if record.is_unchanged(path, made) or total_bytes(path) >= record.LARGE:
         return record.is_unchanged(path, made)
     return bool(record.fingerprint(path)["sha256"] == made["output"]["sha256"])
 
 
 def containing_product(path: Path, known: dict[Path, Record]) -> Path | None:
-    """The product that a path is, or lies in."""
-    return next((place for place in (path, *path.parents) if place in known), None)
+    """The product that a path is, or is part of."""
+    return next((folder for folder in (path, *path.parents) if folder in known), None)
 
 
 def find_content(
-    root: Path, wanted: set[str], known: dict[Path, Record], limit: float = record.LARGE
+    root: Path, digests: set[str], known: dict[Path, Record], limit: float = record.LARGE
 ) -> dict[str, Path]:
-    """Where content lies below a folder: as records say, else by hashing what has none.
+    """Find content in a folder by its digest: from records, or by hashing files without one.
 
     Args:
-        root: folder to look in.
-        wanted: SHA-256 digests.
-        known: the products below it.
-        limit: bytes from which files and folders without a record are left out.
+        root: folder to search.
+        digests: SHA-256 digests.
+        known: the products in it, by path.
+        limit: files and folders without a record of at least this many bytes are skipped.
 
     Returns:
-        path by digest, of those that were found.
+        path by digest, for the digests that were found.
     """
-    found = {
+    paths = {
         made["output"]["sha256"]: path
         for path, made in reversed(known.items())
         if path.exists() and is_intact(path, made)
     }
     for path in find_unrecorded(root, known):
-        if wanted <= found.keys():
+        if digests <= paths.keys():
             break
         if total_bytes(path) < limit:
-            found.setdefault(record.fingerprint(path)["sha256"], path)
-    return {digest: found[digest] for digest in wanted if digest in found}
+            paths.setdefault(record.fingerprint(path)["sha256"], path)
+    return {digest: paths[digest] for digest in digests if digest in paths}
 
 
 def find_unrecorded(root: Path, known: dict[Path, Record]) -> list[Path]:

@@ -1,12 +1,12 @@
-"""What lies below a data folder, and whether it still follows from its inputs.
+"""Lists the products in a data folder and whether each is up to date.
 
     python3 -m shared.tools.status data/demo
 
-there    as recorded, and so are its inputs
-stale    an input is not found any more: changed, moved or gone; or it is stale itself
-changed  not what was recorded
-partial  unfinished
-lost     the record is there, the product is not
+up to date  the product and its inputs are as recorded
+stale       an input was changed, moved or removed, or is itself not up to date
+changed     the product is not as recorded
+partial     unfinished
+missing     the record exists, the product does not
 
 Standard library only: it runs with the machine's own Python, before any environment is made.
 """
@@ -24,12 +24,13 @@ from shared.runs import record
 from shared.tools import inventory
 from shared.tools.inventory import Record
 
+UP_TO_DATE = "up to date"
 HEAD = ("state", "product", "stage", "seconds", "MB", "revision", "why")
 
 
 @dataclass(frozen=True)
 class State:
-    """One product: its path, one of the words above, why, and the record it is said by."""
+    """One product: its path, one of the states above, the reason, and its record."""
 
     path: Path
     word: str
@@ -39,17 +40,17 @@ class State:
 
 @dataclass
 class Survey:
-    """What is known of one folder.
+    """The products of one folder and their states.
 
     Attributes:
-        known: record of each product.
-        found: path by digest.
-        large: newest change of the files too large to be hashed here, 0 when there are none.
-        done: states found so far, inputs before what is made of them.
+        known: record of each product, by path.
+        paths: path by digest.
+        large: newest modification time of files too large to be hashed here, 0 without any.
+        done: states so far, inputs before the products that use them.
     """
 
     known: dict[Path, Record]
-    found: dict[str, Path]
+    paths: dict[str, Path]
     large: int
     done: dict[Path, State] = field(default_factory=dict)
 
@@ -57,23 +58,23 @@ class Survey:
         """The state of one product, after those of its inputs."""
         if path not in self.done:
             made = self.known[path]
-            word, reason = "there", ""
+            word, reason = UP_TO_DATE, ""
             if not path.exists():
-                word, reason = "lost", "the record is there, the product is not"
+                word, reason = "missing", "the record exists, the product does not"
             elif not inventory.is_intact(path, made):
-                word, reason = "changed", "not what was recorded"
-            elif reasons := dict.fromkeys(self._complaints(path, made)):
+                word, reason = "changed", "the product is not as recorded"
+            elif reasons := dict.fromkeys(self._reasons(path, made)):
                 word, reason = "stale", "; ".join(reasons)
             self.done[path] = State(path, word, reason, made)
         return self.done[path]
 
-    def _complaints(self, path: Path, made: Record) -> Iterator[str]:
+    def _reasons(self, path: Path, made: Record) -> Iterator[str]:
         for name, digest in inventory.list_inputs(made):
-            source = self.found.get(digest)
+            source = self.paths.get(digest)
             product = source and inventory.containing_product(source, self.known)
             if source is None and not self._perhaps_large(path):
-                yield f"input --{name} changed, moved or gone"
-            elif product and product != path and self.visit(product).word != "there":
+                yield f"input --{name} was changed, moved or removed"
+            elif product and product != path and self.visit(product).word != UP_TO_DATE:
                 yield f"{product.name} is {self.visit(product).word}"
 
     def _perhaps_large(self, path: Path) -> bool:
@@ -81,31 +82,35 @@ class Survey:
 
 
 def collect_states(root: Path) -> list[State]:
-    """Every product and unfinished product below a folder, inputs first."""
+    """Every product and unfinished product in a folder, inputs first."""
     known = inventory.find_products(root)
-    wanted = {digest for made in known.values() for _, digest in inventory.list_inputs(made)}
+    digests = {digest for made in known.values() for _, digest in inventory.list_inputs(made)}
     loose = [path for path in inventory.find_unrecorded(root, known) if path.is_file()]
     large = [path for path in loose if inventory.total_bytes(path) >= record.LARGE]
     newest = max((path.stat().st_mtime_ns for path in large), default=0)
-    survey = Survey(known, inventory.find_content(root, wanted, known), newest)
+    survey = Survey(known, inventory.find_content(root, digests, known), newest)
     for path in known:
         survey.visit(path)
     return [*survey.done.values(), *_partials(root)]
 
 
 def _partials(root: Path) -> Iterator[State]:
-    for ticket in sorted(root.rglob("*" + inventory.PLAN)):
-        partial = ticket.with_name(ticket.name[: -len(".json")])
+    for plan_file in sorted(root.rglob("*" + inventory.PLAN)):
+        partial = plan_file.with_name(plan_file.name[: -len(".json")])
         if partial.exists():
-            reason = "being made now" if _is_locked(ticket) else "stopped; the same command goes on"
+            reason = (
+                "being made now"
+                if _is_locked(plan_file)
+                else "stopped; the same command continues it"
+            )
             made: Record = {"plan": {"stage": "?"}}
             with contextlib.suppress(ValueError):
-                made = {"plan": json.loads(ticket.read_text())}
+                made = {"plan": json.loads(plan_file.read_text())}
             yield State(partial.with_suffix(""), "partial", reason, made)
 
 
-def _is_locked(ticket: Path) -> bool:
-    with ticket.open() as file:
+def _is_locked(plan_file: Path) -> bool:
+    with plan_file.open() as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
@@ -115,9 +120,9 @@ def _is_locked(ticket: Path) -> bool:
     return False
 
 
-def format_table(root: Path, found: list[State]) -> str:
+def format_table(root: Path, states: list[State]) -> str:
     """The states as aligned text, one line each."""
-    lines = [HEAD, *(_line(root, state) for state in found)]
+    lines = [HEAD, *(_line(root, state) for state in states)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
     form = "  ".join(f"{{:{side}{width}}}" for side, width in zip("<<<>><<", widths, strict=True))
     return "\n".join(form.format(*line).rstrip() for line in lines)
@@ -142,8 +147,8 @@ def main(argv: list[str] | None = None) -> int:
     if not root.is_dir():
         print(f"error: {root}: expected a folder of products, found none", file=sys.stderr)
         return 2
-    found = collect_states(root)
-    print(format_table(root, found) if found else f"{root}: no products yet")
+    states = collect_states(root)
+    print(format_table(root, states) if states else f"{root}: no products yet")
     return 0
 
 

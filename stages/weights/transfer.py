@@ -9,7 +9,7 @@ from typing import Any
 import requests
 
 from shared import progress
-from shared.errors import StageError, Unfinished
+from shared.errors import RetryableError, StageError
 from stages.weights import partial_file
 
 BLOCK = 2**18  # bytes on disk at a time: a killed run loses less than this
@@ -33,7 +33,7 @@ def fetch(url: str, target: Path, size: int | None) -> None:
 
     Raises:
         StageError: there is no such file, it has another size, or the server is not trusted.
-        Unfinished: no connection, or it broke off again and again; a later call goes on.
+        RetryableError: no connection, or it broke off again and again; a later call goes on.
     """
     waits = list(WAITS)
     with requests.Session() as session:
@@ -49,7 +49,7 @@ def fetch(url: str, target: Path, size: int | None) -> None:
                 if partial_file.count_bytes(target) > before:
                     waits = list(WAITS)
                 if not waits:
-                    raise Unfinished(f"{url}: {error}; the same command continues from here, "
+                    raise RetryableError(f"{url}: {error}; the same command continues from here, "
                                      "--mirror takes it from another place") from None  # fmt: skip
                 time.sleep(waits.pop(0))
 

@@ -115,7 +115,7 @@ def test_killed_run_goes_on_and_ends_the_same(src: Path) -> None:
         command(src, "--mode=wait"), cwd=ROOT, stderr=subprocess.PIPE, text=True
     ) as run:
         assert run.stderr is not None
-        assert run.stderr.readline() == f"{src.parent / 'out.txt.partial'}: going on\n"
+        assert run.stderr.readline() == f"{src.parent / 'out.txt.partial'}: continuing\n"
         run.kill()
 
 
@@ -128,9 +128,9 @@ def test_a_second_run_at_the_same_product_is_refused(src: Path) -> None:
         other = stage(src, "--mode=wait")
         run.kill()
     assert other.returncode == 2
-    assert (
-        other.stderr == f"error: {src.parent / 'out.txt.partial'}: another run is working on it\n"
-    )
+    partial = src.parent / "out.txt.partial"
+    expected = f"error: {partial}: another run is working on it; wait until it ends\n"
+    assert other.stderr == expected
 
 
 def test_help_answers_on_stdout_without_inputs() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared import cli
-from shared.errors import StageError, Unfinished, explain_os_error
+from shared.errors import RetryableError, StageError, explain_os_error
 from shared.runs import input_files, lock, production, record
 from tests.shared import toy
 
@@ -126,7 +126,9 @@ def test_unfinished_work_of_nobody_is_not_taken_up(values: dict[str, Any], ticke
     partial.parent.mkdir(parents=True)
     partial.write_text("whose?")
     partial.with_name(partial.name + ".json").write_text(ticket)
-    with pytest.raises(StageError, match="unfinished work of an unknown plan; remove it first"):
+    with pytest.raises(
+        StageError, match="unfinished work of an unknown plan; remove it and run again"
+    ):
         make(values)
     assert partial.read_text() == "whose?"
 
@@ -166,7 +168,7 @@ def test_what_broke_off_is_kept_and_gone_on_with(tmp_path: Path) -> None:
     def run(*, dst: Path) -> None:
         if not dst.exists():
             dst.write_text("half")
-            raise Unfinished("no connection")
+            raise RetryableError("no connection")
         dst.write_text(dst.read_text() + " and half")
 
     dst = tmp_path / "out"

@@ -68,14 +68,14 @@ def test_differs_and_is_kept(product: Path, capsys) -> None:  # type: ignore[no-
     product.write_text("BAXXXP,R")
     record.save(product, found)  # type: ignore[arg-type]
     assert rerun.main(command(product)) == 1
-    assert "8 and 8 bytes, other from byte 7" in capsys.readouterr().out
+    assert "8 and 8 bytes, different from byte 7" in capsys.readouterr().out
     assert product.with_name("out.txt.rerun").read_text() == "BAXXXP,Q"
 
 
 def test_input_gone(product: Path, capsys) -> None:  # type: ignore[no-untyped-def]
     (product.parent / "a.txt").unlink()
     assert rerun.main(command(product)) == 2
-    assert "input --src is not there any more" in capsys.readouterr().err
+    assert "expected the input --src" in capsys.readouterr().err
 
 
 def test_refuses_what_it_cannot_do(tmp_path: Path, product: Path, capsys) -> None:  # type: ignore[no-untyped-def]
@@ -92,7 +92,7 @@ def test_flags_are_what_was_given() -> None:
     plan = {"stage": "s", "parameters": parameters, "inputs": {"src": "1" * 64, "table": None}}
     flags = rerun.build_arguments(plan, {"1" * 64: Path("x.h5")})
     assert flags == ["--scale=2", "--fast=false", "--modes=a,b", "--empty=()", "--src=x.h5"]
-    with pytest.raises(StageError, match="input --src is not there"):
+    with pytest.raises(StageError, match="expected the input --src"):
         rerun.build_arguments(plan, {})
 
 
@@ -120,7 +120,7 @@ def test_hdf5_by_dataset_attribute_and_row(tmp_path: Path) -> None:
                 file["city"] = [1]
     assert said(tmp_path) == [
         ("a.h5: city", "only in one of the two", np.inf),
-        ("a.h5: label: attribute unit", "other values", np.inf),
+        ("a.h5: label: attribute unit", "different values", np.inf),
         ("a.h5: features from row 0", "1 of 24 values, largest at [4, 2]", 0.25),
     ]
 
@@ -136,7 +136,7 @@ def test_npy_json_csv_and_bytes(tmp_path: Path) -> None:
     assert said(tmp_path) == [
         ("m.json: k0", "only in one of the two", np.inf),
         ("m.json: k1", "only in one of the two", np.inf),
-        ("model.onnx", "2 and 2 bytes, other from byte 1", np.inf),
+        ("model.onnx", "2 and 2 bytes, different from byte 1", np.inf),
         ("c.csv: row[1][1]", "0.0 and 1.0", 1.0),
         ("m.json: accuracy", "0.5 and 0.75", 0.25),
         ("s.npy", "1 of 3 values, largest at [2]", 0.125),

@@ -53,7 +53,11 @@ def test_blocks_cover_all_rows(lcz42: Path, monkeypatch: pytest.MonkeyPatch) -> 
         (("sen2",), {"sen2": np.ones((4, 32, 32, 9))}, r"expected \(N, H, W, 10\), found \(4, 32"),
         (("sen2",), {"sen2": np.ones((4, 10))}, r"sen2: expected \(N, H, W, 10\), found \(4, 10\)"),
         (("sen2",), {"sen2": np.full((4, 2, 2, 10), b"x")}, "sen2: expected numbers, found"),
-        (("sen2", "label"), {"label": np.eye(17)[:3]}, "row counts differ: {'sen2': 4, 'label': 3"),
+        (
+            ("sen2", "label"),
+            {"label": np.eye(17)[:3]},
+            "expected the same number of rows, found {'sen2': 4, 'label': 3",
+        ),
         (("sen2",), {"sen2": np.ones((0, 32, 32, 10))}, "sen2: no rows"),
         (("sen2",), {"sen2": np.float64(3)}, "sen2: expected .N, H, W, 10"),
         (("sen2",), {"row": np.array([0, 1, -1, -1])}, "unfinished: 2 of 4 rows are not written"),
@@ -92,13 +96,19 @@ def test_names_label_rows_that_are_not_one_hot(tmp_path: Path, row: np.ndarray) 
 
 def test_row_counts_are_also_checked_later(tmp_path: Path) -> None:
     path = broken(tmp_path / "a.h5", label=np.eye(17)[:3])
-    with patches.read(path, "sen2") as source, pytest.raises(StageError, match="row counts differ"):
+    with (
+        patches.read(path, "sen2") as source,
+        pytest.raises(StageError, match="expected the same number of rows"),
+    ):
         source.labels()
 
 
 def test_labels_of_other_class_sets_need_names(tmp_path: Path) -> None:
     path = broken(tmp_path / "a.h5", label=np.eye(5)[:4])
-    with patches.read(path) as source, pytest.raises(StageError, match="no attribute 'classes'"):
+    with (
+        patches.read(path) as source,
+        pytest.raises(StageError, match="expected an attribute 'classes'"),
+    ):
         source.labels()
     with h5py.File(path, "r+") as file:
         file.attrs["classes"] = list("abcd")
@@ -107,7 +117,10 @@ def test_labels_of_other_class_sets_need_names(tmp_path: Path) -> None:
 
 
 def test_statistics_are_asked_of_prepare(lcz42: Path) -> None:
-    with patches.read(lcz42) as source, pytest.raises(StageError, match="run prepare on it first"):
+    with (
+        patches.read(lcz42) as source,
+        pytest.raises(StageError, match="run prepare on the file first"),
+    ):
         source.statistics("sen2")
 
 

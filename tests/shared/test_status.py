@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -57,26 +58,26 @@ def touch(path: Path, text: str) -> None:
 
 
 def test_all_there_and_inputs_first(chain: Path) -> None:
-    assert list(words(chain).items()) == [("a/one.txt", "there"), ("b/two.txt", "there")]
+    assert list(words(chain).items()) == [("a/one.txt", "up to date"), ("b/two.txt", "up to date")]
 
 
 def test_changed_input_makes_all_below_it_stale(chain: Path) -> None:
     touch(chain / "raw.txt", "new")
     assert words(chain) == {"a/one.txt": "stale", "b/two.txt": "stale"}
-    assert reasons(chain) == "input --src changed, moved or gone; one.txt is stale"
+    assert reasons(chain) == "input --src was changed, moved or removed; one.txt is stale"
 
 
 def test_product_made_anew_from_another_input(chain: Path) -> None:
     record.record_path(chain / "a" / "one.txt").unlink()
     (chain / "a" / "one.txt").unlink()
     make(chain / "raw.txt", chain / "a" / "one.txt", by=5)
-    assert words(chain) == {"a/one.txt": "there", "b/two.txt": "stale"}
+    assert words(chain) == {"a/one.txt": "up to date", "b/two.txt": "stale"}
 
 
 def test_touched_and_lost(chain: Path) -> None:
     touch(chain / "a" / "one.txt", "other")
     (chain / "b" / "two.txt").unlink()
-    assert words(chain) == {"a/one.txt": "changed", "b/two.txt": "lost"}
+    assert words(chain) == {"a/one.txt": "changed", "b/two.txt": "missing"}
 
 
 def test_input_inside_a_folder_product(tmp_path: Path) -> None:
@@ -86,7 +87,7 @@ def test_input_inside_a_folder_product(tmp_path: Path) -> None:
 
     cli.produce(folder, {"dst": tmp_path / "folder"})
     make(tmp_path / "folder" / "part.txt", tmp_path / "out.txt")
-    assert words(tmp_path) == {"folder": "there", "out.txt": "there"}
+    assert words(tmp_path) == {"folder": "up to date", "out.txt": "up to date"}
 
 
 def test_partial_stopped_and_running(chain: Path) -> None:
@@ -103,7 +104,7 @@ def test_partial_stopped_and_running(chain: Path) -> None:
         assert holder.stdout.readline() == b"held\n"
         assert reasons(chain) == "; ; being made now"
     assert words(chain)["three.txt"] == "partial"
-    assert reasons(chain) == "; ; stopped; the same command goes on"
+    assert reasons(chain) == "; ; stopped; the same command continues it"
 
 
 def test_copied_folder_is_still_there(
@@ -111,13 +112,13 @@ def test_copied_folder_is_still_there(
 ) -> None:
     copy = tmp_path_factory.mktemp("copy") / "data"
     shutil.copytree(chain, copy, copy_function=shutil.copyfile)
-    assert words(copy) == {"a/one.txt": "there", "b/two.txt": "there"}
+    assert words(copy) == {"a/one.txt": "up to date", "b/two.txt": "up to date"}
 
 
 def test_large_raw_files_go_by_time(chain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record, "LARGE", 1)
     monkeypatch.setattr(status.inventory.find_content, "__defaults__", (1,))
-    assert words(chain)["a/one.txt"] == "there"
+    assert words(chain)["a/one.txt"] == "up to date"
     later = record.record_path(chain / "a" / "one.txt").stat().st_mtime_ns + 10**6
     os.utime(chain / "raw.txt", ns=(later, later))
     assert words(chain)["a/one.txt"] == "stale"
@@ -128,9 +129,9 @@ def test_command_needs_no_package(chain: Path) -> None:
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
     head, *rows = done.stdout.splitlines()
     assert head.split() == ["state", "product", "stage", "seconds", "MB", "revision", "why"]
-    assert [row.split()[:3] for row in rows] == [
-        ["there", "a/one.txt", "shared"],
-        ["there", "b/two.txt", "shared"],
+    assert [re.split("  +", row)[:3] for row in rows] == [
+        ["up to date", "a/one.txt", "shared"],
+        ["up to date", "b/two.txt", "shared"],
     ]
 
 

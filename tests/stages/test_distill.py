@@ -573,7 +573,7 @@ def refused(prepared, teacher, capfd, *flags: str, folder: Path | None = None) -
         ("--batch=1", "--batch: expected at least 2, found 1"),
         ("--schedule=step", "--schedule: expected cosine or constant, found 'step'"),
         ("--bands=B4,B4", "--bands: expected different bands, found B4, B4"),
-        ("--bands=B4,B99", "no band 'B99', found ['VH_real'"),
+        ("--bands=B4,B99", "expected band 'B99', found ['VH_real'"),
         ("--targets=fresh", "--targets: expected cached or consistent, found 'fresh'"),
         ("--targets=consistent", "--targets=consistent: cached logits know only the plain view"),
         ("--onnx=TEACHER", "--onnx: --teacher has cached what it says; give one of the two"),
@@ -628,7 +628,7 @@ def test_refuses_a_teacher_of_other_rows(prepared, prepared_test, teacher, capfd
 
 def test_refuses_files(prepared, prepared_test, teacher, lcz42, tmp_path, capfd) -> None:  # type: ignore[no-untyped-def]
     write_raw(lcz42.with_name("testing.h5"), pixels(17))
-    assert "sen2: no mean and std inside" in refused(lcz42, teacher, capfd)
+    assert "sen2: expected attributes mean and std" in refused(lcz42, teacher, capfd)
     with h5py.File(prepared_test, "a") as file:
         file.attrs["classes"] = [f"class {i}" for i in range(17)]
     assert "testing.h5: expected 17 classes" in refused(prepared, teacher, capfd)

@@ -685,7 +685,7 @@ def spoil(student: Path, how: str) -> None:
         ("logits", "", "the ONNX gives other logits than its trainer, by 0.01"),
         ("rows", "", "labels differ from"),
         ("cut", "", "testing.h5: not a complete HDF5 file"),
-        ("bands", "", "no band 'B99'"),
+        ("bands", "", "expected band 'B99'"),
         ("classes", "", "expected the network's 17 classes"),
         ("card", "", "expected a model folder"),
         ("", "--batch=0", "--batch: expected at least 1, found 0"),

@@ -381,7 +381,7 @@ REFUSALS: list[tuple[Callable[[h5py.File], Any], str]] = [
     ),
     (
         lambda f: f.__delitem__("sen1") or f.create_dataset("sen1", (9, 32, 32, 8), "f8"),
-        "row counts differ",
+        "expected the same number of rows",
     ),
 ]
 

@@ -208,7 +208,10 @@ def refused(train: Path, test: Path, tmp_path: Path, *flags: str) -> None:
 
 def test_refuses_files(prepared, prepared_test, lcz42, tmp_path, capfd) -> None:  # type: ignore[no-untyped-def]
     refused(lcz42, prepared_test, tmp_path)
-    assert "sen2: no mean and std inside; run prepare on it first" in capfd.readouterr().err
+    assert (
+        "sen2: expected attributes mean and std, found none; run prepare on the file first"
+        in capfd.readouterr().err
+    )
     arrays = pixels(5)
     arrays["label"][:] = np.eye(17)[4]
     single = write_raw(tmp_path / "single.h5", arrays)
@@ -451,7 +454,7 @@ def test_onnx_of_others(prepared: Path, prepared_test: Path, tmp_path: Path, sof
     [
         ({}, "--size=64", "model.json says 32, found 64"),
         ({"bands": ["B8", "B4"], "mean": [0, 0], "std": [1, 1]}, "", "(N, 2, 32, 32), found (1, 4"),
-        ({"bands": ["B8", "B4", "B3", "B1"]}, "", "no band 'B1', found ["),
+        ({"bands": ["B8", "B4", "B3", "B1"]}, "", "expected band 'B1', found ["),
         ({"classes": ["a", "b"]}, "", "expected 2 classes a, b …, found 17 classes"),
         ({"file": "../matlab/cnn.onnx"}, "", "expected ONNX files beside it, found '../matlab/cnn"),
         ({"features": 5}, "", "cnn.onnx: expected a picture as the only input"),

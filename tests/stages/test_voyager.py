@@ -569,7 +569,11 @@ def four_bands(card: dict) -> None:
         (lambda c: c.update(interpolation="nearest"), "", "expected interpolation bilinear"),
         (lambda c: c.update(mean=[0.1234, 0.1, 0.1]), "", "at most 3 decimals"),
         (lambda c: c.update(classes=["a", "b"]), "", "expected the 2 classes"),
-        (lambda c: c.update(file="none.onnx"), "", "none.onnx: named in model.json, but not there"),
+        (
+            lambda c: c.update(file="none.onnx"),
+            "",
+            "none.onnx: expected the network that model.json names",
+        ),
         (lambda c: c.update(file="model.json"), "", "not a usable ONNX file"),
         (lambda c: c.update(size=64), "", "input [[1, 3, 48, 48]], expected [1, 3, 64, 64]"),
         (None, "--calibration=199", "--calibration: expected 200 to 2000, found 199"),

@@ -106,7 +106,7 @@ def test_patches_that_are_not_square_are_refused(tmp_path: Path) -> None:
 
 
 def test_missing_band_is_refused(prepared: Path) -> None:
-    with pytest.raises(StageError, match="no band 'B9', found"):
+    with pytest.raises(StageError, match="expected band 'B9', found"):
         read_bands(prepared, ("B9",))
 
 

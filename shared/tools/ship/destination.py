@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from shared import manifest
-from shared.errors import StageError, Unfinished
+from shared.errors import RetryableError, StageError
 from shared.manifest import digest
 from shared.progress import bar, say
 
@@ -77,7 +77,7 @@ class Destination:
         """Copy a file there under a name, from where an earlier copy broke off.
 
         Raises:
-            Unfinished: the connection broke; the same again goes on.
+            RetryableError: the connection broke; the same again goes on.
             StageError: what arrived has another digest, or cannot be written.
         """
         size, sha256 = source.stat().st_size, digest(source)
@@ -115,7 +115,9 @@ class Destination:
     def _refuse(self, code: int, stderr: str) -> None:
         reason = (stderr.strip().splitlines() or ["no reason given"])[-1].removeprefix("error: ")
         if code == SHORT or (self.host and code == LOST):
-            raise Unfinished(f"{self}: the connection broke ({reason}); the same command goes on")
+            raise RetryableError(
+                f"{self}: the connection broke ({reason}); the same command goes on"
+            )
         if code:
             raise StageError(f"{self}: {reason}")
 
