@@ -3,6 +3,8 @@
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from shared import cli, manifest, models, patches
+from shared import cli, lcz, manifest, models, patches
 from shared.errors import StageError
 from shared.models import Card
 from stages.export import (
@@ -890,3 +892,18 @@ def test_lint_of_a_damaged_graph_is_one_line(
         check.main([f"--model={tmp_path / 'm.onnx'}"])
     (line,) = capsys.readouterr().err.splitlines()
     assert "m.onnx: not a usable ONNX file (a node lacks an input or an attribute" in line
+
+
+# The example outside the pipeline, which needs what this stage has: onnxruntime.
+
+
+def test_example_classifies_with_a_product(student: Path, prepared_test: Path) -> None:
+    script = Path(__file__).resolve().parents[2] / "examples" / "classify.py"
+    line = [sys.executable, script, student, prepared_test]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    classes = np.load(student / "test_logits.npy").argmax(1)[:10]
+    assert done.stdout.splitlines() == [
+        f"row {row}: predicted {lcz.CLASSES[predicted]}, labelled {lcz.CLASSES[row]}"
+        for row, predicted in enumerate(classes)
+    ]
