@@ -899,7 +899,7 @@ def test_lint_of_a_damaged_graph_is_one_line(
 
 def test_example_classifies_with_a_product(student: Path, prepared_test: Path) -> None:
     script = Path(__file__).resolve().parents[2] / "examples" / "classify.py"
-    line = [sys.executable, script, student, prepared_test]
+    line = [sys.executable, *map(str, (script, student, prepared_test))]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     classes = np.load(student / "test_logits.npy").argmax(1)[:10]
