@@ -576,7 +576,7 @@ def refused(prepared, teacher, capfd, *flags: str, folder: Path | None = None) -
         ("--bands=B4,B99", "expected band 'B99', found ['VH_real'"),
         ("--targets=fresh", "--targets: expected cached or consistent, found 'fresh'"),
         ("--targets=consistent", "--targets=consistent: cached logits know only the plain view"),
-        ("--onnx=TEACHER", "--onnx: --teacher has cached what it says; give one of the two"),
+        ("--onnx=TEACHER", "--onnx: --teacher has cached logits already; give one of the two"),
         ("--teacher=None", "--teacher: expected the folder of a teacher, fusion or sumrule, or"),
         ("--adapt", "--adapt: nothing to adapt without --weights"),
         ("--qat=-1", "--qat: expected at least 0, found -1"),
