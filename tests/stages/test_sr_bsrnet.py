@@ -1,4 +1,4 @@
-"""sr_bsrnet: published layouts load, folded is plain, statistics, rows, shards, crash, refusals."""
+"""sr_bsrnet: the suite of all super-resolution stages, published layouts, matched bands."""
 
 from pathlib import Path
 
@@ -8,12 +8,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from shared import cli, patches
 from shared.errors import StageError
-from shared.sr import bands, forward
+from shared.sr import bands
 from shared.sr.networks import rrdb
-from stages.sr_bsrnet import main as stage
-from tests.conftest import pixels
+from tests.stages import sr_suite
+from tests.stages.sr_suite import few, stored
+
+__all__ = ["few", "stored"]
 
 PUBLISHED = {  # spelling, upsampling convolutions, input channels: parameters of the published file
     ("old", 2, 3): 16_697_987,
@@ -58,33 +59,6 @@ def published(
         tensors[f"{name}.weight"] = 0.5 * torch.randn(out, into, 3, 3) / (9 * into) ** 0.5
         tensors[f"{name}.bias"] = 0.1 * torch.randn(out)
     return tensors
-
-
-@pytest.fixture
-def weights(tmp_path: Path) -> Path:
-    """A small network of three channels in the layout of BSRGANx2.pth."""
-    (tmp_path / "weights").mkdir()
-    path = tmp_path / "weights" / "x2.safetensors"
-    save_file(published("trunk", 1, 3, 8, 1), path)
-    return path
-
-
-@pytest.fixture
-def few(tmp_path: Path) -> Path:
-    """Seven small patches, alone in their folder."""
-    (tmp_path / "few").mkdir()
-    path, arrays = tmp_path / "few" / "training.h5", pixels(7)
-    with h5py.File(path, "w") as file:
-        file["sen2"], file["label"] = arrays["sen2"][:, :12, :10], arrays["label"]
-    return path
-
-
-def command(src: Path, dst: Path, weights: Path, *flags: str) -> np.ndarray:
-    """Run the stage as its container does; the stored sen2."""
-    flags = (f"--src={src}", f"--dst={dst}", f"--weights={weights}", "--device=cpu", *flags)
-    cli.main(stage.run, list(flags))
-    with h5py.File(dst) as file:
-        return np.asarray(file["sen2"])
 
 
 @pytest.mark.parametrize(
@@ -202,112 +176,6 @@ def test_bfloat16_is_near_as_the_trunk_is_summed_in_float32(tmp_path: Path) -> N
     assert error < 0.7 * spandrels
 
 
-def test_every_band_of_every_patch_is_enlarged_on_its_own_and_matched(
-    few: Path, weights: Path
-) -> None:
-    stored = command(few, few.with_name("x2.h5"), weights)
-    with h5py.File(few) as file:
-        sen2 = file["sen2"][:].astype(np.float32)
-    band = sen2[4, :, :, 7]
-    unit = torch.from_numpy((band - band.min()) / np.ptp(band))
-    with torch.inference_mode():
-        rgb = rrdb.read(weights, 2)(unit.expand(1, 3, 12, 10))[0].numpy()
-    luma = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]
-    boxes = luma.reshape(12, 2, 10, 2).mean((1, 3))
-    expected = (luma - boxes.mean()) * band.std() / boxes.std() + band.mean()
-    np.testing.assert_allclose(stored[4, :, :, 7] / 1e4, expected.clip(0, 2.8), atol=6e-5)
-
-
-@pytest.mark.parametrize("flags", [(), ("--nomatch",)])
-def test_match_gives_the_statistics_of_the_input(
-    few: Path, weights: Path, flags: tuple[str, ...]
-) -> None:
-    with h5py.File(few, "a") as file:
-        file["sen2"][...] += 0.5  # so that nothing is clipped
-        file["sen2"][3, :, :, 2] = 0.125
-        sen2 = file["sen2"][:]
-    made = command(few, few.with_name("x2.h5"), weights, *flags)
-    assert made.dtype == np.uint16
-    assert (made[3, :, :, 2] == 1250).all()
-    boxes = made.reshape(7, 12, 2, 10, 2, 10).mean((2, 4)) / 1e4
-    same = np.allclose(boxes.mean((1, 2)), sen2.mean((1, 2)), atol=1e-4)
-    assert same == (not flags)
-    assert np.allclose(boxes.std((1, 2)), sen2.std((1, 2)), atol=1e-4) == (not flags)
-
-
-@pytest.mark.parametrize("flags", [(), ("--nomatch",)])
-def test_nodata_and_values_out_of_range_come_through(
-    few: Path, weights: Path, flags: tuple[str, ...]
-) -> None:
-    with h5py.File(few, "a") as file:
-        file["sen2"][4] = 0  # nodata
-        file["sen2"][5, :, :, 1] = 5.5
-        file["sen2"][6, 3:5] = (-0.5, 7.0, *[0.1] * 8)
-    made = command(few, few.with_name("x2.h5"), weights, *flags)
-    assert not made[4].any()
-    assert (made[5, :, :, 1] == 28_000).all()
-    assert made.max() == 28_000
-
-
-def test_labels_go_along(few: Path, weights: Path) -> None:
-    command(few, few.with_name("x2.h5"), weights)
-    with patches.read(few.with_name("x2.h5"), "sen2", "label") as source:
-        assert source["sen2"].shape == (7, 24, 20, 10)
-        assert source.labels().tolist() == list(range(7))
-        assert 0 <= source["sen2"][:].min() <= source["sen2"][:].max() <= np.float32(2.8)
-
-
-@pytest.mark.parametrize("n", [2, 9])  # 9 shards of 7 rows: some are empty
-def test_shards_joined_are_the_whole_whatever_the_batch(few: Path, weights: Path, n: int) -> None:
-    whole = command(few, few.with_name("whole.h5"), weights)
-    parts = [
-        command(few, few.with_name(f"{i}.h5"), weights, f"--shard={i}/{n}", f"--batch={n}")
-        for i in range(1, n + 1)
-    ]
-    np.testing.assert_array_equal(np.concatenate(parts), whole)
-
-
-def test_goes_on_after_a_crash(few: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = command(few, few.with_name("whole.h5"), weights)
-    singly, done = forward.enlarge_bands, []
-
-    def crash_once(network: torch.nn.Module, sen2: np.ndarray, **flags: str) -> np.ndarray:
-        done.append(len(sen2))
-        if len(done) == 3:
-            raise OSError("the machine is gone")
-        return singly(network, sen2, **flags)
-
-    monkeypatch.setattr(forward, "enlarge_bands", crash_once)
-    with pytest.raises(SystemExit, match="1"):
-        command(few, few.with_name("out.h5"), weights, "--batch=2")
-    assert not few.with_name("out.h5").exists()
-    again = command(few, few.with_name("out.h5"), weights, "--batch=2")
-    np.testing.assert_array_equal(again, whole)
-    assert sum(done) <= 7 + 2 + 2  # what was on disk was not computed again
-
-
-@pytest.mark.parametrize(
-    ("flag", "message"),
-    [
-        ("--scale=4", "expected weights of --scale 4, found scale 2"),
-        ("--scale=3", "--scale: expected 2 or 4, found 3"),
-        ("--channel=red", "--channel: expected first, mean or luma, found 'red'"),
-        ("--precision=int8", "--precision: expected float32, bfloat16 or float16, found 'int8'"),
-        ("--precision=float16", "--precision: float16 needs a CUDA device"),
-        ("--batch=0", "--batch: expected at least 1, found 0"),
-        ("--shard=3/2", "--shard: expected 1 to n"),
-        ("--mach=false", "did you mean --match"),
-    ],
-)
-def test_refuses(
-    few: Path, weights: Path, capsys: pytest.CaptureFixture[str], flag: str, message: str
-) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        command(few, few.with_name("out.h5"), weights, flag)
-    assert message in capsys.readouterr().err
-    assert [few] == list(few.parent.iterdir())
-
-
 OTHERS = {
     "old": ("model.1.sub.0.RDB2.conv3.0.weight", "model.6.bias", "model.10.weight"),
     "trunk": ("RRDB_trunk.1.RDB3.conv5.bias", "conv_first.weight", "conv_first.bias"),
@@ -327,46 +195,67 @@ def test_one_renamed_tensor_is_the_only_one_named(tmp_path: Path, spelling: str,
     assert str(caught.value) == said
 
 
-def other_shape(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return tensors | {"trunk_conv.weight": torch.zeros(8, 9, 3, 3)}
-
-
-def not_finite(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return tensors | {"HRconv.bias": torch.full((8,), torch.nan)}
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (other_shape, "other shape: trunk_conv.weight (8, 9, 3, 3) instead of (8, 8, 3, 3)"),
-        (not_finite, "NaN or infinite values in HRconv.bias"),
-        (lambda _: {"head.0.weight": torch.zeros(1)}, "or body.0.rdb1…, found head.0.weight"),
-    ],
-)
-def test_refuses_weights(
-    few: Path, weights: Path, capsys: pytest.CaptureFixture[str], change: object, message: str
-) -> None:
-    save_file(change(load_file(weights)), weights)  # type: ignore[operator]
-    with pytest.raises(SystemExit, match="2"):
-        command(few, few.with_name("out.h5"), weights)
-    said = capsys.readouterr().err
-    assert message in said
-    assert str(weights) in said
-    assert said.count("\n") == 1
-    assert [few] == list(few.parent.iterdir())
-
-
-def test_refuses_nan(few: Path, weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with h5py.File(few, "a") as file:
-        file["sen2"][6, 3, 3, 3] = np.nan
-    with pytest.raises(SystemExit, match="2"):
-        command(few, few.with_name("out.h5"), weights)
-    assert "sen2: NaN or infinite values in rows 6" in capsys.readouterr().err
-    assert [few] == list(few.parent.iterdir())
-
-
 def test_match_of_a_network_that_says_nothing_is_the_mean() -> None:
     images = np.arange(8, dtype=np.float32).reshape(1, 2, 2, 2)
     made = bands.match_statistics(np.ones((1, 4, 4, 2), np.float32), images)
     np.testing.assert_allclose(made[0, :, :, 0], 3)
     np.testing.assert_allclose(made[0, :, :, 1], 4)
+
+
+class TestBsrnet(sr_suite.Suite):
+    """A small network of three channels in the layout of BSRGANx2.pth."""
+
+    method = "bsrnet"
+    title = "RRDBNet"
+    tensor = "HRconv.bias"
+
+    def tensors(self) -> sr_suite.Tensors:
+        """Eight features, one block."""
+        return published("trunk", 1, 3, 8, 1)
+
+    def band(self, weights: Path, unit: torch.Tensor) -> torch.Tensor:
+        """By spandrel's network, three equal channels in and the luma of those out."""
+        red, green, blue = rrdb.read(weights, 2)(unit.expand(1, 3, *unit.shape))[0]
+        return 0.299 * red + 0.587 * green + 0.114 * blue
+
+    def test_bands_are_matched(self, few: Path, weights: Path) -> None:
+        values = self.command(few, few.with_name("x2.h5"), weights)
+        with h5py.File(few) as file:
+            band = file["sen2"][4, :, :, 7].astype(np.float32)
+        unit = torch.from_numpy((band - band.min()) / np.ptp(band))
+        with torch.inference_mode():
+            luma = self.band(weights, unit).numpy()
+        boxes = luma.reshape(16, 2, 12, 2).mean((1, 3))
+        expected = (luma - boxes.mean()) * band.std() / boxes.std() + band.mean()
+        np.testing.assert_allclose(values[4, :, :, 7] / 1e4, expected.clip(0, 2.8), atol=6e-5)
+
+    @pytest.mark.parametrize("flags", [(), ("--nomatch",)])
+    def test_match_gives_the_statistics_of_the_input(
+        self, few: Path, weights: Path, flags: tuple[str, ...]
+    ) -> None:
+        with h5py.File(few, "a") as file:
+            file["sen2"][...] += 0.5  # so that nothing is clipped
+            file["sen2"][3, :, :, 2] = 0.125
+            sen2 = file["sen2"][:]
+        values = self.command(few, few.with_name("x2.h5"), weights, *flags)
+        assert (values[3, :, :, 2] == 1250).all()
+        boxes = values.reshape(7, 16, 2, 12, 2, 10).mean((2, 4)) / 1e4
+        same = np.allclose(boxes.mean((1, 2)), sen2.mean((1, 2)), atol=1e-4)
+        assert same == (not flags)
+        assert np.allclose(boxes.std((1, 2)), sen2.std((1, 2)), atol=1e-4) == (not flags)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"trunk_conv.weight": torch.zeros(8, 9, 3, 3)},
+             "other shape: trunk_conv.weight (8, 9, 3, 3) instead of (8, 8, 3, 3)"),
+            ({}, "or body.0.rdb1…, found head.0.weight"),
+        ],
+    )  # fmt: skip
+    def test_names_what_does_not_fit(
+        self, few: Path, weights: Path, capsys: pytest.CaptureFixture[str],
+        change: sr_suite.Tensors, message: str,
+    ) -> None:  # fmt: skip
+        tensors = self.tensors() | change if change else {"head.0.weight": torch.zeros(1)}
+        save_file(tensors, weights)
+        assert message in self.refuse(few, weights, capsys)

@@ -1,168 +1,45 @@
-"""sr_edsr: every band on its own, rows, shards, going on after a crash, refusals."""
+"""sr_edsr: the suite of all super-resolution stages, and real patches."""
 
 from pathlib import Path
+from typing import ClassVar
 
-import h5py
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
-from shared import cli, patches
-from shared.sr import forward
 from shared.sr.networks import edsr
-from stages.sr_edsr import main as stage
-from tests.conftest import pixels, write_raw
+from tests.stages import sr_suite
+from tests.stages.sr_suite import few, stored
+
+__all__ = ["few", "stored"]
 
 
-@pytest.fixture
-def weights(tmp_path: Path) -> Path:
+class TestEdsr(sr_suite.Suite):
     """A small network of one channel, as sr-train saves it."""
-    (tmp_path / "weights").mkdir()
-    torch.manual_seed(1)
-    path = tmp_path / "weights" / "x2.safetensors"
-    save_file(edsr.EDSR(2, 8, 3).state_dict(), path)
-    return path
 
-
-def command(src: Path, dst: Path, weights: Path, *flags: str) -> np.ndarray:
-    """Run the stage as its container does; the stored sen2."""
-    flags = (f"--src={src}", f"--dst={dst}", f"--weights={weights}", "--device=cpu", *flags)
-    cli.main(stage.run, list(flags))
-    with h5py.File(dst) as file:
-        return np.asarray(file["sen2"])
-
-
-def test_every_band_of_every_patch_is_enlarged_on_its_own(prepared: Path, weights: Path) -> None:
-    made = command(prepared, prepared.with_name("x2.h5"), weights)
-    band = pixels(34)["sen2"][4, :, :, 7].astype(np.float32)
-    unit = (band - band.min()) / np.ptp(band)
-    with torch.inference_mode():
-        large = edsr.load(weights, 2, "first")(torch.from_numpy(unit)[None, None])[0, 0].numpy()
-    expected = (large * np.ptp(band) + band.min()).clip(0, 2.8)
-    np.testing.assert_allclose(made[4, :, :, 7] / 1e4, expected, atol=5.1e-5)
-
-
-def test_constant_bands_stay_constant_and_labels_go_along(lcz42: Path, weights: Path) -> None:
-    with h5py.File(lcz42, "a") as file:
-        file["sen2"][3, :, :, 2] = 0.125
-        file["sen2"][5, :, :, 0] = 0
-        file["sen2"][6] = 0  # nodata
-        file["sen2"][7, :, :, 1] = 5.5
-        file["sen2"][8, 3:5] = (-0.5, 7.0, *[0.1] * 8)
-    made = command(lcz42, lcz42.with_name("x2.h5"), weights)
-    assert made.shape == (34, 64, 64, 10)
-    assert made.dtype == np.uint16
-    assert (made[3, :, :, 2] == 1250).all()
-    assert not made[5, :, :, 0].any()
-    assert not made[6].any()
-    assert (made[7, :, :, 1] == 28_000).all()
-    with patches.read(lcz42.with_name("x2.h5"), "sen2", "label") as source:
-        assert source.labels().tolist() == [i % 17 for i in range(34)]
-        assert 0 <= source["sen2"][:].min() <= source["sen2"][:].max() <= np.float32(2.8)
-
-
-@pytest.mark.parametrize("batch", [1, 7, 34])
-def test_batch_does_not_change_the_product(prepared: Path, weights: Path, batch: int) -> None:
-    whole = command(prepared, prepared.with_name("a.h5"), weights)
-    other = command(prepared, prepared.with_name("b.h5"), weights, f"--batch={batch}")
-    np.testing.assert_array_equal(other, whole)
-
-
-@pytest.mark.parametrize("n", [2, 40])  # 40 shards of 34 rows: some are empty
-def test_shards_joined_are_the_whole(prepared: Path, weights: Path, n: int) -> None:
-    whole = command(prepared, prepared.with_name("whole.h5"), weights)
-    some = range(1, n + 1) if n < 9 else (1, 2, 3, n)
-    parts = [
-        command(prepared, prepared.with_name(f"{i}.h5"), weights, f"--shard={i}/{n}") for i in some
-    ]
-    rows = np.concatenate([np.arange((i - 1) * 34 // n, i * 34 // n) for i in some])
-    np.testing.assert_array_equal(np.concatenate(parts), whole[rows])
-
-
-def test_bfloat16_is_close(prepared: Path, weights: Path) -> None:
-    exact = command(prepared, prepared.with_name("a.h5"), weights).astype(int)
-    rounded = command(prepared, prepared.with_name("b.h5"), weights, "--precision=bfloat16")
-    assert 0 < np.abs(rounded - exact).max() < 10  # steps of 0.0001; a band spans about 200
-
-
-def test_goes_on_after_a_crash(
-    prepared: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = command(prepared, prepared.with_name("whole.h5"), weights)
-    singly, done = forward.enlarge_bands, []
-
-    def crash_once(*args: object, **flags: object) -> np.ndarray:
-        done.append(len(args[1]))  # type: ignore[arg-type]
-        if len(done) == 3:
-            raise OSError("the machine is gone")
-        return singly(*args, **flags)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(forward, "enlarge_bands", crash_once)
-    with pytest.raises(SystemExit, match="1"):
-        command(prepared, prepared.with_name("out.h5"), weights, "--batch=10")
-    assert not prepared.with_name("out.h5").exists()
-    again = command(prepared, prepared.with_name("out.h5"), weights, "--batch=10")
-    np.testing.assert_array_equal(again, whole)
-    assert done == [10, 10, 10, 10, 4]  # 20 rows were computed once
-
-
-@pytest.mark.parametrize(
-    ("flag", "message"),
-    [
-        ("--scale=5", "--scale: expected 2 to 4, found 5"),
-        ("--scale=4", "expected weights of --scale 4, found scale 2"),
-        ("--inputs=byte", "--inputs: expected file or unit, found 'byte'"),
-        ("--residual=-1", "--residual: expected at least 0, found -1.0"),
-        ("--channel=red", "--channel: expected first, mean or luma, found 'red'"),
-        ("--precision=int8", "--precision: expected float32, bfloat16 or float16, found 'int8'"),
-        ("--precision=float16", "--precision: float16 needs a CUDA device"),
-        ("--batch=0", "--batch: expected at least 1, found 0"),
-        ("--shard=3/2", "--shard: expected 1 to n"),
-        ("--chanel=mean", "did you mean --channel"),
-    ],
-)
-def test_refuses(
-    lcz42: Path, weights: Path, capsys: pytest.CaptureFixture[str], flag: str, message: str
-) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        command(lcz42, lcz42.with_name("out.h5"), weights, flag)
-    assert message in capsys.readouterr().err
-    assert [lcz42] == list(lcz42.parent.iterdir())
-
-
-@pytest.mark.parametrize("fault", ["renamed", "cut"])
-def test_refuses_weights(
-    lcz42: Path, weights: Path, capsys: pytest.CaptureFixture[str], fault: str
-) -> None:
-    if fault == "cut":
-        weights.write_bytes(weights.read_bytes()[:-1])
-    else:
-        tensors = edsr.EDSR(2, 8, 3).state_dict()
-        tensors["body.1.body.2.wait"] = tensors.pop("body.1.body.2.weight")
-        save_file(tensors, weights)
-    with pytest.raises(SystemExit, match="2"):
-        command(lcz42, lcz42.with_name("out.h5"), weights)
-    said = capsys.readouterr().err
-    messages = {
-        "renamed": "not EDSR weights: missing: body.1.body.2.weight; extra: body.1.body.2.wait",
-        "cut": "expected weights (.safetensors, or .pth with nothing but tensors), found neither (",
+    method = "edsr"
+    title = "EDSR"
+    tensor = "body.1.body.2.weight"
+    refusals: ClassVar[dict[str, str]] = {
+        "--inputs=byte": "--inputs: expected file or unit, found 'byte'",
+        "--residual=-1": "--residual: expected at least 0, found -1.0",
     }
-    assert messages[fault] in said
-    assert str(weights) in said
-    assert said.count("\n") == 1
-    assert [lcz42] == list(lcz42.parent.iterdir())
 
+    def tensors(self) -> sr_suite.Tensors:
+        """Eight features, three blocks."""
+        torch.manual_seed(1)
+        return edsr.EDSR(2, 8, 3).state_dict()
 
-@pytest.mark.data
-def test_real_patches_come_back_when_averaged(real: Path, weights: Path, tmp_path: Path) -> None:
-    """A network that starts as nearest-neighbour enlargement keeps real patches as they are."""
-    sen2 = np.load(real / "sentinel2" / "l2a_patches.npy")[:8, 16:48, 16:48] / 1e4
-    src = write_raw(tmp_path / "real.h5", {"sen2": sen2, "label": np.eye(17)[:8]})
-    tensors = {name: 0 * value for name, value in edsr.EDSR(2, 8, 3).state_dict().items()}
-    tensors["head.0.weight"][0, 0, 1, 1] = 1
-    tensors["tail.0.0.weight"][:4, 0, 1, 1] = 1
-    tensors["tail.1.weight"][0, 0, 1, 1] = 1
-    save_file(tensors, weights)
-    made = command(src, tmp_path / "x2.h5", weights) / 1e4
-    np.testing.assert_allclose(made, sen2.repeat(2, 1).repeat(2, 2), atol=1e-4)
+    def band(self, weights: Path, unit: torch.Tensor) -> torch.Tensor:
+        """By the network alone."""
+        return edsr.load(weights, 2, "first")(unit[None, None])[0, 0]
+
+    @pytest.mark.data
+    def test_real_patches_come_back_when_averaged(self, real: Path, tmp_path: Path) -> None:
+        """A network that starts as nearest-neighbour enlargement keeps real patches as they are."""
+        tensors = {name: 0 * value for name, value in self.tensors().items()}
+        tensors["head.0.weight"][0, 0, 1, 1] = 1
+        tensors["tail.0.0.weight"][:4, 0, 1, 1] = 1
+        tensors["tail.1.weight"][0, 0, 1, 1] = 1
+        sen2, large = self.enlarge_real(real, tmp_path, tensors)
+        np.testing.assert_allclose(large, sen2.repeat(2, 1).repeat(2, 2), atol=1e-4)

@@ -1,4 +1,4 @@
-"""sr_esrgan: which bands go together, whose result is kept, rows, shards, crash, refusals."""
+"""sr_esrgan: the suite of all super-resolution stages, which bands go together."""
 
 from pathlib import Path
 
@@ -9,47 +9,20 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from shared import cli, lcz, patches
+from shared import lcz, patches
 from shared.sr import forward, triplets
 from shared.sr.networks import rrdb
-from stages.sr_esrgan import main as stage
 from tests.conftest import pixels
+from tests.stages import sr_suite
+from tests.stages.sr_suite import few, stored
+
+__all__ = ["few", "stored"]
 
 
 def network(channels: int, scale: int = 2) -> nn.Module:
     """A small random RRDBNet whose layers all matter."""
     torch.manual_seed(1)
     return rrdb.build(scale=scale, width=8, blocks=1, growth=8, channels=channels).eval()
-
-
-def saved(folder: Path, channels: int) -> Path:
-    folder.mkdir(exist_ok=True)
-    save_file(network(channels).state_dict(), folder / f"{channels}.safetensors")
-    return folder / f"{channels}.safetensors"
-
-
-@pytest.fixture
-def weights(tmp_path: Path) -> Path:
-    """Weights of three channels."""
-    return saved(tmp_path / "weights", 3)
-
-
-@pytest.fixture
-def few(tmp_path: Path) -> Path:
-    """Seven small patches, alone in their folder."""
-    (tmp_path / "few").mkdir()
-    path, arrays = tmp_path / "few" / "training.h5", pixels(7)
-    with h5py.File(path, "w") as file:
-        file["sen2"], file["label"] = arrays["sen2"][:, :12, :10], arrays["label"]
-    return path
-
-
-def command(src: Path, dst: Path, weights: Path, *flags: str) -> np.ndarray:
-    """Run the stage as its container does; the stored sen2."""
-    flags = (f"--src={src}", f"--dst={dst}", f"--weights={weights}", "--device=cpu", *flags)
-    cli.main(stage.run, list(flags))
-    with h5py.File(dst) as file:
-        return np.asarray(file["sen2"])
 
 
 def numbered(count: int = 2) -> np.ndarray:
@@ -105,140 +78,68 @@ def test_each_channel_has_its_own_range_and_place() -> None:
     assert (made[1, :, :, 5] == 0.25).all()
 
 
-def test_three_bands_go_through_the_network_together(few: Path, weights: Path) -> None:
-    stored = command(few, few.with_name("x2.h5"), weights)
-    with h5py.File(few) as file:
-        bands = file["sen2"][4].astype(np.float32).transpose(2, 0, 1)[[6, 4, 3]]
-    low, span = bands.min((1, 2), keepdims=True), np.ptp(bands, (1, 2), keepdims=True)
-    with torch.inference_mode():
-        made = network(3)(torch.from_numpy((bands - low) / span)[None])[0].numpy()
-    expected = (made * span + low).clip(0, 2.8).transpose(1, 2, 0)
-    np.testing.assert_allclose(stored[4][..., [6, 4, 3]] / 1e4, expected, atol=6e-5)
-
-
-def test_weights_of_one_channel_take_single_bands(few: Path, tmp_path: Path) -> None:
-    stored = command(few, few.with_name("x2.h5"), saved(tmp_path / "weights", 1))
-    with h5py.File(few) as file:
-        band = file["sen2"][4, :, :, 7].astype(np.float32)
-    unit = torch.from_numpy((band - band.min()) / np.ptp(band))
-    with torch.inference_mode():
-        made = network(1)(unit[None, None])[0, 0].numpy() * np.ptp(band) + band.min()
-    np.testing.assert_allclose(stored[4, :, :, 7] / 1e4, made.clip(0, 2.8), atol=6e-5)
-
-
-def test_constant_bands_stay_constant_and_labels_go_along(few: Path, weights: Path) -> None:
-    with h5py.File(few, "a") as file:
-        file["sen2"][3, :, :, 2] = 0.125
-        file["sen2"][4] = 0  # nodata
-        file["sen2"][5, :, :, 1] = 5.5
-        file["sen2"][6, 3:5] = (-0.5, 7.0, *[0.1] * 8)
-    made = command(few, few.with_name("x2.h5"), weights)
-    assert made.shape == (7, 24, 20, 10)
-    assert made.dtype == np.uint16
-    assert (made[3, :, :, 2] == 1250).all()
-    assert not made[4].any()
-    assert (made[5, :, :, 1] == 28_000).all()
-    with patches.read(few.with_name("x2.h5"), "sen2", "label") as source:
-        assert source.labels().tolist() == list(range(7))
-        assert 0 <= source["sen2"][:].min() <= source["sen2"][:].max() <= np.float32(2.8)
-
-
-@pytest.mark.parametrize("n", [2, 9])  # 9 shards of 7 rows: some are empty
-@pytest.mark.parametrize("channels", [1, 3])
-def test_shards_joined_are_the_whole_whatever_the_batch(
-    few: Path, tmp_path: Path, n: int, channels: int
-) -> None:
-    weights = saved(tmp_path / "weights", channels)
-    whole = command(few, few.with_name("whole.h5"), weights)
-    parts = [
-        command(few, few.with_name(f"{i}.h5"), weights, f"--shard={i}/{n}", f"--batch={n}")
-        for i in range(1, n + 1)
-    ]
-    np.testing.assert_array_equal(np.concatenate(parts), whole)
-
-
-def test_goes_on_after_a_crash(few: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = command(few, few.with_name("whole.h5"), weights)
-    call, done = forward.apply, []
-
-    def crash_once(network: nn.Module, images: np.ndarray, **flags: object) -> np.ndarray:
-        done.append(len(images) // 4)
-        if len(done) == 3:
-            raise OSError("the machine is gone")
-        return call(network, images, **flags)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(forward, "apply", crash_once)
-    with pytest.raises(SystemExit, match="1"):
-        command(few, few.with_name("out.h5"), weights, "--batch=2")
-    assert not few.with_name("out.h5").exists()
-    again = command(few, few.with_name("out.h5"), weights, "--batch=2")
-    np.testing.assert_array_equal(again, whole)
-    assert sum(done) <= 7 + 2 + 2  # what was on disk was not computed again
-
-
-@pytest.mark.parametrize(
-    ("flag", "message"),
-    [
-        ("--scale=4", "expected weights of --scale 4, found scale 2"),
-        ("--scale=3", "--scale: expected 2 or 4, found 3"),
-        ("--precision=int8", "--precision: expected float32, bfloat16 or float16, found 'int8'"),
-        ("--precision=float16", "--precision: float16 needs a CUDA device"),
-        ("--batch=0", "--batch: expected at least 1, found 0"),
-        ("--shard=3/2", "--shard: expected 1 to n"),
-        ("--channel=luma", "--channel"),
-    ],
-)
-def test_refuses(
-    few: Path, weights: Path, capsys: pytest.CaptureFixture[str], flag: str, message: str
-) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        command(few, few.with_name("out.h5"), weights, flag)
-    assert message in capsys.readouterr().err
-    assert [few] == list(few.parent.iterdir())
-
-
-def other_bands(src: Path, _: Path) -> None:
-    names = ["B1", *lcz.SEN2.bands[1:]]
+def rename_a_band(src: Path) -> None:
+    """Bands that are not those of the triplets."""
     with h5py.File(src, "a") as file:
-        file["sen2"].attrs["bands"] = names
+        file["sen2"].attrs["bands"] = ["B1", *lcz.SEN2.bands[1:]]
 
 
-def two_channels(_: Path, weights: Path) -> None:
-    save_file(network(2).state_dict(), weights)
+class Esrgan(sr_suite.Suite):
+    """What weights of one and of three channels have in common."""
+
+    method = "esrgan"
+    title = "RRDBNet"
+    tensor = "model.1.sub.0.RDB2.conv3.0.weight"
 
 
-def renamed(_: Path, weights: Path) -> None:
-    tensors = network(3).state_dict()
-    tensors["model.1.sub.0.RDB2.conv3.0.wait"] = tensors.pop("model.1.sub.0.RDB2.conv3.0.weight")
-    save_file(tensors, weights)
+class TestEsrganOfOneChannel(Esrgan):
+    """Weights of one channel take single bands."""
+
+    def tensors(self) -> sr_suite.Tensors:
+        """Eight features, one block."""
+        return network(1).state_dict()
+
+    def band(self, weights: Path, unit: torch.Tensor) -> torch.Tensor:
+        """By spandrel's network."""
+        return network(1)(unit[None, None])[0, 0]
+
+    def test_other_bands_are_enlarged_too(self, few: Path, weights: Path) -> None:
+        rename_a_band(few)
+        self.command(few, few.with_name("x2.h5"), weights)
+        with patches.read(few.with_name("x2.h5"), "sen2") as source:
+            layout = source["sen2"].layout
+            assert layout is not None
+            assert layout.bands[:2] == ("B1", "B3")
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (other_bands, "training.h5: sen2: expected the bands B11, B12, B2"),
-        (two_channels, "3.safetensors: expected weights of 1 or 3 channels, found 2"),
-        (renamed, "missing: model.1.sub.0.RDB2.conv3.0.weight; extra: model.1.sub.0.RDB2.conv3.0"),
-    ],
-)
-def test_refuses_files(
-    few: Path, weights: Path, capsys: pytest.CaptureFixture[str], change: object, message: str
-) -> None:
-    change(few, weights)  # type: ignore[operator]
-    with pytest.raises(SystemExit, match="2"):
-        command(few, few.with_name("out.h5"), weights)
-    said = capsys.readouterr().err
-    assert message in said
-    assert said.count("\n") == 1
-    assert [few] == list(few.parent.iterdir())
+class TestEsrgan(Esrgan):
+    """Weights of three channels take three bands together."""
 
+    def tensors(self) -> sr_suite.Tensors:
+        """Eight features, one block."""
+        return network(3).state_dict()
 
-def test_other_bands_are_enlarged_singly_with_weights_of_one_channel(
-    few: Path, tmp_path: Path
-) -> None:
-    other_bands(few, few)
-    command(few, few.with_name("x2.h5"), saved(tmp_path / "weights", 1))
-    with patches.read(few.with_name("x2.h5"), "sen2") as source:
-        layout = source["sen2"].layout
-        assert layout is not None
-        assert layout.bands[:2] == ("B1", "B3")
+    def test_every_band_is_enlarged_on_its_own(self, few: Path, weights: Path) -> None:
+        """Not here: three bands go through the network together, each in its own range."""
+        values = self.command(few, few.with_name("x2.h5"), weights)
+        with h5py.File(few) as file:
+            bands = file["sen2"][4].astype(np.float32).transpose(2, 0, 1)[[6, 4, 3]]
+        low, span = bands.min((1, 2), keepdims=True), np.ptp(bands, (1, 2), keepdims=True)
+        with torch.inference_mode():
+            large = network(3)(torch.from_numpy((bands - low) / span)[None])[0].numpy()
+        expected = (large * span + low).clip(0, 2.8).transpose(1, 2, 0)
+        np.testing.assert_allclose(values[4][..., [6, 4, 3]] / 1e4, expected, atol=6e-5)
+
+    def test_refuses_other_bands(
+        self, few: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        rename_a_band(few)
+        message = "training.h5: sen2: expected the bands B11, B12, B2"
+        assert message in self.refuse(few, weights, capsys)
+
+    def test_refuses_two_channels(
+        self, few: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        save_file(network(2).state_dict(), weights)
+        message = "small.safetensors: expected weights of 1 or 3 channels, found 2"
+        assert message in self.refuse(few, weights, capsys)

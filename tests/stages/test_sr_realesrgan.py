@@ -1,22 +1,23 @@
-"""sr_realesrgan: published layouts load, as the package computes, rows, shards, crash, refusals."""
+"""sr_realesrgan: the suite of all super-resolution stages, published layouts, the package."""
 
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from shared import cli, patches
-from shared.sr import bands, forward
+from shared.sr import forward
 from stages.sr_realesrgan import main as stage
 from stages.sr_realesrgan import network
-from tests.conftest import pixels, write_raw
+from tests.conftest import pixels
+from tests.stages import sr_suite
+from tests.stages.sr_suite import few, stored
+
+__all__ = ["few", "stored"]
 
 PUBLISHED = {"RealESRGAN_x4plus": (4, 16_697_987), "RealESRGAN_x2plus": (2, 16_703_171)}
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+LUMA = torch.tensor([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 
 def published_layout(scale: int) -> dict[str, tuple[int, ...]]:
@@ -50,22 +51,6 @@ def weights(tmp_path: Path) -> Path:
     path = tmp_path / "weights" / "x4.pth"
     torch.save({"params_ema": rrdb(3).state_dict()}, path)
     return path
-
-
-@pytest.fixture
-def double(weights: Path) -> Path:
-    """A ×2 network of one channel, as sr-train would save one; quicker to run."""
-    path = weights.with_name("x2.safetensors")
-    save_file(rrdb(1, 2).state_dict(), path)
-    return path
-
-
-def command(src: Path, dst: Path, weights: Path, *flags: str) -> np.ndarray:
-    """Run the stage as its container does; the stored sen2."""
-    flags = (f"--src={src}", f"--dst={dst}", f"--weights={weights}", "--device=cpu", *flags)
-    cli.main(stage.run, list(flags))
-    with h5py.File(dst) as file:
-        return np.asarray(file["sen2"])
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -125,18 +110,6 @@ def test_the_package_computes_the_same(tmp_path: Path, scale: int, side: int) ->
     np.testing.assert_allclose(made.numpy(), theirs / 65535, atol=2e-5)
 
 
-def test_every_band_of_every_patch_is_enlarged_on_its_own(weights: Path) -> None:
-    sen2, plain = pixels(6)["sen2"].astype(np.float32), rrdb(3)
-    folded = forward.prepare_network(network.load(weights, 4, "luma"), "cpu")
-    made = forward.enlarge_bands(folded, sen2, device="cpu", precision="float32")
-    band = sen2[4, :, :, 7]
-    unit = torch.from_numpy((band - band.min()) / np.ptp(band))
-    with torch.inference_mode():
-        out = plain(unit.expand(1, 3, 32, 32))[0].numpy()
-    expected = np.einsum("khw,k->hw", out, LUMA) * np.ptp(band) + band.min()
-    np.testing.assert_allclose(made[4, :, :, 7], expected, atol=1e-6)
-
-
 def test_matching_gives_mean_and_deviation_back(weights: Path) -> None:
     sen2 = pixels(4)["sen2"].astype(np.float32)
     sen2[2, :, :, 3] = 0.3
@@ -147,165 +120,6 @@ def test_matching_gives_mean_and_deviation_back(weights: Path) -> None:
     boxes = enlarge(sen2).reshape(4, 32, 4, 32, 4, 10).mean((2, 4))
     np.testing.assert_allclose(boxes.mean((1, 2)), sen2.mean((1, 2)), atol=1e-6)
     np.testing.assert_allclose(boxes.std((1, 2)), sen2.std((1, 2)), atol=1e-6)
-
-
-def test_bfloat16_is_close(weights: Path) -> None:
-    sen2 = pixels(3)["sen2"].astype(np.float32)
-    folded = forward.prepare_network(network.load(weights, 4, "luma"), "cpu")
-    exact = forward.enlarge_bands(folded, sen2, device="cpu", precision="float32")
-    rounded = forward.enlarge_bands(folded, sen2, device="cpu", precision="bfloat16")
-    error = bands.match_statistics(rounded, sen2) - bands.match_statistics(exact, sen2)
-    assert 0 < np.abs(error).max() < 0.01
-
-
-@pytest.mark.parametrize("match", [True, False])
-def test_constant_bands_stay_constant_and_labels_go_along(
-    lcz42: Path, weights: Path, match: bool
-) -> None:
-    with h5py.File(lcz42, "a") as file:
-        file["sen2"][3, :, :, 2] = 0.125
-        file["sen2"][6] = 0  # nodata
-        file["sen2"][7, :, :, 1] = 5.5
-        file["sen2"][8, 3:5] = (-0.5, 7.0, *[0.1] * 8)
-    made = command(lcz42, lcz42.with_name("x4.h5"), weights, f"--match={match}")
-    assert made.shape == (34, 128, 128, 10)
-    assert made.dtype == np.uint16
-    assert (made[3, :, :, 2] == 1250).all()
-    assert not made[6].any()
-    assert (made[7, :, :, 1] == 28_000).all()
-    with patches.read(lcz42.with_name("x4.h5"), "sen2", "label") as source:
-        assert source.labels().tolist() == [i % 17 for i in range(34)]
-        assert 0 <= source["sen2"][:].min() <= source["sen2"][:].max() <= np.float32(2.8)
-
-
-@pytest.mark.parametrize("batch", [1, 7])
-def test_batch_does_not_change_the_product(prepared: Path, double: Path, batch: int) -> None:
-    whole = command(prepared, prepared.with_name("a.h5"), double, "--scale=2")
-    flags = ("--scale=2", f"--batch={batch}")
-    other = command(prepared, prepared.with_name("b.h5"), double, *flags)
-    np.testing.assert_array_equal(other, whole)
-
-
-def test_shards_joined_are_the_whole(prepared: Path, weights: Path) -> None:
-    whole = command(prepared, prepared.with_name("whole.h5"), weights)
-    parts = [
-        command(prepared, prepared.with_name(f"{i}.h5"), weights, f"--shard={i}/3")
-        for i in (1, 2, 3)
-    ]
-    np.testing.assert_array_equal(np.concatenate(parts), whole)
-
-
-def test_goes_on_after_a_crash(
-    prepared: Path, double: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = command(prepared, prepared.with_name("whole.h5"), double, "--scale=2")
-    enlarge, done = forward.enlarge_bands, list[int]()
-
-    def crash_once(*args: Any, **flags: Any) -> np.ndarray:
-        done.append(len(args[1]))
-        if len(done) == 3:
-            raise OSError("the machine is gone")
-        return enlarge(*args, **flags)
-
-    monkeypatch.setattr(forward, "enlarge_bands", crash_once)
-    out, flags = prepared.with_name("out.h5"), ("--scale=2", "--batch=10")
-    with pytest.raises(SystemExit, match="1"):
-        command(prepared, out, double, *flags)
-    assert not out.exists()
-    np.testing.assert_array_equal(command(prepared, out, double, *flags), whole)
-    assert done[:3] == [10, 10, 10]
-    assert sum(done[3:]) in (14, 24)  # what was on disk when it crashed was computed once
-
-
-@pytest.mark.parametrize(
-    ("flag", "message"),
-    [
-        ("--scale=2", "expected weights of --scale 2, found scale 4"),
-        ("--scale=3", "--scale: expected 2 or 4, found 3"),
-        ("--channel=red", "--channel: expected first, mean or luma, found 'red'"),
-        ("--precision=int8", "--precision: expected float32, bfloat16 or float16, found 'int8'"),
-        ("--precision=float16", "--precision: float16 needs a CUDA device"),
-        ("--batch=0", "--batch: expected at least 1, found 0"),
-        ("--shard=3/2", "--shard: expected 1 to n"),
-        ("--mach=false", "did you mean --match"),
-    ],
-)
-def test_refuses(
-    lcz42: Path, weights: Path, capsys: pytest.CaptureFixture[str], flag: str, message: str
-) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        command(lcz42, lcz42.with_name("out.h5"), weights, flag)
-    assert message in capsys.readouterr().err
-    assert [lcz42] == list(lcz42.parent.iterdir())
-
-
-def changed(name: str, to: str | float) -> object:
-    """A writer of weights in which one tensor has another name or a value that is none."""
-
-    def write(path: Path) -> None:
-        tensors = rrdb(1).state_dict()
-        if isinstance(to, str):
-            tensors[to] = tensors.pop(name)
-        else:
-            tensors[name].view(-1)[0] = to
-        save_file(tensors, path)
-
-    return write
-
-
-@pytest.mark.parametrize(
-    ("name", "make", "message"),
-    [
-        ("a.safetensors", changed("conv_up2.bias", "conv_up3.bias"),
-         "not Real-ESRGAN weights: missing: conv_up2.bias; extra: conv_up3.bias"),
-        ("a.safetensors", changed("conv_first.weight", "conv_1st.weight"),
-         "not Real-ESRGAN weights: missing: conv_first.weight; found: "),
-        ("a.safetensors", changed("body.1.rdb3.conv5.bias", float("nan")),
-         "NaN or infinite values in body.1.rdb3.conv5.bias"),
-        ("a.safetensors", lambda p: save_file({n: torch.zeros(0) for n in network.TELLING}, p),
-         "not Real-ESRGAN weights: missing: conv_first.weight"),
-        ("a.safetensors", lambda p: p.write_bytes(b"not weights"), "found neither ("),
-        ("a.pth", lambda p: torch.save({"params": {"a": torch.zeros(1)}}, p), "found: a"),
-        ("a.pth", lambda p: torch.save(Path("/"), p), "with nothing but tensors"),
-    ],
-)  # fmt: skip
-def test_refuses_weights(
-    lcz42: Path, capsys: pytest.CaptureFixture[str], name: str, make: object, message: str
-) -> None:
-    path = lcz42.parent.with_name(name)
-    make(path)  # type: ignore[operator]
-    with pytest.raises(SystemExit, match="2"):
-        command(lcz42, lcz42.with_name("out.h5"), path)
-    said = capsys.readouterr().err
-    assert message in said
-    assert str(path) in said
-    assert said.count("\n") == 1
-    assert [lcz42] == list(lcz42.parent.iterdir())
-
-
-@pytest.mark.parametrize("fault", ["nan", "bands", "name", "small"])
-def test_refuses_rows(
-    tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str], fault: str
-) -> None:
-    arrays = pixels(34)
-    if fault == "nan":
-        arrays["sen2"][33, 3, 3, 3] = np.nan
-    elif fault == "name":
-        arrays["Sen2"] = arrays.pop("sen2")
-    else:
-        arrays["sen2"] = arrays["sen2"][..., :9] if fault == "bands" else arrays["sen2"][:, :1]
-    (tmp_path / "raw").mkdir()
-    src = write_raw(tmp_path / "raw" / "training.h5", arrays)
-    with pytest.raises(SystemExit, match="2"):
-        command(src, src.with_name("out.h5"), weights)
-    message = {
-        "nan": "sen2: NaN or infinite values in rows 33",
-        "bands": "sen2: expected (N, H, W, 10), found (34, 32, 32, 9)",
-        "name": "expected dataset 'sen2', found",
-        "small": "expected at least 2 pixels a side, found 1 x 32",
-    }[fault]
-    assert message in capsys.readouterr().err
-    assert [src] == list(src.parent.iterdir())
 
 
 @pytest.mark.gpu
@@ -324,3 +138,45 @@ def test_a_gpu_computes_the_same(weights: Path, precision: str, within: float) -
         for where, kind in (("cpu", "float32"), ("cuda", precision))
     ]  # fmt: skip
     np.testing.assert_allclose(made[0], made[1], atol=within)
+
+
+class TestRealesrgan(sr_suite.Suite):
+    """A small ×4 network of three channels."""
+
+    method = "realesrgan"
+    title = "Real-ESRGAN"
+    tensor = "conv_up2.bias"
+    scale = 4
+    bfloat16_steps = 100
+
+    def tensors(self) -> sr_suite.Tensors:
+        """Eight features, two blocks."""
+        return rrdb(3).state_dict()
+
+    def band(self, weights: Path, unit: torch.Tensor) -> torch.Tensor:
+        """By the package's network, three equal channels in and the luma of those out."""
+        return torch.einsum("khw,k->hw", rrdb(3)(unit.expand(1, 3, *unit.shape))[0], LUMA)
+
+    @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+    def test_twice_as_large_by_one_channel_whatever_the_batch(
+        self, stored: Path, weights: Path, precision: str
+    ) -> None:
+        """A ×2 network of one channel, as sr-train saves it."""
+        save_file(rrdb(1, 2).state_dict(), weights)
+        flags = ("--scale=2", f"--precision={precision}")
+        whole = self.command(stored, stored.with_name("a.h5"), weights, *flags)
+        other = self.command(stored, stored.with_name("b.h5"), weights, *flags, "--batch=1")
+        np.testing.assert_array_equal(other, whole)
+        assert whole.shape == (7, 32, 24, 10)
+
+    @pytest.mark.parametrize("change", ["renamed", "empty"])
+    def test_names_what_does_not_fit(
+        self, few: Path, weights: Path, capsys: pytest.CaptureFixture[str], change: str
+    ) -> None:
+        tensors = rrdb(1).state_dict()
+        tensors["conv_1st.weight"] = tensors.pop("conv_first.weight")
+        if change == "empty":
+            tensors = {name: torch.zeros(0) for name in network.TELLING}
+        save_file(tensors, weights)
+        message = "not Real-ESRGAN weights: missing: conv_first.weight"
+        assert message in self.refuse(few, weights, capsys)

@@ -1,19 +1,19 @@
-"""sr_swinir: published layouts load, one fused call is the same, rows, shards, crash, refusals."""
+"""sr_swinir: the suite of all super-resolution stages, published layouts, the fused network."""
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 from spandrel.architectures.SwinIR import SwinIR
 
-from shared import cli, patches
 from shared.sr import forward
 from stages.sr_swinir import attention, network
-from stages.sr_swinir import main as stage
-from tests.conftest import pixels, write_raw
+from tests.stages import sr_suite
+from tests.stages.sr_suite import few, stored
+
+__all__ = ["few", "stored"]
 
 PUBLISHED = {  # width, layers of six blocks, scale: parameters of the published file
     "SwinIR-M x2": (180, 6, 2, 11_752_487),
@@ -73,14 +73,6 @@ def weights(tmp_path: Path) -> Path:
     path = tmp_path / "weights" / "x2.safetensors"
     save_file(swinir(3).state_dict(), path)
     return path
-
-
-def command(src: Path, dst: Path, weights: Path, *flags: str) -> np.ndarray:
-    """Run the stage as its container does; the stored sen2."""
-    flags = (f"--src={src}", f"--dst={dst}", f"--weights={weights}", "--device=cpu", *flags)
-    cli.main(stage.run, list(flags))
-    with h5py.File(dst) as file:
-        return np.asarray(file["sen2"])
 
 
 @pytest.mark.parametrize(
@@ -143,196 +135,62 @@ def test_bfloat16_is_near_as_the_blocks_are_summed_in_float32(weights: Path) -> 
     assert (rounded.view(np.uint32) % 2**16).any()
 
 
-def test_every_band_of_every_patch_is_enlarged_on_its_own(weights: Path) -> None:
-    sen2, plain = pixels(6)["sen2"].astype(np.float32), swinir(3)
-    model = forward.prepare_network(network.load(weights, 2, "first"), "cpu")
-    made = forward.enlarge_bands(model, sen2, device="cpu", precision="float32")
-    band = sen2[4, :, :, 7]
-    unit = torch.from_numpy((band - band.min()) / np.ptp(band))
-    with torch.inference_mode():
-        out = plain(unit.expand(1, 3, 32, 32))[0, 0].numpy()
-    np.testing.assert_allclose(made[4, :, :, 7], out * np.ptp(band) + band.min(), atol=1e-6)
+class TestSwinir(sr_suite.Suite):
+    """A small network of three channels."""
 
+    method = "swinir"
+    title = "SwinIR"
+    tensor = "layers.0.conv.weight"
+    side = 8
 
-def test_constant_bands_stay_constant_and_labels_go_along(lcz42: Path, weights: Path) -> None:
-    with h5py.File(lcz42, "a") as file:
-        file["sen2"][3, :, :, 2] = 0.125
-        file["sen2"][6] = 0  # nodata
-        file["sen2"][7, :, :, 1] = 5.5
-        file["sen2"][8, 3:5] = (-0.5, 7.0, *[0.1] * 8)
-    made = command(lcz42, lcz42.with_name("x2.h5"), weights)
-    assert made.shape == (34, 64, 64, 10)
-    assert made.dtype == np.uint16
-    assert (made[3, :, :, 2] == 1250).all()
-    assert not made[6].any()
-    assert (made[7, :, :, 1] == 28_000).all()
-    with patches.read(lcz42.with_name("x2.h5"), "sen2", "label") as source:
-        assert source.labels().tolist() == [i % 17 for i in range(34)]
-        assert 0 <= source["sen2"][:].min() <= source["sen2"][:].max() <= np.float32(2.8)
-        assert source.statistics("sen2")[0].shape == (10,)
+    def tensors(self) -> sr_suite.Tensors:
+        """Eight features, two blocks."""
+        return swinir(3).state_dict()
 
+    def band(self, weights: Path, unit: torch.Tensor) -> torch.Tensor:
+        """By spandrel's network, three equal channels in and the first one out."""
+        return swinir(3)(unit.expand(1, 3, *unit.shape))[0, 0]
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("batch", [1, 7])
-def test_reruns_and_batches_have_the_same_bytes(
-    prepared: Path, weights: Path, batch: int, precision: str
-) -> None:
-    first, second = prepared.with_name("a.h5"), prepared.with_name("b.h5")
-    command(prepared, first, weights, f"--precision={precision}")
-    command(prepared, second, weights, f"--precision={precision}", f"--batch={batch}")
-    assert first.read_bytes() == second.read_bytes()
-
-
-@pytest.mark.parametrize("n", [2, 40])  # 40 shards of 34 rows: some are empty
-def test_shards_joined_are_the_whole(prepared: Path, weights: Path, n: int) -> None:
-    whole = command(prepared, prepared.with_name("whole.h5"), weights)
-    some = range(1, n + 1) if n < 9 else (1, 2, 3, n)
-    parts = [
-        command(prepared, prepared.with_name(f"{i}.h5"), weights, f"--shard={i}/{n}") for i in some
-    ]
-    rows = np.concatenate([np.arange((i - 1) * 34 // n, i * 34 // n) for i in some])
-    np.testing.assert_array_equal(np.concatenate(parts), whole[rows])
-
-
-def test_goes_on_after_a_crash(
-    prepared: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = command(prepared, prepared.with_name("whole.h5"), weights)
-    singly, done = forward.enlarge_bands, []
-
-    def crash_once(model: object, sen2: np.ndarray, **flags: str) -> np.ndarray:
-        done.append(len(sen2))
-        if len(done) == 3:
-            raise OSError("the machine is gone")
-        return singly(model, sen2, **flags)
-
-    monkeypatch.setattr(forward, "enlarge_bands", crash_once)
-    with pytest.raises(SystemExit, match="1"):
-        command(prepared, prepared.with_name("out.h5"), weights, "--batch=10")
-    assert not prepared.with_name("out.h5").exists()
-    again = command(prepared, prepared.with_name("out.h5"), weights, "--batch=10")
-    np.testing.assert_array_equal(again, whole)
-    assert done == [10, 10, 10, 10, 4]  # 20 rows were computed once
-
-
-@pytest.mark.parametrize(
-    ("flag", "message"),
-    [
-        ("--scale=4", "expected weights of --scale 4, found scale 2"),
-        ("--channel=red", "--channel: expected first, mean or luma, found 'red'"),
-        ("--precision=int8", "--precision: expected float32, bfloat16 or float16, found 'int8'"),
-        ("--precision=float16", "--precision: float16 needs a CUDA device"),
-        ("--batch=0", "--batch: expected at least 1, found 0"),
-        ("--shard=3/2", "--shard: expected 1 to n"),
-        ("--chanel=mean", "did you mean --channel"),
-    ],
-)
-def test_refuses(
-    lcz42: Path, weights: Path, capsys: pytest.CaptureFixture[str], flag: str, message: str
-) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        command(lcz42, lcz42.with_name("out.h5"), weights, flag)
-    assert message in capsys.readouterr().err
-    assert [lcz42] == list(lcz42.parent.iterdir())
-
-
-def renamed(layer: str) -> object:
-    """A writer of weights in which one tensor has another name."""
-
-    def write(path: Path) -> None:
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (
+                "conv_after_body.weight",
+                "missing: conv_after_body.weight; extra: conv_after_body.wait",
+            ),
+            ("norm.weight", "size mismatch for norm.weight"),
+            ("a", "not SwinIR weights: missing: conv_first.weight, conv_first.bias; extra: a"),
+        ],
+    )
+    def test_names_what_does_not_fit(
+        self, few: Path, weights: Path, capsys: pytest.CaptureFixture[str],
+        change: str, message: str,
+    ) -> None:  # fmt: skip
         tensors = swinir(1).state_dict()
-        tensors[f"{layer}.wait"] = tensors.pop(f"{layer}.weight")
-        save_file(tensors, path)
+        if change == "norm.weight":
+            tensors[change] = torch.ones(7)
+        elif change == "a":
+            tensors = {"a": torch.zeros(1)}
+        else:
+            tensors[change.replace("weight", "wait")] = tensors.pop(change)
+        save_file(tensors, weights)
+        assert message in self.refuse(few, weights, capsys)
 
-    return write
+    def test_refuses_patches_smaller_than_the_window_of_the_weights(
+        self, few: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        save_file(swinir(1, window_size=64).state_dict(), weights)
+        message = "at least the 64 pixels a side of the weights' window"
+        assert message in self.refuse(few, weights, capsys)
 
-
-def shortened(path: Path) -> None:
-    save_file(swinir(1).state_dict() | {"norm.weight": torch.ones(7)}, path)
-
-
-def not_finite(path: Path) -> None:
-    tensors = swinir(1).state_dict()
-    tensors["conv_first.weight"][0] = torch.nan
-    save_file(tensors, path)
-
-
-@pytest.mark.parametrize(
-    ("name", "make", "message"),
-    [
-        ("a.safetensors", renamed("layers.0.conv"),
-         "not SwinIR weights: missing: layers.0.conv.weight; extra: layers.0.conv.wait"),
-        ("a.safetensors", renamed("conv_after_body"),
-         "not SwinIR weights: missing: conv_after_body.weight; extra: conv_after_body.wait"),
-        ("a.safetensors", shortened, "size mismatch for norm.weight"),
-        ("a.safetensors", not_finite, "NaN or infinite values in conv_first.weight"),
-        ("a.safetensors", lambda p: p.write_bytes(b"not weights"), "found neither ("),
-        ("a.pth", lambda p: p.write_bytes(b"not weights"), "found neither ("),
-        ("a.pth", lambda p: torch.save({"params": {"a": torch.zeros(1)}}, p),
-         "not SwinIR weights: missing: conv_first.weight, conv_first.bias; extra: a"),
-        ("a.pth", lambda p: torch.save(Path("/"), p), "with nothing but tensors"),
-    ],
-)  # fmt: skip
-def test_refuses_weights(
-    lcz42: Path, capsys: pytest.CaptureFixture[str], name: str, make: object, message: str
-) -> None:
-    path = lcz42.parent.with_name(name)
-    make(path)  # type: ignore[operator]
-    with pytest.raises(SystemExit, match="2"):
-        command(lcz42, lcz42.with_name("out.h5"), path)
-    said = capsys.readouterr().err
-    assert message in said
-    assert str(path) in said
-    assert said.count("\n") == 1
-    assert [lcz42] == list(lcz42.parent.iterdir())
-
-
-@pytest.mark.parametrize("fault", ["nan", "bands", "name", "small"])
-def test_refuses_rows(
-    tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str], fault: str
-) -> None:
-    arrays = pixels(34)
-    if fault == "nan":
-        arrays["sen2"][33, 3, 3, 3] = np.nan
-    elif fault == "name":
-        arrays["Sen2"] = arrays.pop("sen2")
-    else:
-        arrays["sen2"] = arrays["sen2"][..., :9] if fault == "bands" else arrays["sen2"][:, :4]
-    (tmp_path / "raw").mkdir()
-    src = write_raw(tmp_path / "raw" / "training.h5", arrays)
-    with pytest.raises(SystemExit, match="2"):
-        command(src, src.with_name("out.h5"), weights)
-    message = {
-        "nan": "sen2: NaN or infinite values in rows 33",
-        "bands": "sen2: expected (N, H, W, 10), found (34, 32, 32, 9)",
-        "name": "expected dataset 'sen2', found",
-        "small": "expected at least 8 pixels a side, found 4 x 32",
-    }[fault]
-    assert message in capsys.readouterr().err
-    assert [src] == list(src.parent.iterdir())
-
-
-def test_refuses_patches_smaller_than_the_window_of_the_weights(
-    lcz42: Path, weights: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    save_file(swinir(1, window_size=64).state_dict(), weights)
-    with pytest.raises(SystemExit, match="2"):
-        command(lcz42, lcz42.with_name("out.h5"), weights)
-    assert "at least the 64 pixels a side of the weights' window" in capsys.readouterr().err
-    assert [lcz42] == list(lcz42.parent.iterdir())
-
-
-@pytest.mark.data
-def test_real_patches_come_back_when_averaged(real: Path, weights: Path, tmp_path: Path) -> None:
-    """A network that starts as an interpolation keeps the low-resolution image of real patches."""
-    sen2 = np.load(real / "sentinel2" / "l2a_patches.npy")[:8, 16:48, 16:48] / 1e4
-    src = write_raw(tmp_path / "real.h5", {"sen2": sen2, "label": np.eye(17)[:8]})
-    tensors = swinir(1).state_dict()
-    for key in tensors:  # nothing but nearest-neighbour enlargement is left
-        if key.split(".")[0] in ("conv_first", "conv_after_body", "upsample"):
-            tensors[key] = torch.zeros_like(tensors[key])
-    tensors["conv_first.weight"][0, 0, 1, 1] = 1
-    tensors["upsample.0.weight"][:, 0, 1, 1] = 1
-    save_file(tensors, weights)
-    made = command(src, tmp_path / "x2.h5", weights) / 1e4
-    np.testing.assert_allclose(made, sen2.repeat(2, 1).repeat(2, 2), atol=1e-4)
+    @pytest.mark.data
+    def test_real_patches_come_back_when_averaged(self, real: Path, tmp_path: Path) -> None:
+        """A network that starts as an interpolation keeps the low-resolution image of patches."""
+        tensors = swinir(1).state_dict()
+        for key in tensors:  # nothing but nearest-neighbour enlargement is left
+            if key.split(".")[0] in ("conv_first", "conv_after_body", "upsample"):
+                tensors[key] = torch.zeros_like(tensors[key])
+        tensors["conv_first.weight"][0, 0, 1, 1] = 1
+        tensors["upsample.0.weight"][:, 0, 1, 1] = 1
+        sen2, large = self.enlarge_real(real, tmp_path, tensors)
+        np.testing.assert_allclose(large, sen2.repeat(2, 1).repeat(2, 2), atol=1e-4)
