@@ -86,7 +86,7 @@ def memory(cases: dict[str, Found], device: str) -> str:
 
 
 def storage(found: Found) -> str:
-    """Formats, and the passage with and without threads."""
+    """Formats, and the way through a network with and without threads."""
     head = ["type", "compression", "kB a patch", "write ms", "read ms", "largest rounding"]
     lines = [
         [
@@ -95,11 +95,11 @@ def storage(found: Found) -> str:
         ]
         for line in found["formats"]
     ]  # fmt: skip
-    passage = ", ".join(f"{name} {value:.2f} ms" for name, value in found["stream"].items())
+    times = ", ".join(f"{name} {value:.2f} ms" for name, value in found["stream"].items())
     return (
         "## Storage\n\n36 patches enlarged ×2 (bicubic), files in the page cache, per patch; "
         f"reflectance is what is rounded.\n\n{rows(head, lines)}\n"
-        f"Read, compute and write with a small network, per patch: {passage}.\n"
+        f"Read, compute and write with a small network, per patch: {times}.\n"
     )
 
 
