@@ -31,13 +31,14 @@ for name in ("Forest", "River"):
         Image.fromarray(pixels).save(folder / f"{name}_{i}.jpg")
 """,
     "weights": """
-import sys; from pathlib import Path; from stages.sr_train.main import run
+import sys; from pathlib import Path; from stages.sr_train.main import Learning, run
+from stages.sr_train.methods import Size
 from shared.sr.methods import load_all
 here = Path(sys.argv[1])
 for name, method in load_all().items():
-    run(src=here / "train.h5", dst=here / f"{name}.safetensors", method=name, steps=1, batch=4,
-        scale=method.variants[0], width=8, depth=(1,), rows=0, device="cpu",
-        heads=2 if method.train.network == "swinir" else 0)
+    size = Size(width=8, depth=(1,), heads=2 if method.train.network == "swinir" else 0)
+    run(src=here / "train.h5", dst=here / f"{name}.safetensors", method=name, device="cpu",
+        scale=method.variants[0], size=size, learning=Learning(steps=1, batch=4, rows=0))
 """,
 }
 
