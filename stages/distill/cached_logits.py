@@ -1,4 +1,4 @@
-"""What the teacher said: cached logits of the training rows, scores of the test rows."""
+"""The teacher's cached results: logits of the training rows, scores of the test rows."""
 
 import json
 from pathlib import Path
@@ -38,7 +38,7 @@ def read(
         if not np.array_equal(scores.read_array(folder / f"{split}_labels.npy", 1), truth.numpy()):
             raise StageError(f"{folder}: made from other {split} rows: the labels differ")
     accuracy = float((arrays[1].argmax(1) == labels[1].numpy()).mean())
-    return torch.from_numpy(as_logits(arrays[0])), accuracy
+    return torch.from_numpy(to_logits(arrays[0])), accuracy
 
 
 def _same_classes(path: Path, classes: tuple[str, ...]) -> None:
@@ -53,16 +53,16 @@ def _same_classes(path: Path, classes: tuple[str, ...]) -> None:
         )
 
 
-def probabilities(rows: NDArray[np.floating]) -> bool:
+def is_probabilities(rows: NDArray[np.floating]) -> bool:
     """Whether (N, K) rows are probabilities: not negative, and they sum to 1."""
     return bool(rows.min() >= 0 and np.allclose(rows.sum(1), 1, atol=1e-3))
 
 
-def logarithm(rows: NDArray[np.floating]) -> NDArray[np.float32]:
+def log_probabilities(rows: NDArray[np.floating]) -> NDArray[np.float32]:
     """(N, K) probabilities to logits: a softmax gives them back."""
     return np.log(np.maximum(rows, LEAST)).astype(np.float32)
 
 
-def as_logits(rows: NDArray[np.floating]) -> NDArray[np.float32]:
+def to_logits(rows: NDArray[np.floating]) -> NDArray[np.float32]:
     """Rows that are probabilities become log-probabilities; others stay."""
-    return logarithm(rows) if probabilities(rows) else rows.astype(np.float32)
+    return log_probabilities(rows) if is_probabilities(rows) else rows.astype(np.float32)

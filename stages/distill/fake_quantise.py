@@ -22,7 +22,7 @@ PACE = 0.1  # share of a new batch in the running range of an activation
 LEAST = 1e-8  # range of a tensor of zeros
 
 
-def rounded(values: Tensor, limit: Tensor) -> Tensor:
+def fake_round(values: Tensor, limit: Tensor) -> Tensor:
     """Values on a grid of 2 · 127 + 1 points from -limit to limit; values outside are cut.
 
     Args:
@@ -51,10 +51,10 @@ class Activation(nn.Module):
         if self.training:
             largest = values.detach().abs().max().float()
             self.limit += (largest - self.limit) * torch.where(self.limit > 0, PACE, 1.0)
-        return rounded(values, self.limit)
+        return fake_round(values, self.limit)
 
 
-class Fake(nn.Module):
+class FakeQuantised(nn.Module):
     """A network that computes as an INT8 accelerator would, and can be trained so.
 
     Its batch norms are folded into the convolutions before them and frozen: their shifts learn on.
@@ -67,7 +67,7 @@ class Fake(nn.Module):
 
     def __init__(self, network: nn.Module, example: Tensor, per_channel: bool = False) -> None:
         super().__init__()
-        self.network = fold(copy.deepcopy(network), example)
+        self.network = fold_batch_norms(copy.deepcopy(network), example)
         self.per_channel, self.ranges = per_channel, nn.ModuleList()
         for layer in _layers(self.network).values():
             self.ranges.append(Activation())
@@ -77,7 +77,7 @@ class Fake(nn.Module):
         """Rounded weights of convolutions and linear layers by name; each range is their own."""
         layers = _layers(self.network)
         return {
-            f"{name}.weight": rounded(layer.weight, largest(layer.weight, self.per_channel))
+            f"{name}.weight": fake_round(layer.weight, weight_range(layer.weight, self.per_channel))
             for name, layer in layers.items()
         }
 
@@ -86,7 +86,7 @@ class Fake(nn.Module):
         logits: Tensor = functional_call(self.network, self.weights(), (images,))
         return logits
 
-    def train(self, mode: bool = True) -> "Fake":
+    def train(self, mode: bool = True) -> "FakeQuantised":
         """As any module, but batch norms stay frozen."""
         super().train(mode)
         for module in self.network.modules():
@@ -94,7 +94,7 @@ class Fake(nn.Module):
                 module.eval()
         return self
 
-    def calibrate(self, batches: Iterable[Tensor]) -> "Fake":
+    def calibrate(self, batches: Iterable[Tensor]) -> "FakeQuantised":
         """Set the ranges of the activations on (N, C, S, S) pictures; in evaluation mode after."""
         self.eval()
         self.ranges.train()
@@ -112,7 +112,7 @@ class Fake(nn.Module):
         return network
 
 
-def largest(weight: Tensor, per_channel: bool) -> Tensor:
+def weight_range(weight: Tensor, per_channel: bool) -> Tensor:
     """() largest magnitude of a weight, or (O,) one an output channel."""
     size = weight.detach().abs()
     return size.flatten(1).amax(1) if per_channel else size.max()
@@ -122,7 +122,7 @@ def _layers(network: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
     return {name: m for name, m in network.named_modules() if isinstance(m, (nn.Conv2d, nn.Linear))}
 
 
-def fold(network: nn.Module, example: Tensor) -> nn.Module:
+def fold_batch_norms(network: nn.Module, example: Tensor) -> nn.Module:
     """Move the scales of batch norms into the convolutions before them, in place.
 
     What is left of such a batch norm is its shift, so that names and shapes stay as they were.
@@ -133,7 +133,7 @@ def fold(network: nn.Module, example: Tensor) -> nn.Module:
     network.eval()
     with torch.no_grad():
         before = network(example)
-        for layer, norm in _pairs(network, example):
+        for layer, norm in _convolutions_before_norms(network, example):
             gain = norm.weight / (norm.running_var + norm.eps).sqrt()
             layer.weight.mul_(gain.view(-1, 1, 1, 1))
             if layer.bias is not None:
@@ -148,7 +148,9 @@ def fold(network: nn.Module, example: Tensor) -> nn.Module:
     return network
 
 
-def _pairs(network: nn.Module, example: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+def _convolutions_before_norms(
+    network: nn.Module, example: Tensor
+) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     """Convolutions and the batch norms that take their output as it is."""
     made: list[tuple[nn.Conv2d, Tensor]] = []
     pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []

@@ -8,10 +8,10 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax
 from shared.training.data import Batch
 from shared.training.loop import Loss
 
-Said = Callable[[Batch], Tensor]
+TeacherLogits = Callable[[Batch], Tensor]
 
 
-def cached(rows: Batch) -> Tensor:
+def read_cached(rows: Batch) -> Tensor:
     """(N, K) logits that the teacher gave of the plain view of these rows."""
     return rows["teacher"]
 
@@ -23,20 +23,20 @@ def soft(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     return temperature**2 * kl_div(ours, theirs, reduction="batchmean", log_target=True)
 
 
-def hard_and_soft(alpha: float, temperature: float, said: Said = cached) -> Loss:
+def hard_and_soft(alpha: float, temperature: float, teacher: TeacherLogits = read_cached) -> Loss:
     """alpha · CE(student, label) + (1 - alpha) · T² · KL(teacher ‖ student), mean over a batch.
 
     Args:
         alpha: weight of the *hard* term; beware, other systems put it on the soft one.
         temperature: T of both sides of the soft term.
-        said: (N, K) logits of the teacher on a batch; by default those of its "teacher". Not asked
-            where alpha is 1.
+        teacher: computes (N, K) logits of the teacher on a batch; by default it reads them from the
+            batch. Not called where alpha is 1.
     """
 
     def loss(logits: Tensor, rows: Batch) -> Tensor:
         hard = cross_entropy(logits, rows["label"])
         if alpha == 1:
             return hard
-        return alpha * hard + (1 - alpha) * soft(logits, said(rows), temperature)
+        return alpha * hard + (1 - alpha) * soft(logits, teacher(rows), temperature)
 
     return loss

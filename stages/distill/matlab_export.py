@@ -55,7 +55,7 @@ def _card(path: Path, content: Any, file: str, classes: tuple[str, ...]) -> mode
         raise StageError(
             f"{path}: interpolation: expected nearest or bilinear, found {interpolation!r}"
         )
-    names = named(content.get("labels", content.get("classes", classes)), classes)
+    names = match_classes(content.get("labels", content.get("classes", classes)), classes)
     if not names:
         raise StageError(f"{path}: labels: expected the {len(classes)} classes of the data")
     side = int(size[-1] if isinstance(size, list) else size)
@@ -123,7 +123,7 @@ def _statistics(
     )
 
 
-def named(given: Any, classes: tuple[str, ...]) -> tuple[str, ...]:
+def match_classes(given: Any, classes: tuple[str, ...]) -> tuple[str, ...]:
     """Names of outputs as the data spells them: a permutation of the classes, or of 1 … K.
 
     Nothing when they are neither.

@@ -16,7 +16,7 @@ FLOAT = "tensor(float)"
 
 @dataclass(frozen=True)
 class Teacher:
-    """One network and what it eats.
+    """One network and the input it takes.
 
     Attributes:
         card: its description; classes are those of the data, in the order of its outputs.
@@ -36,15 +36,15 @@ class Teacher:
 
     def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, K) logits of (N, C, S, S) pictures, in the classes of the data."""
-        said = outputs(self.session, images, self.rows, self.channels_last)[:, self.order]
-        return cached_logits.logarithm(said) if self.softened else said
+        logits = run_session(self.session, images, self.rows, self.channels_last)[:, self.order]
+        return cached_logits.log_probabilities(logits) if self.softened else logits
 
 
 def read(folders: tuple[Path, ...], classes: tuple[str, ...]) -> list[Teacher]:
     """Every network of these folders, opened and tried on two pictures of noise.
 
     Args:
-        folders: each with model.json or preprocessing.json (`exported.read`) and ONNX files.
+        folders: each with model.json or preprocessing.json (`matlab_export.read`) and ONNX files.
         classes: (K,) names of the data; the networks may have them in another order.
 
     Raises:
@@ -58,7 +58,7 @@ def read(folders: tuple[Path, ...], classes: tuple[str, ...]) -> list[Teacher]:
     return teachers
 
 
-def outputs(
+def run_session(
     session: onnxruntime.InferenceSession,
     images: NDArray[np.float32],
     rows: int,
@@ -71,8 +71,8 @@ def outputs(
         images = np.concatenate([images, np.repeat(images[-1:], -count % rows, 0)])
     step = rows or len(images)
     pieces = [images[first : first + step] for first in range(0, len(images), step)]
-    said = [session.run(None, {name: np.ascontiguousarray(piece)})[0] for piece in pieces]
-    whole: NDArray[np.float32] = np.concatenate(said)[:count]
+    outputs = [session.run(None, {name: np.ascontiguousarray(piece)})[0] for piece in pieces]
+    whole: NDArray[np.float32] = np.concatenate(outputs)[:count]
     return whole.reshape(count, -1)
 
 
@@ -82,7 +82,7 @@ def _open(path: Path, card: models.Card, classes: tuple[str, ...]) -> Teacher:
             f"{path}: takes topological features; give the folder that fusion made as --teacher, "
             "whose cached logits need no network"
         )
-    names = matlab_export.named(card.classes, classes)
+    names = matlab_export.match_classes(card.classes, classes)
     if not names:
         described = f"{len(card.classes)} classes {', '.join(card.classes[:3])} …"
         raise StageError(
@@ -92,13 +92,15 @@ def _open(path: Path, card: models.Card, classes: tuple[str, ...]) -> Teacher:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     except Exception as error:
         raise StageError(f"{path}: not a complete ONNX file ({_first(error)})") from None
-    rows, last = _form(path, card, session)
+    rows, last = _input_layout(path, card, session)
     order = tuple(names.index(name) for name in classes)
-    softened = cached_logits.probabilities(_tried(path, card, session, rows, last))
+    softened = cached_logits.is_probabilities(_run_on_noise(path, card, session, rows, last))
     return Teacher(card, session, order, softened, rows, last)
 
 
-def _form(path: Path, card: models.Card, session: onnxruntime.InferenceSession) -> tuple[int, bool]:
+def _input_layout(
+    path: Path, card: models.Card, session: onnxruntime.InferenceSession
+) -> tuple[int, bool]:
     """Pictures at once (0: any number), and whether channels come last."""
     inputs = session.get_inputs()
     if [value.type for value in inputs] != [FLOAT]:
@@ -113,19 +115,19 @@ def _form(path: Path, card: models.Card, session: onnxruntime.InferenceSession) 
     raise StageError(f"{path}: expected input (N, {channels}, {side}, {side}), found ({shown})")
 
 
-def _tried(
+def _run_on_noise(
     path: Path, card: models.Card, session: onnxruntime.InferenceSession, rows: int, last: bool
 ) -> NDArray[np.float32]:
     shape = (2, len(card.bands), card.size, card.size)
     noise = np.random.default_rng(0).standard_normal(shape, np.float32)
     try:
-        said = outputs(session, noise, rows, last)
+        output = run_session(session, noise, rows, last)
     except Exception as error:
         raise StageError(f"{path}: does not run on two pictures ({_first(error)})") from None
-    if said.shape != (2, len(card.classes)) or not np.isfinite(said).all():
+    if output.shape != (2, len(card.classes)) or not np.isfinite(output).all():
         expected = f"{len(card.classes)} finite numbers a picture"
-        raise StageError(f"{path}: expected {expected}, found shape {said.shape}")
-    return said
+        raise StageError(f"{path}: expected {expected}, found shape {output.shape}")
+    return output
 
 
 def _first(error: Exception) -> str:

@@ -20,7 +20,7 @@ EXAMPLE = 8  # rows to see which batch norm follows which convolution
 STUDENT = "student.safetensors"
 
 
-def tune(
+def fine_tune(
     dst: Path,
     member: ensemble.Member,
     read: Callable[[Path], nn.Module],
@@ -43,12 +43,14 @@ def tune(
         INT8, before and after.
     """
     work, plain = dst / ensemble.WORK, dst / "float" / STUDENT
-    fake = partial(_fake, plain, read, member, scheme == "per_channel")
+    fake = partial(_build_fake_quantised, plain, read, member, scheme == "per_channel")
     pair = [
-        dataclasses.replace(member, name="int8-before", network=fake, trained=True, export=_none),
+        dataclasses.replace(
+            member, name="int8-before", network=fake, trained=True, export=_export_nothing
+        ),
         dataclasses.replace(
             member, name="int8-after", network=fake, trained=False,
-            export=partial(_keep, work / STUDENT),
+            export=partial(_save_plain, work / STUDENT),
         ),
     ]  # fmt: skip
     before, after = ensemble.train_members(dst, pair, recipe)
@@ -64,18 +66,18 @@ def tune(
     return result, {"epochs": recipe.epochs, "lr": recipe.lr, "weights": scheme} | reached
 
 
-def _fake(
+def _build_fake_quantised(
     plain: Path, read: Callable[[Path], nn.Module], member: ensemble.Member, per_channel: bool
-) -> fake_quantise.Fake:
+) -> fake_quantise.FakeQuantised:
     """The student with ranges of training rows that are spread over the split."""
     split = member.train
     rows = np.unique(np.linspace(0, len(split) - 1, CALIBRATION).astype(np.intp))
     pieces = np.array_split(rows, -(-len(rows) // 64))
-    fake = fake_quantise.Fake(read(plain), member.view(split[rows[:EXAMPLE]]), per_channel)
+    fake = fake_quantise.FakeQuantised(read(plain), member.view(split[rows[:EXAMPLE]]), per_channel)
     return fake.calibrate(member.view(split[piece]) for piece in pieces)
 
 
-def save(path: Path, network: nn.Module) -> None:
+def save_weights(path: Path, network: nn.Module) -> None:
     """The state dict of a network as safetensors."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # By our own write: on a full volume its error says so, that of `save_file` is of its own kind.
@@ -85,15 +87,15 @@ def save(path: Path, network: nn.Module) -> None:
 def export(folder: str, network: nn.Module, inputs: dict[str, Tensor], path: Path) -> float:
     """Write student.safetensors and the ONNX file into a folder beside `path`, as `to_onnx`."""
     place = path.parent / folder
-    save(place / STUDENT, network)
+    save_weights(place / STUDENT, network)
     return networks.to_onnx(network, inputs, place / path.name)
 
 
-def _keep(kept: Path, network: nn.Module, *_: object) -> float:
-    assert isinstance(network, fake_quantise.Fake)
-    save(kept, network.plain())
+def _save_plain(kept: Path, network: nn.Module, *_: object) -> float:
+    assert isinstance(network, fake_quantise.FakeQuantised)
+    save_weights(kept, network.plain())
     return 0.0
 
 
-def _none(*_: object) -> float:
+def _export_nothing(*_: object) -> float:
     return 0.0

@@ -103,7 +103,7 @@ class FineTuning:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the stage was asked for, by group.
+    """All parameters of the stage, by group.
 
     Attributes:
         teacher: whom the student learns from.
@@ -135,7 +135,7 @@ class Settings:
 
     @property
     def is_training(self) -> bool:
-        """Whether anything is trained, so that a teacher is asked."""
+        """Whether anything is trained, so that a teacher is needed."""
         return self.student.checkpoint is None or self.tuning.qat > 0
 
     def check(self) -> None:

@@ -29,7 +29,7 @@ class Targets:
     Attributes:
         accuracy: of the teacher on the test rows; None without a teacher.
         extra: (N, K) "teacher" logits of the training rows, where they are cached.
-        teachers: networks that are asked anew on every batch, where they are not.
+        teachers: networks that see every batch, where the logits are not cached.
     """
 
     accuracy: float | None = None
@@ -39,9 +39,9 @@ class Targets:
     @property
     def bands(self) -> tuple[str, ...]:
         """Bands that have to be in every batch for the teachers."""
-        return bands(self.teachers)
+        return list_bands(self.teachers)
 
-    def logits_of(self, split: Split, side: int) -> loss.Said:
+    def logits_of(self, split: Split, side: int) -> loss.TeacherLogits:
         """How the loss gets the teacher's logits of a batch.
 
         Args:
@@ -49,27 +49,29 @@ class Targets:
             side: patch side in Sentinel pixels.
         """
         if not self.teachers:
-            return loss.cached
-        views = views_of(self.teachers, split, side)
+            return loss.read_cached
+        views = build_views(self.teachers, split, side)
 
-        def ask(batch: Batch) -> Tensor:
-            logits = each(self.teachers, views, batch).mean(0)
+        def compute(batch: Batch) -> Tensor:
+            logits = stack_logits(self.teachers, views, batch).mean(0)
             return torch.from_numpy(logits).to(batch["label"].device)
 
-        return ask
+        return compute
 
 
-def bands(teachers: Sequence[Teacher]) -> tuple[str, ...]:
+def list_bands(teachers: Sequence[Teacher]) -> tuple[str, ...]:
     """Every band that any of them sees, once."""
     return tuple(dict.fromkeys(band for teacher in teachers for band in teacher.card.bands))
 
 
-def views_of(teachers: Sequence[Teacher], split: Split, side: int) -> list[View]:
+def build_views(teachers: Sequence[Teacher], split: Split, side: int) -> list[View]:
     """How each of them sees a batch; in the random geometry of the batch, if it has one."""
     return [View(teacher.card, split.layouts, side) for teacher in teachers]
 
 
-def each(teachers: Sequence[Teacher], views: Sequence[View], batch: Batch) -> NDArray[np.float32]:
+def stack_logits(
+    teachers: Sequence[Teacher], views: Sequence[View], batch: Batch
+) -> NDArray[np.float32]:
     """(T, B, K) logits of every teacher on a batch."""
     pairs = zip(teachers, views, strict=True)
     return np.stack([teacher.logits(view(batch).cpu().numpy()) for teacher, view in pairs])
@@ -99,15 +101,15 @@ def prepare(
         return Targets()
     teachers = tuple(read(teacher.onnx, classes))
     for path in files:  # both before hours with the first
-        locate_inputs(path, bands(teachers))
-    ask = partial(_compute, teachers, resident=resident)
-    scores_of_test = ask(files[1], labels[1], kept=work / "teacher-test.npy", soft=True)
+        locate_inputs(path, list_bands(teachers))
+    compute = partial(_compute, teachers, resident=resident)
+    scores_of_test = compute(files[1], labels[1], kept=work / "teacher-test.npy", soft=True)
     accuracy = float((scores_of_test.argmax(1) == labels[1].numpy()).mean())
     if teacher.targets == "consistent":
         return Targets(accuracy, teachers=teachers)
     if not settings.is_training:
         return Targets(accuracy)
-    rows = ask(files[0], labels[0], kept=work / "teacher-train.npy", soft=False)
+    rows = compute(files[0], labels[0], kept=work / "teacher-train.npy", soft=False)
     return Targets(accuracy, {"teacher": torch.from_numpy(rows)})
 
 
@@ -118,11 +120,11 @@ def _compute(
     """(N, K) mean probabilities (soft) or mean logits of the plain views of a file's rows."""
     if kept.exists():
         return scores.read_array(kept, 2)
-    split = load_split(locate_inputs(path, bands(teachers)), {"label": label}, resident, ROWS)
-    views, parts = views_of(teachers, split, side_of(path, bands(teachers))), []
+    split = load_split(locate_inputs(path, list_bands(teachers)), {"label": label}, resident, ROWS)
+    views, parts = build_views(teachers, split, read_side(path, list_bands(teachers))), []
     with bar(len(split), f"teachers on {path.stem}") as shown:
         for batch in split.batches(order.cut_batches(np.arange(len(split)), ROWS)):
-            logits = each(teachers, views, batch)
+            logits = stack_logits(teachers, views, batch)
             rows = np.stack([scores.softmax(one) for one in logits]) if soft else logits
             parts.append(rows.mean(0).astype(np.float32))
             shown.update(len(batch["label"]))
@@ -133,7 +135,7 @@ def _compute(
     return np.concatenate(parts)
 
 
-def side_of(path: Path, bands: Sequence[str]) -> int:
+def read_side(path: Path, bands: Sequence[str]) -> int:
     """Patch side of the first of some bands."""
     want = locate_inputs(path, bands[:1])[0]
     with patches.read(path) as source:

@@ -36,20 +36,20 @@ def train_student(train: Path, test: Path, dst: Path, settings: Settings) -> Non
         train: patch file of the training split.
         test: patch file of the test split.
         dst: product folder.
-        settings: what the stage was asked for, checked.
+        settings: parameters of the stage, checked.
     """
     if (dst / models.MODEL_FILE).exists():  # written last: only the clean-up was left
         _clean(dst)
         return
-    recipe = _recipe(settings)
-    card = _card(train, settings)
+    recipe = _build_recipe(settings)
+    card = _build_card(train, settings)
     labels = read_label_pair(train, test, card.classes)
     targets = teacher_targets.prepare(
         (train, test), labels, card.classes, settings, dst / ensemble.WORK
     )
-    members = _members((train, test), card, labels, targets, settings)
+    members = _build_members((train, test), card, labels, targets, settings)
     trained = ensemble.train_members(dst, members, recipe)
-    more = _facts(settings)
+    more = _describe_run(settings)
     if len(members) > 1:
         alone = results.write_score_folder(dst / BASELINE, trained[1:], labels)
         more["baseline_accuracy"] = alone["overall_accuracy"]
@@ -64,7 +64,7 @@ def train_student(train: Path, test: Path, dst: Path, settings: Settings) -> Non
     _clean(dst)
 
 
-def _recipe(settings: Settings) -> Recipe:
+def _build_recipe(settings: Settings) -> Recipe:
     """How the student is trained."""
     preset, machine = settings.preset, settings.machine
     check_patience(settings.held_out)
@@ -82,14 +82,14 @@ def _fine_tune(
     before = results.write_score_folder(dst / FLOAT, [plain], labels)
     final = dataclasses.replace(member, export=partial(qat_training.export, "."))
     student, tuning = settings.student, settings.tuning
-    recipe = dataclasses.replace(_recipe(settings), epochs=tuning.qat, lr=tuning.qat_lr)
+    recipe = dataclasses.replace(_build_recipe(settings), epochs=tuning.qat, lr=tuning.qat_lr)
     classes, channels = len(member.card.classes), len(student.bands)
 
     def read(path: Path) -> nn.Module:
         return checkpoint.read(path, student.architecture, channels, classes)
 
     truth = labels[1].numpy()
-    result, facts = qat_training.tune(dst, final, read, truth, recipe, tuning.qat_weights)
+    result, facts = qat_training.fine_tune(dst, final, read, truth, recipe, tuning.qat_weights)
     return result, {"float_before": before["overall_accuracy"]} | facts
 
 
@@ -97,7 +97,7 @@ def _clean(dst: Path) -> None:
     shutil.rmtree(dst / ensemble.WORK, ignore_errors=True)
 
 
-def _facts(settings: Settings) -> dict[str, Any]:
+def _describe_run(settings: Settings) -> dict[str, Any]:
     """What metrics.json says of the run, with the student's own defaults filled in."""
     own = dataclasses.asdict(settings.preset)
     if settings.student.checkpoint:  # trained elsewhere, nobody knows how
@@ -106,7 +106,7 @@ def _facts(settings: Settings) -> dict[str, Any]:
     return {"alpha": teacher.alpha, "targets": teacher.targets, "seed": settings.seed, **own}
 
 
-def _card(train: Path, settings: Settings) -> models.Card:
+def _build_card(train: Path, settings: Settings) -> models.Card:
     student = settings.student
     with patches.read(train, "label") as source:
         mean, std = models.band_statistics(source, student.bands)
@@ -119,23 +119,23 @@ def _card(train: Path, settings: Settings) -> models.Card:
     )  # fmt: skip
 
 
-def _members(
+def _build_members(
     files: tuple[Path, Path], card: models.Card, labels: Labels, targets: Targets,
     settings: Settings,
 ) -> list[ensemble.Member]:  # fmt: skip
-    """The student and, where it is trained and wanted, its twin: the same rows, views and start."""
+    """The student and, for --baseline, its twin: both have the same rows, views and start."""
     student = settings.student
-    ours, theirs = _splits(files, card, labels, targets, settings)
-    side = teacher_targets.side_of(files[0], card.bands)
+    ours, theirs = _load_splits(files, card, labels, targets, settings)
+    side = teacher_targets.read_side(files[0], card.bands)
     loss = partial(hard_and_soft, temperature=settings.preset.temperature)
-    learned = loss(settings.teacher.alpha, said=targets.logits_of(ours, side))
+    distillation = loss(settings.teacher.alpha, teacher=targets.logits_of(ours, side))
     truth, cities = labels[0].numpy(), holdout.read_cities(files[0])
-    back = holdout.choose_rows(truth, cities, settings.held_out.validation)
+    held_out = holdout.choose_rows(truth, cities, settings.held_out.validation)
     member = ensemble.Member(
         name="student", card=card,
         network=partial(initial_network.build, student, len(card.classes)),
-        view=View(card, ours.layouts, side), loss=learned,
-        seed=settings.seed, train=ours, test=theirs, held_out=back if len(back) else None,
+        view=View(card, ours.layouts, side), loss=distillation,
+        seed=settings.seed, train=ours, test=theirs, held_out=held_out if len(held_out) else None,
         image="input", trained=student.checkpoint is not None,
         export=partial(qat_training.export, FLOAT if settings.tuning.qat else "."),
     )  # fmt: skip
@@ -145,7 +145,7 @@ def _members(
     return [member, twin] if student.baseline and not student.checkpoint else [member]
 
 
-def _splits(
+def _load_splits(
     files: tuple[Path, Path], card: models.Card, labels: Labels, targets: Targets,
     settings: Settings,
 ) -> tuple[Split, Split]:  # fmt: skip

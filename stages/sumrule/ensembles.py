@@ -26,7 +26,7 @@ class Ensemble(NamedTuple):
         scores: (N, K) probabilities.
         logits: "test", "train" to (N, K) logits, where they are there.
         train_labels: (M,) zero-based true classes beside the train logits, or None.
-        networks: how many networks the scores are the plain mean of, or None where it is not said.
+        networks: how many networks the scores are the plain mean of, or None if not recorded.
     """
 
     name: str

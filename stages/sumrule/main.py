@@ -69,16 +69,16 @@ def run(
     counts = weighing.counts(parts, weigh)
     dst.mkdir(exist_ok=True)
     joined = average(dst, parts, counts)
-    said: dict[str, Any] = {"members": [_alone(part) for part in parts]}
+    facts: dict[str, Any] = {"members": [_describe(part) for part in parts]}
     if whole := weighing.networks(parts, counts):
-        said["networks"] = whole
+        facts["networks"] = whole
     first = parts[0]
-    scores.write(dst, first.labels, joined, first.classes, **said)
+    scores.write(dst, first.labels, joined, first.classes, **facts)
     matrix = scores.confusion(first.labels, joined)
     figures.confusion(dst / "confusion.png", matrix, first.classes)
 
 
-def _alone(part: ensembles.Ensemble) -> dict[str, Any]:
+def _describe(part: ensembles.Ensemble) -> dict[str, Any]:
     """Name, accuracy and number of networks of one ensemble."""
     facts = {"name": part.name, "overall_accuracy": accuracy(part.labels, part.scores)}
     return facts | ({} if part.networks is None else {"networks": part.networks})

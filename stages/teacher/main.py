@@ -47,13 +47,13 @@ def run(
 
     plan = Plan(ensemble, network, descent, held_out, machine, weights)
     recipe = recipe_of(plan)
-    starts = members.starts(train, checkpoint, plan)
+    starts = members.choose_starts(train, checkpoint, plan)
     labels = read_label_pair(train, test, starts[0].card.classes)
 
     def loss(logits: "Tensor", rows: "Batch") -> "Tensor":
         return cross_entropy(logits, rows["label"])
 
-    groups = members.groups((train, test), starts, plan, labels, loss)
+    groups = members.build_groups((train, test), starts, plan, labels, loss)
     ensembles.train_ensemble(dst, groups, recipe, labels)
 
 

@@ -25,12 +25,14 @@ class Start:
         return int(Path(self.card.file).stem.rpartition("-")[2]) - 1
 
 
-def named(number: int) -> str:
+def member_file(number: int) -> str:
     """ONNX file of a zero-based member."""
     return f"member-{number + 1:02}.onnx"
 
 
-def card(source: patches.Source, number: int, bands: tuple[str, ...], plan: Plan) -> models.Card:
+def build_card(
+    source: patches.Source, number: int, bands: tuple[str, ...], plan: Plan
+) -> models.Card:
     """Card of a zero-based member on these bands, with the statistics of the training split.
 
     Raises:
@@ -39,6 +41,6 @@ def card(source: patches.Source, number: int, bands: tuple[str, ...], plan: Plan
     mean, std = models.band_statistics(source, bands)
     network = plan.network
     return models.Card(
-        file=named(number), architecture=network.architecture, bands=bands, mean=mean, std=std,
-        size=network.size, interpolation=network.interpolation, classes=source.classes,
+        file=member_file(number), architecture=network.architecture, bands=bands, mean=mean,
+        std=std, size=network.size, interpolation=network.interpolation, classes=source.classes,
     )  # fmt: skip

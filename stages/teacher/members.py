@@ -21,20 +21,20 @@ from shared.training.data import (
 )
 from shared.training.loop import Loss
 from stages.teacher import onnx_members, thesis_checkpoint
-from stages.teacher.member_start import Start, card
+from stages.teacher.member_start import Start, build_card
 
 
-def starts(train: Path, checkpoint: Path | None, plan: Plan) -> list[Start]:
+def choose_starts(train: Path, checkpoint: Path | None, plan: Plan) -> list[Start]:
     """What the members of a shard start from: bands drawn here, or what a checkpoint says.
 
     Raises:
-        StageError: as `fresh`, `published.read` and `foreign.read`; a flag that does not go with
-            the checkpoint.
+        StageError: as `draw_starts`, `thesis_checkpoint.read` and `onnx_members.read`;
+            a flag that does not go with the checkpoint.
     """
     members = plan.ensemble.members
     chosen = drawing.members_of_shard(members, plan.ensemble.shard)
     if checkpoint is None:
-        return fresh(train, plan, chosen)
+        return draw_starts(train, plan, chosen)
     if plan.weights:
         raise StageError("--weights: --checkpoint has weights of its own; give one of the two")
     read = onnx_members.read if checkpoint.is_dir() else thesis_checkpoint.read
@@ -44,14 +44,14 @@ def starts(train: Path, checkpoint: Path | None, plan: Plan) -> list[Start]:
     return [networks[number] for number in chosen]
 
 
-def fresh(train: Path, plan: Plan, numbers: range) -> list[Start]:
+def draw_starts(train: Path, plan: Plan, numbers: range) -> list[Start]:
     """Bands, statistics and classes of each member, and its untrained network.
 
     Raises:
         StageError: unknown mode or architecture, no statistics in the file, weights do not fit.
     """
     with patches.read(train, "label") as source:
-        optical = source[optical_name(source)].layout
+        optical = source[find_optical(source)].layout
         radar = source["sen1"].layout if "sen1" in source else None
         assert optical is not None
         cards = []
@@ -60,7 +60,7 @@ def fresh(train: Path, plan: Plan, numbers: range) -> list[Start]:
             bands = drawing.draw_bands(
                 plan.network.mode, optical.bands, radar.bands if radar else (), seed
             )
-            cards.append(card(source, number, bands, plan))
+            cards.append(build_card(source, number, bands, plan))
     classes = len(cards[0].classes)
     name = plan.network.architecture
     networks.check(name, classes, plan.network.size, plan.weights)
@@ -68,7 +68,7 @@ def fresh(train: Path, plan: Plan, numbers: range) -> list[Start]:
     return [Start(card, make) for card in cards]
 
 
-def optical_name(source: patches.Source) -> str:
+def find_optical(source: patches.Source) -> str:
     """The optical dataset of a patch file: "sen2", else "rgb"."""
     for name in ("sen2", "rgb"):
         if name in source:
@@ -78,7 +78,7 @@ def optical_name(source: patches.Source) -> str:
     )
 
 
-def groups(
+def build_groups(
     files: tuple[Path, Path],
     starts: Sequence[Start],
     plan: Plan,
@@ -92,38 +92,39 @@ def groups(
         starts: what each one starts from.
         plan: how they are trained.
         truth: class numbers of both splits.
-        loss: of all of them.
+        loss: of every member.
     """
     with patches.read(files[0]) as source:
-        side = source[optical_name(source)].shape[1]
+        side = source[find_optical(source)].shape[1]
     bands = dict.fromkeys(band for start in starts for band in start.card.bands)
     check_same_storage(*(locate_inputs(path, bands) for path in files))
-    back = holdout.choose_rows(
+    held_out = holdout.choose_rows(
         truth[0].numpy(), holdout.read_cities(files[0]), plan.held_out.validation
     )
     together = plan.ensemble.together
     for first in range(0, len(starts), together):
         some = starts[first : first + together]
         # Nothing here holds the splits, so that they go with the members.
-        ours, theirs = (_split(*of, some, plan) for of in zip(files, truth, strict=True))
+        ours, theirs = (_load(*part, some, plan) for part in zip(files, truth, strict=True))
         yield [
             ensemble.Member(
                 name=Path(start.card.file).stem, card=start.card, network=start.network,
                 view=View(start.card, ours.layouts, side), loss=loss,
                 seed=plan.ensemble.seed + start.number, train=ours, test=theirs,
-                held_out=back if len(back) else None, trained=start.trained, export=start.export,
+                held_out=held_out if len(held_out) else None, trained=start.trained,
+                export=start.export,
             )
             for start in some
         ]  # fmt: skip
         del ours, theirs
 
 
-def _split(path: Path, label: Tensor, starts: Sequence[Start], plan: Plan) -> Split:
+def _load(path: Path, label: Tensor, starts: Sequence[Start], plan: Plan) -> Split:
     """The bands that any of these members sees, in the order that any other members' have."""
     bands = dict.fromkeys(band for start in starts for band in start.card.bands)
     with patches.read(path) as source:
         names = [
-            optical_name(source),
+            find_optical(source),
             *(["sen1"] if plan.network.mode == "sar" and "sen1" in source else []),
         ]
         layouts = [source[name].layout for name in names]

@@ -15,10 +15,10 @@ LEAST = np.float32(1e-30)  # of a probability, before its logarithm
 CPU = ["CPUExecutionProvider"]
 
 
-def adopt(path: Path, card: models.Card) -> onnx.ModelProto:
+def convert(path: Path, card: models.Card) -> onnx.ModelProto:
     """The network of a file with our names, a free batch, and logits out.
 
-    Probabilities, told by rows that are not negative and sum to 1, become their logarithms: a
+    Probabilities, recognised by rows that are not negative and sum to 1, become their logarithms: a
     softmax over those gives them back.
 
     Raises:
@@ -29,31 +29,33 @@ def adopt(path: Path, card: models.Card) -> onnx.ModelProto:
     _check(path, "output", list(network.graph.output), (len(card.classes),))
     shape = (2, len(card.bands), card.size, card.size)
     pictures = np.random.default_rng(0).standard_normal(shape, np.float32)
-    given = single(path, pictures)
+    given = run_one_by_one(path, pictures)
     if given.shape != (2, len(card.classes)) or not np.isfinite(given).all():
         expected = f"{len(card.classes)} finite numbers a picture"
         raise StageError(f"{path}: expected {expected}, found shape {given.shape}")
-    ours = _ours(network, probabilities(given))
+    ours = _rename_ends(network, is_probabilities(given))
     try:
-        together = session(ours).run(["logits"], {"image": pictures})[0]
+        together = open_session(ours).run(["logits"], {"image": pictures})[0]
     except Exception as error:
         raise StageError(f"{path}: cannot take two pictures at once ({_first(error)})") from None
-    if not np.allclose(together, logits(given), rtol=1e-3, atol=1e-3):
-        raise StageError(f"{path}: says another thing of a picture when another is beside it")
+    if not np.allclose(together, to_logits(given), rtol=1e-3, atol=1e-3):
+        raise StageError(
+            f"{path}: its output for a picture depends on the other pictures of the batch"
+        )
     return ours
 
 
-def probabilities(rows: NDArray[np.floating]) -> bool:
+def is_probabilities(rows: NDArray[np.floating]) -> bool:
     """Whether (N, K) outputs are probabilities: not negative, and rows sum to 1."""
     return bool(rows.min() >= 0 and np.allclose(rows.sum(1), 1, atol=1e-3))
 
 
-def logits(given: NDArray[np.float32]) -> NDArray[np.float32]:
+def to_logits(given: NDArray[np.float32]) -> NDArray[np.float32]:
     """(N, K) logits of outputs that may be probabilities."""
-    return np.log(np.maximum(given, LEAST)) if probabilities(given) else given
+    return np.log(np.maximum(given, LEAST)) if is_probabilities(given) else given
 
 
-def single(path: Path, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+def run_one_by_one(path: Path, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
     """(N, K) outputs of a file as it was given, one picture at a time: its batch may be one.
 
     Raises:
@@ -69,7 +71,7 @@ def single(path: Path, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
     return logits_of_rows
 
 
-def session(network: onnx.ModelProto) -> onnxruntime.InferenceSession:
+def open_session(network: onnx.ModelProto) -> onnxruntime.InferenceSession:
     """A session on the CPU."""
     return onnxruntime.InferenceSession(network.SerializeToString(), providers=CPU)
 
@@ -110,18 +112,18 @@ def _check(
         raise StageError(f"{path}: {what} {names[0]!r}: expected ({expected}), found ({shown})")
 
 
-def _ours(network: onnx.ModelProto, softened: bool) -> onnx.ModelProto:
+def _rename_ends(network: onnx.ModelProto, softened: bool) -> onnx.ModelProto:
     """The network between two new ends; a logarithm comes after probabilities."""
     ours = onnx.compose.add_prefix(network, "given/")  # frees the names of the two ends
     graph = ours.graph
-    taken, said = _inputs(graph)[0].name, graph.output[0].name
-    ends = [helper.make_node("Identity", ["image"], [taken], "image")]
+    first, last = _inputs(graph)[0].name, graph.output[0].name
+    ends = [helper.make_node("Identity", ["image"], [first], "image")]
     if softened:
         graph.initializer.append(numpy_helper.from_array(LEAST, "least"))
-        ends.append(helper.make_node("Max", [said, "least"], ["positive"], "positive"))
+        ends.append(helper.make_node("Max", [last, "least"], ["positive"], "positive"))
         ends.append(helper.make_node("Log", ["positive"], ["logits"], "logits"))
     else:
-        ends.append(helper.make_node("Identity", [said], ["logits"], "logits"))
+        ends.append(helper.make_node("Identity", [last], ["logits"], "logits"))
     nodes = [ends[0], *graph.node, *ends[1:]]
     del graph.node[:]
     graph.node.extend(nodes)

@@ -13,7 +13,7 @@ from shared import models, patches
 from shared.errors import StageError
 from shared.training import Plan, networks
 from stages.teacher import onnx_graph
-from stages.teacher.member_start import Start, named
+from stages.teacher.member_start import Start, member_file
 
 
 class Session(nn.Module):
@@ -21,7 +21,7 @@ class Session(nn.Module):
 
     def __init__(self, network: onnx.ModelProto) -> None:
         super().__init__()
-        self.network, self.session = network, onnx_graph.session(network)
+        self.network, self.session = network, onnx_graph.open_session(network)
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, C, S, S) to (N, K) logits."""
@@ -44,13 +44,13 @@ def read(folder: Path, train: Path, plan: Plan) -> list[Start]:
     cards = models.load(folder)
     with patches.read(train, "label") as source:
         for card in cards:
-            _agree(folder / models.MODEL_FILE, card, plan)
+            _check_flags(folder / models.MODEL_FILE, card, plan)
             models.locate_bands(source, card.bands)
             source.expect_classes(card.classes)
     return [_start(folder / card.file, number, card) for number, card in enumerate(cards)]
 
 
-def _agree(path: Path, card: models.Card, plan: Plan) -> None:
+def _check_flags(path: Path, card: models.Card, plan: Plan) -> None:
     for name in ("architecture", "size", "interpolation"):
         stored, given = getattr(card, name), getattr(plan.network, name)
         if stored != given:
@@ -62,8 +62,8 @@ def _agree(path: Path, card: models.Card, plan: Plan) -> None:
 
 
 def _start(path: Path, number: int, card: models.Card) -> Start:
-    network = onnx_graph.adopt(path, card)
-    ours = dataclasses.replace(card, file=named(number))
+    network = onnx_graph.convert(path, card)
+    ours = dataclasses.replace(card, file=member_file(number))
     return Start(ours, partial(Session, network), trained=True, export=partial(_export, path))
 
 
@@ -71,5 +71,5 @@ def _export(given: Path, network: nn.Module, inputs: dict[str, Tensor], path: Pa
     """Write the file; the largest difference of its logits from those of the file given."""
     assert isinstance(network, Session)
     onnx.save(network.network, path)
-    expected = onnx_graph.logits(onnx_graph.single(given, inputs["image"].numpy()))
+    expected = onnx_graph.to_logits(onnx_graph.run_one_by_one(given, inputs["image"].numpy()))
     return float(np.abs(networks.run_onnx(path, inputs) - expected).max())

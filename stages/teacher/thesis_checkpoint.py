@@ -17,7 +17,7 @@ from shared import lcz, patches
 from shared.backend import weights
 from shared.errors import StageError
 from shared.training import Plan
-from stages.teacher.member_start import Start, card
+from stages.teacher.member_start import Start, build_card
 
 MATRIX = "bands_matrix"
 MEMBER = re.compile(r"models\.(\d+)\.")
@@ -61,21 +61,21 @@ def read(path: Path, train: Path, plan: Plan) -> list[Start]:
         StageError: not such a file, a tensor is missing, extra or of another shape, bands that are
             not the mode's or not in the training split.
     """
-    _known(plan.network.architecture)
+    _check_architecture(plan.network.architecture)
     tensors = weights.read(path)
-    rows = bands(path, tensors, plan.network.mode)
+    rows = read_bands(path, tensors, plan.network.mode)
     with patches.read(train, "label") as source:
         cards = [
-            card(source, number, bands_of_member, plan)
+            build_card(source, number, bands_of_member, plan)
             for number, bands_of_member in enumerate(rows)
         ]
-    fitted = partial(fit, path, tensors, plan.network.architecture, len(cards[0].classes))
+    fitted = partial(build_member, path, tensors, plan.network.architecture, len(cards[0].classes))
     fits = [fitted(number) for number in range(len(cards))]  # now, not after hours with the first
-    _try(fits[0], plan)
+    _check_size(fits[0], plan)
     return [Start(made, partial(fitted, number), True) for number, made in enumerate(cards)]
 
 
-def _known(architecture: str) -> None:
+def _check_architecture(architecture: str) -> None:
     names = torchvision.models.list_models(torchvision.models)
     if architecture not in names or not architecture.startswith(("resnet", "densenet")):
         raise StageError(
@@ -84,7 +84,7 @@ def _known(architecture: str) -> None:
         )
 
 
-def bands(path: Path, tensors: weights.Tensors, mode: str) -> list[tuple[str, ...]]:
+def read_bands(path: Path, tensors: weights.Tensors, mode: str) -> list[tuple[str, ...]]:
     """Band names of each member.
 
     Raises:
@@ -124,7 +124,7 @@ def _names(path: Path, row: list[int], mode: str) -> tuple[str, ...]:
     return tuple(known[number] for number in row)
 
 
-def fit(
+def build_member(
     path: Path, tensors: weights.Tensors, architecture: str, classes: int, number: int
 ) -> nn.Module:
     """The network of a zero-based member; StageError names tensors that do not fit."""
@@ -134,7 +134,7 @@ def fit(
     return network
 
 
-def _try(network: nn.Module, plan: Plan) -> None:
+def _check_size(network: nn.Module, plan: Plan) -> None:
     """Zeros through the network, so that a size it does not take shows before data is read."""
     side = plan.network.size
     try:

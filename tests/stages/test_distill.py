@@ -120,10 +120,10 @@ def test_temperature_squared_keeps_the_soft_term_in_size() -> None:
 
 def test_probabilities_given_as_logits_are_recognised() -> None:
     probabilities = scores.softmax(TEACHER.numpy())
-    again = scores.softmax(cached_logits.as_logits(probabilities))
+    again = scores.softmax(cached_logits.to_logits(probabilities))
     np.testing.assert_allclose(again, probabilities, atol=1e-6)
-    np.testing.assert_array_equal(cached_logits.as_logits(TEACHER.numpy()), TEACHER.numpy())
-    assert np.isfinite(cached_logits.as_logits(np.eye(3))).all()
+    np.testing.assert_array_equal(cached_logits.to_logits(TEACHER.numpy()), TEACHER.numpy())
+    assert np.isfinite(cached_logits.to_logits(np.eye(3))).all()
 
 
 # --- students -------------------------------------------------------------------------------------
@@ -422,14 +422,14 @@ def test_a_checkpoint_is_scored_and_not_trained(
 def test_rounding_by_hand() -> None:
     """Limit 127 makes steps of 1; outside it values are cut and gradients stop."""
     values = torch.tensor([-300.0, -127.0, -0.4, 0.6, 2.5, 126.9, 200.0], requires_grad=True)
-    found = fake_quantise.rounded(values, torch.tensor(127.0))
+    found = fake_quantise.fake_round(values, torch.tensor(127.0))
     assert found.tolist() == [-127, -127, 0, 1, 2, 127, 127]
     (found * torch.arange(7)).sum().backward()
     assert values.grad.tolist() == [0, 1, 2, 3, 4, 5, 0]
     rows = torch.tensor([[1.0, 0.26], [100.0, 26.0]])
-    each = fake_quantise.rounded(rows, fake_quantise.largest(rows, per_channel=True))
+    each = fake_quantise.fake_round(rows, fake_quantise.weight_range(rows, per_channel=True))
     np.testing.assert_allclose(each, [[1, 33 / 127], [100, 3300 / 127]], rtol=1e-5)
-    whole = fake_quantise.rounded(rows, fake_quantise.largest(rows, per_channel=False))
+    whole = fake_quantise.fake_round(rows, fake_quantise.weight_range(rows, per_channel=False))
     np.testing.assert_allclose(whole, np.array([[1, 0], [127, 33]]) * 100 / 127, rtol=1e-5)
 
 
@@ -459,7 +459,7 @@ PICTURES = torch.randn(32, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 @torch.no_grad()
 def error(network: nn.Module, truth: torch.Tensor) -> float:
     """Mean square, of a network quantised after training, whatever it went through before."""
-    fake = fake_quantise.Fake(network, PICTURES).calibrate([PICTURES])
+    fake = fake_quantise.FakeQuantised(network, PICTURES).calibrate([PICTURES])
     return float(((fake(PICTURES) - truth) ** 2).mean())
 
 
@@ -471,7 +471,7 @@ def test_folding_changes_nothing_but_where_the_scales_are() -> None:
             toy.conv.weight
             * (toy.norm.weight / (toy.norm.running_var + 1e-5).sqrt())[:, None, None, None]
         )
-        folded = fake_quantise.fold(toy, PICTURES)
+        folded = fake_quantise.fold_batch_norms(toy, PICTURES)
         torch.testing.assert_close(folded(PICTURES), before, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(folded.conv.weight, weight)
     assert not folded.norm.weight.requires_grad
@@ -479,7 +479,7 @@ def test_folding_changes_nothing_but_where_the_scales_are() -> None:
 
 
 def test_ranges_follow_training_batches_only() -> None:
-    fake = fake_quantise.Fake(Toy(), PICTURES)
+    fake = fake_quantise.FakeQuantised(Toy(), PICTURES)
     fake.calibrate([PICTURES, PICTURES])
     assert fake.ranges[0].limit.item() == PICTURES.abs().max().item()
     fake(3 * PICTURES)
@@ -494,7 +494,7 @@ def test_fine_tuned_weights_survive_quantisation(tmp_path: Path) -> None:
     toy = Toy().eval()
     with torch.no_grad():
         truth = toy(PICTURES)
-    fake = fake_quantise.Fake(toy, PICTURES).calibrate([PICTURES]).train()
+    fake = fake_quantise.FakeQuantised(toy, PICTURES).calibrate([PICTURES]).train()
     optimiser = torch.optim.Adam(fake.parameters(), 3e-3)
     slower = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 100)
     for _ in range(100):
@@ -529,7 +529,7 @@ def test_qat_goes_on_from_a_checkpoint(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(fake_quantise.Fake, "plain", stop)
+        patch.setattr(fake_quantise.FakeQuantised, "plain", stop)
         with pytest.raises(SystemExit, match="130"):
             command(prepared, teacher, tmp_path / "distill", *flags)
     dst = command(prepared, teacher, tmp_path / "distill", *flags)

@@ -348,7 +348,7 @@ def test_densenet_of_the_thesis_has_no_last_relu() -> None:
 
 def test_sar_channels_count_from_ten() -> None:
     tensors = {"models.0.fc.bias": torch.zeros(17), "bands_matrix": torch.tensor([[8, 0, 15]])}
-    names = thesis_checkpoint.bands(Path("SAR.pth"), tensors, "sar")
+    names = thesis_checkpoint.read_bands(Path("SAR.pth"), tensors, "sar")
     assert names == [("B11", "B2", lcz.SEN1.bands[5])]
 
 
