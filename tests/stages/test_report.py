@@ -34,7 +34,7 @@ from stages.report import (
     topology,
 )
 from stages.report import main as stage
-from stages.report.classifiers import INT8, Classifier
+from stages.report.classifiers import INT8, PNG, Classifier
 from stages.report.inputs import Product
 from tests.conftest import pixels, write_raw
 
@@ -733,11 +733,15 @@ def test_key_figures_by_value(tmp_path: Path) -> None:
                  "x4": {"bicubic": {"all": {"psnr": 32.0}}, "edsr": {"all": {"psnr": 33.0}}}},
     }))  # fmt: skip
     product = Product(tmp_path, "sr-eval", "comparison")
-    found = [
-        Classifier(role, None, product, {"overall_accuracy": accuracy})
-        for role, accuracy in (("teacher", 0.5), ("sumrule", 0.6), ("student", 0.4), (INT8, 0.39))
-    ]
-    figures = opening.key_figures([product], found)
+    graded = [
+        Classifier(role, folder, product, {"overall_accuracy": accuracy})
+        for role, folder, accuracy in (
+            ("teacher", None, 0.5), ("sumrule", None, 0.6), ("student", None, 0.4),
+            (INT8, tmp_path / "int8", 0.39), (INT8, tmp_path / "int8-minmax", 0.44),
+            (PNG, None, 0.4),
+        )
+    ]  # fmt: skip
+    figures = opening.key_figures([product], graded)
     assert [figure["value"] for figure in figures] == [
         "+3.8 dB",
         "60.0 %",
@@ -745,4 +749,11 @@ def test_key_figures_by_value(tmp_path: Path) -> None:
         "40.0 %",
         "39.0 %",
     ]
-    assert "in INT8" in figures[4]["meaning"]
+    assert figures[4]["title"] == "INT8"
+
+
+def test_a_loss_in_resolution_has_one_sign(tmp_path: Path) -> None:
+    wald = {"x2": {"bicubic": {"all": {"psnr": 37.5}}, "edsr": {"all": {"psnr": 37.0}}}}
+    (tmp_path / "metrics.json").write_text(json.dumps({"wald": wald}))
+    product = Product(tmp_path, "sr-eval", "comparison")
+    assert opening.key_figures([product], [])[0]["value"] == "-0.5 dB"
