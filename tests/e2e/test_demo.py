@@ -86,8 +86,11 @@ def commands(*words: str) -> dict[str, dict[str, str]]:
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     lines = [line.split("--")[1:] for line in done.stdout.splitlines() if " --dst " in line]
-    flags = [dict(flag.split(maxsplit=1) for flag in line if " " in flag.strip()) for line in lines]
-    return {found["dst"].strip().removeprefix(f"{HOME}/none/"): found for found in flags}
+    flags = [
+        dict(flag.strip().split(maxsplit=1) for flag in line if " " in flag.strip())
+        for line in lines
+    ]
+    return {given["dst"].removeprefix(f"{HOME}/none/"): given for given in flags}
 
 
 def test_every_ensemble_of_the_thesis_has_its_command() -> None:
@@ -101,9 +104,9 @@ def test_every_ensemble_of_the_thesis_has_its_command() -> None:
     made = {name for name in found if name.split("/")[0] in ("teacher", "fusion", "sumrule")}
     assert made == wanted
     assert found["sumrule/teacher"]["src"].split(",") == [
-        f"{HOME}/none/sumrule/teacher-resnet18", f"{HOME}/none/sumrule/teacher-densenet201 ",
+        f"{HOME}/none/sumrule/teacher-resnet18", f"{HOME}/none/sumrule/teacher-densenet201",
     ]  # fmt: skip
-    shown = found["report.html"]["src"].strip().split(",")
+    shown = found["report.html"]["src"].split(",")
     assert {f"{HOME}/none/{name}" for name in wanted} <= set(shown)  # also what `all` leaves out
 
 
@@ -124,8 +127,8 @@ def test_members_of_a_fusion_see_what_was_published() -> None:
     for flag, split in (("train", "training"), ("test", "testing")):
         images = [f"{HOME}/none/{folder}/{split}.h5" for folder in folders]
         topology = [f"{HOME}/none/tda/{folder.replace('/', '-')}/{split}.h5" for folder in folders]
-        assert found[flag].strip().split(",") == images
-        assert found[f"tda_{flag}"].strip().split(",") == topology
+        assert found[flag].split(",") == images
+        assert found[f"tda_{flag}"].split(",") == topology
 
 
 def test_a_product_taken_away_is_made_again_alone(local: Path) -> None:
