@@ -21,15 +21,7 @@ from shared import lcz, patches
 from shared.models import scores
 from stages.report import datasets, pictures
 
-ZONES = (
-    0,
-    2,
-    5,
-    7,
-    10,
-    13,
-    16,
-)  # zero-based classes: dense, low, open, large, trees, plants, water
+ZONES = (0, 2, 5, 7, 10, 13, 16)  # class numbers from 0, one zone of each kind
 BAND = "B8"
 ROWS = ("observed, 10 m", "super-resolved", "topology (H1)")
 
@@ -65,7 +57,7 @@ def draw(data: Path, dst: Path) -> None:
     """Draw the picture from the products below a data folder."""
     folder = data / "export" / "resnet18" / "int8"
     labels = scores.read_array(folder / "test_labels.npy", 1)
-    said = scores.read_array(folder / "test_scores.npy", 2)
+    probabilities = scores.read_array(folder / "test_scores.npy", 2)
     rows = choose(labels)
     large = next(iter(sorted(data.glob("sr-*/x[234]/testing.h5"), key=preferred)))
     painted: list[Any] = [
@@ -84,11 +76,10 @@ def draw(data: Path, dst: Path) -> None:
         axes[line, 0].set_ylabel(name, fontsize=9)
     for column, row in enumerate(rows):
         axes[0, column].set_title(datasets.title(lcz.CLASSES[labels[row]]), fontsize=10)
-        guess = int(said[row].argmax())
+        guess = int(probabilities[row].argmax())
         right = guess == labels[row]
-        verdict = (
-            f"{datasets.title(lcz.CLASSES[guess])}\nINT8 student, {100 * said[row, guess]:.0f} %"
-        )
+        percent = 100 * probabilities[row, guess]
+        verdict = f"{datasets.title(lcz.CLASSES[guess])}\nINT8 student, {percent:.0f} %"
         axes[2, column].set_xlabel(verdict, fontsize=9, color="#1a7f37" if right else "#b3261e")
     figure.tight_layout(pad=0.5, h_pad=0.2, w_pad=0.4)
     dst.parent.mkdir(parents=True, exist_ok=True)
@@ -107,8 +98,8 @@ def main(argv: list[str] | None = None) -> None:
         "--data", type=Path, required=True, help="data folder, such as data/gallery"
     )
     parser.add_argument("--dst", type=Path, required=True, help="PNG to write")
-    given = parser.parse_args(argv)
-    draw(given.data, given.dst)
+    arguments = parser.parse_args(argv)
+    draw(arguments.data, arguments.dst)
 
 
 if __name__ == "__main__":

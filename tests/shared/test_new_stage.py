@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.tools.new_stage.main import RefusedError, main, write
+from shared.errors import StageError
+from shared.tools.new_stage.main import main, write
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -42,7 +43,7 @@ def test_a_new_stage_passes_its_tests_and_the_contract(
 
 @pytest.mark.parametrize("name", ["", "Bright", "bright_patches", "-x", "a--b", "../x"])
 def test_names_that_are_none_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(RefusedError, match="NAME: expected a name"):
+    with pytest.raises(StageError, match="NAME: expected a name"):
         write(tmp_path, name)
 
 

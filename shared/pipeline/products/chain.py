@@ -39,11 +39,11 @@ def patch_files(settings: Settings) -> Iterator[Product]:
 def edge(settings: Settings) -> Iterator[Product]:
     """Student, ONNX and bundle; the student fine-tuned for INT8; the other published students."""
     prepared, teacher = prepared_products(settings), settings.below(settings.student_teacher)
-    learning = (*splits(settings), "--teacher", teacher)
+    both = splits(settings)
+    learning = (*both, "--teacher", teacher)
     student = settings.below(f"distill/{FIRST_STUDENT}")
     exported = settings.below(f"export/{FIRST_STUDENT}")
     bundle = settings.below(f"voyager/{FIRST_STUDENT}")
-    both = splits(settings)
     yield Product("distill", student, (*prepared, teacher), learning, in_all=True)
     yield Product(
         "export", exported, (*prepared, student), ("--src", student, *both), in_all=True,

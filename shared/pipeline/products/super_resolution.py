@@ -22,8 +22,9 @@ def products(settings: Settings, in_docker: bool) -> Iterator[Product]:
         test = f"{settings.prepared}/testing.h5"
         flags = ("--src", test, "--scale", str(scale))
         yield Product("sr-degrade", degraded(settings, scale), (test,), flags, in_all=whole)
-    for variant in methods.variants():
-        yield from variant_products(settings, variant, files)
+    for method in methods.load_all().values():
+        for scale in method.variants:
+            yield from variant_products(settings, method, scale, files)
     yield comparison(settings, whole)
 
 
@@ -76,24 +77,26 @@ def published_weights(settings: Settings, files: list[str], in_docker: bool) -> 
         yield Product("weights", f"{settings.weights_folder}/{file}", (), flags, mount=mount)
 
 
-def weights_of(settings: Settings, variant: str) -> str:
-    """The weights that a variant uses: the caller's own, published ones, or those of sr-train."""
+def weights_of(settings: Settings, method: methods.Method, scale: int) -> str:
+    """The weights that a method uses: the caller's own, published ones, or those of sr-train."""
+    variant = f"{method.name}-x{scale}"
     if variant in settings.own_weights:
         return settings.own_weights[variant]
-    method = methods.load_all()[method_of(variant)]
-    default = method.default_weights(scale_of(variant))
+    default = method.default_weights(scale)
     if settings.weights == "published" and default:
         return f"{settings.weights_folder}/{default}"
     return settings.below(f"sr-train/{variant}.safetensors")
 
 
-def variant_products(settings: Settings, variant: str, files: list[str]) -> Iterator[Product]:
+def variant_products(
+    settings: Settings, method: methods.Method, scale: int, files: list[str]
+) -> Iterator[Product]:
     """One method at one scale: its weights if sr-train makes them, and three enlarged files."""
-    method, scale = methods.load_all()[method_of(variant)], scale_of(variant)
-    weights, in_all = weights_of(settings, variant), variant in settings.sr
+    variant, weights = f"{method.name}-x{scale}", weights_of(settings, method, scale)
+    in_all = variant in settings.sr
     trained = weights.startswith(settings.below("sr-train/"))
     if trained:
-        yield training(settings, variant, weights, in_all)
+        yield training(settings, method, scale, weights, in_all)
     made = trained or weights in [f"{settings.weights_folder}/{file}" for file in files]
     extra: Flags = method.flags_with_own_weights if trained else ()
     sources = {split: f"{settings.prepared}/{split}.h5" for split in SPLITS}
@@ -114,13 +117,14 @@ def variant_products(settings: Settings, variant: str, files: list[str]) -> Iter
         )
 
 
-def training(settings: Settings, variant: str, weights: str, in_all: bool) -> Product:
+def training(
+    settings: Settings, method: methods.Method, scale: int, weights: str, in_all: bool
+) -> Product:
     """Weights that sr-train learns from the training split."""
-    method, source = methods.load_all()[method_of(variant)], f"{settings.prepared}/training.h5"
+    source = f"{settings.prepared}/training.h5"
     sizes = method.demo if settings.small else {}
     size = [word for name, value in sizes.items() for word in flag(name, value)]
-    scale = str(scale_of(variant))
-    flags = ("--src", source, "--method", method.name, "--scale", scale, *size)
+    flags = ("--src", source, "--method", method.name, "--scale", str(scale), *size)
     return Product("sr-train", weights, (source,), flags, in_all=in_all)
 
 

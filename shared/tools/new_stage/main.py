@@ -11,6 +11,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from shared.errors import StageError
+
 TEMPLATE = Path(__file__).with_name("template")
 LIKE = "merge"  # a stage that needs only the contract's packages: its lock is copied
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -24,10 +26,6 @@ SERVICE = """
 """
 
 
-class RefusedError(Exception):
-    """What the caller can mend."""
-
-
 def write(root: Path, name: str) -> list[Path]:
     """Write the files of a stage; the paths that were written or changed.
 
@@ -36,15 +34,15 @@ def write(root: Path, name: str) -> list[Path]:
         name: hyphenated, such as "bright-patches".
 
     Raises:
-        RefusedError: not a name of a stage, or it exists.
+        StageError: not a name of a stage, or it exists.
     """
     if not NAME.fullmatch(name):
-        raise RefusedError(f"NAME: expected a name such as bright-patches, found {name!r}")
+        raise StageError(f"NAME: expected a name such as bright-patches, found {name!r}")
     module = name.replace("-", "_")
     stage, image = root / "stages" / module, root / "images" / module
     test = root / "tests" / "stages" / f"test_{module}.py"
     if existing := [path for path in (stage, image, test) if path.exists()]:
-        raise RefusedError(f"{existing[0]}: exists; choose another NAME or remove it")
+        raise StageError(f"{existing[0]}: exists; choose another NAME or remove it")
     for folder in (stage, image):
         folder.mkdir()
     (stage / "__init__.py").touch()
@@ -70,9 +68,9 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     try:
         if len(words) != 1:
-            raise RefusedError("make new-stage NAME=x: expected one name")
+            raise StageError("make new-stage NAME=x: expected one name")
         written = write(Path.cwd(), words[0])
-    except RefusedError as error:
+    except StageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     module = words[0].replace("-", "_")
