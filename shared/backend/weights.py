@@ -22,12 +22,12 @@ def read(path: Path) -> Tensors:
     """
     try:
         safe = path.suffix == ".safetensors"
-        found = load_file(path) if safe else torch.load(path, "cpu", weights_only=True)
+        content = load_file(path) if safe else torch.load(path, "cpu", weights_only=True)
     except Exception as error:  # a damaged .pth makes torch raise nearly any
         expected = "expected weights (.safetensors, or .pth with nothing but tensors)"
         raise StageError(f"{path}: {expected}, found neither ({_reason(error)})") from None
-    wrapped = [found[key] for key in WRAPPERS if isinstance(found, Mapping) and key in found]
-    inner = wrapped[0] if wrapped else found
+    wrapped = [content[key] for key in WRAPPERS if isinstance(content, Mapping) and key in content]
+    inner = wrapped[0] if wrapped else content
     if not isinstance(inner, Mapping) or not all(map(_plain, inner.values())):
         raise StageError(f"{path}: expected a state dict, found {type(inner).__name__}")
     bad = [name for name, tensor in inner.items() if not tensor.float().isfinite().all()]
@@ -100,16 +100,16 @@ def length(tensors: Tensors, layers: str) -> int:
     return min(1 + max(numbers, default=-1), 2 * len(tensors))  # a bad file may have any number
 
 
-def misfit(wanted: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> str:
+def misfit(wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]) -> str:
     """What keeps a state dict from fitting, in one line; "" when it fits."""
     other = [
-        f"{name} {tuple(found[name].shape)} instead of {tuple(wanted[name].shape)}"
+        f"{name} {tuple(given[name].shape)} instead of {tuple(wanted[name].shape)}"
         for name in wanted
-        if name in found and found[name].shape != wanted[name].shape
+        if name in given and given[name].shape != wanted[name].shape
     ]
     kinds = {
-        "missing": [name for name in wanted if name not in found],
-        "extra": [name for name in found if name not in wanted],
+        "missing": [name for name in wanted if name not in given],
+        "extra": [name for name in given if name not in wanted],
         "other shape": other,
     }
     return "; ".join(f"{kind}: {list_keys(names)}" for kind, names in kinds.items() if names)

@@ -46,8 +46,8 @@ def enlarge_file(
         source = stack.enter_context(patches.read(src, "sen2"))
         total, height, width, bands = source["sen2"].shape
         if min(height, width) < side:
-            found = f"{height} x {width}"
-            raise StageError(f"{src}: sen2: expected at least {side} pixels a side, found {found}")
+            size = f"{height} x {width}"
+            raise StageError(f"{src}: sen2: expected at least {side} pixels a side, found {size}")
         layout = dataclasses.replace(source["sen2"].layout or lcz.SEN2, per_unit=lcz.SEN2.per_unit)
         field = patches.Field((height * scale, width * scale, bands), storage_type(layout), layout)
         enlarge = load()

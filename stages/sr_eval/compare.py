@@ -96,9 +96,9 @@ def measure(
             sen2 = truth["sen2"][run]
             steps.append(np.abs(np.diff(sen2, axis=1)).mean((1, 2, 3), np.float64))
             for scale, group in itertools.groupby(files, lambda file: file.scale):
-                for way, method, found, wanted in pairs(sen2, run, [*group], scale, layout):
+                for way, method, restored, wanted in pairs(sen2, run, [*group], scale, layout):
                     ring = RING * (1 if way == "consistency" else scale)
-                    block = quality.sums(found, wanted, ring, peak)
+                    block = quality.sums(restored, wanted, ring, peak)
                     key = (way, scale, method)
                     total[key] = quality.add(total.get(key, {}), block)
             progress.update(len(sen2))

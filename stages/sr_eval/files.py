@@ -72,14 +72,14 @@ def collect(wald: tuple[Path, ...], enlarged: tuple[Path, ...], scale: int) -> l
     Raises:
         StageError: none given, two with one name.
     """
-    found = [identify(path, WALD, scale) for path in wald]
-    found += [identify(path, ENLARGED, scale) for path in enlarged]
-    if not found:
+    files = [identify(path, WALD, scale) for path in wald]
+    files += [identify(path, ENLARGED, scale) for path in enlarged]
+    if not files:
         raise StageError("--wald, --enlarged: expected at least one file, found none")
-    twice = {name for (_, name, _), count in Counter(map(_key, found)).items() if count > 1}
+    twice = {name for (_, name, _), count in Counter(map(_key, files)).items() if count > 1}
     named = [
         replace(f, method=f"{f.method} {f.weights}".strip()) if f.method in twice else f
-        for f in found
+        for f in files
     ]
     for key, count in Counter(map(_key, named)).items():
         if count > 1 or key[1] == "bicubic":

@@ -109,7 +109,7 @@ def _name(truth: patches.Source, row: int) -> str:
 def _headings(patch: list[Column], left: list[int]) -> list[canvas.Text]:
     made: list[canvas.Text] = [(x + CELL // 2, TOP - 4, heading, {"ha": "center", "va": "bottom"})
             for x, (_, heading, _) in zip(left, patch, strict=True)]  # fmt: skip
-    for group, found in itertools.groupby(zip(left, patch, strict=True), lambda pair: pair[1][0]):
-        first = next(found)[0]
+    for group, members in itertools.groupby(zip(left, patch, strict=True), lambda pair: pair[1][0]):
+        first = next(members)[0]
         made.append((first, 6, group, {"ha": "left", "va": "top", "weight": "bold", "size": 10}))
     return made

@@ -49,16 +49,16 @@ def sums(restored: Array, reference: Array, ring: int, peak: float) -> Sums:
 
 
 @torch.inference_mode()
-def _sums(found: torch.Tensor, wanted: torch.Tensor, ring: int, peak: float) -> Sums:
+def _sums(restored: torch.Tensor, wanted: torch.Tensor, ring: int, peak: float) -> Sums:
     """As `sums`, of few (N, C, H, W) patches."""
-    count, _, height, width = found.shape
-    squares = (found - wanted).square()
+    count, _, height, width = restored.shape
+    squares = (restored - wanted).square()
     inside = squares[..., ring : height - ring, ring : width - ring]
     whole, within = (part.sum((2, 3), dtype=torch.float64).numpy() for part in (squares, inside))
     pixels = inside.shape[2] * inside.shape[3]
     errors = np.column_stack([whole, whole.mean(1)]) / (height * width)
     _, image = structural_similarity_index_measure(
-        found, wanted, data_range=peak, reduction="none", return_full_image=True
+        restored, wanted, data_range=peak, reduction="none", return_full_image=True
     )
     return {
         "patches": np.array([float(count)]),
@@ -68,7 +68,7 @@ def _sums(found: torch.Tensor, wanted: torch.Tensor, ring: int, peak: float) -> 
         "border_pixels": np.array([float(count * (height * width - pixels))]),
         "psnr": decibels(errors, peak).clip(max=EXACT).sum(0),
         "ssim": image.mean((2, 3), dtype=torch.float64).sum(0).numpy(),
-        **_angles(found, wanted),
+        **_angles(restored, wanted),
     }
 
 
@@ -78,15 +78,15 @@ def decibels(errors: Any, peak: float) -> NDArray[np.float64]:
         return 10 * np.log10(peak**2 / errors)
 
 
-def _angles(found: torch.Tensor, wanted: torch.Tensor) -> Sums:
+def _angles(restored: torch.Tensor, wanted: torch.Tensor) -> Sums:
     """Spectral angles; a pixel that is zero in all bands has none and is left out.
 
     In double precision: the angle of equal spectra would else come out as 0.02 degrees. With the
     bands innermost, because sums over them are seven times as fast there.
     """
-    if found.shape[1] < 2:
+    if restored.shape[1] < 2:
         return {"angle": np.zeros(1), "angles": np.zeros(1)}
-    spectra = [x.to(torch.float64, memory_format=torch.channels_last) for x in (found, wanted)]
+    spectra = [x.to(torch.float64, memory_format=torch.channels_last) for x in (restored, wanted)]
     radians = spectral_angle_mapper(*spectra, reduction="none")
     seen = radians.isfinite()
     return {

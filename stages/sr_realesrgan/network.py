@@ -38,8 +38,8 @@ def load(path: Path, scale: int, channel: str) -> nn.Module:
     network = build(path, tensors)
     weights.fit(path, network, tensors, "Real-ESRGAN")
     if network.scale != scale:
-        found = f"found scale {network.scale}"
-        raise StageError(f"{path}: expected weights of --scale {scale}, {found}")
+        actual = f"found scale {network.scale}"
+        raise StageError(f"{path}: expected weights of --scale {scale}, {actual}")
     return Even(fold(network, channel)) if scale == 2 else fold(network, channel)
 
 
@@ -53,8 +53,8 @@ def build(path: Path, tensors: weights.Tensors) -> RRDBNet:
         n for n in TELLING if n not in tensors or tensors[n].ndim != 4 or not tensors[n].numel()
     ]
     if absent:
-        missing, found = ", ".join(absent), weights.list_keys(tensors)
-        raise StageError(f"{path}: not Real-ESRGAN weights: missing: {missing}; found: {found}")
+        missing, present = ", ".join(absent), weights.list_keys(tensors)
+        raise StageError(f"{path}: not Real-ESRGAN weights: missing: {missing}; found: {present}")
     first, growth, last = (tensors[name].shape for name in TELLING)
     scale = SCALES.get(first[1] // last[0], 0)
     if not scale:

@@ -36,18 +36,20 @@ def load(path: Path, scale: int, channel: str) -> nn.Module:
     if fault := incomplete(tensors):
         raise StageError(f"{path}: not SwinIR weights: {fault}")
     try:
-        found = SwinIRArch().load(dict(tensors))
+        descriptor = SwinIRArch().load(dict(tensors))
     except KeyError as error:
         keys = f"missing: {error.args[0]}; found: {weights.list_keys(tensors)}"
         raise StageError(f"{path}: not SwinIR weights: {keys}") from None
     except (RuntimeError, ValueError, IndexError, ZeroDivisionError, AssertionError) as error:
         raise StageError(f"{path}: not SwinIR weights: {_misfit(str(error))}") from None
-    if found.scale != scale:
-        raise StageError(f"{path}: expected weights of --scale {scale}, found scale {found.scale}")
-    fold(found.model, channel)
-    fuse(found.model)
-    found.model.register_forward_pre_hook(_has_a_window)
-    return found.model
+    if descriptor.scale != scale:
+        raise StageError(
+            f"{path}: expected weights of --scale {scale}, found scale {descriptor.scale}"
+        )
+    fold(descriptor.model, channel)
+    fuse(descriptor.model)
+    descriptor.model.register_forward_pre_hook(_has_a_window)
+    return descriptor.model
 
 
 def incomplete(tensors: weights.Tensors) -> str:

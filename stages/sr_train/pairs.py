@@ -80,8 +80,8 @@ def blocks(total: int, rows: int) -> Iterator[slice]:
 def check_bands(source: Source, side: int) -> tuple[str, ...]:
     """Names of the sen2 bands; StageError for one without known MTF or sides < ``side`` pixels."""
     rows = source["sen2"]
-    found = rows.layout.bands if rows.layout else ()
-    if unknown := sorted(set(found) - set(wald.MTF)):
+    names = rows.layout.bands if rows.layout else ()
+    if unknown := sorted(set(names) - set(wald.MTF)):
         known = list(wald.MTF)
         raise StageError(f"{source.path}: sen2: no MTF known for {unknown}, only for {known}")
     if min(rows.shape[1:3]) < side:
@@ -90,7 +90,7 @@ def check_bands(source: Source, side: int) -> tuple[str, ...]:
             f"{source.path}: sen2: expected sides of at least {side} pixels at this scale, "
             f"found {size}"
         )
-    return found
+    return names
 
 
 def load(

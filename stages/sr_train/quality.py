@@ -30,23 +30,23 @@ def bicubic(sen2: Array, size: tuple[int, int]) -> Array:
 
 def errors(restore: Callable[[Array], Array], held: Held) -> dict[str, NDArray[np.float64]]:
     """(N, C) mean squared errors in reflectance, of the network and of bicubic."""
-    found: dict[str, list[NDArray[np.float64]]] = {"network": [], "bicubic": []}
+    squares: dict[str, list[NDArray[np.float64]]] = {"network": [], "bicubic": []}
     for start in range(0, len(held.low), BATCH):
         low, high = (part[start : start + BATCH] for part in (held.low, held.high))
         made = {"network": restore(low), "bicubic": bicubic(low, high.shape[1:3])}
         for name, restored in made.items():
-            found[name].append(np.square(restored - high).mean((1, 2), np.float64))
-    return {name: np.concatenate(blocks) for name, blocks in found.items()}
+            squares[name].append(np.square(restored - high).mean((1, 2), np.float64))
+    return {name: np.concatenate(blocks) for name, blocks in squares.items()}
 
 
 def measure(
     restore: Callable[[Array], Array], held: Held, names: tuple[str, ...]
 ) -> dict[str, Any]:
     """PSNR over all held-out bands and for each band, of the network and of bicubic; also told."""
-    found = errors(restore, held)
-    whole = {name: psnr(error) for name, error in found.items()}
+    squares = errors(restore, held)
+    whole = {name: psnr(error) for name, error in squares.items()}
     single = {
-        band: {name: psnr(error[:, i]) for name, error in found.items()}
+        band: {name: psnr(error[:, i]) for name, error in squares.items()}
         for i, band in enumerate(names)
     }
     say(f"PSNR of held-out patches: {json.dumps(whole)} dB")

@@ -43,9 +43,9 @@ def _in_folder(folder: Path, name: str) -> Path:
     if not folder.is_dir():
         raise StageError(f"--mirror: {folder}: expected a folder, found a file")
     if not (folder / name).is_file():
-        found = sorted(path.name for path in folder.iterdir())
-        more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-        raise StageError(f"--mirror: {folder}: expected {name}, found {found[:SHOWN]}{more}")
+        names = sorted(path.name for path in folder.iterdir())
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        raise StageError(f"--mirror: {folder}: expected {name}, found {names[:SHOWN]}{more}")
     return folder / name
 
 
@@ -55,14 +55,14 @@ def copy(source: Path, target: Path, size: int | None) -> None:
     Raises:
         StageError: not of this size in bytes, where one is given.
     """
-    found = source.stat().st_size
-    if size not in (None, found):
-        raise StageError(f"{source}: expected {size} bytes, found {found}")
+    length = source.stat().st_size
+    if size not in (None, length):
+        raise StageError(f"{source}: expected {size} bytes, found {length}")
     discard(target)
     with (
         source.open("rb") as given,
         target.open("wb") as file,
-        progress.bar(found, target.stem, unit="B") as bar,
+        progress.bar(length, target.stem, unit="B") as bar,
     ):
         while block := given.read(BLOCK):
             file.write(block)

@@ -117,10 +117,10 @@ def _range(answer: requests.Response) -> tuple[int, int | None]:
         length = answer.headers.get("Content-Length", "")
         return 0, int(length) if length.isdigit() else None
     said = answer.headers.get("Content-Range", "")
-    found = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", said)
-    if not found:
+    match = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", said)
+    if not match:
         return -1, None
-    return int(found[1] or -1), int(found[2]) if found[2] != "*" else None
+    return int(match[1] or -1), int(match[2]) if match[2] != "*" else None
 
 
 def _append(answer: requests.Response, target: Path, first: int, total: int | None) -> int:

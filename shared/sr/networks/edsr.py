@@ -105,12 +105,12 @@ def load(
     width, channels = weights.ends(tensors, rename("head.0"), rename("tail.1"), WIDTH)
     if channels not in (1, 3):
         raise StageError(f"{path}: expected weights of 1 or 3 channels, found {channels}")
-    found = read_scale(tensors, rename("tail.0."), width) or scale
+    stored = read_scale(tensors, rename("tail.0."), width) or scale
     gain = read_shift(path, tensors) if channels == 3 else None
-    network = EDSR(found, width, blocks, channels, residual)
+    network = EDSR(stored, width, blocks, channels, residual)
     weights.fit(path, network, tensors, "EDSR", rename)
-    if found != scale:
-        raise StageError(f"{path}: expected weights of --scale {scale}, found scale {found}")
+    if stored != scale:
+        raise StageError(f"{path}: expected weights of --scale {scale}, found scale {stored}")
     return fold(network, channel, None if inputs == "unit" else gain)
 
 

@@ -77,4 +77,4 @@ def detect_naming(tensors: Mapping[str, torch.Tensor]) -> Naming | None:
 
 
 def _numbers(pattern: str, names: Mapping[str, object]) -> set[str]:
-    return {found[1] for found in map(re.compile(pattern).match, names) if found}
+    return {match[1] for match in map(re.compile(pattern).match, names) if match}
