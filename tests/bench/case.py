@@ -150,16 +150,16 @@ def times(
         made[precision] = enlarge(sen2)[:1]
     first = [seconds(work, device) for work in works.values()]
     rounds = max(3, min(15, int(budget / sum(first))))
-    found: dict[str, list[float]] = {name: [] for name in works}
+    measured: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
-            found[name].append(seconds(work, device) / (1 if name == "reference" else count))
+            measured[name].append(seconds(work, device) / (1 if name == "reference" else count))
     low, span = bands.measure_ranges(bands.to_planes(sen2[:1]))
     plain = bands.to_planes(band(method, one_by_one(network, given, device)))
     exact = (bands.to_planes(made["float32"]) - low) / np.where(span == 0, 1, span)
     return {
         "gflop": counter.get_total_flops() * len(given) / 1e9,
-        "seconds": {name: statistics.median(values) for name, values in found.items()},
+        "seconds": {name: statistics.median(values) for name, values in measured.items()},
         "rounds": rounds,
         "limit": {name: limit(name, device) for name in PRECISIONS[device]},
         "difference": float(np.abs(exact - plain).max()),
@@ -195,10 +195,10 @@ def main(arguments: list[str]) -> None:
     where = (method, int(scale), Path(weights), Path(src), device)
     if job == "weights":
         published.write(method, int(scale), Path(weights))
-        found: dict[str, Any] = {}
+        figures: dict[str, Any] = {}
     else:
-        found = times(*where, float(detail)) if job == "times" else memory(*where, detail)
-    print(json.dumps(found))
+        figures = times(*where, float(detail)) if job == "times" else memory(*where, detail)
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

@@ -63,11 +63,11 @@ def made(name: str, side: int, folder: Path) -> dict[str, Path]:
     opened = calibration.InstrumentedNetwork(files["fp32"], folder)
     values = opened(np.random.default_rng(0).standard_normal((3, side, side)).astype(np.float32))
     ends = [(float(array.min()), float(array.max())) for array in values]
-    found = {
+    histograms = {
         name: activation_ranges.Histogram(*pair, np.zeros(0, np.int64))
         for name, pair in zip(opened.names, ends, strict=True)
     }
-    int8_quantisation.quantise(files["fp32"], files["int8"], histograms=found, method="minmax")
+    int8_quantisation.quantise(files["fp32"], files["int8"], histograms=histograms, method="minmax")
     return files
 
 
@@ -75,10 +75,10 @@ def joules() -> float | None:
     """Energy counters of all processor packages, or None where there are none to read."""
     try:  # beside the packages there may be "psys", which counts them once more
         packages = [p for p in COUNTERS.glob("intel-rapl:*/name") if "package" in p.read_text()]
-        found = [path.with_name("energy_uj").read_text() for path in packages]
+        readings = [path.with_name("energy_uj").read_text() for path in packages]
     except OSError:
         return None
-    return sum(map(int, found)) / 1e6 if found else None
+    return sum(map(int, readings)) / 1e6 if readings else None
 
 
 def energy(network: Path, threads: int, seconds: float) -> float | None:
@@ -163,7 +163,7 @@ def main() -> None:
     if not TRAINER.exists():
         sys.exit(f"error: {TRAINER}: no such file; make .venvs/distill/made")
     chosen = {given.only: STUDENTS[given.only]} if given.only else STUDENTS
-    found: dict[str, Any] = {}
+    students: dict[str, Any] = {}
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         words = [f"{name}:{side}" for name, side in chosen.items()]
@@ -174,13 +174,13 @@ def main() -> None:
             files = made(name, side, Path(folder))
             lines = list(measure(files, given.seconds))
             wrong = len(lint(static_graph.load(files["fp32"])))
-            found[name] = {"side": side, "violations": wrong, "lines": lines}
+            students[name] = {"side": side, "violations": wrong, "lines": lines}
     result = {
         "hardware": hardware(),
         "onnxruntime": inference.onnxruntime.__version__,
         "load": load,
     }
-    result |= {"students": found}
+    result |= {"students": students}
     text = page(result)
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "edge.json").write_text(json.dumps(result, indent=1) + "\n")

@@ -58,15 +58,15 @@ def measure(
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "weights.safetensors"
         child(python, "case", method, scale, weights, src, "cpu", "weights", "")
-        found = {}
+        devices = {}
         for device in ("cpu", "cuda")[: 1 + gpu(python)]:
             print(f"sr-{method} x{scale} on {device}", file=sys.stderr)
             where = (method, scale, weights, src, device)
-            found[device] = child(python, "case", *where, "times", budget)
-            found[device]["memory"] = {
+            devices[device] = child(python, "case", *where, "times", budget)
+            devices[device]["memory"] = {
                 kind: child(python, "case", *where, "memory", kind) for kind in MEMORY[device]
             }
-    return found
+    return devices
 
 
 def machine() -> dict[str, Any]:

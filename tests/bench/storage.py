@@ -62,7 +62,7 @@ def enlarge_sample(src: Path) -> np.ndarray:
 def formats(large: np.ndarray, folder: Path) -> list[dict[str, Any]]:
     """Bytes and milliseconds a patch of each type and compression; files stay in the page cache."""
     stored = {"uint16": np.round(large * 1e4).astype("uint16"), "float16": large.astype("float16")}
-    found = []
+    lines = []
     for kind, values in stored.items():
         rows = max(1, CHUNK_BYTES // values[0].nbytes)
         error = float(np.abs(values / (1e4 if kind == "uint16" else 1) - large).max())
@@ -81,11 +81,11 @@ def formats(large: np.ndarray, folder: Path) -> list[dict[str, Any]]:
             write, read = (
                 1e3 * statistics.median(part) / len(large) for part in zip(*spent, strict=True)
             )
-            found.append({
+            lines.append({
                 "type": kind, "compression": name, "kb": path.stat().st_size / len(large) / 1e3,
                 "write_ms": write, "read_ms": read, "largest_error": error,
             })  # fmt: skip
-    return found
+    return lines
 
 
 def time_stream(src: Path, folder: Path) -> dict[str, float]:
@@ -122,11 +122,11 @@ def time_stream(src: Path, folder: Path) -> dict[str, float]:
 def main(src: Path) -> None:
     """Prints what was found as JSON."""
     with tempfile.TemporaryDirectory() as folder:
-        found = {
+        figures = {
             "formats": formats(enlarge_sample(src), Path(folder)),
             "stream": time_stream(src, Path(folder)),
         }
-    print(json.dumps(found))
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

@@ -30,9 +30,9 @@ def rows(head: list[str], lines: Iterable[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in every) + "\n"
 
 
-def precisions(found: Found) -> list[str]:
+def precisions(case: Found) -> list[str]:
     """Those of ours, in the order of the columns."""
-    return [name for name in found["seconds"] if name != "reference"]
+    return [name for name in case["seconds"] if name != "reference"]
 
 
 def speed(cases: dict[str, Found]) -> str:
@@ -42,13 +42,13 @@ def speed(cases: dict[str, Found]) -> str:
     for kind in kinds:
         head += [f"{kind} s", "×", "of limit"]
     lines = []
-    for name, found in cases.items():
-        spent = found["seconds"]
-        line = [name, f"{found['gflop']:.0f}", f"{spent['reference']:.4g}"]
+    for name, case in cases.items():
+        spent = case["seconds"]
+        line = [name, f"{case['gflop']:.0f}", f"{spent['reference']:.4g}"]
         for kind in kinds:
-            share = found["gflop"] / spent[kind] / found["limit"][kind]
+            share = case["gflop"] / spent[kind] / case["limit"][kind]
             line += [f"{spent[kind]:.3g}", f"**{spent['reference'] / spent[kind]:.1f}**"]
-            line += [f"{100 * share:.0f} % of {found['limit'][kind]:.0f}"]
+            line += [f"{100 * share:.0f} % of {case['limit'][kind]:.0f}"]
         lines.append(line)
     return rows(head, lines)
 
@@ -60,10 +60,10 @@ def errors(cases: dict[str, Found]) -> str:
     for kind in kinds:
         head += [f"{kind}: PSNR dB of the range", "of reflectance"]
     lines = []
-    for name, found in cases.items():
-        line = [name, f"{found['difference']:.1e}"]
+    for name, case in cases.items():
+        line = [name, f"{case['difference']:.1e}"]
         for kind in kinds:
-            error = found["errors"][kind]
+            error = case["errors"][kind]
             line += [f"{error['psnr_unit']:.1f}", f"{error['psnr_reflectance']:.1f}"]
         lines.append(line)
     return rows(head, lines)
@@ -73,10 +73,10 @@ def memory(cases: dict[str, Found], device: str) -> str:
     """Peak MB, and on a CPU how much of it came with the patches."""
     kinds = list(next(iter(cases.values()))["memory"])
     lines = []
-    for name, found in cases.items():
+    for name, case in cases.items():
         line = [name]
         for kind in kinds:
-            had = found["memory"][kind]
+            had = case["memory"][kind]
             more = had["peak_mb"] - had["loaded_mb"]
             gpu = f"{had['gpu_mb']:.0f}"
             line.append(gpu if device == "cuda" else f"{had['peak_mb']:.0f} (+{more:.0f})")
@@ -85,7 +85,7 @@ def memory(cases: dict[str, Found], device: str) -> str:
     return rows(["network", *(f"{kind}, {what}" for kind in kinds)], lines)
 
 
-def storage(found: Found) -> str:
+def storage(measured: Found) -> str:
     """Formats, and the way through a network with and without threads."""
     head = ["type", "compression", "kB a patch", "write ms", "read ms", "largest rounding"]
     lines = [
@@ -93,9 +93,9 @@ def storage(found: Found) -> str:
             line["type"], line["compression"], f"{line['kb']:.1f}", f"{line['write_ms']:.2f}",
             f"{line['read_ms']:.2f}", f"{line['largest_error']:.1e}",
         ]
-        for line in found["formats"]
+        for line in measured["formats"]
     ]  # fmt: skip
-    times = ", ".join(f"{name} {value:.2f} ms" for name, value in found["stream"].items())
+    times = ", ".join(f"{name} {value:.2f} ms" for name, value in measured["stream"].items())
     return (
         "## Storage\n\n36 patches enlarged ×2 (bicubic), files in the page cache, per patch; "
         f"reflectance is what is rounded.\n\n{rows(head, lines)}\n"
@@ -109,7 +109,9 @@ def page(result: Found) -> str:
     units = ", ".join(machine["units"]) or "no known units"
     parts = [HEAD.format(**machine | {"units": units, "patches": result["patches"]})]
     for device in ("cpu", "cuda"):
-        cases = {name: found[device] for name, found in result["cases"].items() if device in found}
+        cases = {
+            name: devices[device] for name, devices in result["cases"].items() if device in devices
+        }
         if cases:
             some = next(iter(cases.values()))
             title = some["gpu"] or f"CPU, threads: {some['threads']}"

@@ -53,12 +53,12 @@ def textures(side: int, count: int) -> dict[str, np.ndarray]:
 def least(work: Callable[[], object], bands: int, runs: int) -> float:
     """Milliseconds of processor time per band, the least of several runs after a first one."""
     work()
-    found = []
+    seconds = []
     for _ in range(runs):
         start = time.process_time()
         work()
-        found.append(time.process_time() - start)
-    return 1e3 * min(found) / bands
+        seconds.append(time.process_time() - start)
+    return 1e3 * min(seconds) / bands
 
 
 def ours(band: np.ndarray, setting: settings.Setting) -> tuple[Callable[[], object], ...]:
@@ -68,10 +68,10 @@ def ours(band: np.ndarray, setting: settings.Setting) -> tuple[Callable[[], obje
     pairs = [(ends[d][0], ends[d][1]) for d in diagrams.DIMENSIONS]
     table = np.array([[grids.axes(birth, length, setting) for birth, length in pairs]])
     runs = [band[first : first + vectors.CHUNK] for first in range(0, len(band), vectors.CHUNK)]
-    found = [diagrams.points(run, False) for run in runs]
+    chunks = [diagrams.points(run, False) for run in runs]
 
     def draw() -> None:
-        for run, both in zip(runs, found, strict=True):
+        for run, both in zip(runs, chunks, strict=True):
             for d, points in enumerate(both):
                 images.image(points, len(run), table[0, d], setting.bins, setting.sigma)
 
@@ -84,12 +84,12 @@ def ours(band: np.ndarray, setting: settings.Setting) -> tuple[Callable[[], obje
 
 def row(side: int, texture: str, way: str, *times: float | None) -> dict[str, Any]:
     """One line of the table; the whole is the sum where it was not measured as one."""
-    found, drawn, whole = (*times, None, None, None)[:3]
-    if whole is None and found is not None and drawn is not None:
-        whole = found + drawn
+    computed, drawn, whole = (*times, None, None, None)[:3]
+    if whole is None and computed is not None and drawn is not None:
+        whole = computed + drawn
     return {
         "side": side, "texture": texture, "way": way,
-        "diagrams": found, "images": drawn, "both": whole,
+        "diagrams": computed, "images": drawn, "both": whole,
     }  # fmt: skip
 
 

@@ -94,7 +94,7 @@ def storage(folder: Path, rows: int) -> list[dict[str, Any]]:
     """The features of the large file, written again with each filter HDF5 always has."""
     with h5py.File(folder / f"{rows}-1.h5") as file:
         features = file["features"][: min(rows, 1000)]
-    found = []
+    lines = []
     ways: dict[str, dict[str, Any]] = {
         "none (as stored)": {},
         "lzf": {"compression": "lzf"},
@@ -110,5 +110,5 @@ def storage(folder: Path, rows: int) -> list[dict[str, Any]]:
             file.create_dataset("features", data=features, chunks=chunks, **filters)
         seconds = time.process_time() - start
         size = path.stat().st_size / len(features)
-        found.append({"filter": name, "bytes": size, "ms": 1e3 * seconds / len(features) / 10})
-    return found
+        lines.append({"filter": name, "bytes": size, "ms": 1e3 * seconds / len(features) / 10})
+    return lines

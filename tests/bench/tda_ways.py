@@ -28,8 +28,8 @@ def slow(band: np.ndarray) -> dict[str, tuple[Work, Work]]:
     def find(patches: np.ndarray) -> Any:
         return CubicalPersistence(homology_dimensions=(0, 1), n_jobs=1).fit_transform(patches)
 
-    def draw(found: Any) -> Any:
-        return PersistenceImage(sigma=0.5, n_bins=30, n_jobs=1).fit_transform(found)
+    def draw(diagram: Any) -> Any:
+        return PersistenceImage(sigma=0.5, n_bins=30, n_jobs=1).fit_transform(diagram)
 
     wrong = [find(patch) for patch in band]
     right = [find(patch[None]) for patch in band]
@@ -37,11 +37,11 @@ def slow(band: np.ndarray) -> dict[str, tuple[Work, Work]]:
     return {
         "reference": (
             lambda: [find(patch) for patch in band],
-            lambda: [draw(found) for found in wrong],
+            lambda: [draw(diagram) for diagram in wrong],
         ),
         "giotto per band": (
             lambda: [find(patch[None]) for patch in band],
-            lambda: [draw(found) for found in right],
+            lambda: [draw(diagram) for diagram in right],
         ),
         "giotto batched": (lambda: find(band), lambda: draw(batch)),
     }

@@ -38,8 +38,8 @@ def job(name: str, threads: int, **given: Any) -> Found:
     )
     if done.returncode:
         sys.exit(f"{name}: {done.stderr.decode()}")
-    found: Found = json.loads(done.stdout.splitlines()[-1])
-    return {"job": name, "threads": threads} | given | found
+    figures: Found = json.loads(done.stdout.splitlines()[-1])
+    return {"job": name, "threads": threads} | given | figures
 
 
 def loaders(folder: Path, threads: int, cuda: bool) -> Iterator[Found]:
@@ -98,13 +98,13 @@ def main() -> None:
     given = parser.parse_args()
     cuda = torch.cuda.is_available()
     with tempfile.TemporaryDirectory() as folder:
-        found = list(loaders(Path(folder), given.threads, cuda))
-    found += training(given.threads, cuda)
+        jobs = list(loaders(Path(folder), given.threads, cuda))
+    jobs += training(given.threads, cuda)
     head = machine | {"threads": given.threads}
-    text = train_table.page(found, head)
+    text = train_table.page(jobs, head)
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "train.md").write_text(text)
-    (given.out / "train.json").write_text(json.dumps(head | {"found": found}, indent=1) + "\n")
+    (given.out / "train.json").write_text(json.dumps(head | {"found": jobs}, indent=1) + "\n")
     print(text)
 
 

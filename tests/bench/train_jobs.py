@@ -127,9 +127,9 @@ def alone(device: str, size: int, batch: int, precision: str, steps: int, form: 
 
     def step() -> None:
         with torch.autocast(device, torch.bfloat16, enabled=precision != "float32"):
-            found = functional.cross_entropy(network(images), label)
+            error = functional.cross_entropy(network(images), label)
         weights.zero_grad()
-        found.backward()
+        error.backward()
         weights.step()
 
     for _ in range(1 if device == "cpu" else 3):
@@ -146,15 +146,15 @@ def training(
     """End to end and the network alone, in turns; the best of several rounds of each."""
     warm = 2 if device == "cpu" else 4
     source = split((steps + warm) * batch)
-    found: dict[str, list[float]] = {}
+    speeds: dict[str, list[float]] = {}
     for number in range(rounds):
         rate = end_to_end(source, device, size, batch, precision, members)
-        found.setdefault("end to end", []).append(rate)
+        speeds.setdefault("end to end", []).append(rate)
         if not number:
             peak = memory(device)
         for form in FORMATS:
-            found.setdefault(form, []).append(alone(device, size, batch, precision, steps, form))
-    return {name: max(rates) for name, rates in found.items()} | peak
+            speeds.setdefault(form, []).append(alone(device, size, batch, precision, steps, form))
+    return {name: max(rates) for name, rates in speeds.items()} | peak
 
 
 def memory(device: str) -> dict[str, float]:

@@ -35,24 +35,24 @@ def table(head: str, lines: Iterable[Iterable[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in rows) + "\n"
 
 
-def number(found: Found, key: str, factor: float = 1.0) -> str:
+def number(job: Found, key: str, factor: float = 1.0) -> str:
     """Three digits with separators, or a dash for what was not measured."""
-    value = found.get(key)
+    value = job.get(key)
     return "–" if value is None else f"{float(f'{factor * value:.3g}'):,.10g}"
 
 
-def way(found: Found) -> str:
+def way(job: Found) -> str:
     """Name of a loader's row."""
-    if found["job"] == "reference":
-        radar = ", radar too, despeckled" if found["radar"] else ""
-        return f"reference, workers: {found['workers']}{radar}"
-    place = "GPU" if found["device"] == "cuda" else f"cores: {found['threads']}"
-    return f"ours to {found['size']} px, {place}"
+    if job["job"] == "reference":
+        radar = ", radar too, despeckled" if job["radar"] else ""
+        return f"reference, workers: {job['workers']}{radar}"
+    place = "GPU" if job["device"] == "cuda" else f"cores: {job['threads']}"
+    return f"ours to {job['size']} px, {place}"
 
 
-def page(found: list[Found], head: dict[str, Any]) -> str:
+def page(jobs: list[Found], head: dict[str, Any]) -> str:
     """All of it."""
-    loading = [one for one in found if one.get("job") in ("reference", "pipeline")]
+    loading = [one for one in jobs if one.get("job") in ("reference", "pipeline")]
     plain, radar = loading[0]["rate"], loading[3]["rate"]
     lines = [
         [way(one), number(one, "rate"), number(one, "rate", 1 / plain),
@@ -66,7 +66,7 @@ def page(found: list[Found], head: dict[str, Any]) -> str:
          f"members: {one['members']}",
          number(one, "contiguous"), number(one, "channels last"), number(one, "end to end"),
          share(one), minutes(one), number(one, "peak_mb"), number(one, "gpu_mb")]
-        for one in found if "precision" in one
+        for one in jobs if "precision" in one
     ]  # fmt: skip
     more = (
         "case | alone, contiguous | alone, channels last | end to end | share "
@@ -75,13 +75,13 @@ def page(found: list[Found], head: dict[str, Any]) -> str:
     return HEAD.format(**head) + "\n" + table(title, lines) + TRAINING + "\n" + table(more, trained)
 
 
-def share(found: Found) -> str:
+def share(job: Found) -> str:
     """End to end of the faster way alone."""
-    if "end to end" not in found:
+    if "end to end" not in job:
         return "–"
-    return f"{100 * found['end to end'] / max(found['contiguous'], found['channels last']):.0f} %"
+    return f"{100 * job['end to end'] / max(job['contiguous'], job['channels last']):.0f} %"
 
 
-def minutes(found: Found) -> str:
+def minutes(job: Found) -> str:
     """Of an epoch of the whole of So2Sat LCZ42, one member of the pass."""
-    return f"{ROWS / found['end to end'] / 60:.3g}" if "end to end" in found else "–"
+    return f"{ROWS / job['end to end'] / 60:.3g}" if "end to end" in job else "–"

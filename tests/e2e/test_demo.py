@@ -94,19 +94,19 @@ def commands(*words: str) -> dict[str, dict[str, str]]:
 
 
 def test_every_ensemble_of_the_thesis_has_its_command() -> None:
-    found = commands("SOURCE=gallery", "teacher", "fusion", "sumrule", "report")
+    planned = commands("SOURCE=gallery", "teacher", "fusion", "sumrule", "report")
     each = [f"{net}-{mode}" for net in ("resnet18", "densenet201")
             for mode in ("rand", "randrgb", "sar")]  # fmt: skip
     sums = ["sumrule/" + name + end for name in ("teacher", "fusion")
             for end in ("", "-resnet18", "-densenet201")]  # fmt: skip
     wanted = {f"{stage}/{name}" for stage in ("teacher", "fusion") for name in each}
     wanted |= {*sums, "fusion/topology"}
-    made = {name for name in found if name.split("/")[0] in ("teacher", "fusion", "sumrule")}
+    made = {name for name in planned if name.split("/")[0] in ("teacher", "fusion", "sumrule")}
     assert made == wanted
-    assert found["sumrule/teacher"]["src"].split(",") == [
+    assert planned["sumrule/teacher"]["src"].split(",") == [
         f"{HOME}/none/sumrule/teacher-resnet18", f"{HOME}/none/sumrule/teacher-densenet201",
     ]  # fmt: skip
-    shown = found["report.html"]["src"].split(",")
+    shown = planned["report.html"]["src"].split(",")
     assert {f"{HOME}/none/{name}" for name in wanted} <= set(shown)  # also what `all` leaves out
 
 
@@ -115,7 +115,7 @@ def test_members_of_a_fusion_see_what_was_published() -> None:
     for split in ("training", "testing"):
         (ROOT / HOME / "none" / "so2sat" / f"{split}.h5").touch()
     try:
-        found = commands("SOURCE=so2sat", "fusion")["fusion/resnet18-rand"]
+        flags = commands("SOURCE=so2sat", "fusion")["fusion/resnet18-rand"]
     finally:
         shutil.rmtree(ROOT / HOME / "none")
         with contextlib.suppress(OSError):  # another test's products are there
@@ -127,8 +127,8 @@ def test_members_of_a_fusion_see_what_was_published() -> None:
     for flag, split in (("train", "training"), ("test", "testing")):
         images = [f"{HOME}/none/{folder}/{split}.h5" for folder in folders]
         topology = [f"{HOME}/none/tda/{folder.replace('/', '-')}/{split}.h5" for folder in folders]
-        assert found[flag].split(",") == images
-        assert found[f"tda_{flag}"].split(",") == topology
+        assert flags[flag].split(",") == images
+        assert flags[f"tda_{flag}"].split(",") == topology
 
 
 def test_a_product_taken_away_is_made_again_alone(local: Path) -> None:
@@ -173,6 +173,6 @@ def same_datasets(ours: Path, theirs: Path) -> None:
     with h5py.File(ours) as a, h5py.File(theirs) as b:
         assert set(a) == set(b)
         for name, data in a.items():
-            found, expected = np.asarray(b[name], float), np.asarray(data, float)
+            values, expected = np.asarray(b[name], float), np.asarray(data, float)
             step = 1 if np.issubdtype(data.dtype, np.integer) else 1e-3 * np.abs(expected).max()
-            np.testing.assert_allclose(found, expected, 0, step, err_msg=f"{ours} {name}")
+            np.testing.assert_allclose(values, expected, 0, step, err_msg=f"{ours} {name}")

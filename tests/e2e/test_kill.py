@@ -60,9 +60,9 @@ def contents(product: Path) -> dict[str, bytes]:
 
 
 def plan(product: Path) -> Any:
-    found = record.load(product)
-    assert found is not None
-    return found["plan"]
+    written = record.load(product)
+    assert written is not None
+    return written["plan"]
 
 
 def check(stage: Stage, arguments: list[str], tmp_path: Path) -> None:

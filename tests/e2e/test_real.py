@@ -74,6 +74,6 @@ def test_eurosat_becomes_a_bundle_that_reads_back_alike(real: Path, tmp_path: Pa
     assert json.loads((onnx / "model.json").read_text())["members"][0]["classes"][0] == "AnnualCrop"
     folders = sorted(path.name for path in (tmp_path / "b" / "val").iterdir())
     assert len(folders) == 10
-    found = json.loads((tmp_path / "b" / "readback.json").read_text())["accuracy"]
-    lost = found["hdf5"]["overall_accuracy"] - found["png"]["overall_accuracy"]
+    accuracy = json.loads((tmp_path / "b" / "readback.json").read_text())["accuracy"]
+    lost = accuracy["hdf5"]["overall_accuracy"] - accuracy["png"]["overall_accuracy"]
     assert abs(lost) <= 0.03
