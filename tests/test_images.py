@@ -133,12 +133,12 @@ def test_help(stage: str, volume: Path) -> None:
 def test_holds_the_lock_and_nothing_else(stage: str, volume: Path) -> None:
     inspect(stage)
     (line,) = run(stage, "-c", LISTING, volume=volume, entrypoint="python")
-    found = {re.sub(r"[-_.]+", "-", pin.lower()) for pin in line.split()}
+    pins = {re.sub(r"[-_.]+", "-", pin.lower()) for pin in line.split()}
     everywhere, some = (
         {f"{n}=={v}".replace(".", "-") for n, v in p.items()} for p in locked(stage)
     )
-    assert everywhere <= found <= everywhere | some
-    assert any(pin.startswith("giotto-tda==") for pin in found) == (stage == "tda")
+    assert everywhere <= pins <= everywhere | some
+    assert any(pin.startswith("giotto-tda==") for pin in pins) == (stage == "tda")
 
 
 @pytest.mark.usefixtures("engine")

@@ -61,13 +61,13 @@ def top_level(module: ast.Module) -> ast.Module:
 
 
 def run_of(stage: str) -> ast.FunctionDef:
-    found = [
+    functions = [
         node
         for node in tree(ROOT / "stages" / stage / "main.py").body
         if isinstance(node, ast.FunctionDef) and node.name == "run"
     ]
-    assert len(found) == 1, "expected one function `run` in main.py"
-    return found[0]
+    assert len(functions) == 1, "expected one function `run` in main.py"
+    return functions[0]
 
 
 def read_signature(stage: str) -> cli.Signature:
@@ -194,8 +194,10 @@ def test_shared_never_imports_a_stage() -> None:
 
 def test_only_one_module_imports_fire() -> None:
     paths = [*ROOT.glob("shared/**/*.py"), *ROOT.glob("stages/**/*.py")]
-    found = [path for path in paths if {n.split(".")[0] for n in imports(tree(path))} & {"fire"}]
-    assert found == [ROOT / "shared" / "cli" / "arguments.py"]
+    importers = [
+        path for path in paths if {n.split(".")[0] for n in imports(tree(path))} & {"fire"}
+    ]
+    assert importers == [ROOT / "shared" / "cli" / "arguments.py"]
 
 
 def test_contract_needs_only_its_four_packages() -> None:
@@ -282,7 +284,7 @@ def test_files_are_short() -> None:
 
 def test_no_function_takes_more_than_six_positional_arguments() -> None:
     """More are grouped in a dataclass, or keyword-only and passed by keyword."""
-    found = []
+    crowded = []
     for path in [*ROOT.glob("shared/**/*.py"), *ROOT.glob("stages/**/*.py")]:
         for node in ast.walk(tree(path)):
             count = 0
@@ -293,8 +295,8 @@ def test_no_function_takes_more_than_six_positional_arguments() -> None:
                 count = len(node.args)
             if count > POSITIONAL:
                 line = getattr(node, "lineno", 0)
-                found.append(f"{path.relative_to(ROOT)}:{line}: {count}")
-    assert found == []
+                crowded.append(f"{path.relative_to(ROOT)}:{line}: {count}")
+    assert crowded == []
 
 
 def called_name(call: ast.Call) -> str:
@@ -399,16 +401,16 @@ def test_an_image_runs_its_only_stage(tmp_path: Path) -> None:
 
 def wanted(path: Path) -> dict[str, str]:
     """Requirements a person wrote, with what they include: name to version clause."""
-    found: dict[str, str] = {}
+    pins: dict[str, str] = {}
     for line in path.read_text().splitlines():
         line = line.partition("#")[0].strip()
         if line.startswith("-r "):
-            found |= wanted(path.parent / line[3:].strip())
+            pins |= wanted(path.parent / line[3:].strip())
         elif line and not line.startswith("-"):
             match = re.fullmatch(r"([\w.-]+)(?:\[[\w,]+\])?\s*(.*)", line)
             assert match, line
-            found[match[1].lower()] = match[2]
-    return found
+            pins[match[1].lower()] = match[2]
+    return pins
 
 
 @each_stage

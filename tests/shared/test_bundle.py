@@ -38,11 +38,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_what_the_yaml_says(folder: Path) -> None:
-    found = bundle.open_bundle(folder)
-    assert found.steps == STEPS
-    assert found.network == folder / "model.onnx"
-    assert found.labels == ("water", "trees")
-    names = [(path.relative_to(folder / "val").as_posix(), k) for path, k in found.pictures()]
+    opened = bundle.open_bundle(folder)
+    assert opened.steps == STEPS
+    assert opened.network == folder / "model.onnx"
+    assert opened.labels == ("water", "trees")
+    names = [(path.relative_to(folder / "val").as_posix(), k) for path, k in opened.pictures()]
     assert names == [("01_water/a.png", 0), ("01_water/z.png", 0), ("10_trees/b.png", 1)]
 
 
@@ -68,10 +68,10 @@ def test_pictures_are_enlarged_on_8_bits_and_normalised() -> None:
     """Bilinear, half-pixel centres: 0 and 10 become 0, 2.5, 7.5, 10, of which 8 bits keep 3, 8."""
     picture = np.zeros((1, 2, 2, 3), np.uint8)
     picture[:, :, 1, 1] = 10
-    found = inference.preprocess(picture, STEPS)
-    assert found.shape == (1, 3, 4, 4)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found[0, 0], -1)
-    np.testing.assert_allclose(found[0, 2], -1)
-    levels = 255 * found[0, 1]
+    inputs = inference.preprocess(picture, STEPS)
+    assert inputs.shape == (1, 3, 4, 4)
+    assert inputs.dtype == np.float32
+    np.testing.assert_allclose(inputs[0, 0], -1)
+    np.testing.assert_allclose(inputs[0, 2], -1)
+    levels = 255 * inputs[0, 1]
     np.testing.assert_allclose(levels, np.broadcast_to([0, 3, 8, 10], (4, 4)), atol=1e-4)

@@ -86,15 +86,15 @@ def test_refuses_folders_without_model_or_network(tmp_path: Path) -> None:
 def test_bands_are_found_in_any_dataset(prepared: Path) -> None:
     arrays = pixels(34)
     with patches.read(prepared) as source:
-        found = models.read_scaled(source, ("VV", "B12", "B2"), slice(5, 8))
+        values = models.read_scaled(source, ("VV", "B12", "B2"), slice(5, 8))
         with pytest.raises(
             StageError, match=r"training.h5: expected band 'B99', found \['VH_real'"
         ):
             models.read_scaled(source, ("B99",), slice(0, 1))
     sen1 = (arrays["sen1"][5:8, ..., 5].astype("f2").astype("f8").clip(-0.5, 0.5) + 0.5) * 255
-    np.testing.assert_allclose(found[..., 0], sen1, rtol=1e-5)
-    np.testing.assert_allclose(found[..., 1], arrays["sen2"][5:8, ..., 9] / 2.8 * 255, rtol=1e-5)
-    np.testing.assert_allclose(found[..., 2], arrays["sen2"][5:8, ..., 0] / 2.8 * 255, rtol=1e-5)
+    np.testing.assert_allclose(values[..., 0], sen1, rtol=1e-5)
+    np.testing.assert_allclose(values[..., 1], arrays["sen2"][5:8, ..., 9] / 2.8 * 255, rtol=1e-5)
+    np.testing.assert_allclose(values[..., 2], arrays["sen2"][5:8, ..., 0] / 2.8 * 255, rtol=1e-5)
 
 
 def test_statistics_have_three_decimals(prepared: Path) -> None:
@@ -149,7 +149,7 @@ def test_eight_bits_are_those_that_the_sdk_enlarges(size: int) -> None:
     }
     normalize = {"mean": ", ".join(map(str, mean)), "std": ", ".join(map(str, std))}
     sdk = inference.preprocess(pictures, {"resize": resize, "normalize": normalize})
-    found = models.preprocess(pictures + np.float32(0.3), card)
-    np.testing.assert_allclose(found, sdk, atol=1e-5)
+    inputs = models.preprocess(pictures + np.float32(0.3), card)
+    np.testing.assert_allclose(inputs, sdk, atol=1e-5)
     levels = (sdk * np.array(std)[:, None, None] + np.array(mean)[:, None, None]) * 255
     np.testing.assert_allclose(levels, levels.round(), atol=1e-3)

@@ -24,9 +24,9 @@ def product(tmp_path: Path) -> Path:
 
 
 def test_digest_of_a_file_is_its_sha256(product: Path) -> None:
-    found = record.fingerprint(product)
-    assert found["sha256"] == hashlib.sha256(b"content").hexdigest()
-    assert found["bytes"] == 7
+    digest = record.fingerprint(product)
+    assert digest["sha256"] == hashlib.sha256(b"content").hexdigest()
+    assert digest["bytes"] == 7
 
 
 def test_digest_of_a_folder_is_that_of_names_and_contents(tmp_path: Path) -> None:
@@ -100,8 +100,8 @@ def test_differences_name_parameters_inputs_and_stage() -> None:
 def test_a_plan_without_a_parameter_has_its_default() -> None:
     defaults = {"stage": "a", "parameters": {"scale": 2, "fast": False}, "inputs": {"more": None}}
     old = {"stage": "a", "parameters": {"scale": 3}, "inputs": {"src": "0"}}
-    found = record.fill_defaults(old, defaults)
-    assert found == {
+    filled = record.fill_defaults(old, defaults)
+    assert filled == {
         "stage": "a",
         "parameters": {"scale": 3, "fast": False},
         "inputs": {"src": "0", "more": None},
@@ -116,11 +116,11 @@ def test_a_plan_without_a_parameter_has_its_default() -> None:
 
 
 def test_circumstances_name_versions_and_machine() -> None:
-    found = environment.gather(1.23456, "cpu")
-    assert found["seconds"] == 1.235
-    assert found["packages"].keys() >= {"numpy", "h5py", "fire", "tqdm"}
-    assert found["peak_memory_bytes"] > 10**6
-    assert found["revision"]
+    circumstances = environment.gather(1.23456, "cpu")
+    assert circumstances["seconds"] == 1.235
+    assert circumstances["packages"].keys() >= {"numpy", "h5py", "fire", "tqdm"}
+    assert circumstances["peak_memory_bytes"] > 10**6
+    assert circumstances["revision"]
 
 
 def test_revision_of_the_image_comes_from_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:

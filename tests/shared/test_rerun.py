@@ -64,9 +64,9 @@ def test_made_again_identical_and_removed(product: Path, capsys) -> None:  # typ
 
 
 def test_differs_and_is_kept(product: Path, capsys) -> None:  # type: ignore[no-untyped-def]
-    found = record.load(product)
+    written = record.load(product)
     product.write_text("BAXXXP,R")
-    record.save(product, found)  # type: ignore[arg-type]
+    record.save(product, written)  # type: ignore[arg-type]
     assert rerun.main(command(product)) == 1
     assert "8 and 8 bytes, different from byte 7" in capsys.readouterr().out
     assert product.with_name("out.txt.rerun").read_text() == "BAXXXP,Q"
@@ -104,8 +104,8 @@ def pair(tmp_path: Path, name: str) -> list[Path]:
 
 
 def said(tmp_path: Path) -> list[tuple[str, str, float]]:
-    found = comparison.compare_products(tmp_path / "one", tmp_path / "two")
-    return [(d.where, d.what, d.size) for d in found]
+    differences = comparison.compare_products(tmp_path / "one", tmp_path / "two")
+    return [(d.where, d.what, d.size) for d in differences]
 
 
 def test_hdf5_by_dataset_attribute_and_row(tmp_path: Path) -> None:
@@ -147,9 +147,11 @@ def test_shapes_and_broken_files(tmp_path: Path) -> None:
     for number, path in enumerate(pair(tmp_path, "s.npy")):
         np.save(path, np.zeros(2 + number))
         path.with_name("a.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes([number]) * 50)
-    found = said(tmp_path)
-    assert ("s.npy", "(2,) float64 and (3,) float64", np.inf) in found
-    assert any(where == "a.h5" and what.startswith("cannot be read") for where, what, _ in found)
+    differences = said(tmp_path)
+    assert ("s.npy", "(2,) float64 and (3,) float64", np.inf) in differences
+    assert any(
+        where == "a.h5" and what.startswith("cannot be read") for where, what, _ in differences
+    )
 
 
 def test_tolerance_decides(tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]

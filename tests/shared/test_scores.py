@@ -19,24 +19,24 @@ SAID = np.array([0, 0, 1, 1, 1, 0])  # nothing is or was called c
 
 
 def test_metrics_by_hand() -> None:
-    found = scores.metrics(scores.confusion(LABELS, np.eye(3)[SAID]), CLASSES)
-    assert found["rows"] == 6
-    assert found["overall_accuracy"] == pytest.approx(4 / 6)
-    assert found["average_accuracy"] == pytest.approx(4 / 6)
-    assert found["kappa"] == pytest.approx((4 / 6 - 0.5) / 0.5)
-    assert found["macro_f1"] == found["weighted_f1"] == pytest.approx(4 / 6)
-    assert found["per_class"]["c"] == {"rows": 0, "precision": 0.0, "recall": 0.0, "f1": 0.0}
+    metrics = scores.metrics(scores.confusion(LABELS, np.eye(3)[SAID]), CLASSES)
+    assert metrics["rows"] == 6
+    assert metrics["overall_accuracy"] == pytest.approx(4 / 6)
+    assert metrics["average_accuracy"] == pytest.approx(4 / 6)
+    assert metrics["kappa"] == pytest.approx((4 / 6 - 0.5) / 0.5)
+    assert metrics["macro_f1"] == metrics["weighted_f1"] == pytest.approx(4 / 6)
+    assert metrics["per_class"]["c"] == {"rows": 0, "precision": 0.0, "recall": 0.0, "f1": 0.0}
 
 
 def test_weighted_values_follow_the_rows_of_a_class() -> None:
     matrix = np.array([[8, 2], [0, 2]])  # recall 0.8 and 1, precision 1 and 0.5
-    found = scores.metrics(matrix, ("a", "b"))
-    assert found["average_accuracy"] == pytest.approx(0.9)
-    assert found["macro_precision"] == pytest.approx(0.75)
-    assert found["weighted_precision"] == pytest.approx(10 / 12 * 1 + 2 / 12 * 0.5)
-    assert found["weighted_f1"] == pytest.approx(10 / 12 * 16 / 18 + 2 / 12 * 4 / 6)
+    metrics = scores.metrics(matrix, ("a", "b"))
+    assert metrics["average_accuracy"] == pytest.approx(0.9)
+    assert metrics["macro_precision"] == pytest.approx(0.75)
+    assert metrics["weighted_precision"] == pytest.approx(10 / 12 * 1 + 2 / 12 * 0.5)
+    assert metrics["weighted_f1"] == pytest.approx(10 / 12 * 16 / 18 + 2 / 12 * 4 / 6)
     chance = (10 * 8 + 2 * 4) / 144
-    assert found["kappa"] == pytest.approx((10 / 12 - chance) / (1 - chance))
+    assert metrics["kappa"] == pytest.approx((10 / 12 - chance) / (1 - chance))
 
 
 def drawn(rows: int = 400) -> tuple[np.ndarray, np.ndarray]:
@@ -50,7 +50,7 @@ def test_metrics_are_those_of_scikit_learn() -> None:
     labels, probabilities = drawn()
     said, there = probabilities.argmax(1), [0, 1, 2, 3]
     assert 4 in said
-    found = scores.metrics(scores.confusion(labels, probabilities), tuple("abcde"))
+    metrics = scores.metrics(scores.confusion(labels, probabilities), tuple("abcde"))
     for kind, precision, recall in [
         ("macro", "macro_precision", "average_accuracy"),
         ("weighted", "weighted_precision", "overall_accuracy"),
@@ -59,8 +59,8 @@ def test_metrics_are_those_of_scikit_learn() -> None:
             labels, said, labels=there, average=kind
         )
         names = (precision, recall, f"{kind}_f1")
-        np.testing.assert_allclose([found[name] for name in names], expected[:3], rtol=1e-12)
-    assert found["kappa"] == pytest.approx(reference.cohen_kappa_score(labels, said))
+        np.testing.assert_allclose([metrics[name] for name in names], expected[:3], rtol=1e-12)
+    assert metrics["kappa"] == pytest.approx(reference.cohen_kappa_score(labels, said))
 
 
 def test_calibration_error_by_hand() -> None:
@@ -68,8 +68,8 @@ def test_calibration_error_by_hand() -> None:
     right = np.array([True, False, True, True])
     probabilities = np.stack([top, 1 - top], 1)
     expected = (abs(1 - (0.95 + 0.97)) + abs(2 - (0.6 + 0.55))) / 4
-    found = scores.calibration_error(np.where(right, 0, 1), probabilities)
-    assert found == pytest.approx(expected)
+    error = scores.calibration_error(np.where(right, 0, 1), probabilities)
+    assert error == pytest.approx(expected)
     assert scores.calibration_error(np.zeros(3, int), np.eye(3)[[0, 0, 0]]) == 0
     assert scores.calibration_error(np.ones(3, int), np.eye(3)[[0, 0, 0]]) == 1
 
@@ -93,15 +93,17 @@ def test_all_of_one_class_and_right_has_no_kappa() -> None:
 
 
 def test_softmax_survives_large_logits() -> None:
-    found = scores.softmax(np.array([[1000, 1000, -1000], [0, np.log(3), -np.inf]], np.float32))
-    np.testing.assert_allclose(found, [[0.5, 0.5, 0], [0.25, 0.75, 0]], rtol=1e-6)
+    probabilities = scores.softmax(
+        np.array([[1000, 1000, -1000], [0, np.log(3), -np.inf]], np.float32)
+    )
+    np.testing.assert_allclose(probabilities, [[0.5, 0.5, 0], [0.25, 0.75, 0]], rtol=1e-6)
 
 
 def test_files_hold_what_was_measured(tmp_path: Path) -> None:
     probabilities = scores.softmax(np.eye(3)[SAID])
-    found = scores.write(tmp_path, LABELS, probabilities, CLASSES, seed=42)
+    metrics = scores.write(tmp_path, LABELS, probabilities, CLASSES, seed=42)
     written = json.loads((tmp_path / "metrics.json").read_text())
-    assert written == {"classes": list(CLASSES), **found}
+    assert written == {"classes": list(CLASSES), **metrics}
     assert written["seed"] == 42
     error = scores.calibration_error(LABELS, probabilities)
     assert written["expected_calibration_error"] == error

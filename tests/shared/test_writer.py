@@ -128,10 +128,10 @@ def test_like_copies_labels_and_classes(tmp_path: Path) -> None:
     ):
         for rows in sink.todo(4):
             sink.put(rows, features=np.ones((rows.stop - rows.start, 2)))
-    with patches.read(tmp_path / "b.h5", "features", "label") as found:
-        np.testing.assert_array_equal(found.labels(), ARRAYS["label"][10:].argmax(1))
-        assert found.classes == lcz.CLASSES
-        np.testing.assert_array_equal(found["row"].raw(slice(None)), np.arange(10, 20))
+    with patches.read(tmp_path / "b.h5", "features", "label") as copy:
+        np.testing.assert_array_equal(copy.labels(), ARRAYS["label"][10:].argmax(1))
+        assert copy.classes == lcz.CLASSES
+        np.testing.assert_array_equal(copy["row"].raw(slice(None)), np.arange(10, 20))
 
 
 def test_like_refuses_labels_that_are_not_one_hot(tmp_path: Path) -> None:

@@ -76,9 +76,9 @@ def mounted(line: str) -> list[str]:
 
 
 def test_manifest_by_hand(sent: Path) -> None:
-    found = manifest(sent)
-    assert found["files"] == {n: hashlib.sha256(c).hexdigest() for n, c in FILES.items()}
-    image, content = found["image"], (sent / ARCHIVE).read_bytes()
+    listing = manifest(sent)
+    assert listing["files"] == {n: hashlib.sha256(c).hexdigest() for n, c in FILES.items()}
+    image, content = listing["image"], (sent / ARCHIVE).read_bytes()
     assert (image["id"], image["tag"]) == (NUMBER, "lcz42-edge/export:latest")
     assert (image["file"], image["bytes"]) == (ARCHIVE, len(content))
     assert image["sha256"] == hashlib.sha256(content).hexdigest()
