@@ -36,8 +36,8 @@ def test_match_gives_back_mean_and_deviation_of_every_band() -> None:
     images[1, :, :, 4] = 0.25
     noise = np.random.default_rng(0).random((2, 64, 64, 10), np.float32)
     large = 3.5 * images.repeat(2, 1).repeat(2, 2) - 0.7 + 0.01 * noise
-    found = bands.match_statistics(large, images)
-    boxes = found.reshape(2, 32, 2, 32, 2, 10).mean((2, 4))
+    matched = bands.match_statistics(large, images)
+    boxes = matched.reshape(2, 32, 2, 32, 2, 10).mean((2, 4))
     np.testing.assert_allclose(boxes.mean((1, 2)), images.mean((1, 2)), atol=1e-5)
     np.testing.assert_allclose(boxes.std((1, 2)), images.std((1, 2)), atol=1e-5)
     flat = np.full((1, 8, 8, 1), 9.0, np.float32)

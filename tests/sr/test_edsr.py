@@ -72,10 +72,10 @@ def saved(path: Path, tensors: Tensors) -> Path:
     return path
 
 
-def close(found: torch.Tensor, expected: torch.Tensor) -> None:
+def close(actual: torch.Tensor, expected: torch.Tensor) -> None:
     """Equal to 1e-5 of the range, at the borders too."""
-    assert found.shape == expected.shape
-    assert (found - expected).abs().max() <= 1e-5 * (expected.max() - expected.min())
+    assert actual.shape == expected.shape
+    assert (actual - expected).abs().max() <= 1e-5 * (expected.max() - expected.min())
 
 
 @pytest.mark.parametrize("layout", ["port", "basicsr"])

@@ -11,8 +11,8 @@ MEAN = (0.4488, 0.4371, 0.4040)
 MIX = {"first": (1.0, 0.0, 0.0), "mean": (1 / 3, 1 / 3, 1 / 3), "luma": (0.299, 0.587, 0.114)}
 
 
-def close(found: torch.Tensor, expected: torch.Tensor) -> None:
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+def close(actual: torch.Tensor, expected: torch.Tensor) -> None:
+    torch.testing.assert_close(actual, expected, atol=1e-5, rtol=0)
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +59,6 @@ def test_float32_layer_is_exact_under_autocast() -> None:
     plain, x = nn.Conv2d(5, 1, 3), torch.rand(2, 5, 8, 8).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
         assert plain(x).dtype == torch.bfloat16
-        found = folding.Float32(plain)(x)
-    assert found.dtype == torch.float32
-    close(found, plain(x.float()))
+        output = folding.Float32(plain)(x)
+    assert output.dtype == torch.float32
+    close(output, plain(x.float()))

@@ -81,9 +81,9 @@ def test_the_next_block_is_read_while_one_is_computed() -> None:
             second.set()
         return item * item
 
-    for item, found in stream.prefetch((i for i in range(3)), read):
+    for item, square in stream.prefetch((i for i in range(3)), read):
         assert second.wait(10), "block 1 is not read before block 0 is used"
-        assert found == item * item
+        assert square == item * item
 
 
 def test_computing_and_writing_share_no_thread(prepared: Path, tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ def test_one_convolution_is_the_same_tail(scale: int, height: int, width: int) -
     x = torch.randn(3, 12, height, width)
     made = tail.Tail(plain, 12, scale)
     with torch.inference_mode():
-        expected, found = plain(x), made(x)
+        expected, output = plain(x), made(x)
     span = float(expected.max() - expected.min())
-    torch.testing.assert_close(found, expected, atol=1e-6 * span, rtol=0)
+    torch.testing.assert_close(output, expected, atol=1e-6 * span, rtol=0)
 
 
 def test_kernel_by_hand() -> None:

@@ -75,9 +75,9 @@ def test_published_layout_loads(tmp_path: Path, port: str, wrapper: str | None) 
     network = vdsr.load(tmp_path / "w.pth", 3, "first")
     x = torch.rand(2, 1, 9, 8)
     with torch.inference_mode():
-        found, expected = network(x), plain(tensors, vdsr.resize_bicubic(x, 3), port)
-    assert found.shape == (2, 1, 27, 24)
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+        enlarged, expected = network(x), plain(tensors, vdsr.resize_bicubic(x, 3), port)
+    assert enlarged.shape == (2, 1, 27, 24)
+    torch.testing.assert_close(enlarged, expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("channel", ["first", "mean", "luma"])
@@ -87,10 +87,10 @@ def test_three_channels_fold_into_one(tmp_path: Path, channel: str) -> None:
     x = torch.rand(5, 1, 12, 11)
     with torch.inference_mode():
         three = plain(tensors, vdsr.resize_bicubic(x, 2).expand(-1, 3, -1, -1), "twtygqyy")
-        found = network(x)[:, 0]
+        folded = network(x)[:, 0]
     mix = {"first": (1.0, 0.0, 0.0), "mean": (1 / 3,) * 3, "luma": (0.299, 0.587, 0.114)}[channel]
     expected = torch.einsum("k,mkyx->myx", torch.tensor(mix), three)
-    assert (found - expected).abs().max() <= 1e-5 * (expected.max() - expected.min())
+    assert (folded - expected).abs().max() <= 1e-5 * (expected.max() - expected.min())
 
 
 def test_biases_are_taken_where_there_are_some(tmp_path: Path) -> None:
@@ -108,8 +108,10 @@ def test_the_enlargement_stays_in_float32(tmp_path: Path) -> None:
     network = vdsr.load(saved(tmp_path / "w.safetensors", tensors), 2, "first")
     network = forward.prepare_network(network, "cpu")
     images = np.random.default_rng(0).random((10, 1, 8, 8), dtype=np.float32)
-    found = forward.apply(network, images, device="cpu", precision="bfloat16", per_patch=10)
-    np.testing.assert_array_equal(found, vdsr.resize_bicubic(torch.from_numpy(images), 2).numpy())
+    enlarged = forward.apply(network, images, device="cpu", precision="bfloat16", per_patch=10)
+    np.testing.assert_array_equal(
+        enlarged, vdsr.resize_bicubic(torch.from_numpy(images), 2).numpy()
+    )
 
 
 def test_refuses_what_does_not_fit(tmp_path: Path) -> None:

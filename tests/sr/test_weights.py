@@ -15,9 +15,9 @@ from shared.errors import StageError
 def test_reads_a_state_dict_out_of_its_wrapper(tmp_path: Path, wrapper: str | None) -> None:
     tensors = nn.Linear(2, 3).state_dict()
     torch.save({wrapper: tensors} if wrapper else tensors, tmp_path / "w.pth")
-    found = weights.read(tmp_path / "w.pth")
-    assert found.keys() == {"weight", "bias"}
-    assert torch.equal(found["weight"], tensors["weight"])
+    loaded = weights.read(tmp_path / "w.pth")
+    assert loaded.keys() == {"weight", "bias"}
+    assert torch.equal(loaded["weight"], tensors["weight"])
 
 
 def test_averaged_weights_come_first(tmp_path: Path) -> None:
@@ -69,10 +69,10 @@ def test_an_old_pth_is_refused_wherever_it_is_cut(tmp_path: Path) -> None:
 
 def test_misfit_names_what_does_not_fit() -> None:
     wanted = {"a": torch.zeros(2), "b": torch.zeros(2), "c": torch.zeros(2)}
-    found = {"a": torch.zeros(2), "b": torch.zeros(3), "d": torch.zeros(2)}
+    given = {"a": torch.zeros(2), "b": torch.zeros(3), "d": torch.zeros(2)}
     assert weights.misfit(wanted, wanted) == ""
     expected = "missing: c; extra: d; other shape: b (3,) instead of (2,)"
-    assert weights.misfit(wanted, found) == expected
+    assert weights.misfit(wanted, given) == expected
 
 
 def test_fit_takes_all_tensors_or_none() -> None:

@@ -68,8 +68,8 @@ def test_two_processes_train_what_one_does(tmp_path: Path, start: Callable[[Path
     ranks = [torch.load(parted / f"rank-{rank}.pt", weights_only=True) for rank in (0, 1)]
     for name, (weights, series) in whole.items():
         for key, expected in weights.items():
-            for found in ranks:
-                torch.testing.assert_close(found[name][0][key], expected, atol=TOLERANCE, rtol=0)
+            for part in ranks:
+                torch.testing.assert_close(part[name][0][key], expected, atol=TOLERANCE, rtol=0)
             assert torch.equal(ranks[0][name][0][key], ranks[1][name][0][key])
         assert ranks[0][name][1] == ranks[1][name][1]
         assert ranks[0][name][1]["train loss"] == pytest.approx(series["train loss"], abs=1e-5)
@@ -109,7 +109,7 @@ def test_batch_norm_of_one_process_is_torchs(
     monkeypatch.setattr(distributed, "all_reduce", lambda tensor: tensor)
     torch.manual_seed(0)
     values = torch.randn(shape, dtype=torch.float32) * 3 + 100
-    found = []
+    passes = []
     for ours in (True, False):
         taken = values.clone().requires_grad_()
         layer = torch.nn.BatchNorm1d(3) if len(shape) == 2 else torch.nn.BatchNorm2d(3)
@@ -117,10 +117,10 @@ def test_batch_norm_of_one_process_is_torchs(
         with distributed.GlobalBatchNorm() if ours else torch.enable_grad():
             said = layer(taken)
         (said**3).sum().backward()
-        found.append([said, taken.grad, layer.weight.grad, layer.running_mean, layer.running_var])
+        passes.append([said, taken.grad, layer.weight.grad, layer.running_mean, layer.running_var])
         with distributed.GlobalBatchNorm() if ours else torch.enable_grad():
-            found[-1].append(layer.eval()(taken))
-    for ours, theirs in zip(*found, strict=True):
+            passes[-1].append(layer.eval()(taken))
+    for ours, theirs in zip(*passes, strict=True):
         torch.testing.assert_close(ours, theirs, atol=2e-4, rtol=2e-4)
 
 

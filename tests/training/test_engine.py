@@ -30,7 +30,7 @@ def fit(
 
 
 def test_two_epochs_of_sgd_are_those_of_a_loop(tmp_path: Path) -> None:
-    found, history = fit(tmp_path, recipe(epochs=2), dropout=0.0)
+    trained, history = fit(tmp_path, recipe(epochs=2), dropout=0.0)
     net, rows, losses = network(), split(), []
     optimiser = torch.optim.SGD(net.parameters(), 0.05, momentum=0.9, weight_decay=1e-4)
     for epoch in range(2):
@@ -46,14 +46,14 @@ def test_two_epochs_of_sgd_are_those_of_a_loop(tmp_path: Path) -> None:
             optimiser.step()
             losses.append(value.item() * len(chosen))
     for key, expected in weights(net).items():
-        torch.testing.assert_close(found[key], expected, atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(trained[key], expected, atol=1e-6, rtol=1e-5)
     assert history["train loss"][1] == pytest.approx(sum(losses[-5:]) / 30, rel=1e-5)
 
 
 def test_clipping_and_cosine_change_the_steps(tmp_path: Path) -> None:
     changes: list[dict[str, Any]] = [{}, {"clip": 1e-3}, {"cosine": True}, {"optimiser": "adamw"}]
-    found = [fit(tmp_path / str(i), recipe(**more))[0] for i, more in enumerate(changes)]
-    assert not any(same(found[0], other) for other in found[1:])
+    trained = [fit(tmp_path / str(i), recipe(**more))[0] for i, more in enumerate(changes)]
+    assert not any(same(trained[0], other) for other in trained[1:])
 
 
 def crash(folder: Path, plan: Recipe, epoch: int, held_out: np.ndarray | None = None) -> None:
@@ -79,8 +79,8 @@ def test_resumed_run_equals_an_undisturbed_one(
     plan = recipe(**BUSY, **more)
     whole, history = fit(tmp_path / "whole", plan)
     crash(tmp_path / "cut", plan, epoch)
-    found, resumed = fit(tmp_path / "cut", plan)
-    assert same(found, whole)
+    trained, resumed = fit(tmp_path / "cut", plan)
+    assert same(trained, whole)
     assert resumed == history
     assert len(history["train loss"]) == 4
 
@@ -94,9 +94,9 @@ def test_seed_decides(tmp_path: Path) -> None:
 
 def test_broken_checkpoint_is_discarded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.ckpt").write_bytes(b"PK half a file")
-    found, _ = fit(tmp_path, recipe())
+    trained, _ = fit(tmp_path, recipe())
     assert "does not open, discarded; this member starts again" in capsys.readouterr().err
-    assert same(found, fit(tmp_path / "new", recipe())[0])
+    assert same(trained, fit(tmp_path / "new", recipe())[0])
 
 
 def accuracies(monkeypatch: pytest.MonkeyPatch, *values: float) -> None:
@@ -121,18 +121,18 @@ def test_best_epoch_is_kept_also_over_a_stop(
     accuracies(monkeypatch, 0.1, 0.9, 0.9, 0.4)
     if after:
         crash(tmp_path, plan, after, held_out)
-    found, history = fit(tmp_path, plan, held_out=held_out)
+    trained, history = fit(tmp_path, plan, held_out=held_out)
     assert history["validation accuracy"] == [0.1, 0.9, 0.9, 0.4]
-    assert same(found, two_epochs)  # the first of two equals
+    assert same(trained, two_epochs)  # the first of two equals
 
 
 def test_patience_stops_and_keeps_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     held_out = np.arange(20, 30)
     one_epoch, _ = fit(tmp_path / "one", recipe(augment=True, epochs=1), held_out=held_out)
     accuracies(monkeypatch, 0.5, 0.4, 0.4, 0.9)
-    found, history = fit(tmp_path / "four", recipe(**BUSY, patience=2), held_out=held_out)
+    trained, history = fit(tmp_path / "four", recipe(**BUSY, patience=2), held_out=held_out)
     assert history["validation accuracy"] == [0.5, 0.4, 0.4]
-    assert same(found, one_epoch)
+    assert same(trained, one_epoch)
 
 
 def test_held_out_rows_are_never_trained_on(tmp_path: Path) -> None:
@@ -162,14 +162,14 @@ def two(folder: Path, rows: int = 0) -> list[Learner]:
 
 @pytest.mark.parametrize("late", [0, 1])
 def test_networks_of_one_pass_equal_those_trained_apart(tmp_path: Path, late: int) -> None:
-    found = two(tmp_path / "two", late)
-    for one in found:
+    pair = two(tmp_path / "two", late)
+    for one in pair:
         plan, rows = recipe(**BUSY), split()
         alone = learner(rows, plan, one.name, one.seed)
         engine.fit([alone], rows, plan, tmp_path / one.name)
         assert same(weights(alone.network), weights(one.network))
         assert alone.history == one.history
-    assert not same(weights(found[0].network), weights(found[1].network))
+    assert not same(weights(pair[0].network), weights(pair[1].network))
 
 
 def test_divergence_is_told_and_leaves_no_checkpoint_of_it(tmp_path: Path) -> None:

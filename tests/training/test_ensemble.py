@@ -50,14 +50,14 @@ def test_sum_rule_by_hand(tmp_path: Path) -> None:
     """Two members, one row: the mean of the probabilities, not of the logits, is the score."""
     log = [[np.log([[0.8, 0.1, 0.1]]).tolist()], [np.log([[0.2, 0.7, 0.1]]).tolist()]]
     label = torch.tensor([1])
-    found = write_score_folder(
+    metrics = write_score_folder(
         tmp_path, [result(i + 1, said[0]) for i, said in enumerate(log)], (label, label)
     )
     np.testing.assert_allclose(np.load(tmp_path / "test_scores.npy"), [[0.5, 0.4, 0.1]], atol=1e-6)
     mean = np.log([0.8 * 0.2, 0.1 * 0.7, 0.1 * 0.1]) / 2
     np.testing.assert_allclose(np.load(tmp_path / "train_logits.npy"), [mean], atol=1e-6)
-    assert found["overall_accuracy"] == 0.0
-    assert found["member_accuracy"] == {"member-01.onnx": 0.0, "member-02.onnx": 1.0}
+    assert metrics["overall_accuracy"] == 0.0
+    assert metrics["member_accuracy"] == {"member-01.onnx": 0.0, "member-02.onnx": 1.0}
     table = list(csv.reader((tmp_path / "curves.csv").open()))
     assert table[:2] == [["network", "epoch", "train loss"], ["member-01", "1", "1.0"]]
     assert len(table) == 5
@@ -65,12 +65,12 @@ def test_sum_rule_by_hand(tmp_path: Path) -> None:
 
 def test_product(two: Path) -> None:
     assert {path.name for path in two.iterdir()} == PRODUCT | {"member-01.onnx", "member-02.onnx"}
-    found = np.load(two / "test_scores.npy")
-    np.testing.assert_allclose(found.sum(1), 1, atol=1e-6)
+    probabilities = np.load(two / "test_scores.npy")
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-6)
     assert np.load(two / "train_logits.npy").shape == (30, 3)
     np.testing.assert_array_equal(np.load(two / "test_labels.npy"), LABELS[1])
     metrics = json.loads((two / "metrics.json").read_text())
-    assert metrics["overall_accuracy"] == (found.argmax(1) == LABELS[1].numpy()).mean()
+    assert metrics["overall_accuracy"] == (probabilities.argmax(1) == LABELS[1].numpy()).mean()
     assert tuple(metrics["classes"]) == tiny.CLASSES
 
 
@@ -132,9 +132,9 @@ def test_second_process_gets_what_an_earlier_run_left(
     said = iter([[True], [(work / name).read_bytes() for name in ensemble._left(member)]])
     other = SimpleNamespace(world_size=2, is_global_zero=False, broadcast=lambda _: next(said))
     monkeypatch.setattr(distributed, "launch", lambda *_: other)
-    (found,) = ensemble.train_members(tmp_path / "scratch", [member], plan)
-    np.testing.assert_array_equal(found.test_logits, left.test_logits)
-    assert found.series == left.series
+    (restored,) = ensemble.train_members(tmp_path / "scratch", [member], plan)
+    np.testing.assert_array_equal(restored.test_logits, left.test_logits)
+    assert restored.series == left.series
 
 
 def test_only_the_clean_up_was_left(tmp_path: Path) -> None:

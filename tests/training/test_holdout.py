@@ -82,6 +82,6 @@ def test_reads_the_cities_of_a_file(tmp_path: Path) -> None:
     with h5py.File(path, "r+") as file:
         del file["city"]
         file["city"] = np.arange(17, dtype=np.int32) // 3
-    found = read_cities(path)
-    assert found is not None
-    assert found.tolist() == [row // 3 for row in range(17)]
+    cities = read_cities(path)
+    assert cities is not None
+    assert cities.tolist() == [row // 3 for row in range(17)]

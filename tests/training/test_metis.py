@@ -28,8 +28,8 @@ def fitted(name: str, folder: Path) -> tuple[np.ndarray, np.ndarray, list[collec
     made = static_graph.make_static(static_graph.load(path), card, path)
     session = onnxruntime.InferenceSession(made.SerializeToString())
     after = session.run(None, {"input": images[:1].numpy()})[0]
-    found = [collections.Counter(v.operator for v in lint(made, m)) for m in ("1.2", "1.6")]
-    return before, after, found
+    violations = [collections.Counter(v.operator for v in lint(made, m)) for m in ("1.2", "1.6")]
+    return before, after, violations
 
 
 ZOO = ("resnet18", "mobilenetv4_conv_medium", "efficientnet_b0", "mobilenetv2_100", "densenet121")
@@ -37,14 +37,14 @@ ZOO = ("resnet18", "mobilenetv4_conv_medium", "efficientnet_b0", "mobilenetv2_10
 
 @pytest.mark.parametrize("name", ZOO)
 def test_students_of_the_zoo_pass(name: str, tmp_path: Path) -> None:
-    before, after, found = fitted(name, tmp_path)
+    before, after, violations = fitted(name, tmp_path)
     np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-6 * np.abs(before).max())
-    assert found == [{}, {}]
+    assert violations == [{}, {}]
 
 
 def test_mobilenet_v3_passes_from_1_6_on(tmp_path: Path) -> None:
-    _, _, found = fitted("mobilenetv3_small_100", tmp_path)
-    assert found == [{"HardSwish": 19, "HardSigmoid": 9}, {}]
+    _, _, violations = fitted("mobilenetv3_small_100", tmp_path)
+    assert violations == [{"HardSwish": 19, "HardSigmoid": 9}, {}]
 
 
 def test_default_ranges_are_nearest_to_a_histogram_observer() -> None:
@@ -60,9 +60,9 @@ def test_default_ranges_are_nearest_to_a_histogram_observer() -> None:
         low, high = (float(end) for end in observer._non_linear_param_search())
         limit = float(np.abs(values).max())
         counts = activation_ranges.count_values(values, limit)
-        found = activation_ranges.Histogram(float(values.min()), float(values.max()), counts)
+        histogram = activation_ranges.Histogram(float(values.min()), float(values.max()), counts)
         for method, pick in activation_ranges.METHODS.items():
-            first, last = pick(found)
+            first, last = pick(histogram)
             apart[method].append(abs(np.log((last - first) / (high - low))))
     means = {method: np.mean(logs) for method, logs in apart.items()}
     assert min(means, key=means.__getitem__) == main.METHODS[0], means

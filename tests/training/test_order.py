@@ -9,16 +9,16 @@ from shared.training.data import order
 
 
 def batches(seed: int, epoch: int, rows: int = 20, batch: int = 6) -> list[list[int]]:
-    found = order.cut_batches(
+    cuts = order.cut_batches(
         order.shuffle_rows(np.arange(rows) + 100, seed, epoch), batch, trained=True
     )
-    return [of.tolist() for of in found]
+    return [of.tolist() for of in cuts]
 
 
 def test_every_row_once_an_epoch() -> None:
-    found = batches(1, 0)
-    assert [len(batch) for batch in found] == [6, 6, 6, 2]
-    assert sorted(row for batch in found for row in batch) == list(range(100, 120))
+    cuts = batches(1, 0)
+    assert [len(batch) for batch in cuts] == [6, 6, 6, 2]
+    assert sorted(row for batch in cuts for row in batch) == list(range(100, 120))
 
 
 def test_order_depends_on_seed_and_epoch_alone() -> None:
@@ -34,15 +34,15 @@ def test_last_batch_of_one_row_is_dropped_in_training_only() -> None:
 
 def test_in_pieces_neighbours_are_read_together_and_mixed() -> None:
     rows, at_once = np.arange(5000), 1024
-    found = order.shuffle_rows(rows, 3, 0, at_once)
-    assert sorted(found) == rows.tolist()
+    shuffled = order.shuffle_rows(rows, 3, 0, at_once)
+    assert sorted(shuffled) == rows.tolist()
     for start in range(0, 5000, at_once):
-        piece = np.sort(found[start : start + at_once])
+        piece = np.sort(shuffled[start : start + at_once])
         runs = np.split(piece, np.flatnonzero(np.diff(piece) != 1) + 1)
         assert len(runs) <= at_once // order.BLOCK + 2  # whole blocks, but where a piece ends
-    steps = np.abs(np.diff(found))
+    steps = np.abs(np.diff(shuffled))
     assert np.median(steps) > order.BLOCK  # what follows one another is no neighbour
-    assert not np.array_equal(found, order.shuffle_rows(rows, 3, 1, at_once))
+    assert not np.array_equal(shuffled, order.shuffle_rows(rows, 3, 1, at_once))
 
 
 def test_what_fits_is_shuffled_as_a_whole() -> None:

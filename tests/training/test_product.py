@@ -56,9 +56,9 @@ def test_models_table(two: Path) -> None:
 
 
 def test_metrics_say_how_many_and_what_more(two: Path) -> None:
-    found = json.loads((two / "metrics.json").read_text())
-    assert (found["networks"], found["seed"]) == (2, 42)
-    assert found["member_accuracy"] == {"member-01.onnx": 1.0, "member-02.onnx": 0.5}
+    metrics = json.loads((two / "metrics.json").read_text())
+    assert (metrics["networks"], metrics["seed"]) == (2, 42)
+    assert metrics["member_accuracy"] == {"member-01.onnx": 1.0, "member-02.onnx": 0.5}
 
 
 def test_curves_table(two: Path) -> None:
@@ -77,8 +77,8 @@ def test_nothing_trained_has_no_curves(tmp_path: Path) -> None:
 
 def drawn(path: Path, kept: dict[str, int] | None) -> NDArray[np.float32]:
     figures.curves(path, {q: {"student": values} for q, values in SERIES.items()}, kept)
-    found: NDArray[np.float32] = image.imread(path)
-    return found
+    picture: NDArray[np.float32] = image.imread(path)
+    return picture
 
 
 def test_the_epoch_kept_is_marked(tmp_path: Path) -> None:

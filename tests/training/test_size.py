@@ -9,15 +9,15 @@ from shared.training import cost, networks
 
 def test_linear_by_hand() -> None:
     network = nn.Sequential(nn.Linear(5, 7), nn.BatchNorm1d(7), nn.ReLU(), nn.Linear(7, 3))
-    found = cost.count_cost(network, {"tda": torch.zeros(4, 5)})
-    assert found == (5 * 7 + 7 + 7 + 7 + 7 * 3 + 3, 5 * 7 + 7 * 3)
+    counted = cost.count_cost(network, {"tda": torch.zeros(4, 5)})
+    assert counted == (5 * 7 + 7 + 7 + 7 + 7 * 3 + 3, 5 * 7 + 7 * 3)
 
 
 @pytest.mark.parametrize("rows", [1, 8])
 def test_convolution_by_hand(rows: int) -> None:
     network = nn.Conv2d(6, 4, 3, stride=2, padding=1, groups=2)  # 11 x 9 pixels to 6 x 5
-    found = cost.count_cost(network, {"image": torch.zeros(rows, 6, 11, 9)})
-    assert found == (4 * 3 * 3 * 3 + 4, 6 * 5 * 4 * 3 * 3 * 3)
+    counted = cost.count_cost(network, {"image": torch.zeros(rows, 6, 11, 9)})
+    assert counted == (4 * 3 * 3 * 3 + 4, 6 * 5 * 4 * 3 * 3 * 3)
 
 
 class Two(nn.Module):

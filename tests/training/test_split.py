@@ -22,13 +22,13 @@ from tests.conftest import pixels, write_patches, write_raw
 
 
 def test_bands_are_named_as_asked_for(prepared: Path) -> None:
-    found = read_bands(prepared, ("VV", "B8A", "B2"), prefix="0/")
-    assert found.keys() == {"0/VV", "0/B8A", "0/B2"}
+    bands = read_bands(prepared, ("VV", "B8A", "B2"), prefix="0/")
+    assert bands.keys() == {"0/VV", "0/B8A", "0/B2"}
     with h5py.File(prepared) as file:
         for name, of, channel in (("VV", "sen1", 5), ("B8A", "sen2", 7), ("B2", "sen2", 0)):
-            np.testing.assert_array_equal(found[f"0/{name}"].stored, file[of][..., channel])
-    assert {band.stored.dtype for band in found.values()} == {torch.float16, torch.int16}
-    assert found["0/VV"].layout == lcz.SEN1
+            np.testing.assert_array_equal(bands[f"0/{name}"].stored, file[of][..., channel])
+    assert {band.stored.dtype for band in bands.values()} == {torch.float16, torch.int16}
+    assert bands["0/VV"].layout == lcz.SEN1
 
 
 def test_a_batch_holds_the_rows_asked_for(prepared: Path) -> None:
@@ -50,18 +50,18 @@ def test_a_dataset_is_read_once_for_all_who_want_it(
         return raw(self, rows)
 
     monkeypatch.setattr(patches.Rows, "raw", noted)
-    found = read_inputs(
+    bands = read_inputs(
         [*locate_inputs(prepared, ("B2", "B3")), *locate_inputs(prepared, ("B3", "B4"))]
     )
-    assert sorted(found) == ["B2", "B3", "B4"]
+    assert sorted(bands) == ["B2", "B3", "B4"]
     assert seen == ["sen2"]
 
 
 def test_whole_rows_and_runs_of_rows(prepared: Path) -> None:
     runs = [slice(3, 5), slice(30, 34)]
-    found = read_inputs([Input(prepared, "label", {"hot": None})], runs)["hot"]
-    assert found.layout is None
-    assert found.stored.argmax(1).tolist() == [i % 17 for i in (3, 4, 30, 31, 32, 33)]
+    labels = read_inputs([Input(prepared, "label", {"hot": None})], runs)["hot"]
+    assert labels.layout is None
+    assert labels.stored.argmax(1).tolist() == [i % 17 for i in (3, 4, 30, 31, 32, 33)]
 
 
 def test_bright_patches_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,11 +69,11 @@ def test_bright_patches_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     arrays = pixels(17)
     arrays["sen2"][3, 0, 0, 0] = 5.0  # 50,000 as stored, beyond int16
     path = write_patches(tmp_path / "a.h5", arrays)
-    found = read_bands(path, ("B2", "B3"))
-    assert found["B2"].stored.dtype == torch.int32
-    assert found["B3"].stored.dtype == torch.int16
+    bands = read_bands(path, ("B2", "B3"))
+    assert bands["B2"].stored.dtype == torch.int32
+    assert bands["B3"].stored.dtype == torch.int16
     with h5py.File(path) as file:
-        np.testing.assert_array_equal(found["B2"].stored, file["sen2"][..., 0])
+        np.testing.assert_array_equal(bands["B2"].stored, file["sen2"][..., 0])
 
 
 def test_floats_are_scaled_once(tmp_path: Path) -> None:

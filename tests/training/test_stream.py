@@ -27,9 +27,9 @@ def split(path: Path, resident: float, batch: int = 8) -> Split:
 
 
 def test_pieces_hold_whole_batches_and_take_half_each(path: Path) -> None:
-    found = split(path, 100 * 2 * ROW / 1e9)
-    assert isinstance(found, Streamed)
-    assert found.at_once == 48
+    pieces = split(path, 100 * 2 * ROW / 1e9)
+    assert isinstance(pieces, Streamed)
+    assert pieces.at_once == 48
     assert not isinstance(split(path, 170 * 2 * ROW / 1e9), Streamed)
 
 
@@ -38,9 +38,9 @@ def test_batches_are_those_from_memory(path: Path, rows: np.ndarray) -> None:
     whole, pieces = split(path, 1.0), split(path, 40 * 2 * ROW / 1e9)
     np.testing.assert_array_equal(pieces[rows]["VV"], whole[rows]["VV"])
     wanted_order = order.cut_batches(order.shuffle_rows(np.unique(rows), 1, 0, pieces.at_once), 8)
-    found = list(pieces.batches(wanted_order))
-    assert len(found) == len(wanted_order)
-    for ours, theirs in zip(found, whole.batches(wanted_order), strict=True):
+    batches = list(pieces.batches(wanted_order))
+    assert len(batches) == len(wanted_order)
+    for ours, theirs in zip(batches, whole.batches(wanted_order), strict=True):
         assert ours.keys() == theirs.keys() == {"B2", "VV", "label"}
         assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert pieces.layouts == whole.layouts
@@ -50,9 +50,9 @@ def test_no_more_than_a_piece_is_read_at_once(path: Path, monkeypatch: pytest.Mo
     sizes, fill = [], stream.read_inputs
 
     def spy(inputs, runs):  # type: ignore[no-untyped-def]
-        found = fill(inputs, runs)
-        sizes.append(len(found["B2"].stored))
-        return found
+        filled = fill(inputs, runs)
+        sizes.append(len(filled["B2"].stored))
+        return filled
 
     monkeypatch.setattr(stream, "read_inputs", spy)
     pieces = split(path, 40 * 2 * ROW / 1e9)
@@ -70,17 +70,19 @@ def test_another_pass_may_decide_about_the_order(path: Path) -> None:
     """What fits into memory lies there, in the order that the pass with more bands has."""
     inputs, extra = locate_inputs(path, ("B2",)), {"label": read_labels(path, lcz.CLASSES)}
     resident = 200 * ROW / 1e9
-    found = load_split(inputs, extra, resident, 8, bytes_per_row(locate_inputs(path, ("B2", "VV"))))
-    assert not isinstance(found, Streamed)
-    assert found.at_once == found.to(torch.device("cpu")).at_once == split(path, resident).at_once
-    assert found.at_once == 48
+    pieces = load_split(
+        inputs, extra, resident, 8, bytes_per_row(locate_inputs(path, ("B2", "VV")))
+    )
+    assert not isinstance(pieces, Streamed)
+    assert pieces.at_once == pieces.to(torch.device("cpu")).at_once == split(path, resident).at_once
+    assert pieces.at_once == 48
     assert load_split(inputs, extra, resident, 8).at_once is None
 
 
 def test_features_come_whole(path: Path) -> None:
     inputs = [Input(path, "label", {"tda": None})]
-    found = load_split(inputs, {"label": read_labels(path, lcz.CLASSES)}, 1.0, 8)
-    assert found[np.array([4])]["tda"].argmax().item() == 4
+    loaded = load_split(inputs, {"label": read_labels(path, lcz.CLASSES)}, 1.0, 8)
+    assert loaded[np.array([4])]["tda"].argmax().item() == 4
 
 
 def test_more_than_the_machine_has_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,7 +105,7 @@ def test_drawn_views_are_what_a_sampler_in_double_precision_finds(side: int) -> 
     """Angle, flip and shift of each draw are read back, the picture made again pixel by pixel."""
     images = torch.rand((12, 2, side, side), generator=generator(1))
     drawn = draw_views(12, side, generator(2))
-    found = warp_images(images, **drawn).double().numpy()
+    warped = warp_images(images, **drawn).double().numpy()
     theta, holes = drawn["theta"].double().numpy(), (drawn["holes"] * side).numpy().round()
     assert len({tuple(hole) for hole in holes}) > 2  # some cut out, at several places
     for n in range(12):
@@ -116,7 +116,7 @@ def test_drawn_views_are_what_a_sampler_in_double_precision_finds(side: int) -> 
         for band in (0, 1):
             expected = oracle(images[n, band].double().numpy(), degrees, flip, shift)
             expected[top:bottom, left:right] = 0
-            np.testing.assert_allclose(found[n, band], expected, atol=1e-5)
+            np.testing.assert_allclose(warped[n, band], expected, atol=1e-5)
 
 
 def test_drawn_ranges_and_rates() -> None:
@@ -172,12 +172,12 @@ def test_sensors_of_several_resolutions_see_one_geometry() -> None:
     sides = {"s/a": 64, "b": 32, "c": 64, "d": 96}
     batch = {key: ramp(side).expand(9, -1, -1) for key, side in sides.items()}
     through = View(card(tuple("abcd"), 32), dict.fromkeys(sides, UNIT), 32, keys=tuple(sides))
-    found = through(batch | draw_views(9, 32, generator()))
-    inside = found[:, :, 7:-7, 7:-7]  # no border comes in by 8 degrees and 2 pixels
+    viewed = through(batch | draw_views(9, 32, generator()))
+    inside = viewed[:, :, 7:-7, 7:-7]  # no border comes in by 8 degrees and 2 pixels
     for channel in (1, 2, 3):
         torch.testing.assert_close(inside[:, 0], inside[:, channel], atol=1e-5, rtol=0)
-    assert (found == 0).any()  # cutouts, which the plane itself never has
-    assert (found[:, 0] - through(batch)[:, 0]).abs().mean() > 0.1
+    assert (viewed == 0).any()  # cutouts, which the plane itself never has
+    assert (viewed[:, 0] - through(batch)[:, 0]).abs().mean() > 0.1
 
 
 def test_channels_stay_in_the_order_of_the_card_whatever_their_side() -> None:
@@ -199,13 +199,13 @@ def test_a_row_is_seen_alike_in_every_batch() -> None:
 
 def stored(source: patches.Source, bands: tuple[str, ...]) -> dict[str, Tensor]:
     """The first four rows of some bands as a split hands them out."""
-    found = {}
+    planes = {}
     for band, (name, index) in zip(bands, models.locate_bands(source, bands), strict=True):
         numbers = source[name].raw(slice(0, 4))[..., index]
-        found[band] = torch.from_numpy(
+        planes[band] = torch.from_numpy(
             numbers.astype(np.int16 if numbers.dtype == np.uint16 else numbers.dtype)
         )
-    return found
+    return planes
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
@@ -219,10 +219,10 @@ def test_plain_view_is_what_numpy_prepares(
     of = card(bands, size, **statistics, interpolation=interpolation, eight_bit=eight_bit)
     with patches.read(prepared) as source:
         layouts = {band: lcz.SEN2 if band.startswith("B") else lcz.SEN1 for band in bands}
-        found = View(of, layouts, 32)(stored(source, bands)).numpy()
+        viewed = View(of, layouts, 32)(stored(source, bands)).numpy()
         expected = models.preprocess(models.read_scaled(source, bands, slice(0, 4)), of)
-    np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
-    assert found.dtype == np.float32
+    np.testing.assert_allclose(viewed, expected, atol=2e-5 * np.abs(expected).max())
+    assert viewed.dtype == np.float32
 
 
 @pytest.mark.parametrize(("side", "target"), [(32, 224), (64, 224), (96, 64), (8, 8), (5, 13)])
@@ -231,8 +231,8 @@ def test_resize_is_that_of_torch(side: int, target: int, interpolation: str) -> 
     images = torch.randn((3, 2, side, side), generator=generator())
     more = {} if interpolation == "nearest" else {"align_corners": False}
     expected = functional.interpolate(images, target, mode=interpolation, **more)
-    found = views._resize(images, target, interpolation)
-    torch.testing.assert_close(found, expected, atol=5e-5, rtol=0)
+    resized = views._resize(images, target, interpolation)
+    torch.testing.assert_close(resized, expected, atol=5e-5, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -240,9 +240,9 @@ def test_resize_is_that_of_torch(side: int, target: int, interpolation: str) -> 
 )
 def test_nearest_takes_the_same_pixels_as_numpy(source: int, target: int) -> None:
     row = torch.arange(source, dtype=torch.float32)
-    found = views._resize(row.expand(1, 1, source, source), target, "nearest")[0, 0, 0]
+    resized = views._resize(row.expand(1, 1, source, source), target, "nearest")[0, 0, 0]
     ours = models.resize(row[None].numpy(), 1, target, "nearest")
-    np.testing.assert_array_equal(found.numpy(), ours[0])
+    np.testing.assert_array_equal(resized.numpy(), ours[0])
 
 
 def test_sar_is_clipped_and_rgb_is_bytes() -> None:
@@ -257,8 +257,8 @@ def test_sar_is_clipped_and_rgb_is_bytes() -> None:
         )
     )
     of = card(lcz.RGB.bands, 1, mean=(0.0, 0.2, 0.5), std=(1.0, 1.0, 0.5))
-    found = View(of, dict.fromkeys(rgb, lcz.RGB), 1)(rgb)
-    torch.testing.assert_close(found.flatten(), torch.tensor([0.0, 0.0, 1.0]))
+    viewed = View(of, dict.fromkeys(rgb, lcz.RGB), 1)(rgb)
+    torch.testing.assert_close(viewed.flatten(), torch.tensor([0.0, 0.0, 1.0]))
 
 
 @pytest.mark.parametrize("dtype", [torch.int16, torch.int32, torch.float32])
@@ -267,10 +267,10 @@ def test_whole_levels_are_numpys_at_every_stored_number(dtype: torch.dtype) -> N
     numbers = torch.arange(0, 28_001, dtype=dtype).view(-1, 1, 1)
     layout = lcz.Layout(("B2",), 0.0, 2.8, 1e4)
     of = card(("B2",), 1, mean=(0.1,), std=(0.5,), eight_bit=True)
-    found = View(of, {"B2": layout}, 1)({"B2": numbers}).flatten().numpy()
+    viewed = View(of, {"B2": layout}, 1)({"B2": numbers}).flatten().numpy()
     values = layout.scale(layout.decode(numbers.numpy()[..., None])).astype(np.float32)
-    np.testing.assert_allclose(found, models.preprocess(values, of).flatten(), atol=1e-6)
-    levels = (found * 0.5 + 0.1) * 255
+    np.testing.assert_allclose(viewed, models.preprocess(values, of).flatten(), atol=1e-6)
+    levels = (viewed * 0.5 + 0.1) * 255
     np.testing.assert_allclose(levels, levels.round(), atol=1e-4)
     assert len(np.unique(levels.round())) == 256
 
