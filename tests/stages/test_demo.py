@@ -127,8 +127,8 @@ def test_learnable_but_not_given_away() -> None:
     (train, zones), (test, truth) = features(0, 8), features(1, 5)
     mean, spread = train.mean(0), train.std(0)
     near = (((test - mean) / spread)[:, None] - ((train - mean) / spread)) ** 2
-    found = zones[near.sum(-1).argmin(1)]
-    assert 0.25 < (found == truth).mean() < 0.75  # chance is 0.06
+    guesses = zones[near.sum(-1).argmin(1)]
+    assert 0.25 < (guesses == truth).mean() < 0.75  # chance is 0.06
     for band in range(test.shape[1]):  # no single number tells the zone
         alone = zones[near[..., band].argmin(1)]
         assert (alone == truth).mean() < 0.35

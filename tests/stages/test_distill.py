@@ -86,8 +86,8 @@ def test_loss_by_hand() -> None:
         hard -= np.log(softmax(student)[label]) / 2
         p, q = softmax(np.divide(teacher, 3).tolist()), softmax(np.divide(student, 3).tolist())
         soft += 9 * (p * np.log(p / q)).sum() / 2
-    found = loss.hard_and_soft(0.7, 3.0)(STUDENT, ROWS).item()
-    assert found == pytest.approx(0.7 * hard + 0.3 * soft, rel=1e-12)
+    value = loss.hard_and_soft(0.7, 3.0)(STUDENT, ROWS).item()
+    assert value == pytest.approx(0.7 * hard + 0.3 * soft, rel=1e-12)
     alone = {"label": ROWS["label"]}  # the hard term needs no teacher
     assert loss.hard_and_soft(1.0, 3.0)(STUDENT, alone).item() == pytest.approx(hard, rel=1e-12)
 
@@ -144,8 +144,8 @@ def test_published_students(name: str, parameters: int, settings: tuple) -> None
 
 
 def test_a_flag_wins_over_the_published_value() -> None:
-    found = presets.preset_of("efficientnet_b0", lr=0.5, weight_decay=0.0, size=None)
-    assert (found.lr, found.weight_decay, found.size) == (0.5, 0.0, 224)
+    preset = presets.preset_of("efficientnet_b0", lr=0.5, weight_decay=0.0, size=None)
+    assert (preset.lr, preset.weight_decay, preset.size) == (0.5, 0.0, 224)
     assert presets.preset_of("any_other") == presets.preset_of("resnet18")
 
 
@@ -160,14 +160,16 @@ def test_product(prepared: Path, prepared_test: Path, teacher: Path, tmp_path: P
     session = networks.onnxruntime.InferenceSession(dst / card.file)
     said = session.run(["logits"], {"input": images})[0]
     np.testing.assert_allclose(said, np.load(dst / "test_logits.npy"), atol=1e-4)
-    found = json.loads((dst / "metrics.json").read_text())
+    metrics = json.loads((dst / "metrics.json").read_text())
     twin = json.loads((dst / "baseline" / "metrics.json").read_text())
-    assert found["teacher_accuracy"] == pytest.approx(15 / 17)
-    assert found["retention"] == pytest.approx(found["overall_accuracy"] / (15 / 17))
-    assert found["baseline_accuracy"] == twin["overall_accuracy"]
+    assert metrics["teacher_accuracy"] == pytest.approx(15 / 17)
+    assert metrics["retention"] == pytest.approx(metrics["overall_accuracy"] / (15 / 17))
+    assert metrics["baseline_accuracy"] == twin["overall_accuracy"]
     assert (dst / "student.onnx").read_bytes() != (dst / "baseline/student.onnx").read_bytes()
     assert "validation accuracy" in (dst / "curves.csv").read_text()
-    resolved = [found[key] for key in ("size", "epochs", "batch", "lr", "temperature", "schedule")]
+    resolved = [
+        metrics[key] for key in ("size", "epochs", "batch", "lr", "temperature", "schedule")
+    ]
     assert resolved == [32, 2, 16, 2e-4, 3.0, "cosine"]
     network = checkpoint.read(dst / "student.safetensors", "test_resnet", 3, 17).eval()
     with torch.no_grad():
@@ -183,10 +185,10 @@ def test_goes_on_after_a_stop(
 
     def crashes(*given):  # type: ignore[no-untyped-def]
         done.append([learner.name for learner in given[0]])
-        found = fit(*given)
+        fitted = fit(*given)
         if len(done) == 1:  # all epochs are done, nothing is exported yet
             raise KeyboardInterrupt
-        return found
+        return fitted
 
     monkeypatch.setattr(engine, "fit", crashes)
     with pytest.raises(SystemExit, match="130"):
@@ -233,11 +235,11 @@ def saved(folder: Path, *cards: models.Card) -> Path:
     return folder
 
 
-def expected(prepared: Path, found: models.Card, by: np.ndarray) -> np.ndarray:
+def expected(prepared: Path, member: models.Card, by: np.ndarray) -> np.ndarray:
     """Logits of a `network` for all rows, without onnxruntime and without torch."""
     with patches.read(prepared) as source:
-        values = models.read_scaled(source, found.bands, slice(0, 34))
-    return models.preprocess(values, found).mean((2, 3)) @ by
+        values = models.read_scaled(source, member.bands, slice(0, 34))
+    return models.preprocess(values, member).mean((2, 3)) @ by
 
 
 FORMS = {
@@ -308,14 +310,14 @@ def matlab(folder: Path, **changes) -> Path:  # type: ignore[no-untyped-def]
 
 def test_the_form_that_matlab_exports(tmp_path: Path) -> None:
     """1-based bands, statistics per band in units of 0 … 255."""
-    (found,) = matlab_export.read(matlab(tmp_path / "m"), lcz.CLASSES)
-    assert (found.file, found.bands) == ("net.onnx", ("B5", "B2", "B8A"))
-    assert found.mean == pytest.approx((3 / 255, 0, 7 / 255))
-    assert found.std == pytest.approx((4 / 255, 1 / 255, 8 / 255))
-    assert (found.size, found.interpolation, found.classes) == (32, "nearest", lcz.CLASSES)
+    (member,) = matlab_export.read(matlab(tmp_path / "m"), lcz.CLASSES)
+    assert (member.file, member.bands) == ("net.onnx", ("B5", "B2", "B8A"))
+    assert member.mean == pytest.approx((3 / 255, 0, 7 / 255))
+    assert member.std == pytest.approx((4 / 255, 1 / 255, 8 / 255))
+    assert (member.size, member.interpolation, member.classes) == (32, "nearest", lcz.CLASSES)
     changes = {"zscore": {"enabled": False}, "bands": [17, 11, 3], "input": None, "size": [64, 64]}
-    (found,) = matlab_export.read(matlab(tmp_path / "m", **changes), lcz.CLASSES)
-    assert (found.bands, found.mean, found.std, found.size) == (
+    (member,) = matlab_export.read(matlab(tmp_path / "m", **changes), lcz.CLASSES)
+    assert (member.bands, member.mean, member.std, member.size) == (
         ("COV_real", "VH_real", "B4"), (0, 0, 0), (1, 1, 1), 64,
     )  # fmt: skip
 
@@ -351,10 +353,10 @@ def test_refuses_a_matlab_folder(tmp_path: Path, changes, message: str) -> None:
 
 
 def test_refuses_onnx_teachers(tmp_path: Path) -> None:
-    def said(found: models.Card, **form) -> str:  # type: ignore[no-untyped-def]
+    def said(member: models.Card, **form) -> str:  # type: ignore[no-untyped-def]
         network(tmp_path / "t" / "a.onnx", matrix(), **form)
         with pytest.raises(StageError) as caught:
-            onnx_teachers.read((saved(tmp_path / "t", found),), lcz.CLASSES)
+            onnx_teachers.read((saved(tmp_path / "t", member),), lcz.CLASSES)
         return str(caught.value)
 
     assert "give the folder that fusion made as --teacher" in said(card(features=8))
@@ -382,10 +384,10 @@ def test_multimodal_student_of_consistent_teachers(
         f"--bands={','.join(bands)}", "--adapt", "--nobaseline", "--epochs=1", "--lr=1e-9",
     ]  # fmt: skip
     dst = command(prepared, None, tmp_path / "distill", *flags)
-    (found,) = models.load(dst)
-    assert found.bands == bands
+    (student,) = models.load(dst)
+    assert student.bands == bands
     with patches.read(prepared) as source:
-        assert found.mean == models.band_statistics(source, bands)[0]
+        assert student.mean == models.band_statistics(source, bands)[0]
     first = load_file(dst / "student.safetensors")["conv1.0.weight"]
     old = three.state_dict()["conv1.0.weight"]
     spread = torch.cat([old, old[:, :2]], 1) * 3 / 5  # as timm does; the rate changes nothing
@@ -407,9 +409,9 @@ def test_a_checkpoint_is_scored_and_not_trained(
     wrapped = {f"module.{name}": of for name, of in trained.state_dict().items()}
     torch.save({"state_dict": wrapped}, file)
     dst = command(prepared, None, tmp_path / "distill", f"--checkpoint={file}")
-    (found,) = models.load(dst)
+    (student,) = models.load(dst)
     with patches.read(prepared_test) as source:
-        images = models.preprocess(models.read_scaled(source, found.bands, slice(0, 17)), found)
+        images = models.preprocess(models.read_scaled(source, student.bands, slice(0, 17)), student)
     with torch.no_grad():
         said = trained.eval()(torch.from_numpy(images))
     np.testing.assert_allclose(np.load(dst / "test_logits.npy"), said, atol=1e-4)
@@ -422,9 +424,9 @@ def test_a_checkpoint_is_scored_and_not_trained(
 def test_rounding_by_hand() -> None:
     """Limit 127 makes steps of 1; outside it values are cut and gradients stop."""
     values = torch.tensor([-300.0, -127.0, -0.4, 0.6, 2.5, 126.9, 200.0], requires_grad=True)
-    found = fake_quantise.fake_round(values, torch.tensor(127.0))
-    assert found.tolist() == [-127, -127, 0, 1, 2, 127, 127]
-    (found * torch.arange(7)).sum().backward()
+    rounded = fake_quantise.fake_round(values, torch.tensor(127.0))
+    assert rounded.tolist() == [-127, -127, 0, 1, 2, 127, 127]
+    (rounded * torch.arange(7)).sum().backward()
     assert values.grad.tolist() == [0, 1, 2, 3, 4, 5, 0]
     rows = torch.tensor([[1.0, 0.26], [100.0, 26.0]])
     each = fake_quantise.fake_round(rows, fake_quantise.weight_range(rows, per_channel=True))

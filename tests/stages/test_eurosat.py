@@ -33,37 +33,37 @@ def folder(tmp_path: Path) -> Path:
 def command(src: Path, dst: Path, *flags: str) -> dict[str, dict[str, np.ndarray]]:
     """Run the stage as its container does; what it wrote."""
     cli.main(stage.run, [f"--src={src}", f"--dst={dst}", *flags])
-    found = {}
+    splits = {}
     for split in ("training", "testing"):
         with h5py.File(dst / f"{split}.h5") as file:
-            found[split] = {name: file[name][:] for name in file}
-            found[split] |= {key: np.asarray(v) for key, v in file["rgb"].attrs.items()}
-    return found
+            splits[split] = {name: file[name][:] for name in file}
+            splits[split] |= {key: np.asarray(v) for key, v in file["rgb"].attrs.items()}
+    return splits
 
 
 def test_every_picture_is_in_one_split_with_its_label(folder: Path, tmp_path: Path) -> None:
-    found = command(folder, tmp_path / "out")
+    splits = command(folder, tmp_path / "out")
     seen = []
-    for arrays in found.values():
+    for arrays in splits.values():
         for picture, label in zip(arrays["rgb"], arrays["label"], strict=True):
             name = sorted(COUNTS)[int(label.argmax())]
             number = int(picture[0, 0, 0]) // 20
             np.testing.assert_array_equal(picture, colour(name, number))
             seen.append((name, number))
     assert sorted(seen) == [(n, i) for n in sorted(COUNTS) for i in range(COUNTS[n])]
-    assert found["testing"]["label"].sum(0).tolist() == [2, 1, 1]  # a fifth of 10, 5, 7
-    order = found["training"]["label"].argmax(1).tolist()
+    assert splits["testing"]["label"].sum(0).tolist() == [2, 1, 1]  # a fifth of 10, 5, 7
+    order = splits["training"]["label"].argmax(1).tolist()
     assert order != sorted(order)
 
 
 def test_says_what_it_holds(folder: Path, tmp_path: Path) -> None:
-    found = command(folder, tmp_path / "out")["training"]
+    training = command(folder, tmp_path / "out")["training"]
     with patches.read(tmp_path / "out" / "training.h5", "rgb", "label") as source:
         assert source.classes == tuple(sorted(COUNTS))
         assert source["rgb"].layout == lcz.RGB
         mean, std = source.statistics("rgb")
-    np.testing.assert_allclose(mean, found["rgb"].mean((0, 1, 2)), rtol=1e-12)
-    np.testing.assert_allclose(std, found["rgb"].std((0, 1, 2)), rtol=1e-9, atol=1e-6)
+    np.testing.assert_allclose(mean, training["rgb"].mean((0, 1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(std, training["rgb"].std((0, 1, 2)), rtol=1e-9, atol=1e-6)
 
 
 def test_the_seed_decides(folder: Path, tmp_path: Path) -> None:
@@ -152,6 +152,6 @@ def test_real_pictures(real: Path, tmp_path: Path) -> None:
         (small / name).mkdir(parents=True)
         for path in sorted((real / "eurosat" / name).glob("*.jpg"))[:20]:
             (small / name / path.name).write_bytes(path.read_bytes())
-    found = command(small, tmp_path / "out")
-    assert found["training"]["rgb"].shape == (32, 64, 64, 3)
-    assert found["testing"]["label"].sum(0).tolist() == [4, 4]
+    splits = command(small, tmp_path / "out")
+    assert splits["training"]["rgb"].shape == (32, 64, 64, 3)
+    assert splits["testing"]["label"].sum(0).tolist() == [4, 4]

@@ -72,10 +72,10 @@ def small(**changes: Any) -> onnx.ModelProto:
 
 @pytest.mark.parametrize("changes", [{}, {"batch": 1}, {"opset": 14}])
 def test_graph_is_static_named_and_says_the_same(changes: dict[str, object]) -> None:
-    found = small(**changes)
+    network = small(**changes)
     images = np.random.default_rng(2).standard_normal((1, 3, 48, 48)).astype(np.float32)
-    before = networks.run(found, images)
-    fitted = static_graph.make_static(found, CARD, Path("x.onnx"))
+    before = networks.run(network, images)
+    fitted = static_graph.make_static(network, CARD, Path("x.onnx"))
     assert lint(fitted) == []
     assert (graph_index.opset_version(fitted), fitted.graph.input[0].name) == (17, "input")
     session = onnxruntime.InferenceSession(fitted.SerializeToString())
@@ -337,8 +337,10 @@ def test_operators_and_attributes(body: tuple[onnx.NodeProto, ...], old: str, ne
     tail = (node("GlobalAveragePool", "t", "p"), node("Flatten", "p", "f", axis=1))
     network = nodes(**WEIGHTS)(*body, *tail, node("Gemm", f"f {'w8' if wide else 'w'}", "y"))
     for metis, message in (("1.2", old), ("1.6", new)):
-        found = lint(network, metis)
-        assert [message in str(violation) for violation in found] == [True] * bool(message), found
+        violations = lint(network, metis)
+        assert [message in str(violation) for violation in violations] == [True] * bool(message), (
+            violations
+        )
 
 
 GELU = (
@@ -369,8 +371,8 @@ def test_reshape_may_drop_axes_and_not_add_some() -> None:
     pool, last = node("GlobalAveragePool", "x", "p"), node("Gemm", "s w", "y")
     assert lint(build(pool, node("Reshape", "p short", "s"), last), "1.6") == []
     back = node("Reshape", "s long", "u"), node("Flatten", "u", "g"), node("Gemm", "g w", "y")
-    (found,) = lint(build(pool, node("Reshape", "p short", "s"), *back), "1.6")
-    assert "[1, 4] to [1, 4, 1, 1]: expected only axes of 1 to go" in str(found)
+    (violation,) = lint(build(pool, node("Reshape", "p short", "s"), *back), "1.6")
+    assert "[1, 4] to [1, 4, 1, 1]: expected only axes of 1 to go" in str(violation)
 
 
 def test_scores_of_four_dimensions_are_flagged() -> None:
@@ -425,19 +427,19 @@ def test_fast_and_exact_products_say_the_same(
     """Where the processor has VNNI, which the fast way needs; elsewhere both are the exact one."""
     out = command(student, tmp_path / "out", "--calibration_method=minmax")
     images = np.random.default_rng(6).standard_normal((5, 3, 48, 48)).astype(np.float32)
-    found = [inference.compute_logits(out / "model_int8.onnx", [images], 5, 1)]
+    logits = [inference.compute_logits(out / "model_int8.onnx", [images], 5, 1)]
     monkeypatch.setattr(inference, "int8_saturates", lambda: True)
-    found.append(inference.compute_logits(out / "model_int8.onnx", [images], 5, 1))
-    np.testing.assert_array_equal(found[0], found[1])
+    logits.append(inference.compute_logits(out / "model_int8.onnx", [images], 5, 1))
+    np.testing.assert_array_equal(logits[0], logits[1])
 
 
 def test_weights_are_8_bit_per_channel(student: Path, tmp_path: Path) -> None:
     network = onnx.load(command(student, tmp_path / "out") / "model_int8.onnx")
     sizes = {tensor.name: list(tensor.dims) for tensor in network.graph.initializer}
     kernel = next(name for name, dims in sizes.items() if dims == [8, 3, 3, 3])
-    found = next(tensor for tensor in network.graph.initializer if tensor.name == kernel)
+    weights = next(tensor for tensor in network.graph.initializer if tensor.name == kernel)
     scale = next(n.input[1] for n in network.graph.node if kernel in n.input)
-    assert (found.data_type, sizes[scale]) == (TensorProto.INT8, [networks.FEATURES])
+    assert (weights.data_type, sizes[scale]) == (TensorProto.INT8, [networks.FEATURES])
     kinds = {node.op_type for node in network.graph.node}
     assert "BatchNormalization" not in kinds  # folded
     assert network.ir_version <= static_graph.IR
@@ -481,17 +483,17 @@ def histogram(values: np.ndarray) -> activation_ranges.Histogram:
 
 
 def test_counts_by_hand() -> None:
-    found = activation_ranges.count_values(
+    counts = activation_ranges.count_values(
         np.array([[-2.0, -0.001], [0.001, 2.0]], np.float32), 2.0
     )
-    places = np.flatnonzero(found).tolist()
+    places = np.flatnonzero(counts).tolist()
     assert places == [
         0,
         activation_ranges.BINS - 2,
         activation_ranges.BINS + 1,
         2 * activation_ranges.BINS - 1,
     ]
-    assert found.sum() == 4
+    assert counts.sum() == 4
 
 
 @pytest.mark.parametrize("method", activation_ranges.METHODS)
@@ -504,10 +506,10 @@ def test_even_values_keep_their_whole_range(method: str) -> None:
 
 def test_rare_values_are_cut_off() -> None:
     values = np.append(np.random.default_rng(0).standard_normal(10**6), 50.0)
-    found = {method: pick(histogram(values)) for method, pick in activation_ranges.METHODS.items()}
-    assert found["minmax"][1] == 50
-    assert 3.5 < found["percentile"][1] < 5
-    assert 2.5 < found["entropy"][1] < 5
+    ranges = {method: pick(histogram(values)) for method, pick in activation_ranges.METHODS.items()}
+    assert ranges["minmax"][1] == 50
+    assert 3.5 < ranges["percentile"][1] < 5
+    assert 2.5 < ranges["entropy"][1] < 5
 
 
 def test_percentile_by_hand() -> None:
@@ -536,12 +538,12 @@ def test_observed_values_are_those_of_the_rows(student: Path, tmp_path: Path) ->
     onnx.save(fitted, tmp_path / "m.onnx")
     rows = np.array([0, 5, 33])
     with patches.read(student.parent / "prepare" / "training.h5", "label") as source:
-        found = calibration.observe_tensors(tmp_path / "m.onnx", source, card, rows, 2)
+        observed = calibration.observe_tensors(tmp_path / "m.onnx", source, card, rows, 2)
         images = np.concatenate(list(calibration.iterate_blocks(source, card, rows)))
-    assert {"input", "logits"} < set(found)
+    assert {"input", "logits"} < set(observed)
     logits = np.concatenate([networks.run(fitted, image[None]) for image in images])
     for name, values in (("input", images), ("logits", logits)):
-        ends = (found[name].low, found[name].high, found[name].counts.sum())
+        ends = (observed[name].low, observed[name].high, observed[name].counts.sum())
         assert ends == pytest.approx((values.min(), values.max(), values.size), rel=1e-5)
 
 
@@ -620,8 +622,8 @@ def test_hard_swish_is_refused_for_1_2_and_taken_for_1_6(
     assert "--metis: expected 1.2 or 1.6, found '1.5'" in capsys.readouterr().err
     command(student, tmp_path / "new", "--metis=1.6", "--calibration_method=minmax")
     out = command(student, tmp_path / "old", "--nostrict", "--calibration_method=minmax")
-    (found,) = json.loads((out / "lint.json").read_text())["1.2"]
-    assert (found["node"], found["operator"]) == ("relu", "HardSwish")
+    (violation,) = json.loads((out / "lint.json").read_text())["1.2"]
+    assert (violation["node"], violation["operator"]) == ("relu", "HardSwish")
 
 
 def test_same_again_bit_for_bit(student: Path, tmp_path: Path) -> None:
@@ -880,8 +882,8 @@ def test_lint_of_a_model_folder_as_it_is(
     out = command(student, tmp_path / "out", "--calibration_method=minmax")
     check.main([f"--model={out}", f"--dst={tmp_path / 'lint.json'}", "--metis=1.6"])
     assert "nothing that Metis 1.6 would not compile" in capsys.readouterr().out
-    found = json.loads((tmp_path / "lint.json").read_text())
-    assert found == {"metis": "1.6", "violations": {"model.onnx": []}}
+    report = json.loads((tmp_path / "lint.json").read_text())
+    assert report == {"metis": "1.6", "violations": {"model.onnx": []}}
 
 
 def test_lint_of_a_damaged_graph_is_one_line(

@@ -47,16 +47,16 @@ def tda(path: Path, images: Path, width: int = 5, seed: int = 0, grid: float = 1
 @pytest.fixture
 def two(tmp_path: Path) -> Files:
     """Patches as observed and a variant twice as large, each with its features."""
-    found: Files = {"train": [], "test": [], "tda_train": [], "tda_test": []}
+    files: Files = {"train": [], "test": [], "tda_train": [], "tda_test": []}
     for split, rows in (("train", 34), ("test", 17)):
         for scale in (1, 2):
             arrays = pixels(rows, seed=scale)
             arrays["sen2"] = arrays["sen2"].repeat(scale, 1).repeat(scale, 2)
             path = write_patches(tmp_path / f"{split}-x{scale}.h5", arrays)
-            found[split].append(path)
+            files[split].append(path)
             name = tmp_path / f"tda-{split}-x{scale}.h5"
-            found[f"tda_{split}"].append(tda(name, path, seed=scale))
-    return found
+            files[f"tda_{split}"].append(tda(name, path, seed=scale))
+    return files
 
 
 def command(files: Files, dst: Path, *flags: str) -> Path:

@@ -56,19 +56,19 @@ def command(src: list[Path], dst: Path) -> Path:
 def content(path: Path) -> dict[str, Any]:
     """Every dataset and every attribute."""
     with h5py.File(path) as file:
-        found: dict[str, Any] = {f"/{key}": value for key, value in file.attrs.items()}
+        entries: dict[str, Any] = {f"/{key}": value for key, value in file.attrs.items()}
         for name, data in file.items():
-            found[name] = data[()]
-            found |= {f"{name}/{key}": value for key, value in data.attrs.items()}
-        return found
+            entries[name] = data[()]
+            entries |= {f"{name}/{key}": value for key, value in data.attrs.items()}
+        return entries
 
 
 def assert_same(path: Path, whole: Path) -> None:
-    found, expected = content(path), content(whole)
-    assert found.keys() == expected.keys()
+    actual, expected = content(path), content(whole)
+    assert actual.keys() == expected.keys()
     for name, value in expected.items():
-        np.testing.assert_array_equal(found[name], value, err_msg=name)
-        assert np.asarray(found[name]).dtype == np.asarray(value).dtype, name
+        np.testing.assert_array_equal(actual[name], value, err_msg=name)
+        assert np.asarray(actual[name]).dtype == np.asarray(value).dtype, name
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 9])  # 9 shards of 7 rows: two are empty

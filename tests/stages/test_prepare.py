@@ -74,25 +74,25 @@ def test_every_reflectance_in_range_survives_sixteen_bits() -> None:
 
 
 def test_values_and_statistics_are_those_of_the_source(lcz42: Path, tmp_path: Path) -> None:
-    found, raw = command(lcz42, tmp_path / "out.h5"), pixels(ROWS)
-    assert {name: found[name].dtype.name for name in ("sen1", "sen2", "label")} == {
+    product, raw = command(lcz42, tmp_path / "out.h5"), pixels(ROWS)
+    assert {name: product[name].dtype.name for name in ("sen1", "sen2", "label")} == {
         "sen1": "float16", "sen2": "uint16", "label": "uint8"
     }  # fmt: skip
-    np.testing.assert_array_equal(found["sen2"], np.rint(raw["sen2"] * 1e4))
-    np.testing.assert_allclose(found["sen1"], raw["sen1"], rtol=1e-3, atol=1e-6)
-    np.testing.assert_array_equal(found["label"], raw["label"])
-    np.testing.assert_array_equal(found["row"], np.arange(ROWS))
+    np.testing.assert_array_equal(product["sen2"], np.rint(raw["sen2"] * 1e4))
+    np.testing.assert_allclose(product["sen1"], raw["sen1"], rtol=1e-3, atol=1e-6)
+    np.testing.assert_array_equal(product["label"], raw["label"])
+    np.testing.assert_array_equal(product["row"], np.arange(ROWS))
     scaled = {"sen2": raw["sen2"] * 255 / 2.8, "sen1": (raw["sen1"].clip(-0.5, 0.5) + 0.5) * 255}
     for name, values in scaled.items():
-        np.testing.assert_allclose(found[f"{name} mean"], values.mean((0, 1, 2)), rtol=1e-12)
-        np.testing.assert_allclose(found[f"{name} std"], values.std((0, 1, 2)), rtol=1e-9)
+        np.testing.assert_allclose(product[f"{name} mean"], values.mean((0, 1, 2)), rtol=1e-12)
+        np.testing.assert_allclose(product[f"{name} std"], values.std((0, 1, 2)), rtol=1e-9)
 
 
 def test_keeps_what_sixteen_bits_would_lose(lcz42: Path, tmp_path: Path) -> None:
     edit(lcz42, lambda file: file["sen2"].__setitem__((5, 0, 0, 0), 0.12345))
-    found = command(lcz42, tmp_path / "out.h5")
-    assert found["sen2"].dtype == np.float32
-    assert found["sen2"][5, 0, 0, 0] == np.float32(0.12345)
+    product = command(lcz42, tmp_path / "out.h5")
+    assert product["sen2"].dtype == np.float32
+    assert product["sen2"][5, 0, 0, 0] == np.float32(0.12345)
     assert command(lcz42, tmp_path / "wide.h5", "--dtype=float32")["sen1"].dtype == np.float32
 
 
@@ -124,9 +124,9 @@ def test_a_table_selects_rows_in_its_order(
     monkeypatch.setattr(stage, "BATCH", 4)
     index = np.array([34, 3, 4, 5, 1, 20, 3])  # one twice
     flags = write(tmp_path / f"table.{write.__name__[:3]}", index, (index - 1) % 17 + 1)
-    found = command(lcz42, tmp_path / "out.h5", *flags)
-    np.testing.assert_array_equal(found["row"], index - 1)
-    np.testing.assert_array_equal(found["sen2"], np.rint(pixels(ROWS)["sen2"][index - 1] * 1e4))
+    product = command(lcz42, tmp_path / "out.h5", *flags)
+    np.testing.assert_array_equal(product["row"], index - 1)
+    np.testing.assert_array_equal(product["sen2"], np.rint(pixels(ROWS)["sen2"][index - 1] * 1e4))
 
 
 def nonlocal_means(image: np.ndarray) -> np.ndarray:
@@ -151,11 +151,11 @@ def radar(rows: int) -> np.ndarray:
 
 def test_despeckling_is_non_local_means() -> None:
     level = speckle.levels(radar(1) * 2)[0]  # some of it clipped
-    found = speckle.smooth(level)
+    smoothed = speckle.smooth(level)
     for channel in range(8):  # OpenCV counts in integers, in bins of distances 64 / 49 wide
         expected = nonlocal_means(level[..., channel])
-        assert np.abs(found[..., channel] - expected).max() < 0.6
-        assert (found[..., channel] == np.rint(expected)).mean() > 0.97
+        assert np.abs(smoothed[..., channel] - expected).max() < 0.6
+        assert (smoothed[..., channel] == np.rint(expected)).mean() > 0.97
 
 
 @pytest.mark.parametrize("side", [8, 32, 45])  # from smaller than the window to larger
@@ -298,9 +298,9 @@ def test_patches_that_lie_together_are_of_one_city(lcz42: Path, tmp_path: Path) 
 def test_places_of_so2sat_make_its_ten_cities(real: Path) -> None:
     with h5py.File(real / "so2sat" / "validation_geo.h5") as file:
         epsg, tfw = file["epsg"][:, 0], file["tfw"][:]
-    found = cities.group_by_place(epsg, tfw[:, [0, 3]])
-    assert len(found.names) == 10  # each in a zone of its own
-    np.testing.assert_array_equal(np.unique(epsg)[found.numbers], epsg)
+    groups = cities.group_by_place(epsg, tfw[:, [0, 3]])
+    assert len(groups.names) == 10  # each in a zone of its own
+    np.testing.assert_array_equal(np.unique(epsg)[groups.numbers], epsg)
 
 
 @pytest.mark.parametrize(

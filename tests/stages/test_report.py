@@ -114,8 +114,8 @@ def edge(root: Path) -> list[Path]:
     bundle = root / "voyager" / "resnet18"
     (bundle / "repr").mkdir(parents=True)
     (bundle / "repr" / "0.png").write_bytes(b"png")
-    found = {"overall_accuracy": 0.6125, "average_accuracy": 0.6, "macro_f1": 0.55}
-    back = {"rows": 340, "accuracy": {"hdf5": found, "png": found}, "agreement": 0.99}
+    accuracy = {"overall_accuracy": 0.6125, "average_accuracy": 0.6, "macro_f1": 0.55}
+    back = {"rows": 340, "accuracy": {"hdf5": accuracy, "png": accuracy}, "agreement": 0.99}
     (bundle / "readback.json").write_text(json.dumps(back))
     return [export, bundle]
 

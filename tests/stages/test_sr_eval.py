@@ -70,22 +70,22 @@ def of(restored: Array, reference: Array, ring: int = 1, peak: float = 1.0) -> d
 def test_an_error_of_a_hundredth_everywhere_is_forty_decibels() -> None:
     reference = np.zeros((3, 8, 8, 2), np.float32)
     reference[..., 1] = 0.5
-    found = of(reference + np.array([0.01, 0], np.float32), reference)
-    assert found["B2"]["rmse"] == pytest.approx(0.01)
-    assert found["B2"]["psnr"] == pytest.approx(40)
-    assert found["B2"]["border"] == pytest.approx(1)
-    assert found["all"]["rmse"] == pytest.approx(0.01 / math.sqrt(2))
-    assert found["all"]["psnr"] == pytest.approx(40 + 10 * math.log10(2))
-    assert found["all"]["ssim"] == pytest.approx((found["B2"]["ssim"] + 1) / 2)
+    figures = of(reference + np.array([0.01, 0], np.float32), reference)
+    assert figures["B2"]["rmse"] == pytest.approx(0.01)
+    assert figures["B2"]["psnr"] == pytest.approx(40)
+    assert figures["B2"]["border"] == pytest.approx(1)
+    assert figures["all"]["rmse"] == pytest.approx(0.01 / math.sqrt(2))
+    assert figures["all"]["psnr"] == pytest.approx(40 + 10 * math.log10(2))
+    assert figures["all"]["ssim"] == pytest.approx((figures["B2"]["ssim"] + 1) / 2)
     assert of(reference + np.float32(0.01), reference, peak=0.1)["B2"]["psnr"] == pytest.approx(20)
 
 
 def test_all_pixels_are_pooled_and_the_mean_of_patches_is_another_figure() -> None:
     reference = np.full((2, 8, 8, 1), 0.5, np.float32)
     restored = reference + np.array([0.1, 0.001], np.float32)[:, None, None, None]
-    found = of(restored, reference)["all"]
-    assert found["psnr"] == pytest.approx(-10 * math.log10((0.01 + 1e-6) / 2), abs=1e-3)
-    assert found["psnr_of_patches"] == pytest.approx((20 + 60) / 2, abs=1e-3)
+    figures = of(restored, reference)["all"]
+    assert figures["psnr"] == pytest.approx(-10 * math.log10((0.01 + 1e-6) / 2), abs=1e-3)
+    assert figures["psnr_of_patches"] == pytest.approx((20 + 60) / 2, abs=1e-3)
 
 
 def test_the_spectral_angle_is_that_of_the_hand_and_zero_spectra_have_none() -> None:
@@ -99,13 +99,13 @@ def test_the_spectral_angle_is_that_of_the_hand_and_zero_spectra_have_none() -> 
 
 def test_without_an_error_there_is_no_bound_and_no_nan() -> None:
     for reference in (scenes(2), np.zeros((2, 8, 8, 10), np.float32)):
-        found = of(reference, reference)["all"]
-        assert found["psnr"] is None
-        assert found["border"] is None
-        assert found["rmse"] == 0
-        assert found["psnr_of_patches"] == quality.EXACT
-        assert found["ssim"] == pytest.approx(1)
-        text = tables.as_json({("wald", 2, "exact"): {"all": found}}, {})
+        figures = of(reference, reference)["all"]
+        assert figures["psnr"] is None
+        assert figures["border"] is None
+        assert figures["rmse"] == 0
+        assert figures["psnr_of_patches"] == quality.EXACT
+        assert figures["ssim"] == pytest.approx(1)
+        text = tables.as_json({("wald", 2, "exact"): {"all": figures}}, {})
         assert json.loads(text)["wald"]["x2"]["exact"]["all"]["psnr"] is None
 
 
@@ -127,13 +127,13 @@ def test_figures_are_those_of_torchmetrics_for_any_number_of_blocks() -> None:
         parts = quality.add(parts, quality.sums((truth + noise)[here], truth[here], 2, 1.0))
     for name, value in whole.items():
         np.testing.assert_allclose(parts[name], value, rtol=1e-9)
-    found = quality.figures(whole, 1.0, LAYOUT.bands)
+    figures = quality.figures(whole, 1.0, LAYOUT.bands)
     a, b = (torch.from_numpy(x).double().movedim(-1, 1) for x in (truth + noise, truth))
-    assert found["all"]["psnr"] == pytest.approx(float(peak_signal_noise_ratio(a, b, 1.0)))
+    assert figures["all"]["psnr"] == pytest.approx(float(peak_signal_noise_ratio(a, b, 1.0)))
     each = peak_signal_noise_ratio(a, b, 1.0, dim=(1, 2, 3), reduction="none")
-    assert found["all"]["psnr_of_patches"] == pytest.approx(float(each.mean()))
+    assert figures["all"]["psnr_of_patches"] == pytest.approx(float(each.mean()))
     square = mean_squared_error(a[:, 4].contiguous(), b[:, 4].contiguous())
-    assert found["B6"]["rmse"] == pytest.approx(float(square) ** 0.5)
+    assert figures["B6"]["rmse"] == pytest.approx(float(square) ** 0.5)
 
 
 # --- what is compared -----------------------------------------------------------------------------
@@ -141,14 +141,14 @@ def test_figures_are_those_of_torchmetrics_for_any_number_of_blocks() -> None:
     ("total", "rows"), [(5, 9), (40, 40), (100, 40), (50, 49), (352_366, 2048)]
 )
 def test_runs_are_short_apart_and_spread_over_the_file(total: int, rows: int) -> None:
-    found = compare.runs(total, rows)
-    seen = np.concatenate([np.arange(total)[run] for run in found])
+    runs = compare.runs(total, rows)
+    seen = np.concatenate([np.arange(total)[run] for run in runs])
     assert len(seen) == len(set(seen.tolist())) <= rows
-    assert len(seen) >= min(total, rows) - len(found)
-    assert max(run.stop - run.start for run in found) <= compare.RUN
+    assert len(seen) >= min(total, rows) - len(runs)
+    assert max(run.stop - run.start for run in runs) <= compare.RUN
     if rows >= total:
         assert seen.tolist() == list(range(total))
-    assert seen[-1] >= total - total // len(found)
+    assert seen[-1] >= total - total // len(runs)
 
 
 def test_what_is_degraded_here_is_what_the_stage_stores(src: Path) -> None:
@@ -179,10 +179,10 @@ def test_perfect_wald_consistency_and_no_departure(src: Path, tmp_path: Path) ->
     departed = store(tmp_path / "sr-cubic" / "x2" / "testing.h5", large)
     made = command(src, tmp_path / "eval", wald=[exact, cubic], enlarged=departed)
     assert made["rows"] == 17
-    found = {name: figures["all"] for name, figures in made["wald"]["x2"].items()}
-    assert found["exact"]["psnr"] is None
-    assert found["exact"]["ssim"] == 1
-    assert found["cubic"]["psnr"] == pytest.approx(found["bicubic"]["psnr"], abs=0.01)
+    pooled = {name: figures["all"] for name, figures in made["wald"]["x2"].items()}
+    assert pooled["exact"]["psnr"] is None
+    assert pooled["exact"]["ssim"] == 1
+    assert pooled["cubic"]["psnr"] == pytest.approx(pooled["bicubic"]["psnr"], abs=0.01)
     again = {name: figures["all"] for name, figures in made["consistency"]["x2"].items()}
     assert again["cubic"]["rmse"] == pytest.approx(again["bicubic"]["rmse"], rel=0.01)
     assert made["departure"]["x2"]["cubic"]["all"]["rmse"] < 4e-5  # the rounding of the file
@@ -200,11 +200,11 @@ def test_a_shifted_method_is_worse_than_bicubic_and_one_with_seams_shows_them(
     seamed = store(tmp_path / "sr-seamed" / "x2" / "wald.h5", seams)
     better = store(tmp_path / "sr-better" / "x2" / "wald.h5", (cubic + truth) / np.float32(2))
     made = command(src, tmp_path / "eval", wald=[shifted, seamed, better])["wald"]["x2"]
-    found = {name: figures["all"] for name, figures in made.items()}
-    assert found["shifted"]["psnr"] < found["bicubic"]["psnr"] < found["better"]["psnr"]
-    assert found["shifted"]["ssim"] < found["bicubic"]["ssim"] < found["better"]["ssim"]
-    assert found["better"]["psnr"] == pytest.approx(found["bicubic"]["psnr"] + 6.02, abs=0.02)
-    assert found["seamed"]["border"] > 1.5 * found["bicubic"]["border"]
+    pooled = {name: figures["all"] for name, figures in made.items()}
+    assert pooled["shifted"]["psnr"] < pooled["bicubic"]["psnr"] < pooled["better"]["psnr"]
+    assert pooled["shifted"]["ssim"] < pooled["bicubic"]["ssim"] < pooled["better"]["ssim"]
+    assert pooled["better"]["psnr"] == pytest.approx(pooled["bicubic"]["psnr"] + 6.02, abs=0.02)
+    assert pooled["seamed"]["border"] > 1.5 * pooled["bicubic"]["border"]
 
 
 def test_constant_and_nodata_patches_give_numbers(tmp_path: Path) -> None:
@@ -288,10 +288,10 @@ def test_the_picture_is_the_same_bytes_and_shows_every_method(src: Path, tmp_pat
 def test_all_columns_of_a_scale_show_the_same_ground(src: Path, tmp_path: Path) -> None:
     """32 pixels are 30 at x3: the original, too, else it would seem shifted."""
     store(tmp_path / "sr-vdsr" / "x3" / "wald.h5", scenes()[:, :30, :30])
-    found = files.collect((tmp_path / "sr-vdsr" / "x3" / "wald.h5",), (), 2)
+    collected = files.collect((tmp_path / "sr-vdsr" / "x3" / "wald.h5",), (), 2)
     with ExitStack() as stack:
         truth = stack.enter_context(patches.read(src, "sen2"))
-        shown = panel.columns(truth, files.open_all(found, truth, stack), 5, {})
+        shown = panel.columns(truth, files.open_all(collected, truth, stack), 5, {})
     sides = {heading: image.shape[:2] for _, heading, image in shown}
     assert sides == {"input": (10, 10), **dict.fromkeys(("bicubic", "VDSR", "original"), (30, 30))}
 

@@ -63,9 +63,9 @@ def test_published_layout_loads(tmp_path: Path, name: str) -> None:
     }
     assert sum(tensor.numel() for tensor in tensors.values()) == parameters
     torch.save({"params_ema": tensors}, tmp_path / "w.pth")
-    found = network.load(tmp_path / "w.pth", scale, "luma")
+    loaded = network.load(tmp_path / "w.pth", scale, "luma")
     with torch.inference_mode():
-        made = found(torch.rand(1, 1, 8, 8))
+        made = loaded(torch.rand(1, 1, 8, 8))
     assert made.shape == (1, 1, 8 * scale, 8 * scale)
 
 
@@ -76,19 +76,19 @@ def test_folded_is_the_same_network(tmp_path: Path, scale: int, channel: str) ->
     grey = torch.rand(2, 1, 12, 10)
     with torch.inference_mode():
         out = rrdb(3, scale)(grey.expand(-1, 3, -1, -1))
-        found = network.load(tmp_path / "w.pth", scale, channel)(grey)
+        enlarged = network.load(tmp_path / "w.pth", scale, channel)(grey)
     mix = {"first": [1, 0, 0], "mean": [1 / 3] * 3, "luma": LUMA.tolist()}[channel]
     expected = torch.einsum("mkhw,k->mhw", out, torch.tensor(mix, dtype=torch.float32))[:, None]
     assert (out[:, 0] - out[:, 1]).abs().max() > 0.01  # the choice of a channel is one
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(enlarged, expected, atol=1e-5, rtol=0)
 
 
 def test_one_channel_of_sr_train_is_used_as_it_is(tmp_path: Path) -> None:
     save_file(rrdb(1).state_dict(), tmp_path / "w.safetensors")
     grey = torch.rand(2, 1, 9, 7)
     with torch.inference_mode():
-        found = network.load(tmp_path / "w.safetensors", 4, "luma")(grey)
-        torch.testing.assert_close(found, rrdb(1)(grey), atol=1e-6, rtol=0)
+        enlarged = network.load(tmp_path / "w.safetensors", 4, "luma")(grey)
+        torch.testing.assert_close(enlarged, rrdb(1)(grey), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize(("scale", "side"), [(4, 16), (2, 16), (2, 15)])

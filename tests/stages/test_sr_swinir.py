@@ -89,9 +89,9 @@ def test_published_layout_loads(tmp_path: Path, name: str, wrapper: str | None) 
         for key, shape in shapes.items() if key not in learnt
     }  # fmt: skip
     torch.save({wrapper: tensors} if wrapper else tensors, tmp_path / "w.pth")
-    found = network.load(tmp_path / "w.pth", scale, "first")
+    loaded = network.load(tmp_path / "w.pth", scale, "first")
     with torch.inference_mode():
-        made = found.eval()(torch.rand(1, 1, 8, 8))
+        made = loaded.eval()(torch.rand(1, 1, 8, 8))
     assert made.shape == (1, 1, 8 * scale, 8 * scale)
     assert made.isfinite().all()
 
@@ -111,17 +111,17 @@ def test_folded_and_fused_is_the_published_network(
     grey = torch.rand(3, 1, side, side)
     with torch.inference_mode():
         three = plain(grey.expand(-1, 3, -1, -1))
-        found = network.load(weights, 2, channel).eval()(grey)
+        enlarged = network.load(weights, 2, channel).eval()(grey)
     expected = torch.einsum("mkhw,k->mhw", three, torch.tensor(MIX[channel]))[:, None]
-    assert found.shape == (3, 1, 2 * side, 2 * side)
-    torch.testing.assert_close(found, expected, atol=2e-6, rtol=0)
+    assert enlarged.shape == (3, 1, 2 * side, 2 * side)
+    torch.testing.assert_close(enlarged, expected, atol=2e-6, rtol=0)
 
 
 @pytest.mark.parametrize("size", [(16, 24), (40, 8)])
 def test_shift_mask_is_that_of_the_published_network(size: tuple[int, int]) -> None:
     block = swinir(1).layers[0].residual_group.blocks[1]
-    found = attention.shift_mask(*size, block.window_size, block.shift_size)
-    torch.testing.assert_close(found, block.calculate_mask(size), atol=0, rtol=0)
+    mask = attention.shift_mask(*size, block.window_size, block.shift_size)
+    torch.testing.assert_close(mask, block.calculate_mask(size), atol=0, rtol=0)
 
 
 def test_bfloat16_is_near_as_the_blocks_are_summed_in_float32(weights: Path) -> None:

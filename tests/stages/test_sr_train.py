@@ -101,11 +101,11 @@ def test_pairs_are_in_the_unit_of_their_low_side() -> None:
     both = pairs.degrade_patches(sen2[:, :31, :30], lcz.SEN2.bands, 3)
     assert (both.low.shape, both.high.shape) == ((3, 10, 10, 10), (3, 30, 30, 10))
     np.testing.assert_array_equal(both.low, wald.degrade(both.high, lcz.SEN2.bands, 3))
-    found = pairs.pair(both, bands.to_planes)
-    assert (found.low.min((2, 3)) == 0).all()
-    np.testing.assert_allclose(found.low.max((2, 3)), 1)
+    sides = pairs.pair(both, bands.to_planes)
+    assert (sides.low.min((2, 3)) == 0).all()
+    np.testing.assert_allclose(sides.low.max((2, 3)), 1)
     low, span = bands.measure_ranges(bands.to_planes(both.low))
-    back = bands.restore(found.high, low, span)
+    back = bands.restore(sides.high, low, span)
     np.testing.assert_allclose(bands.to_images(back, 10), both.high, atol=1e-6)
 
 
@@ -133,9 +133,9 @@ def test_starts_near_interpolation(method: str, scale: int) -> None:
         low, scale_factor=scale, mode=mode, antialias=method == "vdsr"
     )
     with torch.no_grad():
-        found = network(low)
-    assert found.shape == expected.shape
-    assert inner(found - expected, 2 * scale).abs().mean() < (1e-6 if method == "vdsr" else 0.1)
+        enlarged = network(low)
+    assert enlarged.shape == expected.shape
+    assert inner(enlarged - expected, 2 * scale).abs().mean() < (1e-6 if method == "vdsr" else 0.1)
 
 
 @pytest.mark.parametrize(("method", "scale"), [("edsr", 2), ("bsrnet", 2), ("esrgan", 2)])
@@ -157,12 +157,12 @@ def test_all_methods_learn_and_their_stages_open_the_weights(
 ) -> None:
     dst = tmp_path / "weights.safetensors"
     command(shapes, dst, f"--method={method}", f"--scale={scale}", "--steps=3")
-    found = facts(dst)
-    assert (found["method"], found["scale"], found["width"], found["depth"]) == (
+    metadata = facts(dst)
+    assert (metadata["method"], metadata["scale"], metadata["width"], metadata["depth"]) == (
         method, scale, 8, [1],
     )  # fmt: skip
-    assert set(found["psnr_per_band"]) == set(lcz.SEN2.bands)
-    assert found["patches"] == {"learned": 54, "held_out": 6}
+    assert set(metadata["psnr_per_band"]) == set(lcz.SEN2.bands)
+    assert metadata["patches"] == {"learned": 54, "held_out": 6}
     own = {"vdsr": vdsr.load, "edsr": edsr.load, "bsrnet": rrdb.load, "realesrgan": rrdb.load}
     if method in own:
         network = own[method](dst, scale, "first")
@@ -192,10 +192,10 @@ def basicsr(width: int, growth: int) -> dict[str, tuple[int, ...]]:
 def test_real_esrgan_is_spelled_as_basicsr_does(shapes: Path, tmp_path: Path) -> None:
     dst = tmp_path / "x4.safetensors"
     command(shapes, dst, "--method=realesrgan", "--scale=4", "--steps=1")
-    found = load_file(dst)
-    assert {name: tuple(tensor.shape) for name, tensor in found.items()} == basicsr(8, 4)
+    tensors = load_file(dst)
+    assert {name: tuple(tensor.shape) for name, tensor in tensors.items()} == basicsr(8, 4)
     torch.testing.assert_close(
-        found["conv_up1.weight"][0, 0, 1, 1], torch.tensor(0.25), atol=0.01, rtol=0
+        tensors["conv_up1.weight"][0, 0, 1, 1], torch.tensor(0.25), atol=0.01, rtol=0
     )
 
 

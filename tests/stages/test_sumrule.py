@@ -57,8 +57,8 @@ def command(dst: Path, *src: Path, flags: tuple[str, ...] = ()) -> Path:
 
 
 def metrics(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
-    return found
+    figures: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
+    return figures
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -87,8 +87,8 @@ def test_unequal_shards_joined_are_the_whole_ensemble(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.load(by_members / "test_scores.npy"), expected, rtol=0, atol=1e-7)
     assert abs(np.load(by_folders / "test_scores.npy") - expected).max() > 0.01
     for name in ("test_logits.npy", "train_logits.npy"):
-        found, theirs = np.load(by_members / name), np.load(whole / name)
-        np.testing.assert_allclose(found, theirs, rtol=0, atol=1e-6)
+        joined, theirs = np.load(by_members / name), np.load(whole / name)
+        np.testing.assert_allclose(joined, theirs, rtol=0, atol=1e-6)
     assert metrics(by_members)["networks"] == 3
     assert [part["networks"] for part in metrics(by_members)["members"]] == [1, 2]
     assert "networks" not in metrics(by_folders)  # no plain mean of networks
@@ -138,10 +138,10 @@ def test_product_is_the_mean_and_measures_itself(two: tuple[Path, Path], tmp_pat
         expected = np.mean([np.load(path / f"{name}.npy") for path in two], 0)
         np.testing.assert_allclose(np.load(dst / f"{name}.npy"), expected, atol=1e-6)
     labels = np.load(dst / "test_labels.npy")
-    found = json.loads((dst / "metrics.json").read_text())
+    measured = json.loads((dst / "metrics.json").read_text())
     hits = (np.load(dst / "test_scores.npy").argmax(1) == labels).mean()
-    assert found["overall_accuracy"] == hits > 1 / 3
-    assert [member["name"] for member in found["members"]] == ["teacher/a", "teacher/b"]
+    assert measured["overall_accuracy"] == hits > 1 / 3
+    assert [member["name"] for member in measured["members"]] == ["teacher/a", "teacher/b"]
     assert (dst / "confusion.png").read_bytes().startswith(b"\x89PNG")
     np.testing.assert_array_equal(np.load(dst / "train_labels.npy"), np.arange(30) % 3)
 
@@ -179,9 +179,9 @@ def spoil_shape(folder: Path) -> str:
 
 
 def spoil_sum(folder: Path) -> str:
-    found = np.load(folder / "test_scores.npy")
-    found[7] *= 1.1
-    np.save(folder / "test_scores.npy", found)
+    probabilities = np.load(folder / "test_scores.npy")
+    probabilities[7] *= 1.1
+    np.save(folder / "test_scores.npy", probabilities)
     return "row 7 is no probability distribution (1 such rows)"
 
 

@@ -75,8 +75,8 @@ def pairs(
 
 def deaths(patch: np.ndarray, dimension: int, backend: str = "gudhi") -> list[tuple[float, float]]:
     """Sorted (birth, death) of one patch, without the essential class."""
-    found = pairs(patch, dimension, False, backend)
-    return sorted((birth, birth + persistence) for birth, persistence in found)
+    points = pairs(patch, dimension, False, backend)
+    return sorted((birth, birth + persistence) for birth, persistence in points)
 
 
 def textures(count: int, size: int = 16) -> np.ndarray:
@@ -168,8 +168,8 @@ def test_every_row_of_a_patch_counts(backend: str) -> None:
     patch = textures(3)[1]
     mixed = patch[[0, *np.random.default_rng(0).permutation(np.arange(1, 16))]]
     for dimension in (0, 1):
-        found = [pairs(f, dimension, backend=backend) for f in (patch, mixed)]
-        assert found[0] != found[1] != []
+        points = [pairs(f, dimension, backend=backend) for f in (patch, mixed)]
+        assert points[0] != points[1] != []
 
 
 @pytest.mark.parametrize("shape", [(1, 7), (7, 2), (3, 3), (64, 64), (30, 41)])
@@ -187,8 +187,8 @@ def test_equal_to_the_definition(dimension: Literal[0, 1]) -> None:
     """tda-plot computes a few diagrams pixel by pixel, without a library."""
     for patch in [*textures(3), *np.random.default_rng(2).integers(0, 5, (9, 7, 8)).astype(float)]:
         for essential in (True, False):
-            found = homology.diagram(patch, dimension, essential)[:, :2].tolist()
-            listed = sorted((birth, death - birth) for birth, death in found)
+            points = homology.diagram(patch, dimension, essential)[:, :2].tolist()
+            listed = sorted((birth, death - birth) for birth, death in points)
             assert listed == pairs(patch, dimension, essential)
 
 
@@ -203,9 +203,9 @@ def in_order(points: diagrams.Points) -> np.ndarray:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_equal_to_giotto_on_one_grid(essential: bool, backend: str) -> None:
     for band in textures(6):  # narrow grids, so that points lie beyond both ends
-        found = diagrams.points(band[None], essential, backend)
+        points = diagrams.points(band[None], essential, backend)
         for dimension, axes in enumerate([[[60.0, 130.0], [0, 30]], [[80.0, 150.0], [0, 9]]]):
-            ours = images.image(found[dimension], 1, np.array(axes), 30, 0.5)
+            ours = images.image(points[dimension], 1, np.array(axes), 30, 0.5)
             giotto = giotto_image(band, dimension, np.array(axes), essential)
             np.testing.assert_allclose(ours[0], giotto, rtol=1e-12, atol=1e-15)
 
@@ -217,12 +217,12 @@ def giotto_image(
     from gtda.diagrams import PersistenceImage
     from gtda.homology import CubicalPersistence
 
-    found = CubicalPersistence(reduced_homology=not essential).fit_transform(band[None])
-    oracle = PersistenceImage(sigma=0.5, n_bins=bins).fit(found)
+    diagram = CubicalPersistence(reduced_homology=not essential).fit_transform(band[None])
+    oracle = PersistenceImage(sigma=0.5, n_bins=bins).fit(diagram)
     low, high = axes.T
     sampling, step = np.linspace(low, high, bins, retstep=True)
     oracle._samplings[dimension], oracle._step_size[dimension] = sampling, step
-    return oracle.transform(found)[0, dimension]
+    return oracle.transform(diagram)[0, dimension]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -352,8 +352,8 @@ def test_train_and_test_share_one_grid(small: Path, tmp_path: Path) -> None:
 
 def test_sen1_has_its_own_scaling(small: Path, tmp_path: Path) -> None:
     """Negative backscatter is not cut away: births reach below the middle of 0 … 255."""
-    found = command(small, tmp_path / "out.h5", "--modality=sen1")
-    assert found.shape == (34, 8 * 2 * 64)
+    features = command(small, tmp_path / "out.h5", "--modality=sen1")
+    assert features.shape == (34, 8 * 2 * 64)
     with h5py.File(tmp_path / "out.h5") as file:
         low, high = file["grid"][0, 0, 0]
         assert 0 < low < 127 < high

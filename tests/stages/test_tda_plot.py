@@ -81,11 +81,11 @@ def test_rows_of_each_class() -> None:
 
 def test_means_of_the_classes(two: tuple[Path, Path]) -> None:
     with patches.read(two[0], "label") as source, patches.read(two[1], "features") as features:
-        found, counts = files.means(files.match_files(source, features))
+        means, counts = files.means(files.match_files(source, features))
         stored = features["features"][slice(None)]
     assert counts.tolist() == [2] * 17
     expected = (stored[:17] + stored[17:]) / 2
-    np.testing.assert_allclose(found.reshape(17, -1), expected, rtol=1e-6)
+    np.testing.assert_allclose(means.reshape(17, -1), expected, rtol=1e-6)
 
 
 def test_pictures_of_chosen_rows_and_the_same_bytes_again(

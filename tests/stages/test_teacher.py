@@ -120,8 +120,8 @@ def test_refuses_splits_that_are_stored_otherwise(
         file["sen2"].attrs.update(attributes | {"per_unit": 1.0})
     with pytest.raises(SystemExit, match="2"):
         command(prepared, prepared_test, tmp_path / "teacher")
-    found = "(10000 a unit, 0 … 2.8), found 1 a unit, 0 … 2.8; prepare both with the same --dtype"
-    assert found in capsys.readouterr().err
+    message = "(10000 a unit, 0 … 2.8), found 1 a unit, 0 … 2.8; prepare both with the same --dtype"
+    assert message in capsys.readouterr().err
     assert not list(tmp_path.glob("teacher*"))
 
 
@@ -151,8 +151,10 @@ def test_two_processes_make_one_product(
     assert done.returncode == 0, done.stderr
     assert str(tmp_path / "two") in done.stdout.splitlines()
     assert sorted(path.name for path in tmp_path.glob("two*")) == ["two", "two.run.json"]
-    found = [(dst / "curves.csv").read_text().splitlines()[1:] for dst in (whole, tmp_path / "two")]
-    for ours, theirs in zip(*found, strict=True):
+    curves = [
+        (dst / "curves.csv").read_text().splitlines()[1:] for dst in (whole, tmp_path / "two")
+    ]
+    for ours, theirs in zip(*curves, strict=True):
         assert float(theirs.split(",")[2]) == pytest.approx(float(ours.split(",")[2]), abs=2e-3)
 
 
@@ -443,8 +445,8 @@ def test_onnx_of_others(prepared: Path, prepared_test: Path, tmp_path: Path, sof
         said = network(images)
     expected = said.log_softmax(1) if softmax else said
     np.testing.assert_allclose(np.load(dst / "test_logits.npy"), expected, atol=1e-4)
-    found = networks.run_onnx(dst / card.file, {"image": images})  # all 17 rows at once
-    np.testing.assert_allclose(found, expected, atol=1e-4)
+    logits = networks.run_onnx(dst / card.file, {"image": images})  # all 17 rows at once
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
     np.testing.assert_allclose(np.load(dst / "test_scores.npy"), said.softmax(1), atol=1e-5)
     assert json.loads((dst / "model.json").read_text())["onnx_difference"]["member-01.onnx"] < 1e-4
 

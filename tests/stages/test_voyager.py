@@ -105,10 +105,10 @@ def test_folders_sort_as_the_classes(classes: tuple[str, ...], expected: tuple[s
 
 
 def test_labels_stay_different_identifiers() -> None:
-    found = sdk_names.label_lines(
+    lines = sdk_names.label_lines(
         ("01_Bush, scrub", "Bush scrub", "10 m", "Low-plants", "Low plants")
     )
-    assert found == ("Bush scrub", "Bush scrub 2", "m", "Low-plants", "Low plants 5")
+    assert lines == ("Bush scrub", "Bush scrub 2", "m", "Low-plants", "Low plants 5")
     assert sdk_names.label_lines(("1", "2")) == ("class 1", "class 2")
 
 
@@ -129,11 +129,11 @@ def test_calibration_takes_classes_in_turn_and_skips_bad_tiles(made: Path) -> No
 
     with patches.read(made / "prepare" / "training.h5", "label") as source:
         queues = [[0, 17, 34], [1, 1, 18]]  # row 1 twice: a duplicate
-        found, passed = picture_files.collect_calibration(source, ("B4", "B3", "B2"), queues, 5)
-    assert list(found) == [0, 1, 17, 34, 18]
+        pictures, passed = picture_files.collect_calibration(source, ("B4", "B3", "B2"), queues, 5)
+    assert list(pictures) == [0, 1, 17, 34, 18]
     assert passed == {"duplicate": 1, "constant": 0}
     assert picture_files.is_constant(np.full((4, 4, 3), 7, np.uint8))
-    assert not picture_files.is_constant(found[0])
+    assert not picture_files.is_constant(pictures[0])
 
 
 def test_preprocessing_equals_the_network_s_own_and_pillow_s(made: Path) -> None:
@@ -166,9 +166,9 @@ def test_reason_of_a_loss_is_told_from_a_notable_one_on() -> None:
 def test_sheet_has_a_row_a_class_brightened_by_one_factor() -> None:
     values = np.array([100, 40, 20, 100], np.uint8)
     tiles = np.broadcast_to(values[:, None, None, None], (4, 2, 2, 3))
-    found = calibration_sheet.arrange_tiles(tiles, np.array([0, 1, 1, 0]), 3)
-    assert found.shape == (6, 4, 3)
-    assert found[::2, ::2, 0].tolist() == [[255, 255], [102, 51], [0, 0]]
+    sheet = calibration_sheet.arrange_tiles(tiles, np.array([0, 1, 1, 0]), 3)
+    assert sheet.shape == (6, 4, 3)
+    assert sheet[::2, ::2, 0].tolist() == [[255, 255], [102, 51], [0, 0]]
 
 
 # The product.
@@ -179,10 +179,10 @@ def test_product(made: Path) -> None:
     assert sdk_rules.problems(out) == []
     assert len(list((out / "repr").iterdir())) == 210
     assert [len(list(place.iterdir())) for place in sorted((out / "val").iterdir())] == [3] * 17
-    found = json.loads((out / "readback.json").read_text())
-    assert found["rows"] == found["test_pictures"] == 51
-    assert found["accuracy"]["hdf5"]["overall_accuracy"] > 0.9
-    assert abs(found["points_lost"]) <= 0.5 or "rounding the pixels" in found["why"]
+    comparison = json.loads((out / "readback.json").read_text())
+    assert comparison["rows"] == comparison["test_pictures"] == 51
+    assert comparison["accuracy"]["hdf5"]["overall_accuracy"] > 0.9
+    assert abs(comparison["points_lost"]) <= 0.5 or "rounding the pixels" in comparison["why"]
     with Image.open(out / "calibration.png") as picture:
         assert picture.size == (150 + 13 * 32, 17 * 32)  # 210 of 221: 13 of the first classes
     text = (out / "DEPLOY.md").read_text()
@@ -260,28 +260,28 @@ def edit(change: Callable[[dict], None]) -> Callable[[Path], None]:
 
     def apply(folder: Path) -> None:
         path = folder / f"{NAME}.yaml"
-        found = yaml.safe_load(path.read_text())
-        change(found)
-        path.write_text(yaml.safe_dump(found, sort_keys=False))
+        description = yaml.safe_load(path.read_text())
+        change(description)
+        path.write_text(yaml.safe_dump(description, sort_keys=False))
 
     return apply
 
 
-def steps(found: dict) -> list:
-    return found["pipeline"][0]["classification"]["preprocess"]
+def steps(description: dict) -> list:
+    return description["pipeline"][0]["classification"]["preprocess"]
 
 
-def dataset(found: dict) -> dict:
-    return found["datasets"][f"{NAME}-patches"]
+def dataset(description: dict) -> dict:
+    return description["datasets"][f"{NAME}-patches"]
 
 
 def network(change: Callable[[onnx.ModelProto], None]) -> Callable[[Path], None]:
     """Change the ONNX of a bundle."""
 
     def apply(folder: Path) -> None:
-        found = onnx.load(folder / "model.onnx")
-        change(found)
-        (folder / "model.onnx").write_bytes(found.SerializeToString())
+        model = onnx.load(folder / "model.onnx")
+        change(model)
+        (folder / "model.onnx").write_bytes(model.SerializeToString())
 
     return apply
 
@@ -290,12 +290,12 @@ def first(folder: Path, place: str) -> Path:
     return min((folder / place).rglob("*.png"))
 
 
-def dynamic(found: onnx.ModelProto) -> None:
-    found.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "N"
+def dynamic(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "N"
 
 
-def external(found: onnx.ModelProto) -> None:
-    tensor = found.graph.initializer[0]
+def external(model: onnx.ModelProto) -> None:
+    tensor = model.graph.initializer[0]
     tensor.ClearField("raw_data")
     tensor.data_location = TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value="labels.txt")
@@ -304,8 +304,8 @@ def external(found: onnx.ModelProto) -> None:
 def repaint(place: str, mode: str) -> Callable[[Path], None]:
     def apply(folder: Path) -> None:
         with Image.open(first(folder, place)) as picture:
-            found = picture.convert(mode)
-        found.save(first(folder, place))
+            converted = picture.convert(mode)
+        converted.save(first(folder, place))
 
     return apply
 
@@ -317,21 +317,21 @@ def constant(folder: Path) -> None:
 def before(operator: str) -> Callable[[Path], None]:
     """Put a node between the input and the first layer."""
 
-    def change(found: onnx.ModelProto) -> None:
-        found.graph.node[0].input[0] = "prepared"
+    def change(model: onnx.ModelProto) -> None:
+        model.graph.node[0].input[0] = "prepared"
         two = ["image", "image"] if operator in ("Sub", "Mul") else ["image"]
         node = onnx.helper.make_node(operator, two, ["prepared"], "prepare")
-        found.graph.node.insert(0, node)
+        model.graph.node.insert(0, node)
 
     return network(change)
 
 
-def double(found: onnx.ModelProto) -> None:
-    found.graph.input[0].type.tensor_type.elem_type = TensorProto.DOUBLE
+def double(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.DOUBLE
 
 
-def post(found: dict) -> dict:
-    return found["pipeline"][0]["classification"]
+def post(description: dict) -> dict:
+    return description["pipeline"][0]["classification"]
 
 
 def many(folder: Path) -> None:
@@ -377,12 +377,12 @@ def png(path: Path, bits: int) -> None:
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + whole)
 
 
-def scaled_from_the_left(found: onnx.ModelProto) -> None:
+def scaled_from_the_left(model: onnx.ModelProto) -> None:
     """A constant times the picture: the picture is the second input."""
-    found.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(2), "two"))
-    found.graph.node[0].input[0] = "prepared"
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(2), "two"))
+    model.graph.node[0].input[0] = "prepared"
     node = onnx.helper.make_node("Mul", ["two", "image"], ["prepared"], "prepare")
-    found.graph.node.insert(0, node)
+    model.graph.node.insert(0, node)
 
 
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -485,8 +485,8 @@ def test_broken_rule_is_caught(made: Path, tmp_path: Path, how: str) -> None:
     change(tmp_path / "out")
     with pytest.raises(StageError) as refused:
         sdk_rules.check_bundle(tmp_path / "out")
-    found = str(refused.value) if "yaml" in how else problems(tmp_path / "out")
-    assert message in found
+    text = str(refused.value) if "yaml" in how else problems(tmp_path / "out")
+    assert message in text
 
 
 def problems(folder: Path) -> str:
@@ -497,14 +497,14 @@ def problems(folder: Path) -> str:
 def test_weights_listed_as_inputs_are_no_problem(made: Path, tmp_path: Path) -> None:
     """As older exporters write them: adding one is no preparation of the picture."""
 
-    def listed(found: onnx.ModelProto) -> None:
+    def listed(model: onnx.ModelProto) -> None:
         shift = onnx.numpy_helper.from_array(np.zeros((1, 1), np.float32), "moved")
-        found.graph.initializer.append(shift)
+        model.graph.initializer.append(shift)
         value = onnx.helper.make_tensor_value_info("moved", TensorProto.FLOAT, [1, 1])
-        found.graph.input.append(value)
-        last = found.graph.node[-1]
+        model.graph.input.append(value)
+        last = model.graph.node[-1]
         last.output[0], score = "before", last.output[0]
-        found.graph.node.append(onnx.helper.make_node("Add", ["before", "moved"], [score], "end"))
+        model.graph.node.append(onnx.helper.make_node("Add", ["before", "moved"], [score], "end"))
 
     shutil.copytree(made / "out", tmp_path / "out")
     network(listed)(tmp_path / "out")
@@ -596,9 +596,9 @@ def test_refuses(
     (tmp_path / "prepare").symlink_to(made / "prepare")
     if spoil:
         path = tmp_path / "export" / "model.json"
-        found = json.loads(path.read_text())
-        spoil(found["members"][0])
-        path.write_text(json.dumps(found))
+        description = json.loads(path.read_text())
+        spoil(description["members"][0])
+        path.write_text(json.dumps(description))
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(SystemExit, match="2"):
         command(tmp_path, tmp_path / "made" / "out", *filter(None, [flag]))
