@@ -200,6 +200,24 @@ def test_only_one_module_imports_fire() -> None:
     assert importers == [ROOT / "shared" / "cli" / "arguments.py"]
 
 
+def test_hdf5_is_opened_for_reading_in_one_place() -> None:
+    """There every error of the library is one line; others write, or read through that place."""
+    room = ROOT / "shared" / "patches" / "hdf5"
+    writers = {"shared/patches/fields.py", "shared/patches/writer.py", "stages/demo/main.py"}
+    reading = []
+    for path in [*ROOT.glob("shared/**/*.py"), *ROOT.glob("stages/**/*.py")]:
+        if room in path.parents:
+            continue
+        name, module = path.relative_to(ROOT).as_posix(), tree(path)
+        if {n.split(".")[0] for n in imports(module)} & {"h5py"}:
+            assert name in writers, f"{name}: read through shared.patches.hdf5"
+        for node in ast.walk(module):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "h5py.File":
+                modes = [ast.literal_eval(value) for value in node.args[1:]]
+                reading += [] if modes in (["w"], ["r+"]) else [name]
+    assert reading == []
+
+
 def test_contract_needs_only_its_four_packages() -> None:
     rooms = [path for room in CONTRACT for path in (ROOT / "shared" / room).glob("*.py")]
     for path in [*(ROOT / "shared").glob("*.py"), *rooms]:

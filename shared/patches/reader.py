@@ -2,26 +2,20 @@
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from shared import lcz
 from shared.errors import StageError
+from shared.patches import hdf5
 from shared.patches.rows import Rows, list_rows
 
 __all__ = ["Rows", "Source", "list_rows", "open_hdf5", "read"]
 
 
-def open_hdf5(path: Path) -> h5py.File:
-    """Open for reading; StageError when it is missing, cut short or not HDF5."""
-    if not path.is_file():
-        raise StageError(f"{path}: no such file")
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        reason = str(error).partition("(")[2].rstrip(")") or str(error)
-        raise StageError(f"{path}: not a complete HDF5 file ({reason})") from None
+def open_hdf5(path: Path) -> hdf5.File:
+    """Open for reading; StageError when it is missing, in use, cut short or not HDF5."""
+    return hdf5.File(path)
 
 
 class Source:
@@ -46,14 +40,13 @@ class Source:
             raise
 
     def _check_complete(self) -> None:
-        row = self.file.get("row")
-        if isinstance(row, h5py.Dataset) and (left := int(np.count_nonzero(row[:] < 0))):
+        if "row" not in self.file:
+            return
+        row = self.file["row"]
+        if left := int(np.count_nonzero(row[()] < 0)):
             raise StageError(f"{self.path}: unfinished: {left} of {len(row)} rows are not written")
 
     def _rows(self, name: str) -> Rows:
-        datasets = sorted(key for key in self.file if isinstance(self.file[key], h5py.Dataset))
-        if name not in datasets:
-            raise StageError(f"{self.path}: expected dataset {name!r}, found {datasets}")
         stored = self.file[name]
         layout = self._layout(name, stored) if name in lcz.PRESETS else None
         if not stored.shape or not stored.shape[0]:
@@ -62,7 +55,7 @@ class Source:
             raise StageError(f"{self.path}: {name}: expected numbers, found {stored.dtype}")
         return Rows(self.path, stored, layout)
 
-    def _layout(self, name: str, stored: h5py.Dataset) -> lcz.Layout:
+    def _layout(self, name: str, stored: hdf5.Dataset) -> lcz.Layout:
         preset, attrs = lcz.PRESETS[name], stored.attrs
         bands = tuple(str(band) for band in attrs.get("bands", preset.bands))
         if stored.ndim != 4 or stored.shape[3] != len(bands):

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from shared import lcz
 from shared.errors import StageError
+from shared.patches import hdf5
 
 READ_BYTES = 64 * 2**20  # size of one block of Rows.blocks, as stored
 
@@ -29,10 +29,10 @@ class Rows:
         layout: bands and value range of an image dataset, None for others.
     """
 
-    def __init__(self, path: Path, stored: h5py.Dataset, layout: lcz.Layout | None) -> None:
+    def __init__(self, path: Path, stored: hdf5.Dataset, layout: lcz.Layout | None) -> None:
         self.path, self.stored, self.layout = path, stored, layout
         self.shape: tuple[int, ...] = stored.shape
-        self.name: str = stored.name.lstrip("/")
+        self.name = stored.name
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -55,10 +55,7 @@ class Rows:
 
     def raw(self, rows: slice) -> NDArray[Any]:
         """(rows, …) as stored, undecoded and unchecked."""
-        try:
-            return np.asarray(self.stored[rows])
-        except OSError as error:
-            raise StageError(f"{self.path}: {self.name}: cannot read ({error})") from None
+        return self.stored[rows]
 
     def blocks(self) -> Iterator[slice]:
         """Slices that cover all rows, each about READ_BYTES as stored."""

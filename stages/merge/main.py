@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from shared import cli, lcz, patches
+from shared.patches import hdf5
 from stages.merge.shards import Shard, sort_shards
 
 BLOCK_BYTES = 32 * 2**20  # rows in memory at once, about this much
@@ -58,7 +58,7 @@ def read(shards: list[Shard], name: str, rows: slice) -> NDArray[Any]:
     return np.concatenate(parts)
 
 
-def _field(name: str, data: h5py.Dataset) -> patches.Field:
+def _field(name: str, data: hdf5.Dataset) -> patches.Field:
     attrs, layout = data.attrs, None
     if name in lcz.PRESETS and "bands" in attrs:
         layout = lcz.Layout(
@@ -71,16 +71,17 @@ def _field(name: str, data: h5py.Dataset) -> patches.Field:
     return patches.Field(data.shape[1:], data.dtype.str, layout)
 
 
-def _constant(data: h5py.Dataset) -> patches.Constant:
+def _constant(data: hdf5.Dataset) -> patches.Constant:
     attributes = {key: value for key, value in data.attrs.items() if key != "constant"}
     return patches.Constant(data[()], attributes)
 
 
-def _attributes(first: Shard, file: h5py.File) -> None:
+def _attributes(first: Shard, file: Any) -> None:
     """What the stage said about its file and data sets beyond what the Writer says."""
     for name in ("/", *first.rows()):
-        for key in first.file[name].attrs.keys() - file[name].attrs.keys():
-            file[name].attrs[key] = first.file[name].attrs[key]
+        given = first.attributes(name)
+        for key in given.keys() - file[name].attrs.keys():
+            file[name].attrs[key] = given[key]
     file.flush()
 
 

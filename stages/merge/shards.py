@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import StageError
-from shared.patches import list_rows, open_hdf5
+from shared.patches import hdf5, list_rows
 from shared.runs import record
 
 # Attributes that the Writer derives from the rows: they differ between shards.
@@ -23,22 +22,29 @@ class Shard:
 
     Attributes:
         path, file: where it is, open for reading.
+        members: all its datasets by name, in alphabetical order.
         start, stop, total: rows start to stop of total.
     """
 
     path: Path
-    file: h5py.File
+    file: hdf5.File
+    members: dict[str, hdf5.Dataset]
     start: int
     stop: int
     total: int
 
-    def rows(self) -> dict[str, h5py.Dataset]:
+    def rows(self) -> dict[str, hdf5.Dataset]:
         """Datasets with one entry a row, but `row` itself."""
-        return {
-            name: data
-            for name, data in self.file.items()
-            if name != "row" and not data.attrs.get("constant", False)
-        }
+        constants = self.constants()
+        return {n: data for n, data in self.members.items() if n not in {"row", *constants}}
+
+    def constants(self) -> dict[str, hdf5.Dataset]:
+        """Datasets that hold for every row."""
+        return {n: data for n, data in self.members.items() if "constant" in data.attrs}
+
+    def attributes(self, name: str) -> hdf5.Attributes:
+        """Attributes of a dataset, or of the file, whose name is "/"."""
+        return self.file.attrs if name == "/" else self.members[name].attrs
 
     def block(self, name: str, start: int, stop: int) -> NDArray[Any]:
         """Stored values of rows start to stop of the whole.
@@ -47,10 +53,7 @@ class Shard:
             StageError: they cannot be read, are not finite, or a label is not one-hot.
         """
         here = slice(start - self.start, stop - self.start)
-        try:
-            values = np.asarray(self.file[name][here])
-        except OSError as error:
-            raise StageError(f"{self.path}: {name}: cannot read ({error})") from None
+        values = self.members[name][here]
         flat = values.reshape(len(values), -1)
         wrong, what = ~np.isfinite(flat).all(1), "NaN or infinite values"
         if name == "label":
@@ -60,24 +63,20 @@ class Shard:
             raise StageError(f"{self.path}: {name}: {what} in {rows}")
         return values
 
-    def constants(self) -> dict[str, h5py.Dataset]:
-        """Datasets that hold for every row."""
-        return {n: data for n, data in self.file.items() if data.attrs.get("constant", False)}
-
 
 def open_shard(path: Path) -> Shard:
     """Open one shard; StageError when it is not a complete file of the Writer's."""
-    file = open_hdf5(path)
+    file = hdf5.File(path)
     span = np.asarray(file.attrs.get("span", ()))
     if span.shape != (3,) or "row" not in file or "complete_header" not in file.attrs:
         raise StageError(f"{path}: expected one shard of a row-wise stage, found no rows' numbers")
     start, stop, total = (int(number) for number in span)
-    shard = Shard(path, file, start, stop, total)
-    for name, data in {**shard.rows(), "row": file["row"]}.items():
-        if not data.shape or data.shape[0] != stop - start:
+    shard = Shard(path, file, {name: file[name] for name in file}, start, stop, total)
+    for name, data in {**shard.rows(), "row": shard.members["row"]}.items():
+        if data.shape[:1] != (stop - start,):
             expected = f"{stop - start} rows"
             raise StageError(f"{path}: {name}: expected {expected}, found shape {data.shape}")
-    left = int(np.count_nonzero(file["row"][:] < 0))
+    left = int(np.count_nonzero(shard.members["row"][()] < 0))
     if left:
         raise StageError(f"{path}: unfinished: {left} of {stop - start} rows are not written")
     return shard
@@ -110,21 +109,21 @@ def sort_shards(paths: Sequence[Path]) -> list[Shard]:
 
 def _same_layout(first: Shard, other: Shard) -> None:
     one, two = first.rows(), other.rows()
-    if sorted(first.file) != sorted(other.file):
-        raise _differs(first, other, "datasets", sorted(first.file), sorted(other.file))
+    if first.file.keys() != other.file.keys():
+        raise _differs(first, other, "datasets", first.file.keys(), other.file.keys())
     for name, data in one.items():
         pair = [(data.shape[1:], str(data.dtype)), (two[name].shape[1:], str(two[name].dtype))]
         if pair[0] != pair[1]:
             raise _differs(first, other, name, *pair)
     for name, data in first.constants().items():
-        if not np.array_equal(data[()], other.file[name][()]):
+        if not np.array_equal(data[()], other.members[name][()]):
             raise StageError(f"{other.path}: {name}: not the same as in {first.path}")
-    for name in ("/", *first.file):
+    for name in ("/", *first.members):
         _same_attributes(first, other, name)
 
 
 def _same_attributes(first: Shard, other: Shard, name: str) -> None:
-    one, two = dict(first.file[name].attrs), dict(other.file[name].attrs)
+    one, two = dict(first.attributes(name)), dict(other.attributes(name))
     for key in sorted((one.keys() | two.keys()) - OWN - ({"span"} if name == "/" else set())):
         if key not in one or key not in two or not np.array_equal(one[key], two[key]):
             what = f"attribute {key!r} of {name}"

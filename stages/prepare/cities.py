@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import StageError
-from shared.patches import Source, open_hdf5
+from shared.patches import Source, hdf5
 
 CELL = 25_000.0  # metres; patches in the same or touching cells of this size are of one city
 FARTHEST = 2e7  # metres; no map projection in metres goes further
@@ -40,12 +39,12 @@ def find_cities(source: Source, geo: Path | None) -> Cities | None:
     """
     if geo is None:
         return _told(source.file, source.path, source.total) if "city" in source else None
-    with open_hdf5(geo) as file:
+    with hdf5.File(geo) as file:
         if "city" in file:
             return _told(file, geo, source.total)
-        if not {"epsg", "tfw"} <= file.keys():
+        if not ("epsg" in file and "tfw" in file):
             expected = "expected dataset 'city', or 'epsg' and 'tfw'"
-            raise StageError(f"{geo}: {expected}, found {sorted(file)}")
+            raise StageError(f"{geo}: {expected}, found {file.list_members()}")
         epsg, place = (_column(file, name, geo, source.total) for name in ("epsg", "tfw"))
     if place.shape[1] != 6 or place.dtype.kind != "f" or not (abs(place) < FARTHEST).all():
         stored = f"{place.dtype} {place.shape}"
@@ -82,7 +81,7 @@ def group_by_place(epsg: NDArray[np.integer], corner: NDArray[np.floating]) -> C
     return Cities(numbers, tuple(names))
 
 
-def _told(file: h5py.File, path: Path, total: int) -> Cities:
+def _told(file: hdf5.File, path: Path, total: int) -> Cities:
     """A dataset `city` of names or of whole numbers; names are numbered in alphabetical order."""
     values = _column(file, "city", path, total)[:, 0]
     if values.dtype.kind in "OSU":
@@ -106,13 +105,13 @@ def _whole(values: NDArray[Any], path: Path, name: str) -> NDArray[np.int32]:
     raise StageError(f"{path}: {name}: expected {also}whole numbers, found others ({values.dtype})")
 
 
-def _column(file: h5py.File, name: str, path: Path, total: int) -> NDArray[Any]:
+def _column(file: hdf5.File, name: str, path: Path, total: int) -> NDArray[Any]:
     """(N, columns) of one dataset; (N,) becomes one column."""
     stored = file[name]
-    shape: tuple[int, ...] = stored.shape if isinstance(stored, h5py.Dataset) else ()
+    shape = stored.shape
     if len(shape) not in (1, 2) or shape[0] != total:
         expected = f"{total} rows as in the patches"
         raise StageError(f"{path}: {name}: expected {expected}, found shape {shape}")
     if len(shape) == 2 and name != "tfw" and shape[1] != 1:
         raise StageError(f"{path}: {name}: expected one column, found shape {shape}")
-    return np.asarray(stored[()]).reshape(total, -1)
+    return stored[()].reshape(total, -1)

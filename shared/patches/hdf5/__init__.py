@@ -1,0 +1,19 @@
+"""The only place that opens HDF5 for reading: every error of the library becomes one line.
+
+``File(path)["sen2"]`` is a Dataset. A member is opened when it is asked for and not before, so a
+broken one that nobody needs does no harm; listing members opens none of them.
+"""
+
+from shared.patches.hdf5.files import Attributes, Dataset, File
+from shared.patches.hdf5.linked import has_signature, list_linked
+from shared.patches.hdf5.opening import ERRORS, refuse_errors
+
+__all__ = [
+    "ERRORS",
+    "Attributes",
+    "Dataset",
+    "File",
+    "has_signature",
+    "list_linked",
+    "refuse_errors",
+]

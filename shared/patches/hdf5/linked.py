@@ -1,0 +1,142 @@
+"""The other files that an HDF5 file refers to, found where HDF5 looks for them."""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from h5py import h5d, h5g, h5l, h5o
+
+from shared.errors import StageError
+from shared.patches.hdf5.opening import ERRORS, open_stored
+
+# The variable that adds folders to the search for each kind of reference.
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+Reference = tuple[str, Path | None]  # a file as it is named, and where it is
+LINK, VIRTUAL, RAW = "HDF5_EXT_PREFIX", "HDF5_VDS_PREFIX", "HDF5_EXTFILE_PREFIX"
+
+
+def resolve(name: str, own: Path, kind: str) -> Path | None:
+    """The file that a reference means, or None when it is in none of the places of HDF5.
+
+    Args:
+        name: as the reference has it.
+        own: the file that holds the reference.
+        kind: LINK, VIRTUAL or RAW (of external storage).
+    """
+    return next((path for path in _candidates(name, own, kind) if path.is_file()), None)
+
+
+def _candidates(name: str, own: Path, kind: str) -> Iterator[Path]:
+    """In the order of H5F_prefix_open_file: as it is, by the variable, beside the file."""
+    given = os.environ.get(kind, "")
+    if kind == RAW:  # beside the file only if the variable says so
+        yield Path(given.replace("${ORIGIN}", str(own.parent.absolute()))) / name
+        return
+    if Path(name).is_absolute():
+        yield Path(name)
+        name = Path(name).name  # moved together with the file, perhaps
+    for folder in filter(None, given.split(":")):
+        yield Path(folder) / name
+    yield own.parent / name
+    yield Path(name)
+    yield own.resolve().parent / name
+
+
+def block_name(name: str, number: int) -> str:
+    """A name of a virtual source with the number of its block in place of ``%b``."""
+    return re.sub("%[b%]", lambda mark: str(number) if mark[0] == "%b" else "%", name)
+
+
+def last_block(name: str, own: Path) -> int:
+    """Largest number for ``%b`` for which there is such a file beside the own one; -1 for none."""
+    base = re.split(r"(%b)", Path(name).name)
+    if len(base) != 3:
+        return -1
+    folder = own.parent / Path(name).parent
+    pattern = re.compile(rf"{re.escape(base[0])}(\d+){re.escape(base[2])}")
+    files = [file.name for file in folder.iterdir()] if folder.is_dir() else []
+    return max((int(m[1]) for m in map(pattern.fullmatch, files) if m), default=-1)
+
+
+def has_signature(path: Path) -> bool:
+    """Whether a file is HDF5, also behind a block of the user's own, by its first eight bytes."""
+    place, size = 0, path.stat().st_size
+    with path.open("rb") as file:
+        while place < size:
+            file.seek(place)
+            if file.read(len(SIGNATURE)) == SIGNATURE:
+                return True
+            place = place * 2 or 512
+    return False
+
+
+def list_linked(path: Path) -> list[Reference]:
+    """All other files that an HDF5 file reaches by links, virtual datasets and external storage.
+
+    Returns:
+        name and place of each, in an order that depends on the content alone; the place is None
+        where the file is missing. What cannot be read is passed over: it is refused when needed.
+    """
+    references: list[Reference] = []
+    waiting, seen = [path], {path.resolve()}
+    while waiting:
+        own = waiting.pop(0)
+        for name, kind in _list_names(own):
+            there = resolve(name, own, kind)
+            if there is None:
+                references.append((name, None))
+            elif there.resolve() not in seen:
+                seen.add(there.resolve())
+                references.append((name, there))
+                waiting += [there] if kind != RAW and has_signature(there) else []
+    return references
+
+
+def _list_names(own: Path) -> list[tuple[str, str]]:
+    """Names of the files that one file refers to itself, and how, without repetition."""
+    names: dict[tuple[str, str], None] = {}
+    try:
+        file = open_stored(own)
+    except StageError:
+        return []
+    with file:
+        groups, seen = [file.id], set()
+        while groups:
+            group = groups.pop()
+            for name in sorted(_members(group)):
+                with contextlib.suppress(*ERRORS):
+                    if group.links.get_info(name).type == h5l.TYPE_EXTERNAL:
+                        names[os.fsdecode(group.links.get_val(name)[0]), LINK] = None
+                    elif group.links.get_info(name).type == h5l.TYPE_HARD:
+                        member = h5o.open(group, name)
+                        place = h5o.get_info(member).addr
+                        if place not in seen and isinstance(member, h5g.GroupID):
+                            groups.append(member)
+                        elif place not in seen and isinstance(member, h5d.DatasetID):
+                            names |= dict.fromkeys(_stored_elsewhere(member, own))
+                        seen.add(place)
+    return list(names)
+
+
+def _members(group: Any) -> list[bytes]:
+    with contextlib.suppress(*ERRORS):
+        return list(group)
+    return []
+
+
+def _stored_elsewhere(dataset: Any, own: Path) -> Iterator[tuple[str, str]]:
+    """Files that hold values of one dataset."""
+    plan = dataset.get_create_plist()
+    for number in range(plan.get_external_count()):
+        yield os.fsdecode(plan.get_external(number)[0]), RAW
+    if plan.get_layout() != h5d.VIRTUAL:
+        return
+    for number in range(plan.get_virtual_count()):
+        name = plan.get_virtual_filename(number)
+        blocks = last_block(name, own) + 1 if "%b" in name else 0
+        for block in range(max(1, blocks)):
+            if name != ".":
+                yield block_name(name, block) if "%b" in name else name, VIRTUAL
