@@ -3,7 +3,7 @@
 `read` opens and checks, `Writer` writes and goes on after a stop. Formats: shared/README.md.
 """
 
-from shared.patches import hdf5
+from shared.patches import attributes, hdf5
 from shared.patches.fields import Constant, Field
 from shared.patches.reader import Rows, Source, open_hdf5, read
 from shared.patches.rows import list_rows
@@ -16,6 +16,7 @@ __all__ = [
     "Rows",
     "Source",
     "Writer",
+    "attributes",
     "hdf5",
     "list_rows",
     "open_hdf5",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from shared import lcz
 from shared.errors import StageError
+from shared.patches import attributes
 from shared.patches.reader import Source
 
 CHUNK_BYTES = 2**20  # one HDF5 chunk: whole rows, about this much
@@ -55,7 +56,7 @@ def field_like(source: Source, name: str) -> Field:
     stored = source[name].stored
     if stored.dtype.kind not in "fiub":
         raise StageError(f"{source.path}: {name}: expected numbers, found {stored.dtype}")
-    names = tuple(str(text) for text in stored.attrs.get("names", ()))
+    names = attributes.read_texts(stored, "names") if "names" in stored.attrs else ()
     return Field(stored.shape[1:], "uint8" if name == "label" else str(stored.dtype), names=names)
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from shared import lcz
 from shared.errors import StageError
-from shared.patches import hdf5
+from shared.patches import attributes, hdf5
 from shared.patches.rows import Rows, list_rows
 
 __all__ = ["Rows", "Source", "list_rows", "open_hdf5", "read"]
@@ -40,46 +40,52 @@ class Source:
             raise
 
     def _check_complete(self) -> None:
-        if "row" not in self.file:
-            return
-        row = self.file["row"]
-        if left := int(np.count_nonzero(row[()] < 0)):
+        row = self.row_numbers()
+        if row is not None and (left := int(np.count_nonzero(row < 0))):
             raise StageError(f"{self.path}: unfinished: {left} of {len(row)} rows are not written")
 
-    def _rows(self, name: str) -> Rows:
-        stored = self.file[name]
-        layout = self._layout(name, stored) if name in lcz.PRESETS else None
-        if not stored.shape or not stored.shape[0]:
-            raise StageError(f"{self.path}: {name}: no rows")
-        if (layout or name == "label") and stored.dtype.kind not in "fiub":
-            raise StageError(f"{self.path}: {name}: expected numbers, found {stored.dtype}")
-        return Rows(self.path, stored, layout)
+    def row_numbers(self) -> NDArray[np.int64] | None:
+        """(N,) rows of the file that this one was made from; None when no stage wrote it.
 
-    def _layout(self, name: str, stored: hdf5.Dataset) -> lcz.Layout:
-        preset, attrs = lcz.PRESETS[name], stored.attrs
-        bands = tuple(str(band) for band in attrs.get("bands", preset.bands))
-        if stored.ndim != 4 or stored.shape[3] != len(bands):
-            expected = f"(N, H, W, {len(bands)})"
-            raise StageError(f"{self.path}: {name}: expected {expected}, found {stored.shape}")
-        return lcz.Layout(
-            bands,
-            float(attrs.get("low", preset.low)),
-            float(attrs.get("high", preset.high)),
-            float(attrs.get("per_unit", 1.0)),
-            bool(attrs.get("clip", preset.clip)),
-        )
+        Other people's files may have a dataset `row` of their own, which says nothing of this.
+        """
+        if "complete_header" not in self.file.attrs or "row" not in self.file:
+            return None
+        stored = self.file["row"]
+        if stored.ndim != 1 or stored.dtype.kind != "i":
+            raise StageError(f"{stored.where}: expected (N,) whole numbers, found {stored.dtype}")
+        return stored[()].astype(np.int64)
+
+    def _rows(self, name: str) -> Rows:
+        stored, preset = self.file[name], lcz.PRESETS.get(name)
+        layout = attributes.read_layout(stored, preset) if preset else None
+        if not stored.shape or not stored.shape[0]:
+            raise StageError(f"{stored.where}: no rows")
+        if (layout or name == "label") and stored.dtype.kind not in "fiub":
+            raise StageError(f"{stored.where}: expected numbers, found {stored.dtype}")
+        return Rows(self.path, stored, layout)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The K class names of the file; So2Sat's 17 when a file of 17 columns has none."""
         if "classes" in self.file.attrs:
-            return tuple(str(name) for name in self.file.attrs["classes"])
-        columns = self["label"].shape[-1]
-        if columns == len(lcz.CLASSES):
+            return attributes.read_texts(self.file, "classes")
+        shape = self["label"].shape
+        if shape[1:] == (len(lcz.CLASSES),):
             return lcz.CLASSES
+        if len(shape) != 2 or shape[1] < 2:
+            raise self._label_form("(N, K) one-hot")
         raise StageError(
-            f"{self.path}: expected an attribute 'classes' for {columns} label columns, found none"
+            f"{self.path}: expected an attribute 'classes' for {shape[1]} label columns, found none"
         )
+
+    def _label_form(self, expected: str) -> StageError:
+        """The refusal of labels of another shape, with what helps class numbers."""
+        shape, hint = self["label"].shape, ""
+        if shape[1:] in {(), (1,)}:
+            flags = "`prepare --labels index0` (they begin with 0) or `--labels index1` (with 1)"
+            hint = f"; class numbers become one-hot with {flags}"
+        return StageError(f"{self.path}: label: expected {expected}, found {shape}{hint}")
 
     def __getitem__(self, name: str) -> Rows:
         if name not in self.rows:
@@ -95,14 +101,16 @@ class Source:
 
     def labels(self, rows: slice = slice(None)) -> NDArray[np.intp]:
         """(rows,) zero-based class numbers; StageError names rows that are not one-hot."""
+        classes = self.classes
+        if self["label"].shape[1:] != (len(classes),):
+            raise self._label_form(f"(N, {len(classes)}), a column for each class")
         onehot = self["label"].raw(rows)
-        if onehot.ndim != 2 or onehot.shape[1] != len(self.classes):
-            expected = f"(N, {len(self.classes)})"
-            raise StageError(f"{self.path}: label: expected {expected}, found {onehot.shape}")
         good = (onehot.max(1) == 1) & (np.count_nonzero(onehot, axis=1) == 1)
         if not good.all():
             bad = np.flatnonzero(~good) + (rows.start or 0)
-            raise StageError(f"{self.path}: label: not one-hot in {list_rows(bad)}")
+            shares = np.isclose(onehot.sum(1), 1, atol=1e-3) & (onehot >= 0).all(1)
+            hint = "; `prepare --labels largest` takes the largest share" if shares.all() else ""
+            raise StageError(f"{self.path}: label: not one-hot in {list_rows(bad)}{hint}")
         return onehot.argmax(1)
 
     def expect_classes(self, classes: tuple[str, ...]) -> None:
@@ -114,13 +122,18 @@ class Source:
 
     def statistics(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(C,) mean and (C,) standard deviation on the scale 0 … 255, as `prepare` stored."""
-        mean, std = self[name].attribute("mean"), self[name].attribute("std")
-        if mean is None or std is None:
+        stored = self[name].stored
+        if not {"mean", "std"} <= stored.attrs.keys():
+            expected = "expected attributes mean and std, found none"
+            raise StageError(f"{stored.where}: {expected}; run prepare on the file first")
+        mean, std = (
+            attributes.read_numbers(stored, key, stored.shape[-1]) for key in ("mean", "std")
+        )
+        if (std < 0).any():
             raise StageError(
-                f"{self.path}: {name}: expected attributes mean and std, found none; "
-                "run prepare on the file first"
+                f"{stored.where}: attribute 'std': expected 0 or more, found {std.min():g}"
             )
-        return np.asarray(mean, np.float64), np.asarray(std, np.float64)
+        return mean, std
 
     def __enter__(self) -> "Source":
         return self

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shared import lcz
 from shared.errors import StageError
-from shared.patches import hdf5
+from shared.patches import attributes, hdf5
 
 READ_BYTES = 64 * 2**20  # size of one block of Rows.blocks, as stored
 
@@ -65,5 +65,5 @@ class Rows:
             yield slice(start, min(start + step, len(self)))
 
     def attribute(self, name: str) -> Any:
-        """One HDF5 attribute, or None."""
-        return self.stored.attrs.get(name)
+        """One HDF5 attribute in plain Python (numbers, str, lists), or None."""
+        return attributes.make_plain(self.stored.attrs.get(name))

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -72,7 +71,7 @@ def read_grid(path: Path) -> dict[str, Any]:
         if "grid" not in source:
             return {}
         stored = source["grid"]
-        facts = {name: np.asarray(stored.attribute(name)).tolist() for name in FACTS}
+        facts = {name: stored.attribute(name) for name in FACTS}
         return facts | {"range": stored.raw(slice(None)).tolist()}
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared import cli, lcz, patches
-from shared.patches import hdf5
+from shared.patches import attributes, hdf5
 from stages.merge.shards import Shard, sort_shards
 
 BLOCK_BYTES = 32 * 2**20  # rows in memory at once, about this much
@@ -32,12 +32,13 @@ def run(*, src: tuple[Path, ...], dst: Path) -> None:
 def _join(shards: list[Shard], dst: Path) -> None:
     """Copy what is stored, so that nothing is rounded twice; the Writer sums up the moments."""
     first = shards[0]
-    fields = {name: _field(name, data) for name, data in first.rows().items()}
+    fields = {name: _field(data) for name, data in first.rows().items()}
     derived = {f"{name}_moments" for name, field in fields.items() if field.layout}
     given: dict[str, Any] = {n: field for n, field in fields.items() if n not in derived}
     given["constants"] = {n: _constant(data) for n, data in first.constants().items()}
     row_bytes = sum(np.dtype(f.dtype).itemsize * int(np.prod(f.shape)) for f in fields.values())
-    classes = [str(name) for name in first.file.attrs.get("classes", ())]
+    named = "classes" in first.file.attrs
+    classes = attributes.read_texts(first.file, "classes") if named else ()
     with patches.Writer(dst, first.total, classes=classes, **given) as sink:
         _attributes(first, sink.file)
         for rows in sink.todo(max(1, BLOCK_BYTES // max(1, row_bytes))):
@@ -58,22 +59,16 @@ def read(shards: list[Shard], name: str, rows: slice) -> NDArray[Any]:
     return np.concatenate(parts)
 
 
-def _field(name: str, data: hdf5.Dataset) -> patches.Field:
-    attrs, layout = data.attrs, None
-    if name in lcz.PRESETS and "bands" in attrs:
-        layout = lcz.Layout(
-            tuple(str(band) for band in attrs["bands"]),
-            float(attrs["low"]),
-            float(attrs["high"]),
-            float(attrs["per_unit"]),
-            bool(attrs["clip"]),
-        )
+def _field(data: hdf5.Dataset) -> patches.Field:
+    layout = None
+    if data.name in lcz.PRESETS and "bands" in data.attrs:
+        layout = attributes.read_layout(data, lcz.PRESETS[data.name])
     return patches.Field(data.shape[1:], data.dtype.str, layout)
 
 
 def _constant(data: hdf5.Dataset) -> patches.Constant:
-    attributes = {key: value for key, value in data.attrs.items() if key != "constant"}
-    return patches.Constant(data[()], attributes)
+    told = {key: value for key, value in data.attrs.items() if key != "constant"}
+    return patches.Constant(data[()], told)
 
 
 def _attributes(first: Shard, file: Any) -> None:

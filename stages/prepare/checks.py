@@ -68,10 +68,3 @@ def is_lossless(values: NDArray[np.floating]) -> NDArray[np.bool_]:
     same = lcz.SEN2.decode(stored) == values.astype(np.float32)
     whole: NDArray[np.bool_] = same.reshape(len(values), -1).all(1)
     return whole
-
-
-def is_onehot(labels: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """(N,) whether each row of (N, K) holds one 1 and otherwise 0."""
-    numbers = labels.astype(np.float64)
-    good: NDArray[np.bool_] = (numbers.max(1) == 1) & (np.count_nonzero(numbers, axis=1) == 1)
-    return good

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import StageError
-from shared.patches import Source, hdf5
+from shared.patches import Source, attributes, hdf5
 
 CELL = 25_000.0  # metres; patches in the same or touching cells of this size are of one city
 FARTHEST = 2e7  # metres; no map projection in metres goes further
@@ -46,8 +46,10 @@ def find_cities(source: Source, geo: Path | None) -> Cities | None:
             expected = "expected dataset 'city', or 'epsg' and 'tfw'"
             raise StageError(f"{geo}: {expected}, found {file.list_members()}")
         epsg, place = (_column(file, name, geo, source.total) for name in ("epsg", "tfw"))
-    if place.shape[1] != 6 or place.dtype.kind != "f" or not (abs(place) < FARTHEST).all():
-        stored = f"{place.dtype} {place.shape}"
+    stored = f"{place.dtype} {place.shape}"
+    numbers = place.shape[1] == 6 and place.dtype.kind in "fiu"
+    place = place.astype(np.float64) if numbers else np.full((1, 6), np.inf)
+    if not (abs(place) < FARTHEST).all():
         raise StageError(f"{geo}: tfw: expected (N, 6) numbers in metres, found {stored} or beyond")
     return group_by_place(_whole(epsg[:, 0], geo, "epsg"), place[:, [0, 3]])
 
@@ -83,15 +85,19 @@ def group_by_place(epsg: NDArray[np.integer], corner: NDArray[np.floating]) -> C
 
 def _told(file: hdf5.File, path: Path, total: int) -> Cities:
     """A dataset `city` of names or of whole numbers; names are numbered in alphabetical order."""
-    values = _column(file, "city", path, total)[:, 0]
+    values, where = _column(file, "city", path, total)[:, 0], f"{path}: city"
     if values.dtype.kind in "OSU":
         texts = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in values]
         if not all(isinstance(text, str) for text in texts):
-            raise StageError(f"{path}: city: expected names or whole numbers, found {texts[0]!r}")
-        names, number = np.unique(np.array(texts, str), return_inverse=True)
-        return Cities(number.astype(np.int32), tuple(names.tolist()))
-    given = file["city"].attrs.get("names", ())
-    return Cities(_whole(values, path, "city"), tuple(str(name) for name in given))
+            raise StageError(f"{where}: expected names or whole numbers, found {texts[0]!r}")
+        known, number = np.unique(np.array(texts, str), return_inverse=True)
+        return Cities(number.astype(np.int32), tuple(known.tolist()))
+    named, numbers = "names" in file["city"].attrs, _whole(values, path, "city")
+    names = attributes.read_texts(file["city"], "names") if named else ()
+    if names and numbers.max() >= len(names):
+        expected = f"names of {numbers.max() + 1} cities or more"
+        raise StageError(f"{where}: attribute 'names': expected {expected}, found {len(names)}")
+    return Cities(numbers, names)
 
 
 def _whole(values: NDArray[Any], path: Path, name: str) -> NDArray[np.int32]:

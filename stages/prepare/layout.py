@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from shared import lcz, patches, progress
 from stages.prepare import checks
+from stages.prepare.classes import Classes
 from stages.prepare.selection import read_rows
 
 SAMPLE = 256  # rows that decide about --dtype auto
@@ -27,9 +28,11 @@ def sen2_dtype(source: patches.Source, chosen: NDArray[np.integer], dtype: str) 
     return "uint16"
 
 
-def fields(source: patches.Source, names: list[str], dtype: str) -> dict[str, patches.Field]:
+def fields(
+    source: patches.Source, names: list[str], known: Classes, dtype: str
+) -> dict[str, patches.Field]:
     """Label and images; sen2 as ``dtype``, sen1 in half the bits of float32 unless that is it."""
-    fields = {"label": patches.Field((len(source.classes),), "uint8")}
+    fields = {"label": patches.Field((len(known.names),), "uint8")}
     for name in names:
         rows = source[name]
         kind = dtype if name == "sen2" or dtype == "float32" else "float16"

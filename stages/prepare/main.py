@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shared import cli, patches
 from shared.errors import StageError
 from shared.patches import shard_range
-from stages.prepare import checks, cities, layout, selection, speckle
+from stages.prepare import checks, cities, classes, layout, selection, speckle
 
 BATCH = 128  # rows in memory at once: 19 MB as float64
 IMAGES = ("sen1", "sen2")
@@ -26,6 +26,7 @@ def run(
     geo: Path | None = None,
     dtype: Literal["auto", "uint16", "float32"] = "auto",
     despeckle: bool = False,
+    labels: classes.Form = "onehot",
     jobs: Annotated[int, cli.at_least(0)] = 0,
     shard: str = "1/1",
 ) -> None:
@@ -43,6 +44,8 @@ def run(
         dtype: of sen2: uint16 in units of 1e-4 (sen1: float16), float32 (sen1 too), or auto, which
             is uint16 if evenly spaced rows lose nothing by it. Every row is verified.
         despeckle: smooth every channel of sen1 by non-local means, in 256 levels of -0.5 to 0.5.
+        labels: form of label in src: onehot (N, K); index0 or index1, (N,) or (N, 1) class numbers
+            that begin with 0 or 1; largest, (N, K) shares whose largest is the class.
         jobs: threads that despeckle; 0 takes every core.
         shard: "i/n" does the i-th of n equal runs of rows; merge joins them.
     """
@@ -56,32 +59,17 @@ def run(
             raise StageError(f"{src}: --despeckle: expected dataset 'sen1', found {names}")
         for name in names:
             source[name]  # refused now: other channels, other rows than labels
-        classes = _classes(source)
-        chosen = selection.rows_of(table, table_name, classes) if table else np.arange(source.total)
+        known = classes.read_classes(source, labels)
+        chosen = np.arange(source.total)
+        if table:
+            chosen = selection.rows_of(table, table_name, known.numbers)
         shard_range(len(chosen), shard)
-        fields = layout.fields(source, names, layout.sen2_dtype(source, chosen, dtype))
+        fields = layout.fields(source, names, known, layout.sen2_dtype(source, chosen, dtype))
         city = cities.find_cities(source, geo)
         if city:
             fields["city"] = patches.Field((), "int32", names=city.names)
         with speckle.open_cleaner(jobs) if despeckle else contextlib.nullcontext() as clean:
-            _convert(source, chosen, fields, dst, city=city, shard=shard, clean=clean)
-
-
-def _classes(source: patches.Source) -> NDArray[np.intp]:
-    """(N,) class numbers of all rows; StageError names the rows that are not one-hot."""
-    faults, classes = checks.Faults(), []
-    for rows in source["label"].blocks():
-        labels = source["label"].raw(rows)
-        if labels.ndim != 2 or labels.shape[1] != len(source.classes):
-            expected = f"(N, {len(source.classes)})"
-            raise StageError(f"{source.path}: label: expected {expected}, found {labels.shape}")
-        faults.add(
-            "label: not one-hot", ~checks.is_onehot(labels), np.arange(rows.start, rows.stop)
-        )
-        classes.append(labels.argmax(1))
-    if faults.rows:
-        raise StageError(f"{source.path}: {faults}")
-    return np.concatenate(classes)
+            _convert(source, chosen, fields, dst, known=known, city=city, shard=shard, clean=clean)
 
 
 def _convert(
@@ -90,6 +78,7 @@ def _convert(
     fields: dict[str, patches.Field],
     dst: Path,
     *,
+    known: classes.Classes,
     city: cities.Cities | None,
     shard: str,
     clean: speckle.Clean | None,
@@ -97,7 +86,7 @@ def _convert(
     """Write block by block; from the first wrong row on only look, and tell all that is wrong."""
     faults = checks.Faults()
     writer = patches.Writer(
-        dst, len(chosen), shard, classes=source.classes, like=None, constants=None, **fields
+        dst, len(chosen), shard, classes=known.names, like=None, constants=None, **fields
     )
     # Closed when a block is refused, as a progress bar waits in it.
     with writer as sink, contextlib.closing(sink.todo(BATCH)) as todo:
@@ -106,6 +95,7 @@ def _convert(
             storage["sen1"] = "float32"  # as read; what is written fits into any
         blocks = _blocks(source, chosen, todo, storage, faults)
         for rows, values in clean(blocks) if clean else blocks:
+            values["label"] = known.onehot(chosen[rows])
             if city:
                 values["city"] = city.numbers[chosen[rows]]
             if not faults.rows:
@@ -121,7 +111,7 @@ def _blocks(
     storage: dict[str, str],
     faults: checks.Faults,
 ) -> Iterator[speckle.Block]:
-    """Labels and physical values of the blocks before the first with a fault; looks at all."""
+    """Physical values of the blocks before the first with a fault; looks at all."""
     for rows in todo:
         which = chosen[rows]
         values: dict[str, NDArray[Any]] = {}
@@ -129,7 +119,7 @@ def _blocks(
             values[name] = layout.physical(source, name, which)
             checks.inspect_rows(values[name], name, dtype, which, faults)
         if not faults.rows:
-            yield rows, {**values, "label": selection.read_rows(source["label"], which)}
+            yield rows, values
 
 
 if __name__ == "__main__":

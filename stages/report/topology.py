@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from shared import patches
 from shared.errors import StageError
+from shared.patches import attributes
 from stages.report import datasets, pictures
 from stages.report.inputs import IMAGES, Product, source_of
 
@@ -38,9 +39,12 @@ def describe(product: Product, products: list[Product]) -> dict[str, Any]:
     """
     before = source_of(product, products)
     with patches.read(product.path, "grid") as source:
-        grid, facts = source["grid"].raw(slice(None)), dict(source["grid"].stored.attrs)
+        stored = source["grid"].stored
+        grid = source["grid"].raw(slice(None))
+        bands = attributes.read_texts(stored, "bands")
+        bins = int(attributes.read_number(stored, "bins"))
+        sigma = attributes.read_number(stored, "sigma") if "sigma" in stored.attrs else 0.0
     with patches.read(product.path, "features") as source:
-        bands, bins = [str(band) for band in facts.get("bands", ())], int(facts.get("bins", 0))
         width = source["features"].shape[-1]
         if grid.shape != (len(bands), 2, 2, 2) or width != len(bands) * 2 * bins * bins:
             raise StageError(f"{product.path}: {width} features do not fit its grid {grid.shape}")
@@ -55,7 +59,7 @@ def describe(product: Product, products: list[Product]) -> dict[str, Any]:
             "band": bands[band],
             "bands": len(bands),
             "bins": bins,
-            "sigma": float(facts.get("sigma", 0)),
+            "sigma": sigma,
             "axes": [[_span(grid[band, h, axis]) for axis in (0, 1)] for h in (0, 1)],
             "patches": _patches(source, before, rows, images, bands[band]),
             "classes": _classes(source, shape, band),

@@ -129,7 +129,8 @@ def _check_rows(file: Restored, source: patches.Source, truth: patches.Source) -
     if ours and theirs and ours.bands != theirs.bands:
         raise StageError(f"{file.path}: expected bands {ours.bands}, found {theirs.bands}")
     order = np.arange(truth.total)
-    if "row" in source and not np.array_equal(source["row"].raw(slice(None)), order):
+    rows = source.row_numbers()
+    if rows is not None and not np.array_equal(rows, order):
         raise StageError(f"{file.path}: expected all rows of {truth.path} in order, found others")
     if "label" not in source or "label" not in truth:
         return

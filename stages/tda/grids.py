@@ -70,7 +70,6 @@ def load(path: Path, setting: Setting) -> NDArray[np.float64]:
         stored = source["grid"]
         for name, expected in setting.identity().items():
             value = stored.attribute(name)
-            value = value.tolist() if hasattr(value, "tolist") else value
             if value != expected:
                 raise StageError(
                     f"--grid: {path}: expected a grid with {name} {expected}, found {value}"

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from shared import lcz, patches
 from shared.errors import StageError
+from shared.patches import attributes, hdf5
 
 
 @dataclass(frozen=True)
@@ -51,24 +52,33 @@ def match_files(source: patches.Source, features: patches.Source) -> Pair:
             rows than the patch file has.
     """
     with patches.read(features.path, "grid") as constant:
-        stored = constant["grid"]
-        grid, facts = np.asarray(stored.raw(slice(None)), np.float64), dict(stored.stored.attrs)
-    kind, modality = str(facts.get("kind")), str(facts.get("modality"))
-    if kind != "image":
-        raise StageError(f"{features.path}: expected persistence images, found kind {kind}")
+        grid = np.asarray(constant["grid"].raw(slice(None)), np.float64)
+        facts = _read_facts(constant["grid"].stored)
+    modality, bins = facts["modality"], facts["bins"]
+    if facts["kind"] != "image":
+        raise StageError(
+            f"{features.path}: expected persistence images, found kind {facts['kind']}"
+        )
     layout = source[modality].layout or lcz.PRESETS[modality]
-    _same(features, "bands", [str(band) for band in facts["bands"]], list(layout.bands))
-    for name in ("low", "high", "clip"):
+    for name in ("bands", "low", "high", "clip"):
         _same(features, name, facts[name], getattr(layout, name))
-    bins, bands = int(facts["bins"]), len(layout.bands)
+    bands = len(layout.bands)
     _same(features, "grid", grid.shape, (bands, 2, 2, 2))
     _same(features, "features", features["features"].shape[1:], (bands * 2 * bins * bins,))
     _same(features, "rows", features.total, source.total)
     if not np.array_equal(features.labels(), source.labels()):
         raise StageError(f"{features.path}: expected the labels of {source.path}, found others")
-    return Pair(
-        source, features, modality, layout, grid, bins=bins, essential=bool(facts["essential"])
-    )
+    return Pair(source, features, modality, layout, grid, bins=bins, essential=facts["essential"])
+
+
+def _read_facts(grid: hdf5.Dataset) -> dict[str, Any]:
+    """What the features were made of and how; StageError names an attribute that is wrong."""
+    numbers = {name: attributes.read_number(grid, name) for name in ("low", "high")}
+    texts = {name: attributes.read_text(grid, name) for name in ("kind", "modality")}
+    flags = {name: attributes.read_flag(grid, name) for name in ("clip", "essential")}
+    bins = int(attributes.read_number(grid, "bins"))
+    bands = attributes.read_texts(grid, "bands")
+    return {"bins": bins, "bands": bands, **numbers, **texts, **flags}
 
 
 def _same(features: patches.Source, name: str, stored: Any, expected: Any) -> None:

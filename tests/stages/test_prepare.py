@@ -249,6 +249,57 @@ def test_the_cities_of_the_source_itself(lcz42: Path, tmp_path: Path, kind: str)
     assert stored(tmp_path / "out.h5") == (CITY.tolist(), [])
 
 
+NUMBERS = np.arange(ROWS) % 17
+SHARES = np.eye(17)[NUMBERS] * 0.5 + 0.5 / 17
+FORMS = [
+    ("index0", NUMBERS),
+    ("index0", NUMBERS[:, None].astype("f4")),
+    ("index1", NUMBERS + 1),
+    ("index1", (NUMBERS[:, None] + 1).astype("u1")),
+    ("largest", SHARES),
+    ("largest", np.eye(17, dtype=bool)[NUMBERS]),
+]
+
+
+def write_label(path: Path, label: np.ndarray) -> None:
+    edit(path, lambda file: file.pop("label") and file.create_dataset("label", data=label))
+
+
+@pytest.mark.parametrize(("form", "label"), FORMS)
+def test_labels_in_every_form_make_the_same_file(
+    lcz42: Path, tmp_path: Path, form: str, label: np.ndarray
+) -> None:
+    index = np.array([34, 3, 4, 5, 1, 20, 3])
+    flags = text(tmp_path / "table.csv", index, (index - 1) % 17 + 1)
+    whole = command(lcz42, tmp_path / "whole.h5", *flags)
+    write_label(lcz42, label)
+    assert_same(command(lcz42, tmp_path / "out.h5", *flags, f"--labels={form}"), whole)
+
+
+@pytest.mark.parametrize(
+    ("flags", "label", "message"),
+    [
+        ([], NUMBERS, "found (34,); class numbers become one-hot with `prepare --labels index0`"),
+        ([], NUMBERS[:, None] + 1, "found (34, 1); class numbers become one-hot with"),
+        ([], SHARES, "not one-hot in rows 0, 1, 2, 3, 4, 5, 6, 7, … (34 rows); `prepare --labels"),
+        (["--labels=index0"], NUMBERS + 1, "whole numbers 0 to 16 of 17 classes, found 17"),
+        (["--labels=index1"], NUMBERS, "whole numbers 1 to 17 of 17 classes, found 0"),
+        (["--labels=index0"], NUMBERS + 0.5, "whole numbers 0 to 16"),
+        (["--labels=index0"], np.full(ROWS, np.nan), "whole numbers 0 to 16"),
+        (["--labels=index0"], SHARES, "expected (N,) or (N, 1) class numbers"),
+        (["--labels=largest"], NUMBERS, "expected (N, 17), a column for each class"),
+        (["--labels=largest"], np.ones((ROWS, 17)), "expected one largest share, found none in"),
+        (["--labels=largest"], SHARES * np.nan, "expected one largest share, found none in"),
+        (["--labels=first"], NUMBERS, "--labels: expected onehot, index0, index1 or largest"),
+    ],
+)
+def test_refuses_wrong_labels(
+    lcz42: Path, flags: list[str], label: np.ndarray, message: str, capsys: Any
+) -> None:
+    write_label(lcz42, label)
+    refused(lcz42, flags, message, capsys)
+
+
 NAMES = ["Berlin", "Cairo", "Köln", "Lima", "Nairobi", "Oslo", "Perth"]
 
 
@@ -293,6 +344,41 @@ def test_patches_that_lie_together_are_of_one_city(lcz42: Path, tmp_path: Path) 
     assert numbers == [(1, 0, 0, 2)[place] for place in of]
     assert names[1].startswith("EPSG:32632, 68")
     assert names[2].startswith("EPSG:32756, 68")
+
+
+def test_places_in_whole_metres_are_places(lcz42: Path, tmp_path: Path) -> None:
+    place = np.tile([10, 0, 680_000, 0, -10, 5_336_000], (ROWS, 1))
+    for kind in ("i4", "f8"):
+        write_raw(
+            tmp_path / f"{kind}.h5", {"epsg": np.full(ROWS, 32632), "tfw": place.astype(kind)}
+        )
+        command(lcz42, tmp_path / f"out-{kind}.h5", f"--geo={tmp_path / kind}.h5")
+    assert stored(tmp_path / "out-i4.h5") == stored(tmp_path / "out-f8.h5")
+
+
+@pytest.mark.parametrize("name", ["city", "epsg", "tfw"])
+def test_refuses_null_data_spaces_beside_the_source(lcz42: Path, name: str, capsys: Any) -> None:
+    geo = write_raw(lcz42.parents[1] / "geo.h5", {"epsg": CITY, "tfw": np.zeros((ROWS, 6))})
+
+    def empty(file: h5py.File) -> None:
+        file.pop(name, None)
+        file[name] = h5py.Empty("f8")
+
+    edit(geo, empty)
+    refused(lcz42, [f"--geo={geo}"], f"{name}: expected 34 rows as in the patches", capsys)
+    if name == "city":
+        edit(lcz42, empty)
+        refused(lcz42, [], f"{name}: expected 34 rows as in the patches", capsys)
+
+
+def test_refuses_city_names_that_are_too_few(lcz42: Path, capsys: Any) -> None:
+    def name(file: h5py.File) -> None:
+        file["city"] = CITY
+        file["city"].attrs["names"] = ["Berlin", "Cairo"]
+
+    edit(lcz42, name)
+    message = "city: attribute 'names': expected names of 7 cities or more, found 2"
+    refused(lcz42, [], message, capsys)
 
 
 def test_places_of_so2sat_make_its_ten_cities(real: Path) -> None:
