@@ -1,16 +1,36 @@
 """The record of a product, `PRODUCT.run.json`; the plan in it is the product's identity."""
 
-import contextlib
-import hashlib
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from shared.runs.fingerprints import (
+    LARGE,
+    NOT_COMPARED,
+    Fingerprint,
+    files_of,
+    fingerprint,
+    is_same,
+)
+from shared.runs.linked_files import list_references
+
+__all__ = [
+    "LARGE",
+    "NOT_COMPARED",
+    "Fingerprint",
+    "Plan",
+    "differences",
+    "digest",
+    "fill_defaults",
+    "fingerprint",
+    "is_unchanged",
+    "load",
+    "plan",
+    "record_path",
+    "save",
+]
+
 Plan = dict[str, Any]
-Fingerprint = dict[str, Any]  # "sha256", "bytes", "modified_ns", as `fingerprint` gives them
-LARGE = 2**30  # bytes from which hashing shows a progress bar
-NOT_COMPARED = ("latency.json",)  # contains times, which differ between any two runs
 
 
 def record_path(product: Path) -> Path:
@@ -33,78 +53,26 @@ def digest(path: Path, large_inputs: list[Fingerprint] | None = None) -> str:
 
     Args:
         path: file or folder.
-        large_inputs: fingerprints of large inputs that were read before and are not read again; a
-            new one is added.
+        large_inputs: fingerprints of inputs that were read before, large ones or such that other
+            files belong to; these are not read again, and a new one is added.
     """
-    record = load(path)
-    if record and is_unchanged(path, record):
+    record, files = load(path), files_of(path)
+    if record and is_same(files, record["output"]):
         return str(record["output"]["sha256"])
-    size, newest = _size_and_time(_files(path))
     for known in large_inputs or []:
-        if (known["bytes"], known["modified_ns"]) == (size, newest):
+        if is_same(files, known) and ("linked" in known or not list_references(files)):
             return str(known["sha256"])
     measured = fingerprint(path)
-    if large_inputs is not None and size >= LARGE:
-        large_inputs.append(measured)
+    linked = measured.get("linked", [])
+    # Where a file is missing, nothing would tell that it is there again.
+    if large_inputs is not None and linked is not None and (linked or measured["bytes"] >= LARGE):
+        large_inputs.append(measured | {"linked": linked})
     return str(measured["sha256"])
 
 
 def is_unchanged(path: Path, record: dict[str, Any]) -> bool:
     """Whether the size and modification time of a product are those of its record."""
-    size, newest = _size_and_time(_files(path))
-    output = record["output"]
-    return size == output["bytes"] and newest == output.get("modified_ns")
-
-
-def fingerprint(path: Path) -> Fingerprint:
-    """Digest, size and time of a file, or of a folder by the names and digests of its files.
-
-    Returns:
-        ``{"sha256": …, "bytes": …, "modified_ns": …}``, the last being the time of the newest
-        file: it differs when another file of the same size is moved here.
-    """
-    files = _files(path)
-    size, newest = _size_and_time(files)
-    if path.is_file():
-        return {"sha256": _hash(path), "bytes": size, "modified_ns": newest}
-    whole = hashlib.sha256()
-    for file in files:
-        whole.update(f"{file.relative_to(path).as_posix()}\0{_hash(file)}\n".encode())
-    return {"sha256": whole.hexdigest(), "bytes": size, "modified_ns": newest}
-
-
-def _size_and_time(files: list[Path]) -> tuple[int, int]:
-    stats = [file.stat() for file in files]
-    newest = max((stat.st_mtime_ns for stat in stats), default=0)
-    return sum(stat.st_size for stat in stats), newest
-
-
-def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    files = (file for file in path.rglob("*") if file.name not in NOT_COMPARED)
-    return sorted(file for file in files if file.is_file())
-
-
-def _hash(path: Path) -> str:
-    size, sha = path.stat().st_size, hashlib.sha256()
-    with path.open("rb") as file, _bar(size, path.name) as update:
-        while block := file.read(2**22):
-            sha.update(block)
-            update(len(block))
-    return sha.hexdigest()
-
-
-@contextlib.contextmanager
-def _bar(size: int, name: str) -> Iterator[Callable[[int], object]]:
-    """A progress bar for large files; imported only then, so other calls need no package."""
-    if size < LARGE:
-        yield lambda _: None
-        return
-    from shared.progress import bar
-
-    with bar(size, f"hash {name}", unit="B") as progress:
-        yield progress.update
+    return is_same(files_of(path), record["output"])
 
 
 def plan(

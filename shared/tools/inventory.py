@@ -58,11 +58,14 @@ def find_content(
         for path, made in reversed(known.items())
         if path.exists() and is_intact(path, made)
     }
+    # With these, the files that belong to an HDF5 file are known without h5py.
+    linked = [entry for made in known.values() for entry in made.get("large_inputs", ())
+              if entry.get("linked")]  # fmt: skip
     for path in find_unrecorded(root, known):
         if digests <= paths.keys():
             break
         if total_bytes(path) < limit:
-            paths.setdefault(record.fingerprint(path)["sha256"], path)
+            paths.setdefault(record.digest(path, linked), path)
     return {digest: paths[digest] for digest in digests if digest in paths}
 
 

@@ -227,6 +227,18 @@ def test_a_file_in_use_is_told_so(tmp_path: Path) -> None:
     )
 
 
+def test_a_linked_file_in_use_is_told_so(tmp_path: Path) -> None:
+    other = tmp_path / "other.h5"
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = h5py.ExternalLink("other.h5", "/x")
+    code = f"from tests.shared.test_hdf5 import *; print(refusal(Path({str(tmp_path / 'a.h5')!r})))"
+    with h5py.File(other, "w") as file:
+        file["x"] = VALUES
+        file.flush()
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.startswith(f"{other}: in use by another program: "), done.stderr
+
+
 def test_a_file_whose_writer_was_killed_is_told_so(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     code = (

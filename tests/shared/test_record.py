@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.runs import environment, record
+from shared.runs import environment, fingerprints, record
 
 
 def recorded(path: Path) -> Path:
@@ -42,7 +42,7 @@ def test_digest_of_a_folder_is_that_of_names_and_contents(tmp_path: Path) -> Non
 
 def test_record_lends_its_digest(product: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = record.fingerprint(product)["sha256"]
-    monkeypatch.setattr(record, "_hash", lambda _: pytest.fail("read the file"))
+    monkeypatch.setattr(fingerprints, "_hash", lambda _: pytest.fail("read the file"))
     assert record.digest(product) == expected
 
 

@@ -5,7 +5,7 @@ broken one that nobody needs does no harm; listing members opens none of them.
 """
 
 from shared.patches.hdf5.files import Attributes, Dataset, File
-from shared.patches.hdf5.linked import has_signature, list_linked
+from shared.patches.hdf5.linked import list_linked
 from shared.patches.hdf5.opening import ERRORS, refuse_errors
 
 __all__ = [
@@ -13,7 +13,6 @@ __all__ = [
     "Attributes",
     "Dataset",
     "File",
-    "has_signature",
     "list_linked",
     "refuse_errors",
 ]

@@ -11,10 +11,9 @@ from h5py import h5d, h5g, h5l, h5o
 
 from shared.errors import StageError
 from shared.patches.hdf5.opening import ERRORS, open_stored
+from shared.runs.linked_files import Reference, is_hdf5
 
 # The variable that adds folders to the search for each kind of reference.
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
-Reference = tuple[str, Path | None]  # a file as it is named, and where it is
 LINK, VIRTUAL, RAW = "HDF5_EXT_PREFIX", "HDF5_VDS_PREFIX", "HDF5_EXTFILE_PREFIX"
 
 
@@ -61,18 +60,6 @@ def last_block(name: str, own: Path) -> int:
     return max((int(m[1]) for m in map(pattern.fullmatch, files) if m), default=-1)
 
 
-def has_signature(path: Path) -> bool:
-    """Whether a file is HDF5, also behind a block of the user's own, by its first eight bytes."""
-    place, size = 0, path.stat().st_size
-    with path.open("rb") as file:
-        while place < size:
-            file.seek(place)
-            if file.read(len(SIGNATURE)) == SIGNATURE:
-                return True
-            place = place * 2 or 512
-    return False
-
-
 def list_linked(path: Path) -> list[Reference]:
     """All other files that an HDF5 file reaches by links, virtual datasets and external storage.
 
@@ -91,7 +78,7 @@ def list_linked(path: Path) -> list[Reference]:
             elif there.resolve() not in seen:
                 seen.add(there.resolve())
                 references.append((name, there))
-                waiting += [there] if kind != RAW and has_signature(there) else []
+                waiting += [there] if kind != RAW and is_hdf5(there) else []
     return references
 
 
