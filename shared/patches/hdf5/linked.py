@@ -11,7 +11,7 @@ from h5py import h5d, h5g, h5l, h5o
 
 from shared.errors import StageError
 from shared.patches.hdf5.opening import ERRORS, open_stored
-from shared.runs.linked_files import Reference, is_hdf5
+from shared.runs import linked_files
 
 # The variable that adds folders to the search for each kind of reference.
 LINK, VIRTUAL, RAW = "HDF5_EXT_PREFIX", "HDF5_VDS_PREFIX", "HDF5_EXTFILE_PREFIX"
@@ -60,14 +60,14 @@ def last_block(name: str, own: Path) -> int:
     return max((int(m[1]) for m in map(pattern.fullmatch, files) if m), default=-1)
 
 
-def list_linked(path: Path) -> list[Reference]:
+def list_linked(path: Path) -> list[linked_files.Reference]:
     """All other files that an HDF5 file reaches by links, virtual datasets and external storage.
 
     Returns:
         name and place of each, in an order that depends on the content alone; the place is None
         where the file is missing. What cannot be read is passed over: it is refused when needed.
     """
-    references: list[Reference] = []
+    references: list[linked_files.Reference] = []
     waiting, seen = [path], {path.resolve()}
     while waiting:
         own = waiting.pop(0)
@@ -78,7 +78,7 @@ def list_linked(path: Path) -> list[Reference]:
             elif there.resolve() not in seen:
                 seen.add(there.resolve())
                 references.append((name, there))
-                waiting += [there] if kind != RAW and is_hdf5(there) else []
+                waiting += [there] if kind != RAW and linked_files.is_hdf5(there) else []
     return references
 
 
