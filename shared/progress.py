@@ -6,6 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from shared import terminal
 from shared.runs import processes
 
 
@@ -23,8 +24,9 @@ def bar(
     """
     live = sys.stderr.isatty()
     whole = os.environ.get("STAGE_PROGRESS", "")  # set by make: "product 7 of 19, about 4 min left"
+    text = terminal.escape(f"{whole}: {what}" if whole else what)
     return tqdm(
-        total=total, desc=f"{whole}: {what}" if whole else what, unit=f" {unit}", initial=done,
+        total=total, desc=text, unit=f" {unit}", initial=done,
         file=sys.stderr, smoothing=0.1,
         mininterval=0.2 if live else 5.0, ascii=None if live else " #", dynamic_ncols=live,
         disable=quiet or processes.is_helper(), unit_scale=total >= 100_000,
@@ -32,5 +34,5 @@ def bar(
 
 
 def say(line: str) -> None:
-    """One line of log on stderr, without breaking a bar."""
-    tqdm.write(line, file=sys.stderr)
+    """One line of log on stderr, without breaking a bar; a second line would be escaped."""
+    tqdm.write(terminal.escape(line), file=sys.stderr)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from shared import terminal
 from shared.cli import arguments, exits
 from shared.cli.parameters import Range, at_least, between, more_than, one_of
 from shared.cli.signature import Signature, read_signature, stage_name
@@ -39,7 +40,7 @@ def main(run: Callable[..., None], argv: Sequence[str] | None = None) -> None:
         job = read_signature(run).job(values)
         product = production.produce(job)
         if not production.is_helper(job):
-            print(product, flush=True)
+            terminal.print_path(product)
 
 
 def produce(run: Callable[..., None], values: Mapping[str, Any]) -> Path:

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from shared import terminal
 from shared.errors import StageError, explain_os_error
 from shared.runs import signals
 
@@ -34,10 +35,10 @@ def report_errors(
         if reason := explain_os_error(error):
             place = f"{values['dst']}: " if values and "dst" in values else ""
             _fail(f"error: {place}{reason}", 2)
-        traceback.print_exc()
+        print(terminal.escape_lines(traceback.format_exc()), end="", file=sys.stderr)
         raise SystemExit(1) from None
 
 
 def _fail(line: str, code: int) -> None:
-    print(" ".join(line.split()), file=sys.stderr, flush=True)
+    print(terminal.join_line(line), file=sys.stderr, flush=True)
     raise SystemExit(code)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import StageError
+from shared.names import is_name
 
 MODEL_FILE = "model.json"
 
@@ -89,8 +90,10 @@ def _invalid_entry(card: Card) -> str:
     """Name of the first entry that is not valid, or ""."""
     numbers = [isinstance(v, (int, float)) and math.isfinite(v) for v in (*card.mean, *card.std)]
     possible = {
-        "bands": isinstance(card.bands, tuple) and bool(card.bands),
-        "classes": isinstance(card.classes, tuple) and bool(card.classes),
+        "file": is_name(card.file),
+        "architecture": is_name(card.architecture),
+        "bands": _are_names(card.bands),
+        "classes": _are_names(card.classes),
         "mean": len(card.mean) == len(card.bands) and all(numbers),
         "std": len(card.std) == len(card.bands) and all(value > 0 for value in card.std),
         "size": isinstance(card.size, int) and card.size > 0,
@@ -98,6 +101,10 @@ def _invalid_entry(card: Card) -> str:
         "features": isinstance(card.features, int) and card.features >= 0,
     }
     return next((name for name, fine in possible.items() if not fine), "")
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, tuple) and bool(value) and all(map(is_name, value))
 
 
 def _tuple(value: Any) -> Any:

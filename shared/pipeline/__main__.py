@@ -16,6 +16,7 @@ import signal
 import sys
 from pathlib import Path
 
+from shared import terminal
 from shared.errors import StageError
 from shared.pipeline import early_report, remaining, rules
 from shared.pipeline import plan as plans
@@ -34,19 +35,20 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.command == "refresh":
             early_report.refresh(arguments.state)
         elif arguments.command == "suggest":
-            print(suggest(arguments.name), file=sys.stderr)
+            print(terminal.escape(suggest(arguments.name)), file=sys.stderr)
             return 2
         elif arguments.command == "plan":
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `make plan | head` ends quietly
             plan = _plan(arguments)
-            print(plans.as_json(plan) if arguments.json else plans.as_table(plan))
+            shown = plans.as_json(plan) if arguments.json else plans.as_table(plan)
+            print(terminal.escape_lines(shown))
         else:
             print(write_rules(arguments))
     except StageError as error:
         if words[0] == "rules":
-            print(f"ERROR {error}")
+            print(terminal.join_line(f"ERROR {error}"))
             return 0
-        print(f"error: {error}", file=sys.stderr)
+        print(terminal.join_line(f"error: {error}"), file=sys.stderr)
         return 2
     return 0
 
@@ -80,7 +82,7 @@ def write_rules(arguments: argparse.Namespace) -> Path:
     """
     goals = arguments.goals.split()
     words = [arguments.runner, *sorted(arguments.set), *goals]
-    key = hashlib.sha256("\0".join(words).encode()).hexdigest()[:8]
+    key = hashlib.sha256("\0".join(words).encode(errors="surrogateescape")).hexdigest()[:8]
     WORK.mkdir(exist_ok=True)
     path, state = (WORK / f"{arguments.source}-{key}.{ending}" for ending in ("mk", "json"))
     plan = _plan(arguments)

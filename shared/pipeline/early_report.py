@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from shared import terminal
+
 
 def refresh(state_file: Path) -> None:
     """Write the report of the products that exist; the last report is made by its own rule.
@@ -55,13 +57,14 @@ def _renew(state: Mapping[str, Any], page: Path, shown: list[str]) -> None:
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode:
         reason = (run.stderr.strip().splitlines() or ["no message"])[-1]
-        print(f"{page}: not renewed yet ({reason})", file=sys.stderr)
+        print(terminal.escape(f"{page}: not renewed yet ({reason})"), file=sys.stderr)
     else:
         is_first = not page.exists()
         Path(f"{page}.run.json").unlink(missing_ok=True)
         draft.replace(page)
         if is_first:
-            print(f"report so far: {page} (renewed as products are made)", file=sys.stderr)
+            line = f"report so far: {page} (renewed as products are made)"
+            print(terminal.escape(line), file=sys.stderr)
     remove(draft)
 
 

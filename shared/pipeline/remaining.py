@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from shared import terminal
 from shared.errors import StageError
 from shared.pipeline.plan import Plan
 from shared.pipeline.product import Product
@@ -144,7 +145,8 @@ def step(state_file: Path, product: tuple[str, str], command: Sequence[str]) -> 
         if path in state["todo"]:
             number = count_start(state_file, path)
             progress = describe(state, number, finished_products(state))
-    print(f"== {progress}{': ' if progress else ''}{stage} -> {path}", file=sys.stderr, flush=True)
+    line = f"== {progress}{': ' if progress else ''}{stage} -> {path}"
+    print(terminal.escape(line), file=sys.stderr, flush=True)
     try:
         os.execvpe(command[0], list(command), {**os.environ, VARIABLE: progress})
     except OSError as error:

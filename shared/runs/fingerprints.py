@@ -36,7 +36,7 @@ def fingerprint(path: Path) -> Fingerprint:
         whole = wholes[path]
     else:
         lines = [f"{file.relative_to(path).as_posix()}\0{wholes[file]}\n" for file in files]
-        whole = hashlib.sha256("".join(lines).encode()).hexdigest()
+        whole = hashlib.sha256(os.fsencode("".join(lines))).hexdigest()  # names: by their bytes
     measured = {"sha256": whole, "bytes": size, "modified_ns": newest}
     return measured if linked == [] else measured | {"linked": linked}
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from shared.destination import describe_link
 from shared.errors import StageError
 
 STAGES = Path(__file__).resolve().parents[2] / "stages"
@@ -29,13 +30,17 @@ def require(inputs: Mapping[str, Sequence[Path]]) -> None:
         for name, paths in inputs.items()
     }
     messages = [
-        f"--{name}: no such file or folder: {', '.join(map(str, paths))}"
+        f"--{name}: no such file or folder: {', '.join(map(_describe, paths))}"
         for name, paths in missing.items()
         if paths
     ]
     if messages:
         missing_paths = [path for paths in missing.values() for path in paths]
         raise StageError("; ".join([*messages, *suggest_commands(missing_paths)]))
+
+
+def _describe(path: Path) -> str:
+    return f"{path} ({describe_link(path)})" if path.is_symlink() else str(path)
 
 
 def suggest_commands(paths: Sequence[Path]) -> Iterator[str]:

@@ -26,6 +26,11 @@ def _plan_path(dst: Path) -> Path:
     return dst.with_name(dst.name + ".partial.json")
 
 
+def work_files(dst: Path) -> tuple[Path, ...]:
+    """The files that a run keeps beside a product until it is complete."""
+    return partial_path(dst), _plan_path(dst)
+
+
 def remove_partial(dst: Path) -> None:
     """Remove the unfinished product and its drafts; `acquire` removes the plan when it ends."""
     partial = partial_path(dst)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shared import destination
 from shared.errors import RetryableError, StageError, explain_os_error
 from shared.progress import say
 from shared.runs import environment, input_files, lock, processes, record, signals
@@ -72,14 +73,15 @@ def produce(job: Job) -> Path:
             another run is working on it.
     """
     dst = job.dst
-    input_files.require({name: _as_paths(value) for name, value in job.inputs.items()})
-    _check_dst(dst, job.inputs)
+    input_files.require({n: destination.as_paths(value) for n, value in job.inputs.items()})
+    destination.check_place(dst, job.inputs)
     large_inputs = lock.read_large_inputs(dst)
     plan, defaults = job.plan(large_inputs), job.default_plan()
     if _is_made(dst, plan, defaults):
         return dst
     if is_helper(job):
         return _help_another_process(job)
+    destination.refuse_links((*lock.work_files(dst), *record.written_files(dst)))
     with lock.create_folders(dst), lock.acquire(dst, plan, large_inputs, defaults) as earlier:
         if not _is_made(dst, plan, defaults):  # by a run that ended while this one hashed
             _make(job, {"plan": plan, "defaults": defaults, "large_inputs": large_inputs}, earlier)
@@ -110,24 +112,6 @@ def _make(job: Job, content: dict[str, Any], earlier: bool) -> None:
         if not earlier and (mistake or explain_os_error(error)):
             lock.remove_partial(dst)
         raise
-
-
-def _as_paths(value: Any) -> tuple[Path, ...]:
-    if isinstance(value, tuple):
-        return value
-    return () if value is None else (value,)
-
-
-def _check_dst(dst: Path, inputs: Mapping[str, Any]) -> None:
-    if not dst.name:
-        raise StageError(f"--dst: expected the name of a file or folder, found {str(dst)!r}")
-    for folder in dst.parents:
-        if folder.exists() and not folder.is_dir():
-            raise StageError(f"{folder}: expected a folder to write {dst} in, found a file")
-    for name, value in inputs.items():
-        for path in _as_paths(value):
-            if path.is_dir() and path.resolve() in dst.resolve().parents:
-                raise StageError(f"--dst: {dst} lies inside the input --{name} {path}")
 
 
 def _is_made(dst: Path, plan: record.Plan, defaults: record.Plan) -> bool:

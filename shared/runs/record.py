@@ -28,6 +28,7 @@ __all__ = [
     "plan",
     "record_path",
     "save",
+    "written_files",
 ]
 
 Plan = dict[str, Any]
@@ -36,6 +37,12 @@ Plan = dict[str, Any]
 def record_path(product: Path) -> Path:
     """The path of the record of a product."""
     return product.with_name(product.name + ".run.json")
+
+
+def written_files(product: Path) -> tuple[Path, ...]:
+    """The record of a product, and the draft of it."""
+    path = record_path(product)
+    return path, path.with_name(path.name + ".partial")
 
 
 def load(product: Path) -> dict[str, Any] | None:
@@ -127,8 +134,7 @@ def differences(old: Plan, new: Plan) -> str:
 
 def save(product: Path, content: dict[str, Any]) -> None:
     """Write the record of a product in one step."""
-    target = record_path(product)
-    draft = target.with_name(target.name + ".partial")
+    target, draft = written_files(product)
     try:
         draft.write_text(json.dumps(content, indent=1) + "\n")
         draft.replace(target)

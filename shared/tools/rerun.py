@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from shared import terminal
 from shared.errors import StageError
 from shared.runs import record
 from shared.tools import comparison, inventory
@@ -74,7 +75,7 @@ def rerun_product(product: Path, root: Path, command: str) -> Path:
     stage = made["plan"]["stage"]
     module = stage.replace("-", "_")
     prefix = shlex.split(command.replace("{stage}", stage).replace("{stage_}", module))
-    print(shlex.join([*prefix, *arguments]), file=sys.stderr)
+    print(terminal.escape(shlex.join([*prefix, *arguments])), file=sys.stderr)
     if code := subprocess.run([*prefix, *arguments], stdout=2, check=False).returncode:
         raise StageError(f"{product}: the stage {stage} ended with exit code {code}")
     return target
@@ -136,9 +137,9 @@ def main(argv: list[str] | None = None) -> int:
         other = options.against or rerun_product(product, root, options.command)
         good, lines = compare(product, other, options.tolerance)
     except StageError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(terminal.join_line(f"error: {error}"), file=sys.stderr)
         return 2
-    print("\n".join(lines))
+    print(*map(terminal.escape, lines), sep="\n")
     if good and not options.against:
         _remove(other)
     return 0 if good else 1

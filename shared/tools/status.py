@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shared import terminal
 from shared.runs import record
 from shared.tools import inventory
 from shared.tools.inventory import Record
@@ -134,7 +135,8 @@ def _line(root: Path, state: State) -> tuple[str, ...]:
     seconds = f"{made['seconds']:.1f}" if "seconds" in made else ""
     size = f"{made['output']['bytes'] / 1e6:.1f}" if "output" in made else ""
     shown = revision[:10] + "+" * bool(dirty)
-    return state.word, path, made["plan"]["stage"], seconds, size, shown, state.reason
+    cells = (state.word, path, made["plan"]["stage"], seconds, size, shown, state.reason)
+    return tuple(map(terminal.escape, cells))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -145,10 +147,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("root", type=Path, help="data folder, such as data or data/demo")
     root = parser.parse_args(argv).root
     if not root.is_dir():
-        print(f"error: {root}: expected a folder of products, found none", file=sys.stderr)
+        line = f"error: {root}: expected a folder of products, found none"
+        print(terminal.join_line(line), file=sys.stderr)
         return 2
     states = collect_states(root)
-    print(format_table(root, states) if states else f"{root}: no products yet")
+    text = format_table(root, states) if states else f"{root}: no products yet"
+    print(terminal.escape_lines(text))
     return 0
 
 

@@ -1,7 +1,7 @@
 """The formats of the Voyager SDK: the bundle and how its pictures become logits."""
 
 from shared.voyager.bundle import READBACK, SDK, Bundle, open_bundle, sdk_folder
-from shared.voyager.inference import Network, load_picture, preprocess
+from shared.voyager.inference import Network, preprocess
 
 __all__ = [
     "READBACK",
@@ -10,7 +10,6 @@ __all__ = [
     "Network",
     "bundle",
     "inference",
-    "load_picture",
     "open_bundle",
     "preprocess",
     "sdk_folder",

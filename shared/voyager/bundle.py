@@ -4,7 +4,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from shared import pictures
+from shared.clutter import is_clutter, without
 from shared.errors import StageError
+from shared.names import check_names
 
 SDK = "$AXELERA_FRAMEWORK"
 READBACK = "readback.json"  # what voyager measured on the finished bundle
@@ -67,14 +70,38 @@ class Bundle:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """(K,) class names: the lines of the labels file that are not blank."""
-        lines = self.path(self.dataset["labels_path"]).read_text().splitlines()
-        return tuple(line.strip() for line in lines if line.strip())
+        """(K,) class names: the lines of the labels file that are not blank.
+
+        Raises:
+            StageError: a name that is not UTF-8 or has control characters.
+        """
+        path = self.path(self.dataset["labels_path"])
+        try:
+            lines = path.read_text(encoding="utf-8").split("\n")
+        except UnicodeDecodeError:
+            raise StageError(f"{path}: expected labels in UTF-8, found other text") from None
+        labels = tuple(line.strip() for line in lines if line.strip())
+        check_names(labels, f"{path}: labels")
+        return labels
 
     def pictures(self) -> list[tuple[Path, int]]:
-        """Test pictures and their classes: class folders and pictures in plain string order."""
-        classes = sorted(path for path in self.validation.iterdir() if path.is_dir())
-        return [(path, k) for k, place in enumerate(classes) for path in sorted(place.iterdir())]
+        """Test pictures and their classes: class folders and pictures in plain string order.
+
+        One line of log counts what else lies there: the SDK might take it for more than it is.
+
+        Raises:
+            StageError: a picture is a link that leads nowhere.
+        """
+        entries = sorted(self.validation.iterdir())
+        classes = [path for path in entries if path.is_dir() and not is_clutter(path)]
+        skipped = [path for path in entries if path not in classes]
+        files: list[tuple[Path, int]] = []
+        for k, place in enumerate(classes):
+            taken, others = pictures.list_files(place)
+            files += [(path, k) for path in taken]
+            skipped += others
+        pictures.tell_skipped(self.folder, skipped, "; remove them before the bundle is deployed")
+        return files
 
 
 def open_bundle(folder: Path) -> Bundle:
@@ -85,7 +112,7 @@ def open_bundle(folder: Path) -> Bundle:
     """
     import yaml
 
-    files = sorted(folder.glob("*.yaml"))
+    files = without(folder.glob("*.yaml"))
     if len(files) != 1:
         raise StageError(f"{folder}: expected one YAML, found {[path.name for path in files]}")
     try:

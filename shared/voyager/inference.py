@@ -12,22 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared import models
-from shared.errors import StageError
-
-
-def load_picture(path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3) of a picture as torchvision's loader sees it: 8-bit RGB whatever it was.
-
-    Raises:
-        StageError: no picture.
-    """
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            return np.asarray(picture.convert("RGB"))
-    except (OSError, SyntaxError) as error:  # Pillow's word for a broken PNG header
-        raise StageError(f"{path}: not a picture ({error})") from None
+from shared.names import open_by_name
 
 
 def preprocess(
@@ -73,7 +58,9 @@ class Network:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
-        self.session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+        self.session = onnxruntime.InferenceSession(
+            open_by_name(path), options, ["CPUExecutionProvider"]
+        )
         self.name = self.session.get_inputs()[0].name
         self.pool = ThreadPoolExecutor(threads)
 

@@ -1,12 +1,14 @@
-"""Folders of pictures, and what is in one of them. Needs Pillow."""
+"""The class folders of EuroSAT, and the pixels of one picture."""
 
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
+from shared.clutter import is_clutter
 from shared.errors import StageError
+from shared.names import check_names
+from shared.pictures import list_files, read_picture, tell_skipped
 
 ENDINGS = {".jpg", ".jpeg", ".png"}
 
@@ -14,25 +16,34 @@ ENDINGS = {".jpg", ".jpeg", ".png"}
 def list_pictures(folder: Path) -> dict[str, list[Path]]:
     """Class name to its pictures, both sorted: one folder per class, hidden ones left out.
 
+    One line of log counts what lies among the pictures and is none.
+
     Raises:
-        StageError: fewer than two class folders, or one without pictures.
+        StageError: fewer than two class folders, one without pictures, or one whose name cannot be
+            that of a class.
     """
     if not folder.is_dir():
         raise StageError(f"{folder}: expected a folder with one folder per class, found a file")
-    folders = sorted(f for f in folder.iterdir() if f.is_dir() and f.name[0] not in "._")
+    folders = sorted(f for f in folder.iterdir() if f.is_dir() and not _is_hidden(f))
+    names = [f.name for f in folders]
     if len(folders) < 2:
-        names = [f.name for f in folders]
         raise StageError(
             f"{folder}: expected a folder for each of 2 or more classes, found {names}"
         )
-    classes = {
-        f.name: sorted(p for p in f.iterdir() if p.suffix.lower() in ENDINGS) for f in folders
-    }
-    for name, files in classes.items():
-        if len(files) < 2:
+    check_names(names, f"{folder}: class folders")
+    classes, skipped = dict[str, list[Path]](), list[Path]()
+    for place in folders:
+        classes[place.name], others = list_files(place, ENDINGS)
+        skipped += others
+        if len(classes[place.name]) < 2:
             expected = "expected 2 or more pictures (.jpg, .png)"
-            raise StageError(f"{folder / name}: {expected}, found {len(files)}")
+            raise StageError(f"{place}: {expected}, found {len(classes[place.name])}")
+    tell_skipped(folder, skipped)
     return classes
+
+
+def _is_hidden(folder: Path) -> bool:
+    return is_clutter(folder) or folder.name.startswith("_")
 
 
 def read_pixels(path: Path, side: int) -> NDArray[np.uint8]:
@@ -41,13 +52,4 @@ def read_pixels(path: Path, side: int) -> NDArray[np.uint8]:
     Raises:
         StageError: not a readable picture, or of another size or kind.
     """
-    try:
-        with Image.open(path) as image:
-            size, mode = image.size, image.mode
-            values = np.asarray(image)
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
-        raise StageError(f"{path}: not a readable picture, or cut short") from None
-    if size != (side, side) or mode != "RGB":
-        described = f"{size[0]}x{size[1]} {mode}"
-        raise StageError(f"{path}: expected {side}x{side} RGB, found {described}")
-    return values
+    return read_picture(path, (side, side), "RGB")

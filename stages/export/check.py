@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
+from shared import destination, terminal
 from shared.cli import arguments, at_least, exits
 from shared.errors import StageError
 
@@ -42,8 +43,12 @@ def run(
     for name, path in {"bundle": bundle, "images": images, "model": model}.items():
         if path and not path.exists():
             raise StageError(f"--{name}: no such file or folder: {path}")
-    if dst and dst.exists():
-        raise StageError(f"--dst: {dst} exists; it is not overwritten")
+    if dst:
+        if dst.exists():
+            raise StageError(f"--dst: {dst} exists; it is not overwritten")
+        destination.check_place(dst, {"bundle": bundle})
+        if not dst.parent.is_dir():
+            raise StageError(f"--dst: no such folder: {dst.parent}")
     workers = threads or len(os.sched_getaffinity(0))
     from stages.export import check_commands
 
@@ -54,12 +59,20 @@ def run(
     elif bundle:
         text, rows, wrong = check_commands.check_bundle(bundle, workers)
     if dst:
-        draft = dst.with_name(dst.name + ".partial")
-        draft.write_text(rows if isinstance(rows, str) else json.dumps(rows, indent=1) + "\n")
-        draft.rename(dst)
-    print(text)
+        _write(dst, rows if isinstance(rows, str) else json.dumps(rows, indent=1) + "\n")
+    print(terminal.escape_lines(text))
     if wrong:
         raise StageError(wrong)
+
+
+def _write(dst: Path, text: str) -> None:
+    """A file that is there only when it is complete; nothing is left behind otherwise."""
+    draft = dst.with_name(dst.name + ".partial")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.rename(dst)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -4,8 +4,9 @@ import csv
 import dataclasses
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
@@ -16,13 +17,15 @@ from shared import models, progress
 from shared.errors import StageError
 from shared.manifest import MANIFEST, RefusedError, problems
 from shared.models import scores
-from shared.voyager import READBACK, Bundle, Network, load_picture, open_bundle, preprocess
+from shared.pictures import ENDINGS, read_picture, tell_skipped, walk_files
+from shared.terminal import escape
+from shared.voyager import READBACK, Bundle, Network, open_bundle, preprocess
 from stages.export.metis_lint import Violation, lint
 
 Outcome = tuple[str, Any, str]
+Part = TypeVar("Part")
 BATCH = 64
 NEAR = 0.05  # points of accuracy that two processors may differ by
-KINDS = {".png", ".jpg", ".jpeg", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
 
 
 def check_bundle(folder: Path, threads: int) -> Outcome:
@@ -34,9 +37,11 @@ def check_bundle(folder: Path, threads: int) -> Outcome:
     verify(folder)
     opened = open_bundle(folder)
     stored = _stored_accuracy(folder)
-    files = _test_pictures(opened, folder)
+    classes, files = _take(opened, lambda b: b.labels), _take(opened, Bundle.pictures)
+    if not files:
+        raise StageError(f"{opened.validation}: expected test pictures, found none")
     predictions = logits(opened, [path for path, _ in files], threads)
-    labels, classes = np.array([k for _, k in files]), opened.labels
+    labels = np.array([k for _, k in files])
     if predictions.shape[1] != len(classes) or labels.max() >= len(classes):
         shown = f"{len(classes)} labels, {labels.max() + 1} class folders"
         raise StageError(
@@ -68,7 +73,8 @@ def verify(folder: Path) -> None:
         raise StageError(str(error)) from None
     if changed:
         more = f" ({len(changed)} such files)" if len(changed) > 1 else ""
-        raise StageError(f"{changed[0]}{more}; copy it again")
+        hint = "remove it" if changed[0].endswith("not in the manifest") else "copy it again"
+        raise StageError(f"{changed[0]}{more}; {hint}")
 
 
 def _stored_accuracy(folder: Path) -> float:
@@ -80,15 +86,12 @@ def _stored_accuracy(folder: Path) -> float:
         raise StageError(f"{folder / READBACK}: expected stored accuracies ({error})") from None
 
 
-def _test_pictures(bundle: Bundle, folder: Path) -> list[tuple[Path, int]]:
-    """Test pictures and their classes."""
+def _take(bundle: Bundle, part: Callable[[Bundle], Part]) -> Part:
+    """A part of a bundle; StageError when the YAML does not say it, or it is not there."""
     try:
-        files = bundle.pictures()
+        return part(bundle)
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise StageError(f"{folder}: not a bundle ({error})") from None
-    if not files:
-        raise StageError(f"{bundle.validation}: expected test pictures, found none")
-    return files
+        raise StageError(f"{bundle.folder}: not a bundle ({error})") from None
 
 
 def logits(bundle: Bundle, paths: list[Path], threads: int) -> NDArray[np.float32]:
@@ -103,7 +106,7 @@ def logits(bundle: Bundle, paths: list[Path], threads: int) -> NDArray[np.float3
         with progress.bar(len(paths), "classify", unit="pictures") as bar:
             for start in range(0, len(paths), BATCH):
                 block = paths[start : start + BATCH]
-                ready = [preprocess(load_picture(path)[None], steps) for path in block]
+                ready = [preprocess(read_picture(path)[None], steps) for path in block]
                 parts.append(network(np.concatenate(ready)))
                 bar.update(len(block))
     except (OSError, KeyError, TypeError, ValueError) as error:
@@ -127,15 +130,22 @@ def classify_pictures(folder: Path, images: Path, threads: int) -> Outcome:
     """
     verify(folder)
     bundle = open_bundle(folder)
-    paths = sorted(path for path in images.rglob("*") if path.suffix.lower() in KINDS)
+    if not images.is_dir():
+        raise StageError(f"--images: {images}: expected a folder of pictures, found a file")
+    paths, skipped = walk_files(images)
+    tell_skipped(images, skipped)
     if not paths:
-        raise StageError(f"--images: {images}: expected pictures, found none")
+        kinds = ", ".join(sorted(ENDINGS))
+        raise StageError(f"--images: {images}: expected pictures, found none of {kinds}")
+    names, text = _take(bundle, lambda b: b.labels), io.StringIO()
     probabilities = scores.softmax(logits(bundle, paths, threads))
-    names, text = bundle.labels, io.StringIO()
+    if probabilities.shape[1] != len(names):
+        expected = f"expected {probabilities.shape[1]} labels as the network has classes"
+        raise StageError(f"{folder}: {expected}, found {len(names)}")
     table = csv.writer(text)
     table.writerow(["file", "class", *names])
     for path, row in zip(paths, probabilities, strict=True):
-        where = path.relative_to(images).as_posix()
+        where = escape(path.relative_to(images).as_posix())
         table.writerow([where, names[int(row.argmax())], *(f"{score:.6f}" for score in row)])
     counts = np.bincount(probabilities.argmax(1), minlength=len(names)).tolist()
     lines = [f"{name:24} {count:8}" for name, count in zip(names, counts, strict=True)]

@@ -53,7 +53,8 @@ def run(
         picture.draw(
             dst / "panel.png", truth, opened, picture.choose_rows(seen, steps, panel), results
         )
-        progress.say(tables.as_text(results))
+        for line in tables.as_text(results).splitlines():
+            progress.say(line)
 
 
 if __name__ == "__main__":

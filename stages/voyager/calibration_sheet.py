@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from shared.voyager import load_picture
+from shared.pictures import read_picture
 
 NAMES = 150  # pixels on the left, for the names
 BRIGHT = 99  # percentile of all values that becomes white: reflectance seldom fills 8 bits
@@ -48,7 +48,7 @@ def write_sheet(
     """
     files = sorted(folder.iterdir())
     classes = np.array([labels[int(file.stem)] for file in files])
-    tiles = np.stack([load_picture(file) for file in files])
+    tiles = np.stack([read_picture(file) for file in files])
     pictures = arrange_tiles(tiles, classes, len(names))
     sheet = Image.new("RGB", (NAMES + pictures.shape[1], pictures.shape[0]), "white")
     sheet.paste(Image.fromarray(pictures), (NAMES, 0))

@@ -10,7 +10,8 @@ from shared import models, progress
 from shared.errors import StageError
 from shared.models import Card, scores
 from shared.patches import Source
-from shared.voyager import Network, load_picture, open_bundle, preprocess
+from shared.pictures import read_picture
+from shared.voyager import Network, open_bundle, preprocess
 
 BATCH = 64  # rows in memory at once
 NOTABLE = 0.5  # points of accuracy from which on the reason is looked for
@@ -36,7 +37,7 @@ def readback(folder: Path, source: Source, card: Card, threads: int) -> dict[str
     with progress.bar(len(files), "read back") as bar:
         for start in range(0, len(files), BATCH):
             paths = [path for path, _ in files[start : start + BATCH]]
-            pictures = np.stack([load_picture(path) for path in paths])
+            pictures = np.stack([read_picture(path) for path in paths])
             values = _values(source, card, paths, pictures)
             logits["hdf5"].append(network(models.preprocess(values, card)))
             rounded = models.preprocess(pictures.astype(np.float32), card)

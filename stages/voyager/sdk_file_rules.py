@@ -9,7 +9,8 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto
 from PIL import Image
 
-from shared.voyager import Bundle, load_picture
+from shared.pictures import read_picture
+from shared.voyager import Bundle
 from stages.voyager import picture_files
 from stages.voyager.sdk_names import identifier
 
@@ -142,7 +143,7 @@ def calibration(bundle: Bundle) -> Iterator[str]:
     folder = _repr(bundle)
     if any(path.is_dir() for path in folder.iterdir()):
         yield "the calibration folder is not flat"
-    tiles = [load_picture(path) for path in _pictures(folder)]
+    tiles = [read_picture(path) for path in _pictures(folder)]
     if not picture_files.LEAST <= len(tiles) <= picture_files.MOST:
         yield (
             f"{len(tiles)} calibration pictures: deploy.py asks for --num-cal-images "

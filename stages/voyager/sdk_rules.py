@@ -149,6 +149,8 @@ def problems(folder: Path) -> list[str]:
     for rule in RULES:
         try:
             texts += [f"{rule.__name__}: {text}" for text in rule(bundle)]
+        except StageError as error:
+            texts.append(f"{rule.__name__}: {error}")
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, OSError) as error:
             texts.append(f"{rule.__name__}: {type(error).__name__} {error}")
     return texts

@@ -52,7 +52,9 @@ def _verify(entry: Published, place: str, dst: Path) -> None:
     if len(entry.sha256) < DIGITS and not earlier:
         facts = published_files.format_record(measured["bytes"], measured["sha256"])
         progress.say(f"{entry.name}: no digest is published, so this one is trusted on first use; "
-                     f"for its record, once it is compared elsewhere:\n{facts}")  # fmt: skip
+                     "for its record, once it is compared elsewhere:")  # fmt: skip
+        for line in facts.splitlines():
+            progress.say(line)
 
 
 def _product(dst: Path) -> Path:

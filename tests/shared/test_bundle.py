@@ -1,5 +1,6 @@
 """A bundle's YAML: paths, labels, order of the pictures; pictures to network input."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import yaml
 
 from shared.errors import StageError
 from shared.voyager import bundle, inference
+from tests import hostile
 
 PLACE = bundle.sdk_folder("tiny")
 STEPS: dict[str, Any] = {
@@ -44,6 +46,32 @@ def test_what_the_yaml_says(folder: Path) -> None:
     assert opened.labels == ("water", "trees")
     names = [(path.relative_to(folder / "val").as_posix(), k) for path, k in opened.pictures()]
     assert names == [("01_water/a.png", 0), ("01_water/z.png", 0), ("10_trees/b.png", 1)]
+
+
+def test_what_systems_leave_behind_is_no_picture(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened = bundle.open_bundle(folder)
+    before = opened.pictures()
+    assert capsys.readouterr().err == ""
+    for name in ("._tiny.yaml", "val/.DS_Store", "val/10_trees/._b.png", "val/10_trees/Thumbs.db"):
+        (folder / name).write_bytes(b"")
+    for name in ("val/__MACOSX", "val/.git", "val/01_water/x.png"):
+        (folder / name).mkdir()
+    assert bundle.open_bundle(folder).pictures() == before
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{folder}: skipped 6 entries that are no pictures: ")
+    (folder / "val" / "10_trees" / "gone.png").symlink_to("/no/such.png")
+    with pytest.raises(StageError, match=r"gone\.png: expected a picture, found a link that leads"):
+        opened.pictures()
+
+
+@pytest.mark.parametrize("name", hostile.NAMES.values(), ids=hostile.NAMES)
+def test_labels_that_nobody_can_read(folder: Path, name: str) -> None:
+    (folder / "labels.txt").write_bytes(b"water\n" + os.fsencode(name).replace(b"\n", b"\f"))
+    with pytest.raises(StageError, match=r"labels\.txt: .*expected .* UTF-8, found") as refused:
+        _ = bundle.open_bundle(folder).labels
+    assert str(refused.value).isprintable()
 
 
 def test_path_outside_the_bundle(folder: Path) -> None:

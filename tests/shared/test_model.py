@@ -11,6 +11,7 @@ import pytest
 from shared import lcz, models, patches
 from shared.errors import StageError
 from shared.voyager import inference
+from tests import hostile
 from tests.conftest import pixels
 
 CARD = models.Card(
@@ -63,6 +64,10 @@ def test_refuses_broken_descriptions(tmp_path: Path, text: str) -> None:
         {"interpolation": "cubic"},
         {"bands": ()},
         {"classes": "abc"},
+        {"file": 1},
+        *({"classes": ("Forest", name)} for name in hostile.NAMES.values()),
+        *({"bands": ("B4", name, "B2")} for name in hostile.NAMES.values()),
+        *({"architecture": name} for name in hostile.NAMES.values()),
     ],
 )
 def test_refuses_descriptions_that_cannot_be(tmp_path: Path, wrong: dict[str, Any]) -> None:

@@ -29,6 +29,18 @@ def test_digest_of_a_file_is_its_sha256(product: Path) -> None:
     assert digest["bytes"] == 7
 
 
+def test_digest_of_a_folder_is_that_of_the_bytes_of_its_names(tmp_path: Path) -> None:
+    """Names that are not UTF-8 count by their bytes; ordinary ones as they always did."""
+    names = [b"a/W\xc3\xa4lder.h5", b"b/For\xeat.h5", b"c/two\nlines"]
+    whole = hashlib.sha256()
+    for name in names:
+        path = tmp_path / os.fsdecode(name)
+        path.parent.mkdir()
+        path.write_bytes(name)
+        whole.update(name + b"\0" + hashlib.sha256(name).hexdigest().encode() + b"\n")
+    assert record.fingerprint(tmp_path)["sha256"] == whole.hexdigest()
+
+
 def test_digest_of_a_folder_is_that_of_names_and_contents(tmp_path: Path) -> None:
     for folder, order in (("one", "ab"), ("two", "ba")):
         for name in order:

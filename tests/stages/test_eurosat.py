@@ -1,5 +1,6 @@
 """eurosat: pixels and labels, a split by class, going on after a crash, refusals."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,14 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
 from shared import cli, lcz, patches
+from shared.errors import StageError
+from shared.pictures import read_picture
+from shared.terminal import escape
 from stages.eurosat import main as stage
+from tests import hostile, odd_pictures
 
 COUNTS = {"Crop": 10, "River": 5, "Sea": 7}
 
@@ -155,3 +161,104 @@ def test_real_pictures(real: Path, tmp_path: Path) -> None:
     splits = command(small, tmp_path / "out")
     assert splits["training"]["rgb"].shape == (32, 64, 64, 3)
     assert splits["testing"]["label"].sum(0).tolist() == [4, 4]
+
+
+# Folders and pictures as people have them.
+
+
+@pytest.mark.parametrize("kind", odd_pictures.REFUSED)
+def test_refuses_a_picture_that_is_odd(folder: Path, kind: str, capsys: Any) -> None:
+    write, _ = odd_pictures.REFUSED[kind]
+    write(folder / "Sea" / "6.png")
+    with pytest.raises(SystemExit, match="2"):
+        command(folder, folder.with_name("out"))
+    *_, line = capsys.readouterr().err.splitlines()
+    assert re.match(f"error: {folder}/Sea/6.png: (expected|not a readable picture)", line)
+    assert [folder] == list(folder.parent.iterdir())  # nothing left behind
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", odd_pictures.REFUSED)
+def test_the_loader_says_what_is_odd(tmp_path: Path, kind: str) -> None:
+    write, reason = odd_pictures.REFUSED[kind]
+    write(tmp_path / "a.png")
+    with pytest.raises(StageError) as refused:
+        read_picture(tmp_path / "a.png")
+    assert str(refused.value).startswith(f"{tmp_path}/a.png: {reason}")
+
+
+@pytest.mark.parametrize("kind", odd_pictures.READ)
+def test_the_loader_reads_what_is_plain(tmp_path: Path, kind: str) -> None:
+    odd_pictures.READ[kind](tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as picture:
+        expected = np.asarray(picture.convert("RGB"))
+    pixels = read_picture(tmp_path / "a.png")
+    assert pixels.shape == (64, 64, 3)
+    assert pixels.dtype == np.uint8
+    np.testing.assert_array_equal(pixels, expected)
+
+
+def test_transparency_is_left_out_and_grey_is_three_channels(tmp_path: Path) -> None:
+    pixels = np.array([[[10, 20, 30, 0], [40, 50, 60, 255]]], np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    assert read_picture(tmp_path / "a.png").tolist() == [[[10, 20, 30], [40, 50, 60]]]
+    Image.fromarray(np.array([[7, 8]], np.uint8)).save(tmp_path / "b.png")
+    assert read_picture(tmp_path / "b.png").tolist() == [[[7, 7, 7], [8, 8, 8]]]
+
+
+def test_files_that_are_no_pictures_are_counted_in_one_line(
+    folder: Path, tmp_path: Path, capsys: Any
+) -> None:
+    plain = command(folder, tmp_path / "plain")
+    capsys.readouterr()
+    count = odd_pictures.add_clutter(folder / "Sea")
+    (folder / ".DS_Store").write_text("")
+    made = command(folder, tmp_path / "out")
+    for split, arrays in plain.items():
+        for name, values in arrays.items():
+            np.testing.assert_array_equal(made[split][name], values)
+    (line,) = [x for x in capsys.readouterr().err.splitlines() if "skipped" in x]
+    assert line.startswith(f"{folder}: skipped {count} entries that are no pictures: Sea/")
+
+
+def test_a_link_to_nowhere_is_no_picture(folder: Path, capsys: Any) -> None:
+    (folder / "Sea" / "gone.jpg").symlink_to("/no/such.jpg")
+    with pytest.raises(SystemExit, match="2"):
+        command(folder, folder.with_name("out"))
+    message = "Sea/gone.jpg: expected a picture, found a link that leads nowhere"
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", hostile.NAMES.values(), ids=hostile.NAMES)
+def test_a_hostile_class_name_is_refused_in_one_line(folder: Path, name: str, capsys: Any) -> None:
+    (folder / "Sea").rename(folder / name)
+    with pytest.raises(SystemExit, match="2"):
+        command(folder, folder.with_name("out"))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {folder}: class folders: expected names of printable")
+    assert escape(name) in line
+    assert [folder] == list(folder.parent.iterdir())
+
+
+@pytest.mark.parametrize("name", hostile.ODD.values(), ids=hostile.ODD)
+def test_an_odd_class_name_is_kept(folder: Path, tmp_path: Path, name: str) -> None:
+    (folder / "Sea").rename(folder / name)
+    command(folder, tmp_path / "out")
+    with patches.read(tmp_path / "out" / "training.h5", "label") as source:
+        assert source.classes == tuple(sorted(("Crop", "River", name)))
+
+
+@pytest.mark.parametrize("name", hostile.NAMES.values(), ids=hostile.NAMES)
+def test_hostile_names_of_pictures(folder: Path, tmp_path: Path, name: str, capsys: Any) -> None:
+    """They are read, and named escaped where they are broken; the digest covers them."""
+    (folder / "Sea" / "6.png").rename(folder / "Sea" / f"{name}.png")
+    made = command(folder, tmp_path / "made")
+    assert sum(len(arrays["label"]) for arrays in made.values()) == sum(COUNTS.values())
+    (folder / "Sea" / f"{name}.png").write_text("broken")
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="2"):
+        command(folder, tmp_path / "out")
+    heard = capsys.readouterr().err
+    assert hostile.is_calm(heard)
+    shown = escape(name).replace("\\n", " ").replace("\\r", " ")  # as in every message
+    assert f"Sea/{shown}.png: not a readable picture" in heard

@@ -1,7 +1,10 @@
 """export: graph, lint, calibration, the numbers, going on after a crash, refusals, the check."""
 
+import csv
 import hashlib
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +20,7 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from shared import cli, lcz, manifest, models, patches
+from shared import cli, lcz, manifest, models, patches, terminal
 from shared.errors import StageError
 from shared.models import Card
 from stages.export import (
@@ -32,7 +35,7 @@ from stages.export import (
     static_graph,
 )
 from stages.export.metis_lint import Violation, lint
-from tests import networks
+from tests import hostile, networks, odd_pictures
 
 CARD = Card(
     "x.onnx", "tiny", ("B4", "B3", "B2"), (0.0,) * 3, (1.0,) * 3, 48, "bilinear", tuple("ab")
@@ -869,6 +872,162 @@ def test_check_refuses(
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: ")
     assert message in error
+
+
+# Pictures and names as people have them, in the check.
+
+
+def classify(bundle: Path, images: Path, *flags: str) -> None:
+    check.main([f"--bundle={bundle}", f"--images={images}", *flags])
+
+
+def one_picture(folder: Path, name: str = "one.png") -> Path:
+    """A folder with one light picture."""
+    folder.mkdir(exist_ok=True)
+    Image.new("RGB", (16, 16), (200,) * 3).save(folder / name, "PNG")
+    return folder
+
+
+@pytest.mark.parametrize("kind", odd_pictures.REFUSED)
+def test_check_refuses_a_picture_that_is_odd(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    write, reason = odd_pictures.REFUSED[kind]
+    write(one_picture(tmp_path / "images") / "odd.png")
+    with pytest.raises(SystemExit, match="2"):
+        classify(bundle, tmp_path / "images", f"--dst={tmp_path / 'out.csv'}")
+    *_, line = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {tmp_path}/images/odd.png: {reason}")
+    assert not list(tmp_path.glob("out.csv*"))
+
+
+@pytest.mark.parametrize("kind", odd_pictures.READ)
+def test_check_takes_pictures_of_many_kinds(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    (tmp_path / "images").mkdir()
+    odd_pictures.READ[kind](tmp_path / "images" / "a.jpeg")
+    classify(bundle, tmp_path / "images")
+    assert capsys.readouterr().out.split()[-2:] == ["all", "1"]
+
+
+def test_check_counts_files_that_are_no_pictures(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = one_picture(tmp_path / "images")
+    one_picture(images / "deeper")
+    count = odd_pictures.add_clutter(images / "deeper")
+    for name in ("__MACOSX", ".git"):
+        one_picture(images / name)
+    classify(bundle, images, f"--dst={tmp_path / 'out.csv'}")
+    rows = [line.split(",")[0] for line in (tmp_path / "out.csv").read_text().splitlines()]
+    assert rows == ["file", "deeper/one.png", "one.png"]
+    (line,) = [x for x in capsys.readouterr().err.splitlines() if "skipped" in x]
+    assert line.startswith(f"{images}: skipped {count + 2} entries that are no pictures: ")
+
+
+def test_check_of_a_bundle_that_a_file_manager_opened(
+    shipped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(shipped, tmp_path / "bundle")
+    count = odd_pictures.add_clutter(tmp_path / "bundle" / "val" / "a_dark")
+    (tmp_path / "bundle" / "val" / "__MACOSX").mkdir()
+    (tmp_path / "bundle" / "._tiny.yaml").write_bytes(b"\0\5\26\7")
+    check.main([f"--bundle={tmp_path / 'bundle'}"])
+    told = capsys.readouterr()
+    assert told.out.split()[-4:] == ["all", "8", "100.00", "stored:", "100.00"][-4:]
+    (line,) = [x for x in told.err.splitlines() if "skipped" in x]
+    assert line.startswith(f"{tmp_path}/bundle: skipped {count + 1} entries that are no pictures")
+    assert line.endswith("; remove them before the bundle is deployed")
+
+
+@pytest.mark.parametrize("name", hostile.NAMES.values(), ids=hostile.NAMES)
+def test_check_of_pictures_with_hostile_names(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """The table holds them escaped, also those of folders; nothing else is left."""
+    images = one_picture(tmp_path / name, f"{name}.png")
+    one_picture(images / name, f"{name}.png")
+    classify(bundle, images, f"--dst={tmp_path / 'out.csv'}")
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row[:2] for row in csv.reader(file)]
+    shown = terminal.escape(name)
+    assert {tuple(row) for row in rows[1:]} == {
+        (f"{shown}.png", "light"),
+        (f"{shown}/{shown}.png", "light"),
+    }
+    assert hostile.is_calm((tmp_path / "out.csv").read_text("utf-8"))
+    assert {path.name for path in tmp_path.glob("out*")} == {"out.csv"}
+    (images / f"{name}.png").write_text("broken")
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="2"):
+        classify(bundle, images)
+    assert hostile.is_calm(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("name", hostile.NAMES.values(), ids=hostile.NAMES)
+def test_check_refuses_hostile_labels(
+    shipped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    label = os.fsencode(name).replace(b"\n", b"\v")
+    shutil.copytree(shipped, tmp_path / "bundle")
+    (tmp_path / "bundle" / "labels.txt").write_bytes(label + b"\nlight\n")
+    with pytest.raises(SystemExit, match="2"):
+        classify(tmp_path / "bundle", one_picture(tmp_path / "images"))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.match(f"error: {tmp_path}/bundle/labels.txt: .*expected .* UTF-8, found", line)
+    assert hostile.is_calm(line)
+
+
+@pytest.mark.parametrize("name", hostile.ODD.values(), ids=hostile.ODD)
+def test_check_keeps_odd_labels(shipped: Path, tmp_path: Path, name: str) -> None:
+    shutil.copytree(shipped, tmp_path / "bundle")
+    (tmp_path / "bundle" / "labels.txt").write_text(f"dark\n{name}\n", "utf-8")
+    images = one_picture(tmp_path / "images")
+    classify(tmp_path / "bundle", images, f"--dst={tmp_path / 'out.csv'}")
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+        assert [row[:2] for row in csv.reader(file)] == [["file", "class"], ["one.png", name]]
+
+
+@pytest.mark.parametrize("name", hostile.NAMES.values(), ids=hostile.NAMES)
+def test_check_of_a_bundle_in_a_hostile_folder(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    bundle.rename(tmp_path / name)
+    check.main([f"--bundle={tmp_path / name}"])
+    assert capsys.readouterr().out.split()[-1] == "100.00"
+
+
+def test_a_table_that_cannot_be_written_leaves_nothing(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(draft: Path, _: Path) -> None:
+        assert draft.exists()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(SystemExit, match="2"):
+        check.main([f"--bundle={bundle}", f"--dst={tmp_path / 'out.json'}"])
+    assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize(
+    ("dst", "message"),
+    [
+        ("nowhere/out.csv", "--dst: no such folder: {}/nowhere"),
+        ("gone", "--dst: {}/gone is a link to /no/such/file, which does not exist"),
+        ("bundle/out.csv", "--dst: {0}/bundle/out.csv lies inside the input --bundle {0}/bundle"),
+    ],
+)
+def test_check_refuses_a_place(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], dst: str, message: str
+) -> None:
+    (tmp_path / "gone").symlink_to("/no/such/file")
+    with pytest.raises(SystemExit, match="2"):
+        check.main([f"--bundle={bundle}", f"--dst={tmp_path / dst}"])
+    told = capsys.readouterr()
+    assert f"error: {message.format(tmp_path)}" in told.err
+    assert (told.out, (tmp_path / "gone").is_symlink()) == ("", True)
 
 
 def test_lint_of_a_model_folder_as_it_is(

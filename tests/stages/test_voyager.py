@@ -22,8 +22,9 @@ from PIL import Image
 
 from shared import cli, lcz, models
 from shared.errors import StageError
+from shared.pictures import read_picture
 from shared.voyager import Bundle, open_bundle
-from shared.voyager.inference import load_picture, preprocess
+from shared.voyager.inference import preprocess
 from stages.voyager import (
     calibration_sheet,
     main,
@@ -85,7 +86,7 @@ def test_png_keeps_every_value_and_its_bytes(tmp_path: Path) -> None:
     tile = np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)
     picture_files.save_picture(tmp_path / "a.png", tile)
     picture_files.save_picture(tmp_path / "b.png", tile)
-    np.testing.assert_array_equal(load_picture(tmp_path / "a.png"), tile)
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.png"), tile)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
@@ -195,7 +196,7 @@ def test_pictures_hold_their_rows_in_the_card_s_band_order(made: Path) -> None:
     sen2 = wide(68, 1)["sen2"]
     for path in (made / "out" / "val").rglob("*.png"):
         row = sen2[int(path.stem)][..., [2, 1, 0]] * 255 / 2.8
-        assert np.abs(load_picture(path) - row).max() <= 0.51
+        assert np.abs(read_picture(path) - row).max() <= 0.51
         assert int(path.parent.name[:2]) - 1 == int(path.stem) % 17
 
 
@@ -366,7 +367,7 @@ def unpad(folder: Path) -> None:
 
 def png(path: Path, bits: int) -> None:
     """The same values as an RGB PNG of so many bits a channel, written by hand."""
-    values = load_picture(path).astype(f">u{bits // 8}") * (257 if bits == 16 else 1)
+    values = read_picture(path).astype(f">u{bits // 8}") * (257 if bits == 16 else 1)
     lines = b"".join(b"\0" + row.tobytes() for row in values)
     head = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], bits, 2, 0, 0, 0)
     parts = ((b"IHDR", head), (b"IDAT", zlib.compress(lines)), (b"IEND", b""))
@@ -523,7 +524,7 @@ def test_swapped_colours_are_caught_by_the_read_back(made: Path, tmp_path: Path)
 
     shutil.copytree(made / "out", tmp_path / "out")
     path = first(tmp_path / "out", "val")
-    picture_files.save_picture(path, load_picture(path)[..., ::-1])
+    picture_files.save_picture(path, read_picture(path)[..., ::-1])
     (card,) = models.load(made / "export")
     with (
         patches.read(made / "prepare" / "testing.h5", "label") as source,

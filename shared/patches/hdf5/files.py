@@ -112,7 +112,7 @@ class File:
     def __contains__(self, name: object) -> bool:
         """Whether there is a member or link of this name, wherever it leads."""
         with refuse_errors(str(self.path)):
-            return bool(self.stored.id.links.exists(str(name).encode()))
+            return bool(self.stored.id.links.exists(str(name).encode(errors="surrogateescape")))
 
     def list_members(self) -> str:
         """Names of the members for a message, at most LISTED."""

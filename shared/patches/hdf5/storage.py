@@ -54,10 +54,10 @@ def check(where: str, stored: h5py.Dataset) -> NDArray[np.int64]:
 
 def check_link(path: Path, file: h5py.File, name: str) -> None:
     """StageError when a member that does not open is a link that leads nowhere."""
-    kind = file.id.links.get_info(name.encode()).type
+    kind = file.id.links.get_info(name.encode(errors="surrogateescape")).type
     if kind not in (h5l.TYPE_SOFT, h5l.TYPE_EXTERNAL):
         return
-    target = file.id.links.get_val(name.encode())
+    target = file.id.links.get_val(name.encode(errors="surrogateescape"))
     if kind == h5l.TYPE_SOFT:
         raise StageError(f"{path}: {name}: link to {_text(target)} leads nowhere")
     other, inner = (_text(part) for part in target)
