@@ -15,7 +15,9 @@ SOURCE ?= $(if $(wildcard data/so2sat/training.h5),so2sat,demo)
 D ?= $(if $(filter so2sat,$(SOURCE)),data,data/$(SOURCE))
 
 # Where a stage runs: docker (compose) or local (.venvs), by whether a container engine answers.
-RUNNER ?= $(if $(shell docker info >/dev/null 2>&1 && docker compose version 2>/dev/null),docker,local)
+ifeq ($(origin RUNNER),undefined)
+RUNNER := $(if $(shell docker info >/dev/null 2>&1 && docker compose version 2>/dev/null),docker,local)
+endif
 
 STAGES := $(subst _,-,$(patsubst stages/%/main.py,%,$(wildcard stages/*/main.py)))
 MODULES := $(subst -,_,$(STAGES))
@@ -29,7 +31,7 @@ include images/images.mk
 # --- the pipeline --------------------------------------------------------------------------------
 # The variables that the caller set, on the command line or in the environment.
 SETTABLE := SR W WEIGHTS WEIGHTS-% MIRROR ARCHITECTURES MODES FUSION_VARIANTS STUDENT_TEACHER ABLATED EUROSAT \
-	MEMBERS MEMBERS-% EPOCHS EPOCHS-% PIXELS PIXELS-% TEACHER_BATCH TEACHER_BATCH-% FUSION_BATCH LEARNING FLAGS-%
+	DATA MEMBERS MEMBERS-% EPOCHS EPOCHS-% PIXELS PIXELS-% TEACHER_BATCH TEACHER_BATCH-% FUSION_BATCH LEARNING FLAGS-%
 CHANGED := $(foreach name,$(filter $(SETTABLE),$(.VARIABLES)),$(if $(filter command environment override,$(origin $(name))),$(name)))
 SETTINGS := --source $(call quoted,$(SOURCE)) --runner $(call quoted,$(RUNNER)) --set $(call quoted,D=$(D)) \
 	$(foreach name,$(CHANGED),--set $(call quoted,$(name)=$($(name))))
@@ -62,16 +64,25 @@ all: ## make the whole pipeline for SOURCE, up to the bundle and the report
 		else $(MAKE) --no-print-directory products; fi
 	@echo "bundle: $(D)/voyager/resnet18"; echo "report: $(D)/report.html"
 
+# A verb that names its source takes no other one.
+comma := ,
+own_source = $(if $(filter-out $(1),$(if $(filter command environment override,$(origin SOURCE)),$(SOURCE))),\
+	@echo "make $(1): expected no SOURCE$(comma) found $(SOURCE); make all SOURCE=$(SOURCE)" >&2; exit 2)
+
 demo: ## make the shortest whole chain, on procedural scenes, in a few minutes
+	$(call own_source,demo)
 	@$(MAKE) --no-print-directory SOURCE=demo all
 
 gallery: ## make the chain with every super-resolution method, more ensembles and longer training
+	$(call own_source,gallery)
 	@$(MAKE) --no-print-directory SOURCE=gallery all
 
 tiny: ## make the chain on a few scenes with the shortest training, for tests
+	$(call own_source,tiny)
 	@$(MAKE) --no-print-directory SOURCE=tiny all
 
 eurosat: ## make the chain on real RGB images: EUROSAT=folder with one folder per class
+	$(call own_source,eurosat)
 	@$(MAKE) --no-print-directory SOURCE=eurosat all
 
 plan: ## print the products of SOURCE, their commands, and what each one waits for; FORMAT=json for programs
@@ -86,27 +97,29 @@ new-stage: ## write a stage that passes the contract tests: NAME=x
 picture: .venvs/report/made ## draw docs/picture.png from the products of SOURCE
 	.venvs/report/bin/python -m stages.report.picture --data $(D) --dst docs/picture.png
 
-merge: | $(if $(filter docker,$(RUNNER)),.images/merge,.venvs/merge/made) ## join the parts of a sharded run: SRC=a.h5,b.h5 DST=c.h5
-	@$(if $(filter docker,$(RUNNER)),docker compose run --rm -T merge,.venvs/merge/bin/python -m stages.merge.main) --src $(SRC) --dst $(DST)
+merge: | $(if $(filter local,$(RUNNER)),.venvs/merge/made) ## join the parts of a sharded run: SRC=a.h5,b.h5 DST=c.h5
+	@python3 -m shared.pipeline run $(call start,merge) --src $(SRC) --dst $(DST)
 
 clean-%: ## remove the products of one stage: make clean-teacher
 	$(call known_stage,$*)
 	rm -rf $(foreach product,$(PRODUCTS-$*),$(product) $(product).run.json $(product).partial*)
+
+# The words that start a stage; those of a container are made ready by shared.pipeline.containers.
+start = $(if $(filter docker,$(RUNNER)),docker compose run --rm -T $(1),.venvs/$(subst -,_,$(1))/bin/python -m stages.$(subst -,_,$(1)).main)
 
 known_stage = $(if $(filter $(1),$(STAGES)),,@python3 -m shared.pipeline suggest $(call quoted,$@))
 present = $(patsubst %.run.json,%,$(wildcard $(PRODUCTS-$(1):%=%.run.json)))
 rerun-%: .venvs/merge/made ## make the products of one stage again and compare them with the recorded ones
 	$(call known_stage,$*)
 	@$(if $(call present,$*),,echo "$*: nothing is made of it yet for SOURCE=$(SOURCE)" >&2; exit 2;) \
-		$(if $(filter docker,$(RUNNER)),export STAGE_IMAGE=$$(docker image inspect -f '{{.Id}}' lcz42-edge/$*);) \
 		failed=0; for made in $(call present,$*); do .venvs/merge/bin/python -m shared.tools.rerun --product $$made --root $(D) \
-		--command "$(if $(filter docker,$(RUNNER)),docker compose run --rm -T $*,.venvs/$(subst -,_,$*)/bin/python -m stages.$(subst -,_,$*).main)" \
+		--command $(call quoted,$(call start,$*)) \
 		|| failed=1; done; exit $$failed
 
 # The tool that ships is no stage: it talks to the engine, so it runs on the host, in an environment of its own.
 # Without DEST nothing is made first: the tool says at once what is missing.
 BUNDLE ?= $(D)/voyager/resnet18
-ship: $(if $(DEST),$(filter $(D)/voyager/%,$(BUNDLE:%=%.run.json)) $(if $(filter docker,$(RUNNER)),.images/export)) | .venvs/ship/made ## copy the export image and the bundle to another machine and check them there: DEST=user@host:dir or a folder
+ship: $(if $(DEST),$(filter $(D)/voyager/%,$(BUNDLE:%=%.run.json)) $(if $(filter docker,$(RUNNER)),build/export)) | .venvs/ship/made ## copy the export image and the bundle to another machine and check them there: DEST=user@host:dir or a folder
 	@.venvs/ship/bin/python -m shared.tools.ship.main --bundle=$(call quoted,$(BUNDLE)) --dest=$(call quoted,$(DEST)) $(FLAGS-ship)
 
 .DEFAULT:

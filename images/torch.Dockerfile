@@ -33,6 +33,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     HOME=/tmp \
     LOGNAME=stage \
+    STAGE_VOLUME=/app/data \
     PAGER=cat \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
@@ -48,10 +49,13 @@ ENTRYPOINT ["python", "-m", "stages"]
 ARG TITLE
 ARG DESCRIPTION
 ARG LICENCES=MIT
-# Last, because it changes with every commit.
+# Last, because they change with every commit: the commit, and a digest of all that this file copies.
 ARG REVISION=unknown
-ENV STAGE_REVISION=$REVISION
+ARG INPUTS=unknown
+ENV STAGE_REVISION=$REVISION \
+    STAGE_INPUTS=$INPUTS
 LABEL org.opencontainers.image.title="$TITLE" \
       org.opencontainers.image.description="$DESCRIPTION" \
       org.opencontainers.image.licenses="$LICENCES" \
-      org.opencontainers.image.revision="$REVISION"
+      org.opencontainers.image.revision="$REVISION" \
+      lcz42-edge.inputs="$INPUTS"

@@ -5,6 +5,7 @@ An image holds one stage. In a checkout, where there are several, name the modul
 
 import runpy
 import sys
+import tempfile
 from pathlib import Path
 
 
@@ -13,6 +14,12 @@ def main() -> None:
     names = sorted(path.parent.name for path in Path(__file__).parent.glob("*/main.py"))
     if len(names) != 1:
         print(f"expected one stage here, found {len(names)}; run python -m stages.NAME.main")
+        sys.exit(2)
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        print("error: /tmp: expected a folder to write in, found none; start the container with "
+              "--tmpfs /tmp, as `docker compose run` does", file=sys.stderr)  # fmt: skip
         sys.exit(2)
     runpy.run_module(f"stages.{names[0]}.main", run_name="__main__", alter_sys=True)
 

@@ -6,7 +6,9 @@ Skipped where no engine answers or an image is not built; with IMAGES=required t
 import json
 import os
 import re
+import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,12 @@ FOLDERS = sorted(path.parent.name for path in ROOT.glob("images/*/requirements.t
 STAGES = [folder.replace("_", "-") for folder in FOLDERS]
 SERVICES = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
 STRANGER = 4242  # no account in any image, and not who built them
-LISTING = (
-    "import importlib.metadata as m; print(*(f'{d.name}=={d.version}' for d in m.distributions()))"
-)
+LISTING = """
+import importlib.metadata, runpy, sys
+print(*(f"{d.name}=={d.version}" for d in importlib.metadata.distributions()), flush=True)
+sys.argv = ["stages", "--help"]
+runpy.run_module("stages", run_name="__main__")
+"""
 SEALED = """
 import os, socket
 for path in ("/app/x", "/opt/venv/x", "/x"):
@@ -38,6 +43,8 @@ except OSError as error:
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
 print("uid", os.getuid(), "capabilities", int(status["CapEff"], 16))
 print("new privileges", "no" if int(status["NoNewPrivs"]) else "yes")
+limits = [f"/sys/fs/cgroup/{place}pids.max" for place in ("", "pids/")]  # of cgroup 2, of 1
+print("processes", *(open(path).read().strip() for path in limits if os.path.exists(path)))
 """
 
 
@@ -121,24 +128,18 @@ def test_facts(stage: str) -> None:
 
 @pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("stage", STAGES)
-def test_help(stage: str, volume: Path) -> None:
+def test_runs_its_stage_and_holds_the_lock_and_nothing_else(stage: str, volume: Path) -> None:
+    """Both in one container, because starting one takes most of the time."""
     inspect(stage)
-    lines = run(stage, "--help", volume=volume)
+    packages, *lines = run(stage, "-c", LISTING, volume=volume, entrypoint="python")
     assert lines[0].startswith(f"Usage: {stage} ")  # the entry point runs the only stage inside
     assert "--dst" in "\n".join(lines)
-
-
-@pytest.mark.usefixtures("engine")
-@pytest.mark.parametrize("stage", STAGES)
-def test_holds_the_lock_and_nothing_else(stage: str, volume: Path) -> None:
-    inspect(stage)
-    (line,) = run(stage, "-c", LISTING, volume=volume, entrypoint="python")
-    pins = {re.sub(r"[-_.]+", "-", pin.lower()) for pin in line.split()}
+    held = {re.sub(r"[-_.]+", "-", pin.lower()) for pin in packages.split()}
     everywhere, some = (
         {f"{n}=={v}".replace(".", "-") for n, v in p.items()} for p in locked(stage)
     )
-    assert everywhere <= pins <= everywhere | some
-    assert any(pin.startswith("giotto-tda==") for pin in pins) == (stage == "tda")
+    assert everywhere <= held <= everywhere | some
+    assert any(pin.startswith("giotto-tda==") for pin in held) == (stage == "tda")
 
 
 @pytest.mark.usefixtures("engine")
@@ -170,6 +171,7 @@ def test_sealed(volume: Path) -> None:
         "network Network is unreachable",
         f"uid {STRANGER} capabilities 0",
         "new privileges no",
+        "processes 4096",
     ]
 
 
@@ -207,3 +209,101 @@ def test_says_in_one_line_that_it_may_not_write(volume: Path) -> None:
     assert done.stdout == ""
     assert done.stderr == "error: data/so2sat: Permission denied (data/so2sat.partial.json)\n"
     assert list(volume.iterdir()) == []
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_product_that_would_be_gone_with_its_container_is_refused(volume: Path) -> None:
+    inspect("prepare")
+    variables = {"UID": str(STRANGER), "GID": str(STRANGER), "DATA": str(volume)}
+    for dst in ("/tmp/x", "/home/me/x.h5"):
+        flags = ["--src=data/none.h5", f"--dst={dst}"]
+        done = command("compose", "run", "--rm", "-T", "prepare", *flags, **variables)
+        assert (done.returncode, done.stdout) == (2, ""), dst
+        said = f"error: --dst: expected a path on the volume, such as data/{Path(dst).name}, found"
+        assert done.stderr.startswith(said)
+        assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A folder below data/ of this checkout, which is what containers of make see."""
+    folder = ROOT / "data" / "test-images"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def run_make(*words: str) -> subprocess.CompletedProcess[str]:
+    line = ["make", "RUNNER=docker", "SOURCE=tiny", "D=data/test-images", *words]
+    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.usefixtures("engine")
+def test_products_of_make_name_their_image_and_can_be_made_again(home: Path) -> None:
+    """By make's own command; the raw file lies outside data/, as large ones do, behind a link."""
+    inspect("demo")
+    small = "FLAGS-demo=--train_per_class 2 --test_per_class 1"
+    done = run_make(f"{home.relative_to(ROOT)}/so2sat.run.json", small)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("runner: docker, in containers (RUNNER=local: ")
+    record = json.loads((home / "so2sat.run.json").read_text())
+    assert record["image"] == inspect("demo")["Id"]
+    done = run_make("rerun-demo")
+    assert done.returncode == 0, done.stderr
+    assert "data/test-images/so2sat: identical" in done.stdout
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_link_out_of_the_volume_is_followed_read_only(
+    home: Path, tmp_path: Path, volume: Path
+) -> None:
+    inspect("merge")
+    (tmp_path / "big").mkdir()
+    (tmp_path / "big" / "x.txt").write_text("far away")
+    (home / "big").symlink_to(tmp_path / "big")
+    (volume / "x.h5").symlink_to("/big/x.h5")
+    script = "import sys; print(open(sys.argv[2]).read()); open(sys.argv[2], 'w')"
+    line = ["python3", "-m", "shared.pipeline", "run", "docker", "compose", "run", "--rm", "-T"]
+    line += ["--entrypoint=python", "merge", "-c", script, "--src", "data/test-images/big/x.txt"]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout == "far away\n", done.stderr
+    assert "Read-only file system" in done.stderr
+    variables = {"UID": str(STRANGER), "GID": str(STRANGER), "DATA": str(volume)}
+    flags = ["--src=data/x.h5", "--dst=data/y.h5"]
+    done = command("compose", "run", "--rm", "-T", "merge", *flags, **variables)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: --src: no such file or folder: data/x.h5 (a link to /big/x.h5, which is not "
+        "mounted here: make mounts it; by hand, docker compose run -v /big/x.h5:/big/x.h5:ro)\n"
+    )
+
+
+@pytest.mark.usefixtures("engine")
+def test_no_registry_is_asked_and_no_image_of_others_is_used(volume: Path) -> None:
+    """A missing image is built, by Compose as typed and by make; one of another clone, by make."""
+    number = inspect("merge")["Id"]
+    try:
+        assert command("rmi", "--no-prune", "lcz42-edge/merge").returncode == 0
+        done = command("compose", "run", "--rm", "-T", "merge", "--help", DATA=str(volume))
+        assert done.returncode == 0, done.stderr
+        assert not re.search("pull|denied", done.stderr, re.I)
+        built = build("merge")
+        assert "was not built by this version of make" in built  # Compose knows no digest
+        ours = inspect("merge")
+        other = "FROM lcz42-edge/merge\nLABEL lcz42-edge.inputs=other\n"
+        line = ["docker", "build", "--quiet", "--tag=lcz42-edge/merge", "-"]
+        subprocess.run(line, input=other, text=True, capture_output=True, check=True)
+        assert "was built from other files" in build("merge")
+        again = inspect("merge")["Config"]["Labels"]["lcz42-edge.inputs"]
+        assert again == ours["Config"]["Labels"]["lcz42-edge.inputs"]
+        assert build("merge") == "image merge: up to date\n"
+    finally:
+        command("tag", number, "lcz42-edge/merge")
+
+
+def build(stage: str) -> str:
+    """What `make build/STAGE` says."""
+    line = ["make", "RUNNER=docker", f"build/{stage}"]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stderr

@@ -10,8 +10,9 @@ import sys
 if sys.version_info < (3, 11):
     sys.exit(f"error: python3: expected Python 3.11 or newer, found {sys.version.split()[0]}")
 
+from shared.pipeline import containers
 from shared.pipeline.plan import Plan, build
 from shared.pipeline.product import Product
 from shared.pipeline.settings import Settings, read_settings
 
-__all__ = ["Plan", "Product", "Settings", "build", "read_settings"]
+__all__ = ["Plan", "Product", "Settings", "build", "containers", "read_settings"]

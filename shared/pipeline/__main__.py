@@ -3,8 +3,11 @@
     python3 -m shared.pipeline rules --source demo --runner local --goals all
     python3 -m shared.pipeline plan --source demo
     python3 -m shared.pipeline suggest tacher
+    python3 -m shared.pipeline image tda teacher
+    python3 -m shared.pipeline run docker compose run --rm -T merge --src …
 
-`rules` prints the file that make includes, or "ERROR" and what is wrong, as make shows it.
+`rules` prints the file that make includes, or "ERROR" and what is wrong, as make shows it; `image`
+builds what is missing or was built from other files; `run` starts a stage in its container.
 """
 
 import argparse
@@ -18,7 +21,7 @@ from pathlib import Path
 
 from shared import terminal
 from shared.errors import StageError
-from shared.pipeline import early_report, remaining, rules
+from shared.pipeline import containers, early_report, remaining, rules
 from shared.pipeline import plan as plans
 from shared.pipeline.settings import read_settings
 
@@ -31,9 +34,13 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if words[:1] == ["step"]:  # step STATE STAGE PATH -- COMMAND
             remaining.step(Path(words[1]), (words[2], words[3]), words[5:])
+        if words[:1] == ["run"]:
+            remaining.become(words[1:])
         arguments = _parser().parse_args(words)
         if arguments.command == "refresh":
             early_report.refresh(arguments.state)
+        elif arguments.command == "image":
+            containers.ensure_images(arguments.stages)
         elif arguments.command == "suggest":
             print(terminal.escape(suggest(arguments.name)), file=sys.stderr)
             return 2
@@ -64,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--set", action="append", default=[], help="NAME=VALUE of make")
     commands.choices["plan"].add_argument("--json", action="store_true")
     commands.add_parser("refresh").add_argument("state", type=Path)
+    commands.add_parser("image").add_argument("stages", nargs="*")
     commands.add_parser("suggest").add_argument("name")
     return parser
 
@@ -71,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
 def _plan(arguments: argparse.Namespace) -> plans.Plan:
     changes = dict(setting.split("=", 1) for setting in arguments.set)
     settings = read_settings(arguments.source, changes)
+    if arguments.runner == "docker":
+        containers.check_folders(settings.data, changes.get("DATA", ""), Path.cwd())
     return plans.build(settings, arguments.runner, arguments.goals.split())
 
 

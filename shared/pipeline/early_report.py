@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from shared import terminal
+from shared.errors import StageError
+from shared.pipeline import containers
 
 
 def refresh(state_file: Path) -> None:
@@ -54,7 +57,12 @@ def _renew(state: Mapping[str, Any], page: Path, shown: list[str]) -> None:
     remove(draft)
     command = [*shlex.split(state["start_report"]), "--dst", str(draft), "--src", ",".join(shown)]
     command += state["report_flags"]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        words, environment = containers.prepare(command, os.environ)
+    except StageError as error:
+        print(f"{page}: not renewed yet ({error})", file=sys.stderr)
+        return
+    run = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     if run.returncode:
         reason = (run.stderr.strip().splitlines() or ["no message"])[-1]
         print(terminal.escape(f"{page}: not renewed yet ({reason})"), file=sys.stderr)

@@ -47,10 +47,11 @@ class Plan:
         return ("--dst", product.path, *product.flags, *extra)
 
     def ready(self, product: Product) -> str:
-        """The file that shows that the environment or the image of its stage exists."""
-        if self.runner == "local":
-            return f".venvs/{product.stage.replace('-', '_')}/made"
-        return f".images/{product.stage}"
+        """The file that shows that the environment of its stage exists; "" in containers.
+
+        Whether an image is there only the engine knows: `containers.prepare` asks it.
+        """
+        return f".venvs/{product.stage.replace('-', '_')}/made" if self.runner == "local" else ""
 
     def by_verb(self) -> dict[str, list[Product]]:
         """Products by verb: first the stages, then the verbs that go across stages."""

@@ -9,16 +9,21 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from shared import terminal
 from shared.errors import StageError
+from shared.pipeline import containers
 from shared.pipeline.plan import Plan
 from shared.pipeline.product import Product
 
 VARIABLE = "STAGE_PROGRESS"  # read by shared.progress; changes nothing but what a bar shows
+RUNS = {  # what is said before the first product of a run
+    "docker": "runner: docker, in containers (RUNNER=local: in the virtual environments .venvs/)",
+    "local": "runner: local, in the virtual environments .venvs/ (RUNNER=docker: in containers)",
+}
 
 
 def write_state(plan: Plan, goals: Iterable[str], path: Path) -> None:
@@ -37,6 +42,7 @@ def write_state(plan: Plan, goals: Iterable[str], path: Path) -> None:
         "recorded": {p.path: recorded[p.path] for p in todo if recorded[p.path]},
         "expected": {p.path: expected[p.path] for p in todo if expected[p.path]},
         "pairs": {p: (recorded[p], expected[p]) for p in recorded if recorded[p] and expected[p]},
+        "runner": plan.runner,
         "refresh": report in todo and len(todo) > 1,
         "report": report.path,
         "shown": list(report.inputs),
@@ -128,7 +134,7 @@ def count_start(state_file: Path, path: str) -> int:
 
 
 def step(state_file: Path, product: tuple[str, str], command: Sequence[str]) -> None:
-    """Print which product this is, and become the command that makes it.
+    """Print which product this is, first of all also where stages run, and become the command.
 
     Args:
         state_file: as `write_state` wrote it.
@@ -136,7 +142,7 @@ def step(state_file: Path, product: tuple[str, str], command: Sequence[str]) -> 
         command: words of the command.
 
     Raises:
-        StageError: there is no such command.
+        StageError: there is no such command, or no image of the stage.
     """
     stage, path = product
     progress = ""
@@ -145,9 +151,26 @@ def step(state_file: Path, product: tuple[str, str], command: Sequence[str]) -> 
         if path in state["todo"]:
             number = count_start(state_file, path)
             progress = describe(state, number, finished_products(state))
+            if number == 1 and state.get("runner"):
+                print(RUNS[state["runner"]], file=sys.stderr)
     line = f"== {progress}{': ' if progress else ''}{stage} -> {path}"
     print(terminal.escape(line), file=sys.stderr, flush=True)
+    become(command, {VARIABLE: progress})
+
+
+def become(command: Sequence[str], variables: Mapping[str, str] | None = None) -> NoReturn:
+    """Replace this process by a command; the words of a container are made ready first.
+
+    Args:
+        command: its words.
+        variables: besides those of the environment.
+
+    Raises:
+        StageError: there is no such command, or no image of the stage.
+    """
+    words, environment = containers.prepare(command, {**os.environ, **(variables or {})})
+    sys.stderr.flush()
     try:
-        os.execvpe(command[0], list(command), {**os.environ, VARIABLE: progress})
+        os.execvpe(words[0], words, environment)
     except OSError as error:
-        raise StageError(f"{command[0]}: cannot be run ({error.strerror})") from error
+        raise StageError(f"{words[0]}: cannot be run ({error.strerror})") from error

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from shared.pipeline.plan import Plan
 from shared.pipeline.product import Product
+from shared.pipeline.remaining import outdated
 
 # Stages whose names are verbs that the Makefile defines itself.
 OWN_VERBS = {"demo", "eurosat", "merge"}
-IMAGE = "STAGE_IMAGE=$$(docker image inspect -f '{{{{.Id}}}}' lcz42-edge/{stage}) "
 
 
 def write(plan: Plan, state: Path, stages: list[str]) -> str:
@@ -22,7 +22,8 @@ def write(plan: Plan, state: Path, stages: list[str]) -> str:
     """
     blocks = ["# Written by `python3 -m shared.pipeline rules`; changed by the next make."]
     blocks += [*variables(plan)]
-    blocks += [rule(plan, product, state) for product in plan.products]
+    todo = {product.path for product in outdated(plan.products)}
+    blocks += [rule(plan, product, state, product.path in todo) for product in plan.products]
     blocks += [*verbs(plan, stages)]
     return "\n".join(blocks) + "\n"
 
@@ -43,21 +44,23 @@ def variables(plan: Plan) -> Iterator[str]:
     yield f".PHONY: {' '.join(missing)}"
 
 
-def rule(plan: Plan, product: Product, state: Path) -> str:
-    """One product: what it waits for, then the step that makes it."""
+def rule(plan: Plan, product: Product, state: Path, is_outdated: bool = True) -> str:
+    """One product: what it waits for, then the step that makes it.
+
+    A product that is up to date waits for no environment: none is made to leave it as it is.
+    """
     waits = [f"{path}.run.json" for path in product.inputs] + list(product.raw)
-    before = f" | {plan.ready(product)} {plan.settings.data}"
+    before = f" | {plan.ready(product) if is_outdated else ''} {plan.settings.data}"
     step = f"python3 -m shared.pipeline step {state} {product.stage} {product.path} --"
-    image = IMAGE.format(stage=product.stage) if plan.runner == "docker" else ""
     remove = f"rm -rf {product.path} {product.record} {product.path}.partial*; "
     command = plan.command(product).replace("$", "$$")
     lines = [
         f"{product.record}: {' '.join(waits)}{before}",
-        f"\t@{remove if product.renewed else ''}{image}{step} {command}",
+        f"\t@{remove if product.renewed else ''}{step} {command}",
     ]
     name = product.path.removeprefix(plan.settings.data + "/")
     if any(fnmatchcase(name, pattern) for pattern in plan.settings.milestones):
-        lines[0] += f" {plan.ready(plan.products[-1])}"
+        lines[0] += f" {plan.ready(plan.products[-1])}" if is_outdated else ""
         lines.append(f"\t@python3 -m shared.pipeline refresh {state}")
     return "\n".join(lines)
 

@@ -17,7 +17,7 @@ def gather(seconds: float, device: str) -> dict[str, Any]:
         "seconds": round(seconds, 3),
         "device": device,
         "revision": _revision(),
-        "image": os.environ.get("STAGE_IMAGE", ""),
+        "image": _image(),
         "python": platform.python_version(),
         "packages": _packages(),
         "host": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
@@ -31,6 +31,16 @@ def device() -> str:
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         return f"cuda: {torch.cuda.get_device_name()}"
     return "cpu"
+
+
+def _image() -> str:
+    """Id of the image; in a container started by hand, the digest of what the image was built from.
+
+    "" outside containers.
+    """
+    if number := os.environ.get("STAGE_IMAGE"):
+        return number
+    return f"built from {os.environ['STAGE_INPUTS']}" if "STAGE_INPUTS" in os.environ else ""
 
 
 def _packages() -> dict[str, str]:

@@ -1,8 +1,10 @@
 """Missing inputs: one message lists all of them and the commands that make them."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from shared import volume
 from shared.destination import describe_link
 from shared.errors import StageError
 
@@ -40,7 +42,20 @@ def require(inputs: Mapping[str, Sequence[Path]]) -> None:
 
 
 def _describe(path: Path) -> str:
-    return f"{path} ({describe_link(path)})" if path.is_symlink() else str(path)
+    """A missing path; in a container, why what exists on the machine may be missing there."""
+    if not volume.is_container():
+        return f"{path} ({describe_link(path)})" if path.is_symlink() else str(path)
+    for link in (path, *path.parents):
+        if link.is_symlink() and not link.exists():
+            target = link.readlink()
+            place = os.path.normpath(Path.cwd() / link.parent / target)
+            source = target if target.is_absolute() else "FILE"
+            return (
+                f"{path} (a link to {target}, which is not mounted here: make mounts it; by hand, "
+                f"docker compose run -v {source}:{place}:ro)"
+            )
+    outside = Path(os.environ[volume.VARIABLE]) not in (Path.cwd() / path).parents
+    return f"{path} (a container sees only {VOLUME}/)" if outside else str(path)
 
 
 def suggest_commands(paths: Sequence[Path]) -> Iterator[str]:

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from shared import volume
 from shared.errors import StageError
 from shared.progress import say
 from shared.runs import record
@@ -114,8 +115,11 @@ def _lock(plan_file: Path, partial: Path) -> int:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
             os.close(file)
+            # A container outlives the `docker compose run` that started it when that is killed.
+            hint = " (`docker ps` lists containers that still run, `docker stop NAME` ends one)"
             raise StageError(
                 f"{partial}: another run is working on it; wait until it ends"
+                + hint * volume.is_container()
             ) from None
         except OSError:
             return file  # a network volume without locks

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared import destination
+from shared import destination, volume
 from shared.errors import RetryableError, StageError, explain_os_error
 from shared.progress import say
 from shared.runs import environment, input_files, lock, processes, record, signals
@@ -69,10 +69,11 @@ def produce(job: Job) -> Path:
     """Make the product unless it is up to date; returns its path.
 
     Raises:
-        StageError: an input is missing, ``dst`` was made by another plan or changed since, or
-            another run is working on it.
+        StageError: an input is missing, ``dst`` would be gone with its container, was made by
+            another plan or changed since, or another run is working on it.
     """
     dst = job.dst
+    volume.check_lasting(dst)
     input_files.require({n: destination.as_paths(value) for n, value in job.inputs.items()})
     destination.check_place(dst, job.inputs)
     large_inputs = lock.read_large_inputs(dst)

@@ -9,6 +9,7 @@ The comparison needs h5py and numpy. Exit code 0: identical or within the tolera
 """
 
 import argparse
+import os
 import shlex
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from typing import Any
 
 from shared import terminal
 from shared.errors import StageError
+from shared.pipeline import containers
 from shared.runs import record
 from shared.tools import comparison, inventory
 from shared.tools.inventory import Record
@@ -75,8 +77,13 @@ def rerun_product(product: Path, root: Path, command: str) -> Path:
     stage = made["plan"]["stage"]
     module = stage.replace("-", "_")
     prefix = shlex.split(command.replace("{stage}", stage).replace("{stage_}", module))
-    print(terminal.escape(shlex.join([*prefix, *arguments])), file=sys.stderr)
-    if code := subprocess.run([*prefix, *arguments], stdout=2, check=False).returncode:
+    words, environment = containers.prepare([*prefix, *arguments], os.environ)
+    print(terminal.escape(shlex.join(words)), file=sys.stderr)
+    try:
+        code = subprocess.run(words, env=environment, stdout=2, check=False).returncode
+    except OSError as error:
+        raise StageError(f"{words[0]}: cannot be run ({error.strerror})") from error
+    if code:
         raise StageError(f"{product}: the stage {stage} ended with exit code {code}")
     return target
 

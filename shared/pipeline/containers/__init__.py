@@ -1,0 +1,10 @@
+"""Stages in containers: an image that holds what the checkout holds, and the words that start it.
+
+`prepare` makes a `docker compose run` ready: the image is there and current, its id goes into the
+record, and what links below data/ lead to is mounted. `ensure_images` alone is `make build/STAGE`.
+"""
+
+from shared.pipeline.containers.images import ensure_image, ensure_images
+from shared.pipeline.containers.launch import check_folders, prepare
+
+__all__ = ["check_folders", "ensure_image", "ensure_images", "prepare"]
