@@ -307,3 +307,12 @@ def build(stage: str) -> str:
     line = ["make", "RUNNER=docker", f"build/{stage}"]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
     return done.stderr
+
+
+@pytest.mark.usefixtures("engine")
+def test_without_a_temporary_folder_there_is_one_line() -> None:
+    inspect("merge")
+    done = command("run", "--rm", "--read-only", "--pull=never", "lcz42-edge/merge", "--help")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: /tmp: expected a folder to write in, found none; start ")
+    assert len(done.stderr.splitlines()) == 1

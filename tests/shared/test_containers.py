@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from shared.errors import StageError
-from shared.pipeline import containers
+from shared.pipeline import build, containers, early_report, read_settings, rules
 from shared.pipeline.containers import images, links
 from shared.pipeline.containers.inputs import digest_inputs, read_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
-# An engine with images in a file: `image inspect` and `compose build`, as the real one answers.
+# An engine with images in a file: `image inspect` and `compose build`, as the real one answers;
+# `compose run` says what it was asked and fails.
 ENGINE = """#!{python}
 import json, os, sys
 from pathlib import Path
@@ -35,7 +36,7 @@ elif words[:2] == ["compose", "build"]:
     images["lcz42-edge/" + words[2]] = {{"id": f"sha256:{{len(images)}}", "labels": labels}}
     store.write_text(json.dumps(images))
 else:
-    sys.exit(f"unknown: {{words}}")
+    sys.exit(f"{{words[-1]}} by {{os.environ['STAGE_IMAGE']}}")
 """
 
 
@@ -196,6 +197,30 @@ def test_a_container_gets_its_image_and_the_folder_of_make(checkout: Path) -> No
     assert environment == {"DATA": f"{checkout}/data", "STAGE_IMAGE": "sha256:0", "A": "1"}
     local = ["python", "-m", "stages.merge.main"]
     assert containers.prepare(local, {"B": "2"}) == (local, {"B": "2"})
+
+
+def test_whatever_make_starts_has_its_image(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A product, `make merge`, and the report in between."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    words = ["docker", "compose", "run", "--rm", "-T", "merge"]
+    for start in (["step", "none.json", "merge", "data/x", "--", *words], ["run", *words]):
+        line = [sys.executable, "-m", "shared.pipeline", *start, "--by=3"]
+        done = subprocess.run(line, capture_output=True, text=True, check=False)
+        assert done.stderr.splitlines()[-1] == "--by=3 by sha256:0"
+    (checkout / "data" / "a.run.json").touch()
+    state = {"report": "data/r.html", "shown": ["data/a"], "refresh": True, "report_flags": ["!"]}
+    Path("s.json").write_text(json.dumps({**state, "start_report": " ".join(words)}))
+    early_report.refresh(Path("s.json"))
+    assert "data/r.html: not renewed yet (! by sha256:0)" in capsys.readouterr().err
+
+
+def test_finished_products_and_those_of_containers_wait_for_no_image() -> None:
+    text = rules.write(build(read_settings("tiny"), "docker"), Path("s.json"), [])
+    assert "docker compose run --rm -T teacher" in text
+    for word in (".images", "build/", "image inspect"):
+        assert word not in text
 
 
 def test_links_out_of_data_are_mounted(checkout: Path) -> None:
