@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-Found = dict[str, Any]
+Figures = dict[str, Any]
 HEAD = """# Super-resolution: the reference way and ours
 
 `make bench-sr` on {processor}, {cores} cores ({units}); {patches}; load average at the start
@@ -30,12 +30,12 @@ def rows(head: list[str], lines: Iterable[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in every) + "\n"
 
 
-def precisions(case: Found) -> list[str]:
+def precisions(case: Figures) -> list[str]:
     """Those of ours, in the order of the columns."""
     return [name for name in case["seconds"] if name != "reference"]
 
 
-def speed(cases: dict[str, Found]) -> str:
+def speed(cases: dict[str, Figures]) -> str:
     """Seconds, how many times as fast, and the share of the limit."""
     kinds = precisions(next(iter(cases.values())))
     head = ["network", "GFLOP", "reference s"]
@@ -53,7 +53,7 @@ def speed(cases: dict[str, Found]) -> str:
     return rows(head, lines)
 
 
-def errors(cases: dict[str, Found]) -> str:
+def errors(cases: dict[str, Figures]) -> str:
     """What reduced precision and folding change."""
     kinds = [name for name in precisions(next(iter(cases.values()))) if name != "float32"]
     head = ["network", "largest difference of ours, float32, from the reference"]
@@ -69,7 +69,7 @@ def errors(cases: dict[str, Found]) -> str:
     return rows(head, lines)
 
 
-def memory(cases: dict[str, Found], device: str) -> str:
+def memory(cases: dict[str, Figures], device: str) -> str:
     """Peak MB, and on a CPU how much of it came with the patches."""
     kinds = list(next(iter(cases.values()))["memory"])
     lines = []
@@ -85,7 +85,7 @@ def memory(cases: dict[str, Found], device: str) -> str:
     return rows(["network", *(f"{kind}, {what}" for kind in kinds)], lines)
 
 
-def storage(measured: Found) -> str:
+def storage(measured: Figures) -> str:
     """Formats, and the way through a network with and without threads."""
     head = ["type", "compression", "kB a patch", "write ms", "read ms", "largest rounding"]
     lines = [
@@ -103,7 +103,7 @@ def storage(measured: Found) -> str:
     )
 
 
-def page(result: Found) -> str:
+def page(result: Figures) -> str:
     """All of it."""
     machine = result["machine"]
     units = ", ".join(machine["units"]) or "no known units"

@@ -21,13 +21,13 @@ import torch
 
 from tests.bench import train_reference, train_table
 
-Found = dict[str, Any]
+Figures = dict[str, Any]
 CPU = [(64, 128, 1), (64, 128, 4), (224, 32, 1)]  # pixels, rows of a batch, members in a pass
 GPU = [(224, 1024, 1), (224, 1024, 10)]
 PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("bfloat16",)}
 
 
-def job(name: str, threads: int, **given: Any) -> Found:
+def job(name: str, threads: int, **given: Any) -> Figures:
     """One measurement in a process of its own, what it was given beside what it found."""
     print(name, threads, given, file=sys.stderr)
     number = str(threads)
@@ -38,11 +38,11 @@ def job(name: str, threads: int, **given: Any) -> Found:
     )
     if done.returncode:
         sys.exit(f"{name}: {done.stderr.decode()}")
-    figures: Found = json.loads(done.stdout.splitlines()[-1])
+    figures: Figures = json.loads(done.stdout.splitlines()[-1])
     return {"job": name, "threads": threads} | given | figures
 
 
-def loaders(folder: Path, threads: int, cuda: bool) -> Iterator[Found]:
+def loaders(folder: Path, threads: int, cuda: bool) -> Iterator[Figures]:
     """The reference with and without workers, with radar; ours at three sizes."""
     path = str(train_reference.write(folder / "training.h5", 1024))
     for workers in (0, 1, 2):
@@ -57,7 +57,7 @@ def loaders(folder: Path, threads: int, cuda: bool) -> Iterator[Found]:
         yield job("pipeline", threads, device="cuda", size=224, batch=1024, rows=2**17, rounds=5)
 
 
-def training(threads: int, cuda: bool) -> Iterator[Found]:
+def training(threads: int, cuda: bool) -> Iterator[Figures]:
     """Every size, precision and number of members; rows without numbers where no GPU is."""
     for device, cases in (("cpu", CPU), ("cuda", GPU)):
         for precision in PRECISIONS[device]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-Found = dict[str, Any]
+Figures = dict[str, Any]
 ROWS = 352_366  # of So2Sat LCZ42, training
 PUBLISHED = 166  # rows per second of the reference's loader on one core of another machine
 HEAD = """# Training: the reference's way and ours
@@ -35,13 +35,13 @@ def table(head: str, lines: Iterable[Iterable[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in rows) + "\n"
 
 
-def number(job: Found, key: str, factor: float = 1.0) -> str:
+def number(job: Figures, key: str, factor: float = 1.0) -> str:
     """Three digits with separators, or a dash for what was not measured."""
     value = job.get(key)
     return "–" if value is None else f"{float(f'{factor * value:.3g}'):,.10g}"
 
 
-def way(job: Found) -> str:
+def way(job: Figures) -> str:
     """Name of a loader's row."""
     if job["job"] == "reference":
         radar = ", radar too, despeckled" if job["radar"] else ""
@@ -50,7 +50,7 @@ def way(job: Found) -> str:
     return f"ours to {job['size']} px, {place}"
 
 
-def page(jobs: list[Found], head: dict[str, Any]) -> str:
+def page(jobs: list[Figures], head: dict[str, Any]) -> str:
     """All of it."""
     loading = [one for one in jobs if one.get("job") in ("reference", "pipeline")]
     plain, radar = loading[0]["rate"], loading[3]["rate"]
@@ -75,13 +75,13 @@ def page(jobs: list[Found], head: dict[str, Any]) -> str:
     return HEAD.format(**head) + "\n" + table(title, lines) + TRAINING + "\n" + table(more, trained)
 
 
-def share(job: Found) -> str:
+def share(job: Figures) -> str:
     """End to end of the faster way alone."""
     if "end to end" not in job:
         return "–"
     return f"{100 * job['end to end'] / max(job['contiguous'], job['channels last']):.0f} %"
 
 
-def minutes(job: Found) -> str:
+def minutes(job: Figures) -> str:
     """Of an epoch of the whole of So2Sat LCZ42, one member of the pass."""
     return f"{ROWS / job['end to end'] / 60:.3g}" if "end to end" in job else "–"
