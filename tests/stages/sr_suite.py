@@ -1,13 +1,14 @@
 """What every super-resolution stage has to do, written once; `Suite` runs it for one method.
 
-A stage's own test file subclasses `Suite`, says how to write small weights, and adds the tests of
-its layouts and its mathematics. Which scales and flags a stage has is read from the method's record
-and from the signature of the stage.
+A stage's own test file subclasses `Suite` (`ThreeChannels` where published networks of three
+channels are folded into one, `Matching` where bands are matched as well), says what its networks
+are, and adds the tests of its layouts and its mathematics. Which scales and flags a stage has is
+read from the method's record and from the signature of the stage.
 """
 
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from shared import cli, patches
 from shared.sr import forward
@@ -25,7 +27,17 @@ from tests.conftest import pixels, write_patches, write_raw
 
 ROWS, HEIGHT, WIDTH = 7, 16, 12
 TYPOS = {"match": "mach", "channel": "chanel"}
+REFUSALS = {  # flags that no stage takes
+    "--precision=int8": "--precision: expected float32, bfloat16 or float16, found 'int8'",
+    "--precision=float16": "--precision: float16 needs a CUDA device",
+    "--batch=0": "--batch: expected at least 1, found 0",
+    "--shard=3/2": "--shard: expected 1 to n",
+}
+MIX = {"first": (1.0, 0.0, 0.0), "mean": (1 / 3, 1 / 3, 1 / 3), "luma": (0.299, 0.587, 0.114)}
+Capture = pytest.CaptureFixture[str]
 Tensors = dict[str, torch.Tensor]
+Published = tuple[str, int, int]  # key of the state dict in the file, scale, learnt numbers
+Plain = tuple[nn.Module, Tensors, int, tuple[int, int]]  # network, its file, scale, patch to try
 
 
 def small(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -33,18 +45,9 @@ def small(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     return {n: a[:, :HEIGHT, :WIDTH] if n.startswith("sen") else a for n, a in arrays.items()}
 
 
-@pytest.fixture
-def few(tmp_path: Path) -> Path:
-    """Seven small patches in So2Sat's own layout, alone in their folder."""
-    (tmp_path / "few").mkdir()
-    return write_raw(tmp_path / "few" / "training.h5", small(pixels(ROWS)))
-
-
-@pytest.fixture
-def stored(tmp_path: Path) -> Path:
-    """The same patches as `prepare` writes them, alone in their folder."""
-    (tmp_path / "stored").mkdir()
-    return write_patches(tmp_path / "stored" / "training.h5", small(pixels(ROWS)))
+def mix(images: torch.Tensor, channel: str) -> torch.Tensor:
+    """(M, 3, H, W) to (M, 1, H, W), the band that a stage makes of three outputs."""
+    return torch.einsum("mkhw,k->mhw", images, torch.tensor(MIX[channel]))[:, None]
 
 
 class Suite:
@@ -53,6 +56,7 @@ class Suite:
     Attributes:
         method: name of the record in shared/sr/methods; the stage is sr_NAME.
         scale: of the small weights.
+        channels: of the small weights.
         title: what messages call the network of the weights.
         tensor: one tensor of the small weights, renamed and spoilt by the tests.
         side: least pixels per side of a patch.
@@ -65,24 +69,47 @@ class Suite:
     title: ClassVar[str]
     tensor: ClassVar[str]
     scale: ClassVar[int] = 2
+    channels: ClassVar[int] = 1
     side: ClassVar[int] = 2
     weights_know_scale: ClassVar[bool] = True
     bfloat16_steps: ClassVar[int] = 10
     refusals: ClassVar[dict[str, str]] = {}
 
-    def tensors(self) -> Tensors:
-        """Small random weights, whose layers all matter."""
+    def network(self, channels: int) -> nn.Module:
+        """A small random network of 1 or 3 channels, all of whose layers matter."""
         raise NotImplementedError
 
-    def band(self, weights: Path, unit: torch.Tensor) -> torch.Tensor:
-        """(H, W) in 0 … 1 to (scale * H, scale * W) by the plain network, for a comparison."""
+    @staticmethod
+    def load(path: Path, scale: int, channel: str) -> nn.Module:
+        """(M, 1, H, W) to (M, 1, scale * H, scale * W), as the stage reads it from a file."""
         raise NotImplementedError
+
+    def tensors(self) -> Tensors:
+        """The small weights."""
+        return self.network(self.channels).state_dict()
+
+    def misfits(self) -> dict[str, Tensors]:
+        """Weights that do not fit, each behind what the refusal has to say."""
+        return {}
+
+    def neutral(self) -> Tensors:
+        """Weights that only interpolate; none where a network cannot."""
+        return {}
 
     @pytest.fixture
-    def weights(self, tmp_path: Path) -> Path:
+    def few(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        """Seven small patches in So2Sat's own layout, alone in their folder."""
+        return write_raw(tmp_path_factory.mktemp("few") / "training.h5", small(pixels(ROWS)))
+
+    @pytest.fixture
+    def stored(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        """The same patches as `prepare` writes them, alone in their folder."""
+        return write_patches(tmp_path_factory.mktemp("stored") / "training.h5", small(pixels(ROWS)))
+
+    @pytest.fixture
+    def weights(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
         """The small weights as a file."""
-        (tmp_path / "weights").mkdir()
-        path = tmp_path / "weights" / "small.safetensors"
+        path = tmp_path_factory.mktemp("weights") / "small.safetensors"
         save_file(self.tensors(), path)
         return path
 
@@ -105,24 +132,36 @@ class Suite:
         with h5py.File(dst) as file:
             return np.asarray(file["sen2"])
 
-    def refuse(
-        self, src: Path, weights: Path, capsys: pytest.CaptureFixture[str], *flags: str
-    ) -> str:
+    def refuse(self, src: Path, weights: Path, capsys: Capture, *flags: str) -> str:
         """The only line that a refused run writes; it leaves nothing behind."""
         with pytest.raises(SystemExit, match="2"):
             self.command(src, src.with_name("out.h5"), weights, *flags)
         assert [src] == list(src.parent.iterdir())
         return capsys.readouterr().err
 
-    def test_every_band_is_enlarged_on_its_own(self, few: Path, weights: Path) -> None:
-        values = self.command(few, few.with_name("x.h5"), weights, *self.plain_flags)
+    def enlarge_band(self, few: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """A band of a patch, (H, W), and its values in 0 … 1 enlarged by the plain network."""
         with h5py.File(few) as file:
             band = file["sen2"][4, :, :, 7].astype(np.float32)
         unit = torch.from_numpy((band - band.min()) / np.ptp(band))
         with torch.inference_mode():
-            large = self.band(weights, unit).numpy()
+            large = self.network(self.channels)(unit.expand(1, self.channels, *unit.shape))
+        if self.channels == 3:
+            large = mix(large, inspect.signature(self.run).parameters["channel"].default)
+        return band, large[0, 0].numpy()
+
+    def test_every_band_is_enlarged_on_its_own(self, few: Path, weights: Path) -> None:
+        values = self.command(few, few.with_name("x.h5"), weights, *self.plain_flags)
+        band, large = self.enlarge_band(few)
         expected = (large * np.ptp(band) + band.min()).clip(0, 2.8)
         np.testing.assert_allclose(values[4, :, :, 7] / 1e4, expected, atol=6e-5)
+
+    def test_one_channel_of_sr_train_is_used_as_it_is(self, weights: Path) -> None:
+        network, grey = self.network(1), torch.rand(2, 1, 16, 15)
+        save_file(network.state_dict(), weights)
+        with torch.inference_mode():
+            enlarged = self.load(weights, self.scale, "luma").eval()(grey)
+            torch.testing.assert_close(enlarged, network(grey), atol=1e-6, rtol=0)
 
     @pytest.mark.parametrize("plain", [False, True])
     def test_constant_bands_stay_constant_and_labels_go_along(
@@ -161,8 +200,7 @@ class Suite:
 
     @pytest.mark.parametrize("count", [2, 9])  # 9 shards of 7 rows: some are empty
     def test_shards_joined_are_the_whole(self, stored: Path, weights: Path, count: int) -> None:
-        whole = self.command(stored, stored.with_name("whole.h5"), weights)
-        parts = []
+        whole, parts = self.command(stored, stored.with_name("whole.h5"), weights), []
         for i in range(1, count + 1):
             flags = (f"--shard={i}/{count}", f"--batch={count}")
             parts.append(self.command(stored, stored.with_name(f"{i}.h5"), weights, *flags))
@@ -194,114 +232,163 @@ class Suite:
         np.testing.assert_array_equal(again, whole)
         assert rows == [2, 2, 2, 2, 1]  # 4 rows were on disk and not computed again
 
-    @pytest.mark.parametrize(
-        ("flag", "message"),
-        [
-            (
-                "--precision=int8",
-                "--precision: expected float32, bfloat16 or float16, found 'int8'",
-            ),
-            ("--precision=float16", "--precision: float16 needs a CUDA device"),
-            ("--batch=0", "--batch: expected at least 1, found 0"),
-            ("--shard=3/2", "--shard: expected 1 to n"),
-        ],
-    )
-    def test_refuses(
-        self, few: Path, weights: Path, capsys: pytest.CaptureFixture[str], flag: str, message: str
-    ) -> None:
-        assert message in self.refuse(few, weights, capsys, flag)
-
-    def test_refuses_its_own_flags(
-        self, few: Path, weights: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        refusals = dict(self.refusals)
+    def test_refuses(self, few: Path, weights: Path, capsys: Capture) -> None:
+        refusals = REFUSALS | self.refusals
         parameters = inspect.signature(self.run).parameters
-        if "channel" in parameters:
-            refusals["--channel=red"] = "--channel: expected first, mean or luma, found 'red'"
-        else:
-            refusals["--channel=luma"] = "--channel"
-        for name, typo in TYPOS.items():
-            if name in parameters:
-                refusals[f"--{typo}=1"] = f"did you mean --{name}"
+        known = "channel" in parameters
+        wrong = "--channel: expected first, mean or luma, found 'red'" if known else "--channel"
+        refusals["--channel=red" if known else "--channel=luma"] = wrong
+        typos = {name: typo for name, typo in TYPOS.items() if name in parameters}
+        refusals |= {f"--{typo}=1": f"did you mean --{name}" for name, typo in typos.items()}
         training = load_all()[self.method].train
         scales = training.scales if training else load_all()[self.method].variants
-        outside = 5 if scales == (2, 3, 4) else 3
-        allowed = "2 to 4" if scales == (2, 3, 4) else "2 or 4"
+        outside, allowed = (5, "2 to 4") if scales == (2, 3, 4) else (3, "2 or 4")
         refusals[f"--scale={outside}"] = f"--scale: expected {allowed}, found {outside}"
         if self.weights_know_scale:
-            other = next(scale for scale in (4, 2) if scale != self.scale)
-            message = f"expected weights of --scale {other}, found scale {self.scale}"
-            refusals[f"--scale={other}"] = message
+            message = f"expected weights of --scale {6 - self.scale}, found scale {self.scale}"
+            refusals[f"--scale={6 - self.scale}"] = message  # 4 for 2 and 2 for 4
         for flag, message in refusals.items():
             assert message in self.refuse(few, weights, capsys, flag), flag
 
-    def spoil(self, fault: str, weights: Path) -> tuple[Path, str]:
-        """Other weights with one fault, and what the refusal has to say."""
-        tensors, name = load_file(weights), self.tensor
+    def spoil(self, fault: str, weights: Path) -> str:
+        """Put one fault into the weights; what the refusal has to say."""
+        tensors, name = load_file(weights) if fault in ("renamed", "nan") else {}, self.tensor
         if fault == "renamed":
             save_file({n + "s" if n == name else n: t for n, t in tensors.items()}, weights)
-            return weights, f"not {self.title} weights: missing: {name}; extra: {name}s"
+            return f"not {self.title} weights: missing: {name}; extra: {name}s"
         if fault == "nan":
             tensors[name].view(-1)[0] = torch.nan
             save_file(tensors, weights)
-            return weights, f"NaN or infinite values in {name}"
+            return f"NaN or infinite values in {name}"
         if fault == "cut":
             weights.write_bytes(weights.read_bytes()[:-1])
-            return weights, "with nothing but tensors), found neither ("
-        path = weights.with_name("other.pth" if "pth" in fault else "other.safetensors")
+            return "with nothing but tensors), found neither ("
         if fault == "foreign pth":
-            torch.save({"params": {"alien": torch.zeros(1)}}, path)
-            return path, f"not {self.title} weights"
+            torch.save({"params": {"alien": torch.zeros(1)}}, weights)
+            return f"not {self.title} weights"
         if fault == "pickled pth":
-            torch.save(Path("/"), path)
-            return path, "with nothing but tensors"
-        path.write_bytes(b"not weights")
-        return path, "found neither ("
+            torch.save(Path("/"), weights)
+            return "with nothing but tensors"
+        weights.write_bytes(b"not weights")
+        return "found neither ("
 
     @pytest.mark.parametrize(
         "fault", ["renamed", "nan", "cut", "foreign pth", "pickled pth", "text", "text pth"]
     )
-    def test_refuses_weights(
-        self, few: Path, weights: Path, capsys: pytest.CaptureFixture[str], fault: str
-    ) -> None:
-        path, message = self.spoil(fault, weights)
+    def test_refuses_weights(self, few: Path, weights: Path, capsys: Capture, fault: str) -> None:
+        path = weights.rename(weights.with_suffix(".pth")) if "pth" in fault else weights
+        message = self.spoil(fault, path)
         line = self.refuse(few, path, capsys)
         assert message in line
         assert str(path) in line
         assert ("alien" in line) == (fault == "foreign pth")
         assert line.count("\n") == 1
 
+    def test_names_what_does_not_fit(self, few: Path, weights: Path, capsys: Capture) -> None:
+        for message, tensors in self.misfits().items():
+            save_file(tensors, weights)
+            assert message in self.refuse(few, weights, capsys)
+
     @pytest.mark.parametrize("fault", ["nan", "bands", "name", "small"])
-    def test_refuses_patches(
-        self, few: Path, weights: Path, capsys: pytest.CaptureFixture[str], fault: str
-    ) -> None:
+    def test_refuses_patches(self, few: Path, weights: Path, capsys: Capture, fault: str) -> None:
         if fault == "small" and self.side < 2:
             pytest.skip("this network takes patches of any size")
-        arrays = small(pixels(ROWS))
-        if fault == "nan":
-            arrays["sen2"][6, 3, 3, 3] = np.nan
-        elif fault == "name":
-            arrays["Sen2"] = arrays.pop("sen2")
-        elif fault == "bands":
-            arrays["sen2"] = arrays["sen2"][..., :9]
-        else:
-            arrays["sen2"] = arrays["sen2"][:, : self.side - 1]
-        size = f"{self.side - 1} x {WIDTH}"
-        message = {
-            "nan": "sen2: NaN or infinite values in rows 6",
-            "bands": f"sen2: expected (N, H, W, 10), found ({ROWS}, {HEIGHT}, {WIDTH}, 9)",
-            "name": "expected dataset 'sen2', found",
-            "small": f"expected at least {self.side} pixels a side, found {size}",
+        arrays, least = small(pixels(ROWS)), f"expected at least {self.side} pixels a side"
+        broken = arrays.pop("sen2")
+        broken[6, 3, 3, 3] = np.nan
+        size = f"({ROWS}, {HEIGHT}, {WIDTH}, 9)"
+        images, message = {
+            "nan": (broken, "sen2: NaN or infinite values in rows 6"),
+            "bands": (broken[..., :9], f"sen2: expected (N, H, W, 10), found {size}"),
+            "name": (broken[:0], "expected dataset 'sen2', found"),
+            "small": (broken[:, : self.side - 1], f"{least}, found {self.side - 1} x {WIDTH}"),
         }[fault]
+        arrays["Sen2" if fault == "name" else "sen2"] = images
         assert message in self.refuse(write_raw(few, arrays), weights, capsys)
 
-    def enlarge_real(
-        self, real: Path, folder: Path, tensors: Tensors
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Eight real patches, (8, 32, 32, 10) reflectance, and what the stage makes of them."""
+    @pytest.mark.data
+    def test_real_patches_come_back(self, real: Path, tmp_path: Path, weights: Path) -> None:
+        if not (tensors := self.neutral()):
+            pytest.skip("this network cannot be told to interpolate")
         sen2 = np.load(real / "sentinel2" / "l2a_patches.npy")[:8, 16:48, 16:48] / 1e4
-        src = write_raw(folder / "real.h5", {"sen2": sen2, "label": np.eye(17)[:8]})
-        save_file(tensors, folder / "real.safetensors")
-        flags = self.plain_flags
-        large = self.command(src, folder / "x.h5", folder / "real.safetensors", *flags)
-        return sen2, large / 1e4
+        src = write_raw(tmp_path / "real.h5", {"sen2": sen2, "label": np.eye(17)[:8]})
+        save_file(tensors, weights)
+        large = self.command(src, tmp_path / "x.h5", weights, *self.plain_flags)
+        self.check_real(sen2, large / 1e4)
+
+    def check_real(self, sen2: NDArray[Any], large: NDArray[Any]) -> None:
+        """(8, 32, 32, 10) reflectance and what weights that repeat each pixel made of it."""
+        np.testing.assert_allclose(large, sen2.repeat(2, 1).repeat(2, 2), atol=1e-4)
+
+
+class ThreeChannels(Suite):
+    """The tests of a stage that folds published networks of three channels into one.
+
+    Attributes:
+        published: published files by their name.
+        folded_within: most that folding changes of a number in 0 … 1.
+    """
+
+    channels = 3
+    published: ClassVar[dict[str, Published]]
+    folded_within: ClassVar[float] = 1e-5
+
+    def published_tensors(self, name: str) -> Tensors:
+        """Random numbers under the names and in the shapes of a published file."""
+        raise NotImplementedError
+
+    def plain(self) -> Iterator[Plain]:
+        """Small networks of three channels: all ways to enlarge, odd sides, borders."""
+        raise NotImplementedError
+
+    def test_published_layout_loads(self, tmp_path: Path) -> None:
+        for name, (wrapper, scale, parameters) in self.published.items():
+            tensors = self.published_tensors(name)
+            made = [t for n, t in tensors.items() if not n.endswith(("attn_mask", "_index"))]
+            assert sum(tensor.numel() for tensor in made) == parameters, name
+            torch.save({wrapper: tensors} if wrapper else tensors, tmp_path / "w.pth")
+            with torch.inference_mode():
+                network = self.load(tmp_path / "w.pth", scale, "luma").eval()
+                image = network(torch.rand(1, 1, 8, 8))
+            assert image.shape == (1, 1, 8 * scale, 8 * scale), name
+            assert image.isfinite().all(), name
+
+    @pytest.mark.parametrize("channel", MIX)
+    def test_folded_is_the_published_network(self, weights: Path, channel: str) -> None:
+        """Three equal channels in, one of three out; also at borders, where 0 is not the mean."""
+        for network, tensors, scale, size in self.plain():
+            save_file(tensors, weights)
+            grey = torch.rand(3, 1, *size)
+            with torch.inference_mode():
+                three = network(grey.expand(-1, 3, -1, -1))
+                enlarged = self.load(weights, scale, channel).eval()(grey)
+            assert enlarged.shape == (3, 1, size[0] * scale, size[1] * scale)
+            assert (three[:, 0] - three[:, 1]).abs().max() > 0.01  # the choice of a channel is one
+            expected = mix(three, channel)
+            torch.testing.assert_close(enlarged, expected, atol=self.folded_within, rtol=0)
+
+
+class Matching(ThreeChannels):
+    """The tests of a stage that gives bands the mean and the deviation of its input."""
+
+    def test_bands_are_matched(self, few: Path, weights: Path) -> None:
+        values = self.command(few, few.with_name("x.h5"), weights)
+        band, large = self.enlarge_band(few)
+        boxes = large.reshape(HEIGHT, self.scale, WIDTH, self.scale).mean((1, 3))
+        expected = (large - boxes.mean()) * band.std() / boxes.std() + band.mean()
+        np.testing.assert_allclose(values[4, :, :, 7] / 1e4, expected.clip(0, 2.8), atol=6e-5)
+
+    @pytest.mark.parametrize("flags", [(), ("--nomatch",)])
+    def test_match_gives_the_statistics_of_the_input(
+        self, few: Path, weights: Path, flags: tuple[str, ...]
+    ) -> None:
+        with h5py.File(few, "a") as file:
+            file["sen2"][...] += 0.5  # so that nothing is clipped
+            file["sen2"][3, :, :, 2] = 0.125
+            sen2 = file["sen2"][:]
+        values = self.command(few, few.with_name("x.h5"), weights, *flags)
+        assert (values[3, :, :, 2] == 1250).all()
+        boxes = values.reshape(ROWS, HEIGHT, self.scale, WIDTH, self.scale, 10).mean((2, 4)) / 1e4
+        same = np.allclose(boxes.mean((1, 2)), sen2.mean((1, 2)), atol=1e-4)
+        assert same == (not flags)
+        assert np.allclose(boxes.std((1, 2)), sen2.std((1, 2)), atol=1e-4) == (not flags)

@@ -1,20 +1,18 @@
 """sr_bsrnet: the suite of all super-resolution stages, published layouts, matched bands."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
-import h5py
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
+from spandrel.architectures.ESRGAN import ESRGANArch
 
-from shared.errors import StageError
 from shared.sr import bands
 from shared.sr.networks import rrdb
 from tests.stages import sr_suite
-from tests.stages.sr_suite import few, stored
-
-__all__ = ["few", "stored"]
 
 PUBLISHED = {  # spelling, upsampling convolutions, input channels: parameters of the published file
     ("old", 2, 3): 16_697_987,
@@ -78,14 +76,6 @@ def test_published_layout_loads(
         torch.testing.assert_close(mine.detach(), theirs, atol=0, rtol=0)
 
 
-def test_published_size_enlarges_a_patch(tmp_path: Path) -> None:
-    save_file(published("body", 2, 12), tmp_path / "w.safetensors")
-    with torch.inference_mode():
-        made = rrdb.load(tmp_path / "w.safetensors", 2, "luma")(torch.rand(1, 1, 8, 8))
-    assert made.shape == (1, 1, 16, 16)
-    assert made.isfinite().all()
-
-
 @pytest.mark.parametrize("kind", PUBLISHED)
 def test_spellings_are_one_network(tmp_path: Path, kind: tuple[str, int, int]) -> None:
     """The network computed as the paper's program does, from the tensors themselves."""
@@ -128,39 +118,19 @@ def by_hand(
     return conv(bend(conv(x, -2)), -1)
 
 
-@pytest.mark.parametrize("kind", [("trunk", 1, 3), ("body", 2, 12), ("old", 2, 3)])
-@pytest.mark.parametrize("channel", ["first", "mean", "luma"])
-def test_folded_network_is_the_plain_one(
-    tmp_path: Path, kind: tuple[str, int, int], channel: str
-) -> None:
-    save_file(published(*kind, 16, 2), tmp_path / "w.safetensors")
-    scale = 2 ** kind[1] // (2 if kind[2] == 12 else 1)
-    grey = torch.rand(3, 1, 12, 14)
-    mix = {"first": (1.0, 0.0, 0.0), "mean": (1 / 3, 1 / 3, 1 / 3), "luma": (0.299, 0.587, 0.114)}
-    with torch.inference_mode():
-        plain = rrdb.read(tmp_path / "w.safetensors", scale)(grey.expand(-1, 3, -1, -1))
-        made = rrdb.load(tmp_path / "w.safetensors", scale, channel)(grey)
-    expected = torch.einsum("mcyx,c->myx", plain, torch.tensor(mix[channel]))[:, None]
-    torch.testing.assert_close(made, expected, atol=1e-5, rtol=0)
-
-
-def test_trained_network_is_read_back(tmp_path: Path) -> None:
+def test_trained_network_is_read_back_in_both_spellings(tmp_path: Path) -> None:
+    """Whatever a dense block grows by."""
     network = rrdb.build(scale=2, width=12, blocks=2, growth=6, channels=1).eval()
-    save_file(network.state_dict(), tmp_path / "w.safetensors")
-    grey = torch.rand(2, 1, 8, 8)
-    with torch.inference_mode():
-        made = rrdb.load(tmp_path / "w.safetensors", 2, "luma")(grey)
-        torch.testing.assert_close(made, network(grey), atol=1e-6, rtol=0)
     names = dict(zip(rrdb.layer_names("old", 2, 1), rrdb.layer_names("trunk", 2, 1), strict=True))
-    tensors = load_file(tmp_path / "w.safetensors")
-    renamed = {
-        f"{names[key.rpartition('.')[0]]}.{key.rpartition('.')[2]}": tensor
-        for key, tensor in tensors.items()
-    }
-    save_file(renamed, tmp_path / "v.safetensors")
-    with torch.inference_mode():
-        again = rrdb.load(tmp_path / "v.safetensors", 2, "first")(grey)
-    np.testing.assert_array_equal(again, made)
+    grey, made = torch.rand(2, 1, 8, 8), []
+    for rename in ({name: name for name in names}, names):
+        parts = {tuple(key.rsplit(".", 1)): tensor for key, tensor in network.state_dict().items()}
+        tensors = {f"{rename[layer]}.{kind}": tensor for (layer, kind), tensor in parts.items()}
+        save_file(tensors, tmp_path / "w.safetensors")
+        with torch.inference_mode():
+            made.append(rrdb.load(tmp_path / "w.safetensors", 2, "luma")(grey))
+    torch.testing.assert_close(made[0], network(grey), atol=1e-6, rtol=0)
+    np.testing.assert_array_equal(made[1], made[0])
 
 
 def test_bfloat16_is_near_as_the_trunk_is_summed_in_float32(tmp_path: Path) -> None:
@@ -183,18 +153,6 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize(("spelling", "key"), [(s, key) for s in OTHERS for key in OTHERS[s]])
-def test_one_renamed_tensor_is_the_only_one_named(tmp_path: Path, spelling: str, key: str) -> None:
-    tensors = published(spelling, 2, 3, 8, 2)
-    tensors[key + "s"] = tensors.pop(key)
-    path = tmp_path / "w.safetensors"
-    save_file(tensors, path)
-    with pytest.raises(StageError) as caught:
-        rrdb.read(path, 4)
-    said = f"{path}: not RRDBNet weights: missing: {key}; extra: {key}s"
-    assert str(caught.value) == said
-
-
 def test_match_of_a_network_that_says_nothing_is_the_mean() -> None:
     images = np.arange(8, dtype=np.float32).reshape(1, 2, 2, 2)
     made = bands.match_statistics(np.ones((1, 4, 4, 2), np.float32), images)
@@ -202,60 +160,45 @@ def test_match_of_a_network_that_says_nothing_is_the_mean() -> None:
     np.testing.assert_allclose(made[0, :, :, 1], 4)
 
 
-class TestBsrnet(sr_suite.Suite):
+class TestBsrnet(sr_suite.Matching):
     """A small network of three channels in the layout of BSRGANx2.pth."""
 
     method = "bsrnet"
     title = "RRDBNet"
     tensor = "HRconv.bias"
+    load = staticmethod(rrdb.load)
+    published: ClassVar[dict[str, sr_suite.Published]] = {"RealESRGAN_x2plus": ("", 2, 16_703_171)}
+
+    def network(self, channels: int) -> torch.nn.Module:
+        """Eight features, one block, by spandrel."""
+        return ESRGANArch().load(published("trunk", 1, channels, 8, 1)).model
 
     def tensors(self) -> sr_suite.Tensors:
-        """Eight features, one block."""
+        """The same in its published spelling."""
         return published("trunk", 1, 3, 8, 1)
 
-    def band(self, weights: Path, unit: torch.Tensor) -> torch.Tensor:
-        """By spandrel's network, three equal channels in and the luma of those out."""
-        red, green, blue = rrdb.read(weights, 2)(unit.expand(1, 3, *unit.shape))[0]
-        return 0.299 * red + 0.587 * green + 0.114 * blue
+    def published_tensors(self, name: str) -> sr_suite.Tensors:
+        """The one that begins with a pixel unshuffle."""
+        return published("body", 2, 12)
 
-    def test_bands_are_matched(self, few: Path, weights: Path) -> None:
-        values = self.command(few, few.with_name("x2.h5"), weights)
-        with h5py.File(few) as file:
-            band = file["sen2"][4, :, :, 7].astype(np.float32)
-        unit = torch.from_numpy((band - band.min()) / np.ptp(band))
-        with torch.inference_mode():
-            luma = self.band(weights, unit).numpy()
-        boxes = luma.reshape(16, 2, 12, 2).mean((1, 3))
-        expected = (luma - boxes.mean()) * band.std() / boxes.std() + band.mean()
-        np.testing.assert_allclose(values[4, :, :, 7] / 1e4, expected.clip(0, 2.8), atol=6e-5)
+    def plain(self) -> Iterator[sr_suite.Plain]:
+        """Each spelling."""
+        for spelling, steps, channels, scale in (
+            ("trunk", 1, 3, 2), ("body", 2, 12, 2), ("old", 2, 3, 4)
+        ):  # fmt: skip
+            tensors = published(spelling, steps, channels, 16, 2)
+            made = ESRGANArch().load(dict(tensors)).model
+            yield (made, tensors, scale, (12, 14))
 
-    @pytest.mark.parametrize("flags", [(), ("--nomatch",)])
-    def test_match_gives_the_statistics_of_the_input(
-        self, few: Path, weights: Path, flags: tuple[str, ...]
-    ) -> None:
-        with h5py.File(few, "a") as file:
-            file["sen2"][...] += 0.5  # so that nothing is clipped
-            file["sen2"][3, :, :, 2] = 0.125
-            sen2 = file["sen2"][:]
-        values = self.command(few, few.with_name("x2.h5"), weights, *flags)
-        assert (values[3, :, :, 2] == 1250).all()
-        boxes = values.reshape(7, 16, 2, 12, 2, 10).mean((2, 4)) / 1e4
-        same = np.allclose(boxes.mean((1, 2)), sen2.mean((1, 2)), atol=1e-4)
-        assert same == (not flags)
-        assert np.allclose(boxes.std((1, 2)), sen2.std((1, 2)), atol=1e-4) == (not flags)
-
-    @pytest.mark.parametrize(
-        ("change", "message"),
-        [
-            ({"trunk_conv.weight": torch.zeros(8, 9, 3, 3)},
-             "other shape: trunk_conv.weight (8, 9, 3, 3) instead of (8, 8, 3, 3)"),
-            ({}, "or body.0.rdb1…, found head.0.weight"),
-        ],
-    )  # fmt: skip
-    def test_names_what_does_not_fit(
-        self, few: Path, weights: Path, capsys: pytest.CaptureFixture[str],
-        change: sr_suite.Tensors, message: str,
-    ) -> None:  # fmt: skip
-        tensors = self.tensors() | change if change else {"head.0.weight": torch.zeros(1)}
-        save_file(tensors, weights)
-        assert message in self.refuse(few, weights, capsys)
+    def misfits(self) -> dict[str, sr_suite.Tensors]:
+        """One name in each part of each spelling, a shape, or everything."""
+        renamed = {}
+        for spelling, key in [(s, key) for s, keys in OTHERS.items() for key in keys]:
+            tensors = published(spelling, 2, 3, 8, 2)
+            tensors[key + "s"] = tensors.pop(key)
+            renamed[f"not RRDBNet weights: missing: {key}; extra: {key}s\n"] = tensors
+        return renamed | {
+            "other shape: trunk_conv.weight (8, 9, 3, 3) instead of (8, 8, 3, 3)":
+                self.tensors() | {"trunk_conv.weight": torch.zeros(8, 9, 3, 3)},
+            "or body.0.rdb1…, found head.0.weight": {"head.0.weight": torch.zeros(1)},
+        }  # fmt: skip

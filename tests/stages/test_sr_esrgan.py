@@ -4,9 +4,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import pytest
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from shared import lcz, patches
@@ -14,15 +12,6 @@ from shared.sr import forward, triplets
 from shared.sr.networks import rrdb
 from tests.conftest import pixels
 from tests.stages import sr_suite
-from tests.stages.sr_suite import few, stored
-
-__all__ = ["few", "stored"]
-
-
-def network(channels: int, scale: int = 2) -> nn.Module:
-    """A small random RRDBNet whose layers all matter."""
-    torch.manual_seed(1)
-    return rrdb.build(scale=scale, width=8, blocks=1, growth=8, channels=channels).eval()
 
 
 def numbered(count: int = 2) -> np.ndarray:
@@ -90,18 +79,16 @@ class Esrgan(sr_suite.Suite):
     method = "esrgan"
     title = "RRDBNet"
     tensor = "model.1.sub.0.RDB2.conv3.0.weight"
+    load = staticmethod(rrdb.load)
+
+    def network(self, channels: int) -> nn.Module:
+        """Eight features, one block, by spandrel."""
+        torch.manual_seed(1)
+        return rrdb.build(scale=2, width=8, blocks=1, growth=8, channels=channels).eval()
 
 
 class TestEsrganOfOneChannel(Esrgan):
     """Weights of one channel take single bands."""
-
-    def tensors(self) -> sr_suite.Tensors:
-        """Eight features, one block."""
-        return network(1).state_dict()
-
-    def band(self, weights: Path, unit: torch.Tensor) -> torch.Tensor:
-        """By spandrel's network."""
-        return network(1)(unit[None, None])[0, 0]
 
     def test_other_bands_are_enlarged_too(self, few: Path, weights: Path) -> None:
         rename_a_band(few)
@@ -115,9 +102,12 @@ class TestEsrganOfOneChannel(Esrgan):
 class TestEsrgan(Esrgan):
     """Weights of three channels take three bands together."""
 
-    def tensors(self) -> sr_suite.Tensors:
-        """Eight features, one block."""
-        return network(3).state_dict()
+    channels = 3
+
+    def misfits(self) -> dict[str, sr_suite.Tensors]:
+        """Neither a band nor three."""
+        message = "small.safetensors: expected weights of 1 or 3 channels, found 2"
+        return {message: self.network(2).state_dict()}
 
     def test_every_band_is_enlarged_on_its_own(self, few: Path, weights: Path) -> None:
         """Not here: three bands go through the network together, each in its own range."""
@@ -126,20 +116,11 @@ class TestEsrgan(Esrgan):
             bands = file["sen2"][4].astype(np.float32).transpose(2, 0, 1)[[6, 4, 3]]
         low, span = bands.min((1, 2), keepdims=True), np.ptp(bands, (1, 2), keepdims=True)
         with torch.inference_mode():
-            large = network(3)(torch.from_numpy((bands - low) / span)[None])[0].numpy()
+            large = self.network(3)(torch.from_numpy((bands - low) / span)[None])[0].numpy()
         expected = (large * span + low).clip(0, 2.8).transpose(1, 2, 0)
         np.testing.assert_allclose(values[4][..., [6, 4, 3]] / 1e4, expected, atol=6e-5)
 
-    def test_refuses_other_bands(
-        self, few: Path, weights: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_refuses_other_bands(self, few: Path, weights: Path, capsys: sr_suite.Capture) -> None:
         rename_a_band(few)
         message = "training.h5: sen2: expected the bands B11, B12, B2"
-        assert message in self.refuse(few, weights, capsys)
-
-    def test_refuses_two_channels(
-        self, few: Path, weights: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        save_file(network(2).state_dict(), weights)
-        message = "small.safetensors: expected weights of 1 or 3 channels, found 2"
         assert message in self.refuse(few, weights, capsys)

@@ -1,5 +1,6 @@
 """sr_realesrgan: the suite of all super-resolution stages, published layouts, the package."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,16 +9,14 @@ import torch
 from safetensors.torch import save_file
 
 from shared.sr import forward
-from stages.sr_realesrgan import main as stage
 from stages.sr_realesrgan import network
 from tests.conftest import pixels
 from tests.stages import sr_suite
-from tests.stages.sr_suite import few, stored
 
-__all__ = ["few", "stored"]
-
-PUBLISHED = {"RealESRGAN_x4plus": (4, 16_697_987), "RealESRGAN_x2plus": (2, 16_703_171)}
-LUMA = torch.tensor([0.299, 0.587, 0.114])  # ITU-R BT.601
+PUBLISHED: dict[str, sr_suite.Published] = {
+    "RealESRGAN_x4plus": ("params_ema", 4, 16_697_987),
+    "RealESRGAN_x2plus": ("params_ema", 2, 16_703_171),
+}
 
 
 def published_layout(scale: int) -> dict[str, tuple[int, ...]]:
@@ -44,53 +43,6 @@ def rrdb(channels: int, scale: int = 4) -> network.RRDBNet:
     return made
 
 
-@pytest.fixture
-def weights(tmp_path: Path) -> Path:
-    """A small ×4 network of three channels, as the package saves one."""
-    (tmp_path / "weights").mkdir()
-    path = tmp_path / "weights" / "x4.pth"
-    torch.save({"params_ema": rrdb(3).state_dict()}, path)
-    return path
-
-
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_published_layout_loads(tmp_path: Path, name: str) -> None:
-    scale, parameters = PUBLISHED[name]
-    generator = torch.Generator().manual_seed(1)
-    tensors = {
-        key: torch.randn(shape, generator=generator) * 0.01
-        for key, shape in published_layout(scale).items()
-    }
-    assert sum(tensor.numel() for tensor in tensors.values()) == parameters
-    torch.save({"params_ema": tensors}, tmp_path / "w.pth")
-    loaded = network.load(tmp_path / "w.pth", scale, "luma")
-    with torch.inference_mode():
-        made = loaded(torch.rand(1, 1, 8, 8))
-    assert made.shape == (1, 1, 8 * scale, 8 * scale)
-
-
-@pytest.mark.parametrize("channel", ["first", "mean", "luma"])
-@pytest.mark.parametrize("scale", [4, 2])
-def test_folded_is_the_same_network(tmp_path: Path, scale: int, channel: str) -> None:
-    torch.save({"params": rrdb(3, scale).state_dict()}, tmp_path / "w.pth")
-    grey = torch.rand(2, 1, 12, 10)
-    with torch.inference_mode():
-        out = rrdb(3, scale)(grey.expand(-1, 3, -1, -1))
-        enlarged = network.load(tmp_path / "w.pth", scale, channel)(grey)
-    mix = {"first": [1, 0, 0], "mean": [1 / 3] * 3, "luma": LUMA.tolist()}[channel]
-    expected = torch.einsum("mkhw,k->mhw", out, torch.tensor(mix, dtype=torch.float32))[:, None]
-    assert (out[:, 0] - out[:, 1]).abs().max() > 0.01  # the choice of a channel is one
-    torch.testing.assert_close(enlarged, expected, atol=1e-5, rtol=0)
-
-
-def test_one_channel_of_sr_train_is_used_as_it_is(tmp_path: Path) -> None:
-    save_file(rrdb(1).state_dict(), tmp_path / "w.safetensors")
-    grey = torch.rand(2, 1, 9, 7)
-    with torch.inference_mode():
-        enlarged = network.load(tmp_path / "w.safetensors", 4, "luma")(grey)
-        torch.testing.assert_close(enlarged, rrdb(1)(grey), atol=1e-6, rtol=0)
-
-
 @pytest.mark.parametrize(("scale", "side"), [(4, 16), (2, 16), (2, 15)])
 def test_the_package_computes_the_same(tmp_path: Path, scale: int, side: int) -> None:
     """RealESRGANer on one band as a 16-bit grey image; 65535 is the most in it, so 1 in [0, 1]."""
@@ -110,52 +62,40 @@ def test_the_package_computes_the_same(tmp_path: Path, scale: int, side: int) ->
     np.testing.assert_allclose(made.numpy(), theirs / 65535, atol=2e-5)
 
 
-def test_matching_gives_mean_and_deviation_back(weights: Path) -> None:
-    sen2 = pixels(4)["sen2"].astype(np.float32)
-    sen2[2, :, :, 3] = 0.3
-    folded = forward.prepare_network(network.load(weights, 4, "luma"), "cpu")
-    enlarge = stage.match_output(
-        lambda sen2: forward.enlarge_bands(folded, sen2, device="cpu", precision="float32")
-    )
-    boxes = enlarge(sen2).reshape(4, 32, 4, 32, 4, 10).mean((2, 4))
-    np.testing.assert_allclose(boxes.mean((1, 2)), sen2.mean((1, 2)), atol=1e-6)
-    np.testing.assert_allclose(boxes.std((1, 2)), sen2.std((1, 2)), atol=1e-6)
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize(("precision", "within"), [("float32", 1e-5), ("float16", 0.01)])
-def test_a_gpu_computes_the_same(weights: Path, precision: str, within: float) -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
-    sen2 = pixels(5)["sen2"].astype(np.float32)
-    made = [
-        forward.enlarge_bands(
-            forward.prepare_network(
-                network.load(weights, 4, "luma"), forward.prepare_device(where, kind)
-            ), sen2,
-            device=where, precision=kind,
-        )
-        for where, kind in (("cpu", "float32"), ("cuda", precision))
-    ]  # fmt: skip
-    np.testing.assert_allclose(made[0], made[1], atol=within)
-
-
-class TestRealesrgan(sr_suite.Suite):
+class TestRealesrgan(sr_suite.Matching):
     """A small ×4 network of three channels."""
 
     method = "realesrgan"
     title = "Real-ESRGAN"
     tensor = "conv_up2.bias"
+    load = staticmethod(network.load)
     scale = 4
     bfloat16_steps = 100
 
-    def tensors(self) -> sr_suite.Tensors:
-        """Eight features, two blocks."""
-        return rrdb(3).state_dict()
+    published = PUBLISHED
 
-    def band(self, weights: Path, unit: torch.Tensor) -> torch.Tensor:
-        """By the package's network, three equal channels in and the luma of those out."""
-        return torch.einsum("khw,k->hw", rrdb(3)(unit.expand(1, 3, *unit.shape))[0], LUMA)
+    def network(self, channels: int) -> torch.nn.Module:
+        """Eight features, two blocks, by the package."""
+        return rrdb(channels)
+
+    def published_tensors(self, name: str) -> sr_suite.Tensors:
+        """So small that 23 blocks stay finite."""
+        shapes = published_layout(PUBLISHED[name][1])
+        return {key: torch.randn(shape) * 0.01 for key, shape in shapes.items()}
+
+    def plain(self) -> Iterator[sr_suite.Plain]:
+        """Both scales."""
+        for scale in (4, 2):
+            made = rrdb(3, scale)
+            yield (made, made.state_dict(), scale, (12, 10))
+
+    def misfits(self) -> dict[str, sr_suite.Tensors]:
+        """A name, or nothing in the tensors that tell the sizes."""
+        tensors = rrdb(1).state_dict()
+        tensors["conv_1st.weight"] = tensors.pop("conv_first.weight")
+        empty = {name: torch.zeros(0, 0, 3, 3) for name in network.TELLING}
+        message = "not Real-ESRGAN weights: missing: conv_first.weight"
+        return {f"{message}; found: body": tensors, f"{message}, ": empty}
 
     @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
     def test_twice_as_large_by_one_channel_whatever_the_batch(
@@ -169,14 +109,15 @@ class TestRealesrgan(sr_suite.Suite):
         np.testing.assert_array_equal(other, whole)
         assert whole.shape == (7, 32, 24, 10)
 
-    @pytest.mark.parametrize("change", ["renamed", "empty"])
-    def test_names_what_does_not_fit(
-        self, few: Path, weights: Path, capsys: pytest.CaptureFixture[str], change: str
-    ) -> None:
-        tensors = rrdb(1).state_dict()
-        tensors["conv_1st.weight"] = tensors.pop("conv_first.weight")
-        if change == "empty":
-            tensors = {name: torch.zeros(0) for name in network.TELLING}
-        save_file(tensors, weights)
-        message = "not Real-ESRGAN weights: missing: conv_first.weight"
-        assert message in self.refuse(few, weights, capsys)
+    @pytest.mark.gpu
+    @pytest.mark.parametrize(("precision", "within"), [("float32", 1e-5), ("float16", 0.01)])
+    def test_a_gpu_computes_the_same(self, weights: Path, precision: str, within: float) -> None:
+        if not torch.cuda.is_available():
+            pytest.skip("no CUDA device")
+        sen2 = pixels(5)["sen2"].astype(np.float32)
+        made = []
+        for where, kind in (("cpu", "float32"), ("cuda", precision)):
+            place = forward.prepare_device(where, kind)
+            model = forward.prepare_network(network.load(weights, 4, "luma"), place)
+            made.append(forward.enlarge_bands(model, sen2, device=where, precision=kind))
+        np.testing.assert_allclose(made[0], made[1], atol=within)
