@@ -1,7 +1,4 @@
-"""Classify the patches of a file with a product of distill.
-
-python examples/classify.py data/demo/distill/resnet18 data/demo/prepare/testing.h5
-"""
+"""Classify patches: python examples/classify.py data/demo/distill/resnet18 testing.h5."""
 
 import sys
 from pathlib import Path
@@ -15,11 +12,9 @@ folder, file = Path(sys.argv[1]), Path(sys.argv[2])
 card = models.load(folder)[0]  # bands, mean, std, input size and classes of the first network
 network = onnxruntime.InferenceSession(folder / card.file)
 name = network.get_inputs()[0].name
-
 with patches.read(file, "label") as source:
-    labels = source.labels()
-    for row in range(min(source.total, 10)):
+    for row, label in enumerate(source.labels(slice(0, 10))):
         values = models.read_scaled(source, card.bands, slice(row, row + 1))  # (1, H, W, C)
         (logits,) = network.run(None, {name: models.preprocess(values, card)})  # (1, K)
-        predicted, labelled = card.classes[logits[0].argmax()], source.classes[labels[row]]
+        predicted, labelled = card.classes[logits[0].argmax()], source.classes[label]
         print(f"row {row}: predicted {predicted}, labelled {labelled}")
