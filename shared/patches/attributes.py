@@ -79,22 +79,25 @@ def read_flag(owner: Owner, name: str) -> bool:
     return bool(value.item())
 
 
-def read_layout(stored: hdf5.Dataset, preset: lcz.Layout) -> lcz.Layout:
+def read_layout(
+    stored: hdf5.Dataset, preset: lcz.Layout, shape: tuple[int, ...]
+) -> lcz.Layout:
     """Bands and range of an image dataset; what it does not say is as in the preset.
 
     Args:
-        stored: (N, H, W, C).
+        stored: the dataset.
         preset: the layout of a file that does not say its own, stored without a unit.
+        shape: (N, H, W, C), in whatever order the file holds the axes.
 
     Raises:
         StageError: an attribute that cannot be what it is called, or other channels than bands.
     """
     given = stored.attrs
     bands = preset.bands
-    if "bands" in given and stored.ndim == 4:
-        bands = read_texts(stored, "bands", stored.shape[3])
-    if stored.ndim != 4 or stored.shape[3] != len(bands):
-        raise StageError(f"{stored.where}: expected (N, H, W, {len(bands)}), found {stored.shape}")
+    if "bands" in given and len(shape) == 4:
+        bands = read_texts(stored, "bands", shape[3])
+    if len(shape) != 4 or shape[3] != len(bands):
+        raise StageError(f"{stored.where}: expected (N, H, W, {len(bands)}), found {shape}")
     numbers = {"low": preset.low, "high": preset.high, "per_unit": 1.0}
     numbers |= {name: read_number(stored, name) for name in numbers if name in given}
     if not numbers["low"] < numbers["high"]:

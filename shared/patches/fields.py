@@ -53,11 +53,11 @@ def field_like(source: Source, name: str) -> Field:
     Raises:
         StageError: a dataset that does not hold numbers, such as cities by name.
     """
-    stored = source[name].stored
-    if stored.dtype.kind not in "fiub":
-        raise StageError(f"{source.path}: {name}: expected numbers, found {stored.dtype}")
-    names = attributes.read_texts(stored, "names") if "names" in stored.attrs else ()
-    return Field(stored.shape[1:], "uint8" if name == "label" else str(stored.dtype), names=names)
+    rows = source[name]
+    if rows.dtype.kind not in "fiub":
+        raise StageError(f"{source.path}: {name}: expected numbers, found {rows.dtype}")
+    names = attributes.read_texts(rows.stored, "names") if "names" in rows.stored.attrs else ()
+    return Field(rows.shape[1:], "uint8" if name == "label" else str(rows.dtype), names=names)
 
 
 def moments(values: NDArray[np.generic], layout: lcz.Layout) -> NDArray[np.float64]:

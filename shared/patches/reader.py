@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from shared import lcz
 from shared.errors import StageError
 from shared.patches import attributes, hdf5
+from shared.patches.layers import Stored
 from shared.patches.rows import Rows, list_rows
 
 __all__ = ["Rows", "Source", "list_rows", "open_hdf5", "read"]
@@ -57,13 +58,21 @@ class Source:
         return stored[()].astype(np.int64)
 
     def _rows(self, name: str) -> Rows:
-        stored, preset = self.file[name], lcz.PRESETS.get(name)
-        layout = attributes.read_layout(stored, preset) if preset else None
+        dataset, preset = self.file[name], lcz.PRESETS.get(name)
+        stored = Stored(dataset, self._width(name, dataset))
+        layout = attributes.read_layout(dataset, preset, stored.shape) if preset else None
         if not stored.shape or not stored.shape[0]:
-            raise StageError(f"{stored.where}: no rows")
+            raise StageError(f"{dataset.where}: no rows")
         if (layout or name == "label") and stored.dtype.kind not in "fiub":
-            raise StageError(f"{stored.where}: expected numbers, found {stored.dtype}")
+            raise StageError(f"{dataset.where}: expected numbers, found {stored.dtype}")
         return Rows(self.path, stored, layout)
+
+    def _width(self, name: str, dataset: hdf5.Dataset) -> int | None:
+        """Expected values on the last axis, by which an array of MATLAB's is told."""
+        if name == "label":
+            return np.size(self.file.attrs.get("classes", lcz.CLASSES))
+        preset = lcz.PRESETS.get(name)
+        return np.size(dataset.attrs.get("bands", preset.bands)) if preset else None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -127,7 +136,7 @@ class Source:
             expected = "expected attributes mean and std, found none"
             raise StageError(f"{stored.where}: {expected}; run prepare on the file first")
         mean, std = (
-            attributes.read_numbers(stored, key, stored.shape[-1]) for key in ("mean", "std")
+            attributes.read_numbers(stored, key, self[name].shape[-1]) for key in ("mean", "std")
         )
         if (std < 0).any():
             raise StageError(

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from shared import lcz
 from shared.errors import StageError
-from shared.patches import attributes, hdf5
+from shared.patches import attributes
+from shared.patches.layers import Layers, Stored
 
 READ_BYTES = 64 * 2**20  # size of one block of Rows.blocks, as stored
 
@@ -24,15 +25,16 @@ class Rows:
     """One dataset of a patch file: ``rows[start:stop]`` gives checked, decoded values.
 
     Attributes:
-        stored: the HDF5 dataset.
+        stored: the HDF5 dataset, as it lies in the file.
         shape: (N, …).
+        dtype: of `raw`, in the machine's byte order.
         layout: bands and value range of an image dataset, None for others.
     """
 
-    def __init__(self, path: Path, stored: hdf5.Dataset, layout: lcz.Layout | None) -> None:
-        self.path, self.stored, self.layout = path, stored, layout
-        self.shape: tuple[int, ...] = stored.shape
-        self.name = stored.name
+    def __init__(self, path: Path, stored: Stored, layout: lcz.Layout | None) -> None:
+        self.path, self.stored, self.layout = path, stored.dataset, layout
+        self.shape, self.dtype, self.name = stored.shape, stored.dtype, stored.dataset.name
+        self._layers = Layers(stored)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -54,12 +56,13 @@ class Rows:
             )
 
     def raw(self, rows: slice) -> NDArray[Any]:
-        """(rows, …) as stored, undecoded and unchecked."""
-        return self.stored[rows]
+        """(rows, …) as stored, undecoded and unchecked, C-contiguous."""
+        start, stop, _ = rows.indices(len(self))
+        return self._layers.read(start, max(start, stop))
 
     def blocks(self) -> Iterator[slice]:
         """Slices that cover all rows, each about READ_BYTES as stored."""
-        row_bytes = max(1, self.stored.dtype.itemsize * int(np.prod(self.shape[1:])))
+        row_bytes = max(1, self.dtype.itemsize * int(np.prod(self.shape[1:])))
         step = max(1, READ_BYTES // row_bytes)
         for start in range(0, len(self), step):
             yield slice(start, min(start + step, len(self)))

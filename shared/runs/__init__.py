@@ -9,5 +9,6 @@ __all__ = [
     "processes",
     "production",
     "record",
+    "scratch",
     "signals",
 ]

@@ -17,7 +17,7 @@ from typing import Any
 from shared import destination, volume
 from shared.errors import RetryableError, StageError, explain_os_error
 from shared.progress import say
-from shared.runs import environment, input_files, lock, processes, record, signals
+from shared.runs import environment, input_files, lock, processes, record, scratch, signals
 
 # Parameters that change only the time of a run, so they are not part of its plan. Neither is
 # `mirror`, from which listed files are downloaded: the list fixes their content.
@@ -105,7 +105,7 @@ def _make(job: Job, content: dict[str, Any], earlier: bool) -> None:
     """Call the stage and publish; a first run that fails by a mistake leaves nothing behind."""
     dst, partial, start = job.dst, lock.partial_path(job.dst), time.monotonic()
     try:
-        with _stdout_to_stderr(), signals.stop_on_signals():
+        with _stdout_to_stderr(), signals.stop_on_signals(), scratch.beside(partial.parent):
             job.call(partial)
         _publish(dst, partial, content, time.monotonic() - start)
     except Exception as error:

@@ -62,7 +62,7 @@ def read(shards: list[Shard], name: str, rows: slice) -> NDArray[Any]:
 def _field(data: hdf5.Dataset) -> patches.Field:
     layout = None
     if data.name in lcz.PRESETS and "bands" in data.attrs:
-        layout = attributes.read_layout(data, lcz.PRESETS[data.name])
+        layout = attributes.read_layout(data, lcz.PRESETS[data.name], data.shape)
     return patches.Field(data.shape[1:], data.dtype.str, layout)
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from shared.errors import StageError
 from shared.patches import hdf5, list_rows
+from shared.patches.layers import Layers, Stored
 from shared.runs import record
 
 # Attributes that the Writer derives from the rows: they differ between shards.
@@ -23,12 +24,14 @@ class Shard:
     Attributes:
         path, file: where it is, open for reading.
         members: all its datasets by name, in alphabetical order.
+        layers: the same, to read rows of.
         start, stop, total: rows start to stop of total.
     """
 
     path: Path
     file: hdf5.File
     members: dict[str, hdf5.Dataset]
+    layers: dict[str, Layers]
     start: int
     stop: int
     total: int
@@ -53,7 +56,7 @@ class Shard:
             StageError: they cannot be read, are not finite, or a label is not one-hot.
         """
         here = slice(start - self.start, stop - self.start)
-        values = self.members[name][here]
+        values = self.layers[name].read(here.start, here.stop)
         flat = values.reshape(len(values), -1)
         wrong, what = ~np.isfinite(flat).all(1), "NaN or infinite values"
         if name == "label":
@@ -71,7 +74,9 @@ def open_shard(path: Path) -> Shard:
     if span.shape != (3,) or "row" not in file or "complete_header" not in file.attrs:
         raise StageError(f"{path}: expected one shard of a row-wise stage, found no rows' numbers")
     start, stop, total = (int(number) for number in span)
-    shard = Shard(path, file, {name: file[name] for name in file}, start, stop, total)
+    members = {name: file[name] for name in file}
+    layers = {name: Layers(Stored(data)) for name, data in members.items()}
+    shard = Shard(path, file, members, layers, start=start, stop=stop, total=total)
     for name, data in {**shard.rows(), "row": shard.members["row"]}.items():
         if data.shape[:1] != (stop - start,):
             expected = f"{stop - start} rows"

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from shared.errors import StageError
 from shared.patches import Source, attributes, hdf5
+from shared.patches.layers import Stored
 
 CELL = 25_000.0  # metres; patches in the same or touching cells of this size are of one city
 FARTHEST = 2e7  # metres; no map projection in metres goes further
@@ -113,11 +114,11 @@ def _whole(values: NDArray[Any], path: Path, name: str) -> NDArray[np.int32]:
 
 def _column(file: hdf5.File, name: str, path: Path, total: int) -> NDArray[Any]:
     """(N, columns) of one dataset; (N,) becomes one column."""
-    stored = file[name]
+    stored = Stored(file[name], 6 if name == "tfw" else None)
     shape = stored.shape
     if len(shape) not in (1, 2) or shape[0] != total:
         expected = f"{total} rows as in the patches"
         raise StageError(f"{path}: {name}: expected {expected}, found shape {shape}")
     if len(shape) == 2 and name != "tfw" and shape[1] != 1:
         raise StageError(f"{path}: {name}: expected one column, found shape {shape}")
-    return stored[()].reshape(total, -1)
+    return stored.read((slice(0, total),)).reshape(total, -1)

@@ -10,22 +10,30 @@ from stages.prepare import checks
 from stages.prepare.classes import Classes
 from stages.prepare.selection import read_rows
 
-SAMPLE = 256  # rows that decide about --dtype auto
+PLACES, RUN = 4, 64  # that decide about --dtype auto: so many runs of so many rows
 
 
 def sen2_dtype(source: patches.Source, chosen: NDArray[np.integer], dtype: str) -> str:
-    """The storage of sen2; "auto" asks rows spread over the whole, so that all shards agree."""
+    """The storage of sen2; "auto" asks rows of the whole, so that all shards agree."""
     if dtype != "auto" or "sen2" not in source:
         return "uint16" if dtype == "auto" else dtype
-    for rows in np.array_split(chosen[:: -(-len(chosen) // SAMPLE)], 4):
-        if not len(rows):
-            continue
+    for rows in sample_rows(chosen):
         values = physical(source, "sen2", rows)
         usual = np.isfinite(values) & (values >= 0) & (values <= checks.REFLECTANCE[1])
         if not checks.is_lossless(np.where(usual, values, 0.0)).all():
             progress.say(f"{source.path}: sen2 is no multiple of 1e-4: kept as float32")
             return "float32"
     return "uint16"
+
+
+def sample_rows(chosen: NDArray[np.integer]) -> list[NDArray[np.integer]]:
+    """Runs of rows in the order of the file, from its beginning to its end; all of a few rows.
+
+    Runs, because a single row costs as much as all those whose chunks it shares.
+    """
+    ordered = np.sort(chosen)
+    starts = np.linspace(0, max(0, len(ordered) - RUN), PLACES).astype(int)
+    return [ordered[start : start + RUN] for start in np.unique(starts)]
 
 
 def fields(

@@ -42,7 +42,7 @@ def run(
         geo: HDF5 file as So2Sat's training_geo.h5, row by row of src: with city (N,), names or
             whole numbers, or with epsg (N,) and tfw (N, 6) in metres, whose clusters are cities.
         dtype: of sen2: uint16 in units of 1e-4 (sen1: float16), float32 (sen1 too), or auto, which
-            is uint16 if evenly spaced rows lose nothing by it. Every row is verified.
+            is uint16 if rows from four places lose nothing by it. Every row is verified.
         despeckle: smooth every channel of sen1 by non-local means, in 256 levels of -0.5 to 0.5.
         labels: form of label in src: onehot (N, K); index0 or index1, (N,) or (N, 1) class numbers
             that begin with 0 or 1; largest, (N, K) shares whose largest is the class.
