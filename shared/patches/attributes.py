@@ -79,9 +79,7 @@ def read_flag(owner: Owner, name: str) -> bool:
     return bool(value.item())
 
 
-def read_layout(
-    stored: hdf5.Dataset, preset: lcz.Layout, shape: tuple[int, ...]
-) -> lcz.Layout:
+def read_layout(stored: hdf5.Dataset, preset: lcz.Layout, shape: tuple[int, ...]) -> lcz.Layout:
     """Bands and range of an image dataset; what it does not say is as in the preset.
 
     Args:

@@ -9,6 +9,5 @@ __all__ = [
     "processes",
     "production",
     "record",
-    "scratch",
     "signals",
 ]

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared import destination, volume
+from shared import destination, scratch, volume
 from shared.errors import RetryableError, StageError, explain_os_error
 from shared.progress import say
-from shared.runs import environment, input_files, lock, processes, record, scratch, signals
+from shared.runs import environment, input_files, lock, processes, record, signals
 
 # Parameters that change only the time of a run, so they are not part of its plan. Neither is
 # `mirror`, from which listed files are downloaded: the list fixes their content.

@@ -8,11 +8,10 @@ import h5py
 import numpy as np
 import pytest
 
-from shared import patches
+from shared import patches, scratch
 from shared.errors import StageError
 from shared.patches import hdf5
 from shared.patches.layers import Layers, Stored, pieces
-from shared.runs import scratch
 
 ROWS, SHAPE = 83, (6, 5, 10)  # not square, and no multiple of any chunk
 Write = Callable[[h5py.File, np.ndarray], Any]

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from shared import cli, lcz, patches
 from stages.merge import main as merge
-from stages.prepare import checks, cities, speckle
+from stages.prepare import checks, cities, layout, speckle
 from stages.prepare import main as stage
 from tests.conftest import ROWS, pixels, write_raw
 
@@ -453,6 +454,136 @@ def test_memory_is_that_of_blocks(tmp_path: Path) -> None:
         assert source.total == rows
 
 
+def rewrite(path: Path, file: dict[str, Any], turn: bool = False, **flags: Any) -> Path:
+    """The same datasets in another layout; a function makes the chunks of a shape."""
+    other = path.with_name(f"other{path.suffix}")
+    with h5py.File(path) as old, h5py.File(other, "w", **file) as new:
+        for name, data in old.items():
+            values = np.ascontiguousarray(data[()].T) if turn else data[()]
+            given = dict(flags)
+            if "chunks" in given:
+                given["chunks"] = given["chunks"](values.shape)
+            stored = new.create_dataset(name, data=values, **given)
+            if turn:
+                stored.attrs["MATLAB_class"] = np.bytes_("double")
+    return other.rename(path)
+
+
+def whole(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return shape
+
+
+def cut(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(max(1, length // 3) for length in shape)
+
+
+LAYOUTS: dict[str, dict[str, Any]] = {
+    "gzip": {"compression": "gzip"},
+    "gzip, cut": {"compression": "gzip", "chunks": cut},
+    "gzip, one chunk": {"compression": "gzip", "chunks": whole},
+    "gzip, shuffle, one chunk": {"compression": "gzip", "shuffle": True, "chunks": whole},
+    "lzf": {"compression": "lzf", "chunks": cut},
+    "big-endian": {"dtype": ">f8"},
+    "userblock": {"file": {"userblock_size": 512}},
+    "latest": {"file": {"libver": "latest"}, "compression": "gzip", "chunks": cut},
+    "MATLAB": {"file": {"userblock_size": 512}, "turn": True},
+    "MATLAB, gzip": {
+        "file": {"userblock_size": 512}, "turn": True, "compression": "gzip", "chunks": cut
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_every_layout_of_a_source_gives_the_same_file(
+    lcz42: Path, tmp_path: Path, name: str, large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(lcz42, lambda file: file.create_dataset("city", data=CITY[:, None].astype("f8")))
+    monkeypatch.setattr(stage, "BATCH", 5)
+    index = np.array([34, 3, 4, 5, 1, 20, 3])
+    table = text(tmp_path / "table.csv", index, (index - 1) % 17 + 1)
+    ways = {"whole": [], "part": ["--shard=2/3"], "table": [*table, "--dtype=float32"]}
+    for way, flags in ways.items():
+        command(lcz42, tmp_path / f"{way}.h5", *flags)
+    rewrite(lcz42, **{"file": {}, **LAYOUTS[name]})
+    if large:  # for memory
+        for module in ("stored", "pieces", "layers"):
+            monkeypatch.setattr(f"shared.patches.layers.{module}.LAYER_BYTES", 10 * 81920)
+        monkeypatch.setattr("shared.patches.layers.pieces.PIECE_BYTES", 3 * 81920)
+    for way, flags in ways.items():
+        command(lcz42, tmp_path / f"{way} again.h5", *flags)
+        again = (tmp_path / f"{way} again.h5").read_bytes()
+        assert again == (tmp_path / f"{way}.h5").read_bytes()
+
+
+def bytes_read() -> int:
+    """What this process has read from files so far, from the page cache too."""
+    path = Path("/proc/self/io")
+    if not path.exists():
+        pytest.skip("the system does not count what a process reads")
+    return int(path.read_text().split("rchar:")[1].split()[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "disorder"),
+    [
+        *(("gzip", True), ("gzip, one chunk", False), ("lzf", False), ("lzf", True)),
+        ("MATLAB, gzip", False),
+    ],
+)
+def test_a_source_is_read_three_times_at_most(
+    tmp_path: Path, name: str, disorder: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "BATCH", 10)
+    rows, pixel = 170, 32 * 32 * 8  # more than the cache of HDF5 holds
+    src = write_raw(tmp_path / "in.h5", pixels(rows))
+    index = np.random.default_rng(0).permutation(rows) + 1
+    flags = text(tmp_path / "table.csv", index, (index - 1) % 17 + 1) if disorder else []
+    command(src, tmp_path / "first.h5", *flags)  # imports are files, too
+    before = bytes_read()
+    command(src, tmp_path / "plain.h5", *flags)
+    # What is read besides: the product. Of the source, all twice, and sen2 once more for its type.
+    besides = bytes_read() - before - 2 * src.stat().st_size - rows * pixel * 10
+    rewrite(src, **{"file": {}, **LAYOUTS[name]})
+    before = bytes_read()
+    command(src, tmp_path / "out.h5", *flags)
+    copies = rows * pixel * 18 if disorder else 0  # of the scratch file
+    digest_and_chunks = 3.1 * src.stat().st_size  # of which each is read twice
+    assert bytes_read() - before < besides + digest_and_chunks + copies
+
+
+def test_memory_is_that_of_blocks_when_one_chunk_holds_all_rows(tmp_path: Path) -> None:
+    rows, src = 3400, tmp_path / "in.h5"  # 278 MB a chunk
+    with h5py.File(src, "w") as file:
+        shape = (rows, 32, 32, 10)
+        stored = file.create_dataset("sen2", shape, "f8", chunks=shape, compression="gzip")
+        packer = zlib.compressobj(1)
+        packed = b"".join(packer.compress(bytes(81920)) for _ in range(rows)) + packer.flush()
+        stored.id.write_direct_chunk((0, 0, 0, 0), packed)
+        file["label"] = np.eye(17)[np.arange(rows) % 17]
+    done = limited(500 * 2**20, stage.BATCH, src, tmp_path / "out.h5")
+    said = done.communicate()[1].decode()
+    assert "error" not in said
+    assert "unpacking sen2" in said  # what takes long is seen
+    assert done.returncode == 0
+    with patches.read(tmp_path / "out.h5", "sen2") as source:
+        assert source.total == rows
+
+
+def test_the_type_is_chosen_by_rows_from_beginning_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "RUN", 3)
+    assert [rows.tolist() for rows in layout.sample_rows(np.arange(100)[::-1])] == [
+        [0, 1, 2], [32, 33, 34], [64, 65, 66], [97, 98, 99]
+    ]  # fmt: skip
+    for count in range(1, 13):  # all of a few
+        assert set(np.concatenate(layout.sample_rows(np.arange(count)))) == set(range(count))
+    src = write_raw(tmp_path / "in.h5", pixels(102))
+    edit(src, lambda file: file["sen2"].__setitem__((101, 0, 0, 0), 0.12345))
+    assert command(src, tmp_path / "out.h5")["sen2"].dtype == np.float32
+
+
 REFUSALS: list[tuple[Callable[[h5py.File], Any], str]] = [
     (lambda f: f["sen2"].__setitem__((3, 0, 0, 0), np.nan), "sen2: NaN or infinite values in row"),
     (lambda f: f["sen1"].__setitem__((slice(2, 4), 0, 0, 0), np.inf), "sen1: NaN or infinite"),
@@ -530,7 +661,7 @@ def test_says_all_that_is_wrong_at_once(
         file["sen2"][31, 0, 0, 0] = np.inf
 
     edit(lcz42, spoil)
-    monkeypatch.setattr(stage, "BATCH", 3)
+    monkeypatch.setattr(stage, "BATCH", 10)
     refused(
         lcz42,
         ["--dtype=uint16", *more],

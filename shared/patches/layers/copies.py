@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared import scratch
 from shared.patches.layers.stored import Box
-from shared.runs import scratch
 
 Piece = tuple[Box, NDArray[Any]]
 

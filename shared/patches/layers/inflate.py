@@ -7,8 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
+from shared import scratch
 from shared.patches import hdf5
-from shared.runs import scratch
 
 PIECE_BYTES = 2**20
 DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3  # HDF5's own filters
