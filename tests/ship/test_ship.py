@@ -60,6 +60,7 @@ def test_everything_arrives_and_is_checked_there(
     assert inspect == f"image inspect {NUMBER}"
     (source,) = [word for word in mounted(run) if word.startswith("src=")]
     assert source == f"src={folder / NAME}"
+    assert "--pull=never" in run.split()  # nobody owns the name in a public registry
     assert run.endswith(f"--entrypoint=python {NUMBER} -m stages.export.check --bundle /bundle")
     heard = capfd.readouterr()
     assert heard.out.endswith("accuracy 75.00 %\n")

@@ -56,8 +56,13 @@ def inside(bundle: Path, *words: str, mounts: tuple[str, ...] = ()) -> None:
     name = next((n for n in names if not docker("image", "inspect", n, quiet=True)), None)
     if name is None:
         raise RefusedError(f"{image['tag']}: not loaded here; python3 install.py load")
-    sealed = ["--rm", "--network=none", "--read-only", "--cap-drop=ALL", "--tmpfs=/tmp"]
-    sealed += ["--security-opt=no-new-privileges", f"--user={os.getuid()}:{os.getgid()}"]
+    # Never pulled: nobody owns the name of the image in a public registry.
+    sealed = ["--rm", "--pull=never", "--network=none", "--read-only", "--cap-drop=ALL"]
+    sealed += [
+        "--tmpfs=/tmp",
+        "--security-opt=no-new-privileges",
+        f"--user={os.getuid()}:{os.getgid()}",
+    ]
     places = [mount(bundle, "/bundle", "readonly"), *mounts]
     module = ["-m", "stages.export.check", "--bundle", "/bundle"]
     command = ["run", *sealed, *places, "--entrypoint=python", name, *module, *words]
