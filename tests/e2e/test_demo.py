@@ -33,7 +33,7 @@ def engine() -> bool:
 @pytest.fixture(scope="module")
 def local() -> Iterator[Path]:
     shutil.rmtree(ROOT / HOME, ignore_errors=True)
-    done = make("RUNNER=local", f"D={HOME}/local", "all")
+    done = make("-j2", "RUNNER=local", f"D={HOME}/local", "all")
     assert done.returncode == 0
     yield ROOT / HOME / "local"
     shutil.rmtree(ROOT / HOME, ignore_errors=True)
@@ -155,7 +155,7 @@ def test_containers_make_the_same(local: Path) -> None:
         if os.environ.get("IMAGES") == "required":
             pytest.fail("no container engine answers")
         pytest.skip("no container engine answers")
-    done = make("RUNNER=docker", f"D={HOME}/docker", "all")
+    done = make("-j2", "RUNNER=docker", f"D={HOME}/docker", "all")
     assert done.returncode == 0
     other = ROOT / HOME / "docker"
     assert {k: (v["stage"], v["parameters"]) for k, v in plans(other).items()} == {
