@@ -158,8 +158,8 @@ test: lint test-contract test-training test-sr test-ship $(MODULES:%=test-%) ## 
 	@$(MAKE) --no-print-directory test-e2e
 
 # --- speed ---------------------------------------------------------------------------------------
-.PHONY: bench bench-despeckle bench-sr bench-tda bench-train bench-edge
-bench: bench-despeckle bench-sr bench-tda bench-train bench-edge ## measure the reference implementations and ours, side by side
+.PHONY: bench bench-despeckle bench-sr bench-tda bench-train bench-memory bench-edge
+bench: bench-despeckle bench-sr bench-tda bench-train bench-memory bench-edge ## measure the reference implementations and ours, side by side
 
 bench-despeckle: .venvs/prepare/made ## the speckle filter: milliseconds a patch
 	.venvs/prepare/bin/python -m tests.bench.despeckle
@@ -172,6 +172,9 @@ bench-tda: .venvs/tda/made .venvs/bench_tda/made ## topology: milliseconds per b
 
 bench-train: .venvs/teacher/made .venvs/bench_train/made ## training: rows per second of the loader, the network alone and both together
 	.venvs/teacher/bin/python -m tests.bench.train --out data/bench
+
+bench-memory: .venvs/teacher/made ## training: GB that a step takes, by network, picture size and batch
+	.venvs/teacher/bin/python -m tests.bench.memory --out data/bench
 
 bench-edge: .venvs/export/made .venvs/distill/made ## students on this CPU, FP32 and INT8, beside Metis' published figures
 	.venvs/export/bin/python -m tests.bench.edge --out data/bench

@@ -13,6 +13,8 @@ __all__ = [
     "engine",
     "launchers",
     "learner",
+    "memory",
     "recipe",
     "recipe_of",
+    "recompute",
 ]

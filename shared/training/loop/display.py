@@ -1,15 +1,18 @@
 """What is seen while networks train: epoch, loss, accuracy, rows per second, the time to go."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from shared.progress import bar
 from shared.training.loop.learner import Learner
 
 EVERY = 0.5  # seconds between two looks at the counts, which make a GPU wait
+INTERVAL = 5.0  # seconds between two messages from within a step
 
 
 class EpochProgress:
@@ -45,6 +48,31 @@ class EpochProgress:
         ]
         self._tell(ended[0].epoch, *(sum(values) / len(values) for values in last))
 
+    @contextmanager
+    def within_steps(self, learners: Sequence[Learner]) -> Iterator[None]:
+        """Tell how far each step is, layer by layer: large ones take minutes on a CPU."""
+        handles = []
+        for learner in () if self.bar.disable else learners:
+            parts = [
+                of
+                for of in learner.network.modules()
+                if any(True for _ in of.parameters(recurse=False))
+            ]
+            for number, part in enumerate(parts, 1):
+                place = f"{learner.name}, layer {number} of {len(parts)}"
+                handles.append(part.register_forward_hook(_Look(self, place)))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def look(self, text: str) -> None:
+        """Tell this unless something was told a moment ago."""
+        if time.monotonic() - self.looked > INTERVAL:
+            self.looked = time.monotonic()
+            self.bar.set_postfix_str(text, refresh=True)
+
     def _tell(self, epoch: int, loss: float, accuracy: float) -> None:
         text = f"epoch {epoch}/{self.epochs} loss {loss:.3f} accuracy {accuracy:.3f}"
         self.bar.set_postfix_str(text, refresh=False)
@@ -54,3 +82,15 @@ class EpochProgress:
 
     def __exit__(self, *_: object) -> None:
         self.bar.close()
+
+
+class _Look:
+    """Tells that a layer is passed, forward and, by its result's gradient, backward."""
+
+    def __init__(self, progress: EpochProgress, place: str) -> None:
+        self.progress, self.place = progress, place
+
+    def __call__(self, part: nn.Module, given: object, result: object) -> None:
+        self.progress.look(f"forward, {self.place}")
+        if isinstance(result, Tensor) and result.requires_grad:
+            result.register_hook(lambda _: self.progress.look(f"backward, {self.place}"))

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from shared.progress import say
 from shared.training.data import Batch, Split
 from shared.training.data import order as orders
-from shared.training.loop import distributed
+from shared.training.loop import distributed, recompute
 from shared.training.loop.display import EpochProgress
 from shared.training.loop.learner import Learner
 from shared.training.loop.recipe import Recipe
 
-ROWS = 256  # at least, of a batch that is only looked at
+ROWS = 256  # of a batch that is only looked at; not --batch, which may need gigabytes
 
 
 def fit(
@@ -43,7 +43,8 @@ def fit(
         held_out: (M,) rows that are not trained on but measured after each epoch.
 
     Raises:
-        StageError: the loss is no longer finite, or the device is not there.
+        StageError: the loss is no longer finite, the device is not there, or a step does not fit
+            into memory.
     """
     fabric = distributed.launch(recipe.device, recipe.precision)
     states = fabric.broadcast([_usable(folder / f"{one.name}.ckpt") for one in learners])
@@ -54,9 +55,12 @@ def fit(
                 learner.resume(state)
             if not learner.finished:
                 learner.begin(fabric, state)
+                rows = min(recipe.batch, len(split))
+                recompute.fit_into_memory(fabric, learner, split, rows)
                 waiting.append(learner)
         _epochs(fabric, waiting, place_split(split, fabric.device), recipe, folder, held_out)
     for learner in learners:
+        recompute.restore(learner.network)
         learner.end()
 
 
@@ -69,7 +73,8 @@ def _epochs(
     held_out: NDArray[np.intp] | None,
 ) -> None:
     rows = np.setdiff1d(np.arange(len(split)), [] if held_out is None else held_out)
-    with EpochProgress(learners, len(rows), recipe.epochs, quiet=not fabric.is_global_zero) as show:
+    progress = EpochProgress(learners, len(rows), recipe.epochs, quiet=not fabric.is_global_zero)
+    with progress as show, show.within_steps([one for one in learners if one.large_steps]):
         for epoch in range(min((one.epoch for one in learners), default=0), recipe.epochs):
             active = [one for one in learners if one.epoch == epoch and not one.finished]
             if not active:
@@ -170,9 +175,7 @@ def compute_logits(
     for learner in learners:
         learner.network.to(device).eval()
         learner.view.to(device)
-    order = orders.cut_batches(
-        np.arange(len(split)) if rows is None else rows, max(recipe.batch, ROWS)
-    )
+    order = orders.cut_batches(np.arange(len(split)) if rows is None else rows, ROWS)
     said: list[list[torch.Tensor]] = [[] for _ in learners]
     with torch.inference_mode(), _without_tf32():
         for batch in iterate_on(split, order, device):

@@ -44,6 +44,7 @@ class Learner:
         epoch: epochs that are done.
         history: values per epoch.
         best: validation accuracy and weights of the best epoch.
+        large_steps: whether a step takes so much memory that it takes long, too.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Learner:
         self.best: tuple[float, Weights] = (-1.0, {})
         self.totals = torch.zeros(3)
         self.wrapped: Any = network
+        self.large_steps = False
 
     def begin(self, fabric: Fabric, state: dict[str, Any] | None = None) -> None:
         """Move to the device, make the optimiser; several processes share gradients from here.
