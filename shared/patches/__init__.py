@@ -8,6 +8,7 @@ from shared.patches.fields import Constant, Field
 from shared.patches.reader import Rows, Source, open_hdf5, read
 from shared.patches.rows import list_rows
 from shared.patches.shard import shard_range
+from shared.patches.units import explain_wrong_units, thin_out
 from shared.patches.writer import Writer
 
 __all__ = [
@@ -17,10 +18,12 @@ __all__ = [
     "Source",
     "Writer",
     "attributes",
+    "explain_wrong_units",
     "hdf5",
     "list_rows",
     "open_hdf5",
     "read",
     "shard",
     "shard_range",
+    "thin_out",
 ]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shared import lcz
 from shared.errors import StageError
-from shared.patches import attributes
+from shared.patches import attributes, units
 from shared.patches.layers import Layers, Stored
 
 READ_BYTES = 64 * 2**20  # size of one block of Rows.blocks, as stored
@@ -44,7 +44,18 @@ class Rows:
         values = self.raw(rows)
         decoded = self.layout.decode(values) if self.layout else values.astype(np.float32)
         self.check_finite(decoded, rows)
+        self.check_units(values)
         return decoded
+
+    def check_units(self, stored: NDArray[Any]) -> None:
+        """StageError when most of these (rows, …) stored values are not in the unit they should be.
+
+        Every stage comes by here, so that none makes nonsense of digital numbers or decibels.
+        """
+        if self.layout:
+            values = self.layout.decode(units.thin_out(stored))
+            if reason := units.explain_wrong_units(values, self.name, self.layout):
+                raise StageError(f"{self.path}: {reason}")
 
     def check_finite(self, values: NDArray[Any], rows: slice) -> None:
         """StageError that names the rows of this slice whose values are not finite."""

@@ -66,5 +66,5 @@ def is_lossless(values: NDArray[np.floating]) -> NDArray[np.bool_]:
     """
     stored = lcz.SEN2.encode(values, np.dtype("uint16"))
     same = lcz.SEN2.decode(stored) == values.astype(np.float32)
-    whole: NDArray[np.bool_] = same.reshape(len(values), -1).all(1)
+    whole: NDArray[np.bool_] = same.all((1, 2, 3))
     return whole

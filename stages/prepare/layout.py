@@ -1,4 +1,4 @@
-"""How the images of a source will be stored, and their values as they are to be checked."""
+"""How the images of a source will be stored."""
 
 from dataclasses import replace
 
@@ -8,20 +8,20 @@ from numpy.typing import NDArray
 from shared import lcz, patches, progress
 from stages.prepare import checks
 from stages.prepare.classes import Classes
-from stages.prepare.selection import read_rows
+from stages.prepare.images import Images
 
 PLACES, RUN = 4, 64  # that decide about --dtype auto: so many runs of so many rows
 
 
-def sen2_dtype(source: patches.Source, chosen: NDArray[np.integer], dtype: str) -> str:
+def sen2_dtype(images: Images, chosen: NDArray[np.integer], dtype: str) -> str:
     """The storage of sen2; "auto" asks rows of the whole, so that all shards agree."""
-    if dtype != "auto" or "sen2" not in source:
+    if dtype != "auto" or "sen2" not in images.names:
         return "uint16" if dtype == "auto" else dtype
     for rows in sample_rows(chosen):
-        values = physical(source, "sen2", rows)
+        values = images.read("sen2", rows)
         usual = np.isfinite(values) & (values >= 0) & (values <= checks.REFLECTANCE[1])
         if not checks.is_lossless(np.where(usual, values, 0.0)).all():
-            progress.say(f"{source.path}: sen2 is no multiple of 1e-4: kept as float32")
+            progress.say(f"{images.source.path}: sen2 is no multiple of 1e-4: kept as float32")
             return "float32"
     return "uint16"
 
@@ -36,22 +36,11 @@ def sample_rows(chosen: NDArray[np.integer]) -> list[NDArray[np.integer]]:
     return [ordered[start : start + RUN] for start in np.unique(starts)]
 
 
-def fields(
-    source: patches.Source, names: list[str], known: Classes, dtype: str
-) -> dict[str, patches.Field]:
+def fields(images: Images, known: Classes, dtype: str) -> dict[str, patches.Field]:
     """Label and images; sen2 as ``dtype``, sen1 in half the bits of float32 unless that is it."""
     fields = {"label": patches.Field((len(known.names),), "uint8")}
-    for name in names:
-        rows = source[name]
+    for name in images.names:
         kind = dtype if name == "sen2" or dtype == "float32" else "float16"
-        layout = replace(rows.layout or lcz.PRESETS[name], per_unit=lcz.PRESETS[name].per_unit)
-        fields[name] = patches.Field(rows.shape[1:], kind, layout)
+        layout = replace(images.layout(name), per_unit=lcz.PRESETS[name].per_unit)
+        fields[name] = patches.Field(images.source[name].shape[1:], kind, layout)
     return fields
-
-
-def physical(source: patches.Source, name: str, which: NDArray[np.integer]) -> NDArray[np.float64]:
-    """(rows, H, W, C) float64 values: the file's own numbers, over its unit where it has one."""
-    rows = source[name]
-    values = read_rows(rows, which).astype(np.float64, copy=False)
-    per_unit = rows.layout.per_unit if rows.layout else 1.0
-    return values if per_unit == 1.0 else values / per_unit

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from shared import cli, patches
 from shared.errors import StageError
 from shared.patches import shard_range
-from stages.prepare import checks, cities, classes, layout, selection, speckle
+from stages.prepare import checks, cities, classes, images, layout, selection, speckle
 
 BATCH = 128  # rows in memory at once: 19 MB as float64
-IMAGES = ("sen1", "sen2")
 
 
 def run(
@@ -27,6 +26,7 @@ def run(
     dtype: Literal["auto", "uint16", "float32"] = "auto",
     despeckle: bool = False,
     labels: classes.Form = "onehot",
+    units: images.Units = images.Units(),
     jobs: Annotated[int, cli.at_least(0)] = 0,
     shard: str = "1/1",
 ) -> None:
@@ -50,30 +50,27 @@ def run(
         shard: "i/n" does the i-th of n equal runs of rows; merge joins them.
     """
     with patches.read(src, "label") as source:
-        names = [name for name in IMAGES if name in source]
-        if not names:
-            raise StageError(
-                f"{src}: expected dataset 'sen1' or 'sen2', found {sorted(source.file)}"
-            )
-        if despeckle and "sen1" not in names:
-            raise StageError(f"{src}: --despeckle: expected dataset 'sen1', found {names}")
-        for name in names:
-            source[name]  # refused now: other channels, other rows than labels
+        pictures = images.find_images(source, units)
+        if despeckle and "sen1" not in pictures.names:
+            expected = "--despeckle: expected dataset 'sen1'"
+            raise StageError(f"{src}: {expected}, found {list(pictures.names)}")
         known = classes.read_classes(source, labels)
         chosen = np.arange(source.total)
         if table:
             chosen = selection.rows_of(table, table_name, known.numbers)
         shard_range(len(chosen), shard)
-        fields = layout.fields(source, names, known, layout.sen2_dtype(source, chosen, dtype))
+        fields = layout.fields(pictures, known, layout.sen2_dtype(pictures, chosen, dtype))
         city = cities.find_cities(source, geo)
         if city:
             fields["city"] = patches.Field((), "int32", names=city.names)
         with speckle.open_cleaner(jobs) if despeckle else contextlib.nullcontext() as clean:
-            _convert(source, chosen, fields, dst, known=known, city=city, shard=shard, clean=clean)
+            _convert(
+                pictures, chosen, fields, dst, known=known, city=city, shard=shard, clean=clean
+            )
 
 
 def _convert(
-    source: patches.Source,
+    pictures: images.Images,
     chosen: NDArray[np.integer],
     fields: dict[str, patches.Field],
     dst: Path,
@@ -90,10 +87,10 @@ def _convert(
     )
     # Closed when a block is refused, as a progress bar waits in it.
     with writer as sink, contextlib.closing(sink.todo(BATCH)) as todo:
-        storage = {name: fields[name].dtype for name in fields if name in IMAGES}
+        storage = {name: fields[name].dtype for name in pictures.names}
         if clean:
             storage["sen1"] = "float32"  # as read; what is written fits into any
-        blocks = _blocks(source, chosen, todo, storage, faults)
+        blocks = _blocks(pictures, chosen, todo, storage, faults)
         for rows, values in clean(blocks) if clean else blocks:
             values["label"] = known.onehot(chosen[rows])
             if city:
@@ -101,11 +98,11 @@ def _convert(
             if not faults.rows:
                 sink.put(rows, source_rows=chosen[rows], **values)
         if faults.rows:
-            raise StageError(f"{source.path}: {faults}")
+            raise StageError(f"{pictures.source.path}: {faults}")
 
 
 def _blocks(
-    source: patches.Source,
+    pictures: images.Images,
     chosen: NDArray[np.integer],
     todo: Iterable[slice],
     storage: dict[str, str],
@@ -116,7 +113,7 @@ def _blocks(
         which = chosen[rows]
         values: dict[str, NDArray[Any]] = {}
         for name, dtype in storage.items():
-            values[name] = layout.physical(source, name, which)
+            values[name] = pictures.read(name, which)
             checks.inspect_rows(values[name], name, dtype, which, faults)
         if not faults.rows:
             yield rows, values

@@ -130,6 +130,28 @@ def add_nan_as_stored(arrays: dict[str, np.ndarray]) -> None:
     add_nan(arrays)
 
 
+def digital_numbers(arrays: dict[str, np.ndarray]) -> None:
+    """Reflectance times 10,000, in whichever unit it is stored, and in floating point."""
+    arrays["sen2"] = np.rint(arrays["sen2"].astype(np.float32) * 1e4)
+
+
+def missing(arrays: dict[str, np.ndarray]) -> None:
+    """No value but the mark of missing data, also after a division by 10,000."""
+    arrays["sen2"] = np.full_like(arrays["sen2"], -9999e4, np.float32)
+
+
+def class_numbers(arrays: dict[str, np.ndarray]) -> None:
+    arrays["label"] = arrays["label"].argmax(1)
+
+
+def clip_in_words(good: Path, bad: Path) -> None:
+    """An attribute that is a text where a truth value should be."""
+    bad.write_bytes(good.read_bytes())
+    with h5py.File(bad, "r+") as file:
+        for name in ("sen1", "sen2"):
+            file[name].attrs["clip"] = "no"
+
+
 def two_classes(arrays: dict[str, np.ndarray]) -> None:
     arrays["label"][BROKEN] = 1
 

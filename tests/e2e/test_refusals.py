@@ -95,6 +95,8 @@ def cases() -> Iterator[Case]:
                 yield Case(
                     stage, "onehot", name, "", edit(inputs.two_classes), "not one-hot|differ"
                 )
+            yield from foreign(stage, name)
+    yield from foreign("report", "src")
     for stage, folder in (("export", "student.onnx"), ("voyager", "student.onnx")):
         yield Case(stage, "no onnx", "src", folder, inputs.text, "ONNX")
         yield Case(stage, "cut onnx", "src", folder, inputs.cut, "ONNX")
@@ -121,6 +123,18 @@ def cases() -> Iterator[Case]:
     yield Case("eurosat", "picture", "src", "River/River_3.jpg", inputs.cut, "River_3.jpg")
     yield Case("eurosat", "no picture", "src", "River/River_3.jpg", inputs.text, "River_3.jpg")
     yield Case("report", "cut", "src", "", inputs.cut, "not a complete HDF5 file")
+
+
+def foreign(stage: str, name: str) -> Iterator[Case]:
+    """Patch files of other people: in other units, with other attributes, with class numbers."""
+    edit = partial(inputs.edited, as_stored=stage in {*TRAINERS, "merge"})
+    if stage != "merge":  # joins what other stages made, as it is stored
+        yield Case(stage, "digital", name, "", edit(inputs.digital_numbers), "digital numbers")
+        yield Case(stage, "missing", name, "", edit(inputs.missing), "marks of missing data")
+    yield Case(stage, "clip", name, "", inputs.clip_in_words, "attribute 'clip'")
+    if stage not in UNLABELLED:
+        numbers = edit(inputs.class_numbers)
+        yield Case(stage, "numbers", name, "", numbers, "prepare --labels index0|differ|expected")
 
 
 @pytest.fixture(scope="session")

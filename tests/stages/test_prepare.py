@@ -17,6 +17,7 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
 from shared import cli, lcz, patches
+from shared.runs import record
 from stages.merge import main as merge
 from stages.prepare import checks, cities, layout, speckle
 from stages.prepare import main as stage
@@ -582,6 +583,109 @@ def test_the_type_is_chosen_by_rows_from_beginning_to_end(
     src = write_raw(tmp_path / "in.h5", pixels(102))
     edit(src, lambda file: file["sen2"].__setitem__((101, 0, 0, 0), 0.12345))
     assert command(src, tmp_path / "out.h5")["sen2"].dtype == np.float32
+
+
+def test_digital_numbers_by_scale_make_the_same_file(lcz42: Path, tmp_path: Path) -> None:
+    whole = command(lcz42, tmp_path / "whole.h5")
+    sen2 = np.rint(pixels(ROWS)["sen2"] * 1e4)
+    for kind in ("u2", "i4", "f4", "f8"):
+        write_sen2(lcz42, sen2.astype(kind))
+        assert_same(command(lcz42, tmp_path / f"{kind}.h5", "--scale=1e-4"), whole)
+
+
+def test_the_offset_of_a_processing_baseline(lcz42: Path, tmp_path: Path) -> None:
+    """Every number from 0 to 28,000 in units of 1e-4, stored as 1,000 more."""
+    sen2 = np.resize(np.arange(28001), (ROWS, 32, 32, 10))
+    write_sen2(lcz42, sen2 + 1000)
+    made = command(lcz42, tmp_path / "out.h5", "--scale=1e-4", "--offset=-0.1", "--dtype=uint16")
+    np.testing.assert_array_equal(made["sen2"], sen2)
+    wide = command(lcz42, tmp_path / "wide.h5", "--scale=1e-4", "--offset=-0.1", "--dtype=float32")
+    np.testing.assert_array_equal(wide["sen2"], (sen2 / 1e4).astype(np.float32))
+
+
+def test_other_scales_keep_what_is_no_multiple(lcz42: Path, tmp_path: Path) -> None:
+    percent = pixels(ROWS)["sen2"] * 100 + 0.001
+    write_sen2(lcz42, percent)
+    made = command(lcz42, tmp_path / "out.h5", "--scale=0.01")
+    np.testing.assert_array_equal(made["sen2"], (percent * 0.01).astype(np.float32))
+
+
+def test_the_defaults_of_the_units_leave_products_up_to_date(
+    lcz42: Path, tmp_path: Path, capsys: Any
+) -> None:
+    dst = tmp_path / "out.h5"
+    command(lcz42, dst)
+    made = record.load(dst)
+    assert made
+    for name in ("labels", "scale", "offset"):  # as an earlier version left it
+        del made["plan"]["parameters"][name]
+    record.save(dst, made)
+    before = dst.stat().st_mtime_ns
+    command(lcz42, dst)
+    assert "up to date" in capsys.readouterr().err
+    assert dst.stat().st_mtime_ns == before
+
+
+def write_sen2(path: Path, sen2: np.ndarray) -> None:
+    edit(path, lambda file: file.pop("sen2") and file.create_dataset("sen2", data=sen2))
+
+
+def leave(_: h5py.File) -> None:
+    """As it is."""
+
+
+def in_decibels(file: h5py.File) -> None:
+    file["sen1"][:, :, :, 4:6] = 10 * np.log10(file["sen1"][:, :, :, 4:6] ** 2 + 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "flags", "message"),
+    [
+        (
+            lambda f: f["sen2"].write_direct(np.rint(f["sen2"][:] * 1e4)),
+            [],
+            "divide by 10,000, or `prepare --scale 1e-4`",
+        ),
+        (
+            lambda f: f["sen2"].write_direct(np.rint(f["sen2"][:] * 1e4)),
+            ["--dtype=float32", "--shard=3/3"],
+            "sen2 looks like digital numbers (values up to ",
+        ),
+        (
+            lambda f: f["sen2"].__setitem__(slice(None), -9999.0),
+            [],
+            "found -9,999 to -9,999: marks of missing data",
+        ),
+        (lambda f: f["sen2"].__setitem__(slice(None), np.nan), [], "sen2: NaN or infinite values"),
+        (leave, ["--scale=1e4"], "looks like digital numbers"),
+        (leave, ["--offset=-0.2"], "sen2: values outside 0 … 2.8 in rows 0, 1"),
+        (lambda f: f.__delitem__("sen2"), ["--scale=1e-4"], "--scale, --offset: expected dataset"),
+        (leave, ["--scale=0"], "--scale: expected above 0"),
+        (in_decibels, [], "sen1: VH looks like decibels (-30 to "),
+        (in_decibels, ["--despeckle"], "sen1: VH looks like decibels (-30 to "),
+    ],
+)
+def test_refuses_wrong_units(
+    lcz42: Path,
+    change: Callable[[h5py.File], Any],
+    flags: list[str],
+    message: str,
+    capsys: Any,
+) -> None:
+    edit(lcz42, change)
+    refused(lcz42, flags, message, capsys)
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_odd_but_right_values_pass(lcz42: Path, tmp_path: Path, dtype: str) -> None:
+    def brighten(file: h5py.File) -> None:
+        file["sen2"][:17] = 2.8  # clouds, as bright as So2Sat has them
+        file["sen2"][17:20] = 0.0
+        file["sen1"][:, 3, 3, 5] = 6e4  # a corner reflector
+
+    edit(lcz42, brighten)
+    made = command(lcz42, tmp_path / "out.h5", f"--dtype={dtype}")["sen2"]
+    assert made[0].min() == np.array(28000 if dtype == "uint16" else 2.8, made.dtype)
 
 
 REFUSALS: list[tuple[Callable[[h5py.File], Any], str]] = [

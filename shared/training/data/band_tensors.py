@@ -17,7 +17,7 @@ def read_channels(
     what: str,
     quiet: bool = False,
 ) -> dict[str, Tensor]:
-    """Channels of these runs of rows, in their order, read block by block and checked for NaN.
+    """Channels of these runs of rows, in their order, read block by block and checked.
 
     Args:
         rows: of a dataset.
@@ -27,7 +27,7 @@ def read_channels(
         quiet: show none.
 
     Raises:
-        StageError: names rows whose values are not finite.
+        StageError: names rows whose values are not finite; values are not in the right unit.
     """
     count, tensors, place = sum(run.stop - run.start for run in runs), dict[str, Tensor](), 0
     step = next(rows.blocks()).stop
@@ -41,6 +41,7 @@ def read_channels(
                     if part.dtype.kind == "f":
                         rows.check_finite(part, block)
                     _put(tensors, key, torch.from_numpy(part), slice(place, end), count)
+                rows.check_units(values)
                 place = end
                 bar.update(block.stop - block.start)
     return tensors
