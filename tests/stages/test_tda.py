@@ -467,7 +467,10 @@ def test_refuses(
     [
         (lambda file: file["sen1"].write_direct(np.full((34, 12, 12, 8), np.nan)), "sen1: NaN"),
         (lambda file: file["label"].write_direct(np.ones((34, 17), np.uint8)), "not one-hot"),
-        (lambda file: file["sen1"].attrs.__setitem__("bands", ["VH"]), "expected (N, H, W, 1)"),
+        (
+            lambda file: file["sen1"].attrs.__setitem__("bands", ["VH"]),
+            "expected 8 different names",
+        ),
     ],
 )
 def test_refuses_a_spoilt_file(
