@@ -12,7 +12,7 @@ from shared import lcz, models, patches
 from shared.errors import StageError
 from shared.voyager import inference
 from tests import hostile
-from tests.conftest import pixels
+from tests.conftest import pixels, write_patches
 
 CARD = models.Card(
     file="a.onnx",
@@ -109,6 +109,14 @@ def test_statistics_have_three_decimals(prepared: Path) -> None:
     np.testing.assert_allclose(mean, values.mean((0, 1, 2)), atol=5e-4)
     np.testing.assert_allclose(std, values.std((0, 1, 2)), atol=5e-4)
     assert all(round(value, 3) == value > 0 for value in mean + std)
+
+
+def test_a_constant_band_has_a_deviation_to_divide_by(tmp_path: Path) -> None:
+    arrays = pixels(17)
+    arrays["sen2"][..., 4] = 0.14
+    with patches.read(write_patches(tmp_path / "a.h5", arrays)) as source:
+        assert source.statistics("sen2")[1][4] == pytest.approx(0, abs=1e-4)
+        assert models.band_statistics(source, ("B6",)) == ((0.05,), (0.001,))
 
 
 def test_networks_eat_normalised_nchw() -> None:

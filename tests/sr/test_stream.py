@@ -1,14 +1,16 @@
 """From file to file: rows in order, clipped, read ahead, written behind, stopped and gone on."""
 
+import errno
 import threading
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from shared import cli
+from shared import cli, patches
 from shared.sr import stream
 
 
@@ -111,6 +113,28 @@ def test_goes_on_after_a_crash_with_what_is_on_disk(prepared: Path, tmp_path: Pa
     again = enlarge_file(prepared, tmp_path / "x.h5", crash_once, batch=10)
     np.testing.assert_array_equal(again, whole)
     assert done == [10, 10, 10, 4, 4]  # 30 rows were computed once
+
+
+@pytest.mark.parametrize("block", [1, 4])  # of four: the last one is waited for in another place
+def test_an_error_of_a_write_is_told_and_the_run_goes_on_from_there(
+    prepared: Path, tmp_path: Path, block: int, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    whole = enlarge_file(prepared, tmp_path / "whole.h5")
+    put, blocks = patches.Writer.put, []
+
+    def full(self: patches.Writer, rows: slice, **values: Any) -> None:
+        blocks.append(rows)
+        if len(blocks) == block:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        put(self, rows, **values)
+
+    monkeypatch.setattr(patches.Writer, "put", full)
+    with pytest.raises(SystemExit, match="2"):
+        enlarge_file(prepared, tmp_path / "x.h5", batch=10)
+    assert "no space left" in capsys.readouterr().err.lower()
+    assert not (tmp_path / "x.h5").exists()
+    np.testing.assert_array_equal(enlarge_file(prepared, tmp_path / "x.h5", batch=10), whole)
 
 
 def test_a_fault_in_reading_ends_the_run_and_leaves_nothing(

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -17,10 +18,10 @@ from torch.nn.functional import mse_loss
 from shared import cli, lcz, models, patches
 from shared.errors import StageError
 from shared.models import scores
-from shared.training import Machine, Validation, networks
+from shared.training import Machine, Validation, ensemble, networks
 from shared.training.data import split
 from shared.training.data.view import View, draw_views, warp_images
-from shared.training.loop import engine
+from shared.training.loop import Recipe, engine
 from stages.distill import (
     cached_logits,
     checkpoint,
@@ -29,6 +30,7 @@ from stages.distill import (
     matlab_export,
     onnx_teachers,
     presets,
+    qat_training,
     teacher_targets,
 )
 from stages.distill import main as stage
@@ -124,6 +126,8 @@ def test_probabilities_given_as_logits_are_recognised() -> None:
     np.testing.assert_allclose(again, probabilities, atol=1e-6)
     np.testing.assert_array_equal(cached_logits.to_logits(TEACHER.numpy()), TEACHER.numpy())
     assert np.isfinite(cached_logits.to_logits(np.eye(3))).all()
+    centred = np.array([[-0.5, 0.5, 1.0], [1.0, -1.0, 1.0]])  # they sum to 1 and are logits
+    np.testing.assert_array_equal(cached_logits.to_logits(centred), centred)
 
 
 # --- students -------------------------------------------------------------------------------------
@@ -195,6 +199,94 @@ def test_goes_on_after_a_stop(
         command(prepared, teacher, tmp_path / "cut")
     assert content(command(prepared, teacher, tmp_path / "cut")) == content(whole)
     assert done == [["student", "baseline"]] * 2  # one pass over the rows for both
+
+
+# --- what the stage hands on to the training ------------------------------------------------------
+def handed_on(
+    prepared: Path, teacher: Path, dst: Path, *flags: str
+) -> tuple[list[ensemble.Member], Recipe]:
+    """Members and recipe, where the training would begin; it does not."""
+    given = []
+
+    def stop(_: Path, members: list[ensemble.Member], recipe: Recipe) -> None:
+        given.append((members, recipe))
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ensemble, "train_members", stop)
+        with pytest.raises(SystemExit, match="130"):
+            command(prepared, teacher, dst, *flags)
+    return given[0]
+
+
+UNUSUAL = (
+    "--epochs=7", "--batch=9", "--lr=0.125", "--weight_decay=0.25", "--schedule=constant",
+    "--noaugment", "--validation=0.5", "--patience=3", "--seed=11", "--precision=bfloat16",
+    "--alpha=0.4", "--temperature=1.5", "--size=48", "--interpolation=nearest", "--noeight_bit",
+)  # fmt: skip
+
+
+def test_every_flag_reaches_the_training(
+    prepared: Path, prepared_test: Path, teacher: Path, tmp_path: Path
+) -> None:
+    assert prepared_test.exists()
+    members, recipe = handed_on(prepared, teacher, tmp_path / "distill", *UNUSUAL)
+    assert recipe == Recipe(
+        epochs=7, batch=9, lr=0.125, seed=11, optimiser="adamw", weight_decay=0.25, cosine=False,
+        augment=False, device="cpu", precision="bfloat16", keep_best=True, patience=3,
+    )  # fmt: skip
+    assert [member.name for member in members] == ["student", "baseline"]
+    for member in members:
+        assert member.seed == 11
+        assert (member.card.size, member.card.interpolation) == (48, "nearest")
+        assert not member.card.eight_bit
+        assert member.held_out is not None
+        assert member.held_out.tolist() == list(range(17, 34))  # the second row of each class
+        assert len(member.train) == 34
+        assert member.test.extra["label"].tolist() == list(range(17))
+    _, usual = handed_on(prepared, teacher, tmp_path / "distill")
+    assert (usual.epochs, usual.lr, usual.cosine, usual.augment) == (2, 2e-4, True, True)
+
+
+def test_the_student_learns_from_both_and_its_twin_from_the_labels_alone(
+    prepared: Path, prepared_test: Path, teacher: Path, tmp_path: Path
+) -> None:
+    assert prepared_test.exists()
+    (student, twin), _ = handed_on(prepared, teacher, tmp_path / "distill", *UNUSUAL)
+    batch, logits = student.train[np.array([3, 19])], torch.randn(2, 17, dtype=torch.float64)
+    ours, truth = logits.numpy(), [3, 2]
+    theirs = np.load(teacher / "train_logits.npy")[[3, 19]].astype(np.float64)
+    hard = -np.log(scores.softmax(ours))[[0, 1], truth].mean()
+    p, q = scores.softmax(theirs / 1.5), scores.softmax(ours / 1.5)
+    soft = 1.5**2 * (p * np.log(p / q)).sum(1).mean()
+    assert soft > 0.1
+    assert student.loss(logits, batch).item() == pytest.approx(0.4 * hard + 0.6 * soft, rel=1e-5)
+    assert twin.loss(logits, batch).item() == pytest.approx(hard, rel=1e-6)
+
+
+def test_fine_tuning_has_its_own_epochs_and_rate(
+    prepared: Path, prepared_test: Path, teacher: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    assert prepared_test.exists()
+    torch.manual_seed(0)
+    save_file(networks.build("test_resnet", 3, 17).state_dict(), tmp_path / "s.safetensors")
+    given: list[Any] = []
+
+    def stop(*arguments: Any) -> None:
+        given.append(arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(qat_training, "fine_tune", stop)
+    flags = ("--qat=5", "--qat_lr=0.0625", "--qat_weights=per_channel", "--epochs=3", "--lr=0.5")
+    with pytest.raises(SystemExit, match="130"):
+        command(
+            prepared, teacher, tmp_path / "distill", f"--checkpoint={tmp_path / 's.safetensors'}",
+            *flags,
+        )  # fmt: skip
+    *_, truth, recipe, scheme = given[0]
+    assert (recipe.epochs, recipe.lr, scheme) == (5, 0.0625, "per_channel")
+    assert truth.tolist() == list(range(17))
 
 
 # --- teachers as ONNX -----------------------------------------------------------------------------
@@ -292,6 +384,54 @@ def test_consistent_teachers_see_the_view_of_the_student(prepared: Path, tmp_pat
     said = ask(batch | views)
     np.testing.assert_allclose(said, turned.mean((2, 3)).numpy() @ matrix(), atol=1e-4)
     assert (said - ask(batch)).abs().max() > 0.1
+
+
+SURE, UNSURE = np.zeros((2, 1, 17), np.float32)
+SURE[0, 0], UNSURE[0, :2] = 6, (-15, 2)  # of class 0; rather of class 1, and never of class 0
+
+
+def unequal(folder: Path) -> tuple[Path, Path]:
+    """Two teachers that disagree, on bands whose means are above 0."""
+    pair = [
+        dataclasses.replace(card(f"{band}.onnx", (band,)), mean=(0.0,)) for band in ("B8", "B11")
+    ]
+    network(folder / "t" / "B8.onnx", SURE)
+    network(folder / "u" / "B11.onnx", UNSURE)
+    return saved(folder / "t", pair[0]), saved(folder / "u", pair[1])
+
+
+def test_two_consistent_teachers_are_averaged(prepared: Path, tmp_path: Path) -> None:
+    teachers = onnx_teachers.read(unequal(tmp_path), lcz.CLASSES)
+    rows = split.Split(split.read_bands(prepared, ("B8", "B11")), {"label": torch.arange(34) % 17})
+    ask = teacher_targets.Targets(teachers=tuple(teachers)).logits_of(rows, 32)
+    batch = rows[np.arange(34)] | draw_views(34, 32, torch.Generator().manual_seed(1))
+    said = []
+    for teacher, by in zip(teachers, (SURE, UNSURE), strict=True):
+        said.append(View(teacher.card, rows.layouts, 32)(batch).mean((2, 3)).numpy() @ by)
+    np.testing.assert_allclose(ask(batch), (said[0] + said[1]) / 2, atol=1e-4)
+
+
+def test_the_accuracy_of_teachers_is_that_of_their_mean_probabilities(
+    prepared: Path, prepared_test: Path, tmp_path: Path
+) -> None:
+    """All say class 0 by their mean probabilities, and class 1 by their mean logits."""
+    folders = unequal(tmp_path)
+    teachers = onnx_teachers.read(folders, lcz.CLASSES)
+    pairs = zip((teacher.card for teacher in teachers), (SURE, UNSURE), strict=True)
+    logits = [expected(prepared_test, *pair) for pair in pairs]
+    assert (np.mean(logits, 0).argmax(1) == 1).all()
+    assert (np.mean([scores.softmax(one) for one in logits], 0).argmax(1) == 0).all()
+    with h5py.File(prepared_test, "r+") as file:
+        file["label"][...] = np.eye(17, dtype=np.uint8)[[0] * 9 + [1] * 8]
+    settings = Settings(
+        Teacher(onnx=folders), Student("test_resnet"), Descent(), FineTuning(), Validation(),
+        Machine(resident=1.0), 42,
+    )  # fmt: skip
+    pair = split.read_label_pair(prepared, prepared_test, lcz.CLASSES)
+    targets = teacher_targets.prepare(
+        (prepared, prepared_test), pair, lcz.CLASSES, settings, tmp_path / "w"
+    )
+    assert targets.accuracy == pytest.approx(9 / 17)
 
 
 def matlab(folder: Path, **changes) -> Path:  # type: ignore[no-untyped-def]

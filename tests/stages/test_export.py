@@ -30,6 +30,7 @@ from stages.export import (
     comparison,
     graph_index,
     inference,
+    int8_quantisation,
     main,
     report_tables,
     static_graph,
@@ -578,6 +579,27 @@ def test_product(student: Path, tmp_path: Path) -> None:
     assert (out / "table.md").read_text().count("\n") == 2 + 4 + 1 + 2 + 17
 
 
+def test_calibration_is_by_rows_of_the_training_split(
+    student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of each class the row that the seed chooses; the test split has as many classes."""
+    observe, seen = calibration.observe_tensors, []
+
+    def spy(fp32: Path, source: patches.Source, card: Card, rows: np.ndarray, threads: int) -> Any:
+        seen.append((source.path, rows.tolist()))
+        return observe(fp32, source, card, rows, threads)
+
+    monkeypatch.setattr(calibration, "observe_tensors", spy)
+    training, testing = (student.parent / "prepare" / f"{name}ing.h5" for name in ("train", "test"))
+    files = (f"--src={student}", f"--train={training}", f"--test={testing}")
+    flags = ("--calibration_per_class=1", "--seed=5", "--calibration_method=minmax")
+    cli.main(main.run, [*files, f"--dst={tmp_path / 'out'}", "--latency_runs=2", *flags])
+    pairs = [[number, number + 17] for number in range(17)]  # rows of each class
+    chosen = [int(np.random.default_rng((5, k)).permutation(two)[0]) for k, two in enumerate(pairs)]
+    assert max(chosen) > 16  # rows that only the training split has
+    assert seen == [(training, sorted(chosen))]
+
+
 def test_methods_make_different_networks(student: Path, tmp_path: Path) -> None:
     out = command(student, tmp_path / "out", "--calibration_method=minmax,percentile")
     chosen = content(out)
@@ -659,6 +681,27 @@ def test_goes_on_after_a_crash(
     capsys.readouterr()
     assert content(command(student, tmp_path / "out")) == whole
     assert "model_int8.onnx: kept from the earlier run" in capsys.readouterr().err
+
+
+def test_goes_on_after_a_stop_between_two_methods(
+    student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second INT8 network needs the calibration that was done for the first one."""
+    methods = "--calibration_method=minmax,entropy"
+    whole = content(command(student, tmp_path / "whole", methods))
+    quantise = int8_quantisation.quantise
+
+    def stop(*given: Any, method: str, **more: Any) -> None:
+        if method == "entropy":
+            raise KeyboardInterrupt
+        quantise(*given, method=method, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(int8_quantisation, "quantise", stop)
+        with pytest.raises(SystemExit, match="130"):
+            command(student, tmp_path / "out", methods)
+    assert (tmp_path / "out.partial" / main.INT8).exists()
+    assert content(command(student, tmp_path / "out", methods)) == whole
 
 
 def spoil(student: Path, how: str) -> None:

@@ -80,6 +80,14 @@ def test_joined_are_the_whole(tmp_path: Path, n: int, monkeypatch: pytest.Monkey
     )
 
 
+def test_the_order_is_that_of_the_rows_and_not_of_the_names(tmp_path: Path) -> None:
+    parts = [write(tmp_path / f"{name}.h5", f"{i}/3") for i, name in enumerate("zma", 1)]
+    whole = write(tmp_path / "whole.h5", "1/1", record=False)
+    for given in (parts, sorted(parts), parts[1:] + parts[:1]):
+        dst = tmp_path / f"{given[0].stem}-first.h5"
+        assert_same(command(given, dst), whole)
+
+
 def test_goes_on_after_a_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parts, whole = shards(tmp_path / "parts", 2), write(tmp_path / "whole.h5", "1/1")
     monkeypatch.setattr(stage, "BLOCK_BYTES", 1)

@@ -98,6 +98,23 @@ def test_keeps_what_sixteen_bits_would_lose(lcz42: Path, tmp_path: Path) -> None
     assert command(lcz42, tmp_path / "wide.h5", "--dtype=float32")["sen1"].dtype == np.float32
 
 
+def test_storage_is_chosen_by_rows_of_the_whole_file(tmp_path: Path) -> None:
+    """Not by the first of them: the later half of 600 rows is no multiple of 1e-4."""
+    arrays = {name: pixels(600)[name][:, :2, :2] for name in ("sen2",)}
+    arrays["sen2"][300:] += 3e-5
+    src = write_raw(tmp_path / "late.h5", arrays | {"label": pixels(600)["label"]})
+    product = command(src, tmp_path / "out.h5")
+    assert product["sen2"].dtype == np.float32
+    np.testing.assert_array_equal(product["sen2"], arrays["sen2"].astype(np.float32))
+
+
+def test_reflectance_at_the_very_ends_is_taken(lcz42: Path, tmp_path: Path) -> None:
+    edit(lcz42, lambda file: file["sen2"].__setitem__((5, 0, 0, slice(0, 2)), (2.8, 0.0)))
+    product = command(lcz42, tmp_path / "out.h5")
+    assert product["sen2"].dtype == np.uint16
+    assert product["sen2"][5, 0, 0, :2].tolist() == [28_000, 0]
+
+
 def test_a_file_of_sen2_only(lcz42: Path, tmp_path: Path) -> None:
     edit(lcz42, lambda file: file.__delitem__("sen1"))
     assert "sen1" not in command(lcz42, tmp_path / "out.h5")

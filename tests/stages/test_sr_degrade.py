@@ -40,6 +40,32 @@ def test_constant_patches_stay_and_ramps_keep_their_place() -> None:
         np.testing.assert_allclose(flat, 0.3, atol=1e-6)
 
 
+@pytest.mark.parametrize("scale", [2, 3])
+def test_patches_that_are_not_square_are_blurred_along_both_sides(scale: int) -> None:
+    """Pixel by pixel from the Gaussian itself, its weights normalised along each side."""
+    sen2 = wald.crop(pixels(2)["sen2"][:1, :13, :20, 1:2].astype(np.float32), scale)
+    assert sen2.shape == (1, 13 // scale * scale, 20 // scale * scale, 1)
+    low = wald.degrade(sen2, ("B3",), scale)[0, :, :, 0]
+    assert low.shape == (13 // scale, 20 // scale)
+    sigma = scale * np.sqrt(-2 * np.log(wald.MTF["B3"])) / np.pi
+    for row, column in np.ndindex(*low.shape):
+        weights = np.ones(1)
+        for place, side in zip((row, column), sen2.shape[1:3], strict=True):
+            away = np.arange(side) - (place * scale + (scale - 1) / 2)
+            along = np.exp(-(away**2) / (2 * sigma**2))
+            weights = np.multiply.outer(weights, along / along.sum())
+        assert low[row, column] == pytest.approx((weights[0] * sen2[0, :, :, 0]).sum(), abs=1e-6)
+
+
+def test_product_of_patches_that_are_not_square(tmp_path: Path) -> None:
+    arrays = {n: a[:, :21, :14] if n != "label" else a for n, a in pixels(3).items()}
+    (tmp_path / "raw").mkdir()
+    made = command(write_raw(tmp_path / "raw" / "a.h5", arrays), tmp_path / "low.h5", "--scale=3")
+    assert made.shape == (3, 7, 4, 10)
+    flat = arrays["sen2"].mean((1, 2))
+    np.testing.assert_allclose(made.mean((1, 2)) / 1e4, flat, atol=5e-3)
+
+
 @pytest.mark.parametrize(("scale", "side"), [(2, 16), (3, 10), (4, 8)])
 def test_product(prepared: Path, scale: int, side: int) -> None:
     dst = prepared.with_name("low.h5")

@@ -185,6 +185,13 @@ def spoil_sum(folder: Path) -> str:
     return "row 7 is no probability distribution (1 such rows)"
 
 
+def spoil_sign(folder: Path) -> str:
+    probabilities = np.load(folder / "test_scores.npy")
+    probabilities[7] = (-0.25, 0.75, 0.5)  # they sum to 1
+    np.save(folder / "test_scores.npy", probabilities)
+    return "row 7 is no probability distribution (1 such rows)"
+
+
 def spoil_nan(folder: Path) -> str:
     np.save(folder / "test_scores.npy", np.full((30, 3), np.nan))
     return "test_scores.npy: NaN or infinite values"
@@ -231,8 +238,8 @@ def spoil_file(folder: Path) -> str:
 
 
 SPOILS = [
-    spoil_shape, spoil_sum, spoil_nan, spoil_labels, spoil_train, spoil_classes, spoil_class_count,
-    spoil_rows, spoil_metrics, spoil_file,
+    spoil_shape, spoil_sum, spoil_sign, spoil_nan, spoil_labels, spoil_train, spoil_classes,
+    spoil_class_count, spoil_rows, spoil_metrics, spoil_file,
 ]  # fmt: skip
 
 

@@ -10,11 +10,11 @@ from torch.nn.functional import cross_entropy
 
 from shared.backend import devices
 from shared.errors import StageError
-from shared.training.data import order
+from shared.training.data import draw_views, order
 from shared.training.loop import engine
 from shared.training.loop.learner import Learner
 from shared.training.loop.recipe import Recipe
-from tests.training.tiny import learner, loss, network, recipe, same, split, weights
+from tests.training.tiny import SIDE, learner, loss, network, recipe, same, split, view, weights
 
 BUSY = {"augment": True, "epochs": 4}
 Found = tuple[dict[str, torch.Tensor], dict[str, list[float]]]
@@ -170,6 +170,26 @@ def test_networks_of_one_pass_equal_those_trained_apart(tmp_path: Path, late: in
         assert same(weights(alone.network), weights(one.network))
         assert alone.history == one.history
     assert not same(weights(pair[0].network), weights(pair[1].network))
+
+
+def test_each_epoch_step_and_network_has_views_of_its_own(tmp_path: Path) -> None:
+    """What the networks see is computed again from seed, epoch and step, and is never the same."""
+    plan, rows, seen = recipe(augment=True, epochs=2, batch=15), split(), []
+    both = [learner(rows, plan, name, seed) for name, seed in (("a", 5), ("b", 6))]
+    for one in both:
+        one.network.register_forward_pre_hook(lambda _, given: seen.append(given[0].clone()))
+    engine.fit(both, rows, plan, tmp_path)
+    places = []
+    for epoch in range(2):
+        batches = order.cut_batches(order.shuffle_rows(np.arange(30), plan.seed, epoch), 15)
+        for step, batch in enumerate(batches):
+            for seed in (5, 6):
+                drawn = torch.Generator().manual_seed(hash((seed, epoch, step)) % 2**63)
+                views = draw_views(15, SIDE, drawn)
+                places.append(views["theta"])
+                torch.testing.assert_close(seen.pop(0), view(rows)(rows[batch] | views))
+    assert not seen
+    assert len({tuple(theta.flatten().tolist()) for theta in places}) == 8
 
 
 def test_divergence_is_told_and_leaves_no_checkpoint_of_it(tmp_path: Path) -> None:

@@ -63,6 +63,16 @@ def test_sum_rule_by_hand(tmp_path: Path) -> None:
     assert len(table) == 5
 
 
+def test_a_member_begins_with_weights_and_draws_of_its_own_seed() -> None:
+    members = [tiny.member(number, TRAIN, TEST) for number in (1, 2)]
+    learners = [member.learner(tiny.recipe()) for member in members]
+    assert [learner.seed for learner in learners] == [member.seed for member in members] == [3, 4]
+    for seed, learner in zip((3, 4), learners, strict=True):
+        torch.manual_seed(seed)
+        assert tiny.same(tiny.Network(0.2).state_dict(), tiny.weights(learner.network))
+    assert not tiny.same(*(tiny.weights(learner.network) for learner in learners))
+
+
 def test_product(two: Path) -> None:
     assert {path.name for path in two.iterdir()} == PRODUCT | {"member-01.onnx", "member-02.onnx"}
     probabilities = np.load(two / "test_scores.npy")

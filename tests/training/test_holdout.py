@@ -19,6 +19,11 @@ def test_without_cities_the_last_of_each_class() -> None:
     assert choose_rows(labels, np.repeat([1, 2, 3], 8), 0.0).tolist() == []
 
 
+def test_shares_are_rounded_to_the_nearest_number_of_rows() -> None:
+    labels = np.repeat([0, 1, 2], [7, 5, 3])  # a quarter of them: 1.75, 1.25 and 0.75 rows
+    assert choose_rows(labels, None, 0.25).tolist() == [5, 6, 11, 14]
+
+
 def test_a_class_is_never_held_out_whole() -> None:
     labels = np.array([0, 0, 0, 0, 1])
     assert choose_rows(labels, None, 0.9).tolist() == [1, 2, 3]

@@ -197,6 +197,16 @@ def test_a_row_is_seen_alike_in_every_batch() -> None:
         torch.testing.assert_close(through(batch)[7:12], some, atol=1e-6, rtol=0)
 
 
+def test_a_batch_of_several_runs_is_seen_row_by_row() -> None:
+    """300 rows are more than are warped at once: each with its own geometry and its own cutout."""
+    batch = {"a": torch.rand((300, 8, 8), generator=generator())} | draw_views(300, 8, generator(1))
+    through = View(card(("a",), 8), {"a": UNIT}, 8)
+    together = through(batch)
+    for row in (0, 127, 128, 200, 255, 256, 299):
+        alone = through({key: values[row : row + 1] for key, values in batch.items()})
+        torch.testing.assert_close(together[row : row + 1], alone, atol=1e-6, rtol=0)
+
+
 def stored(source: patches.Source, bands: tuple[str, ...]) -> dict[str, Tensor]:
     """The first four rows of some bands as a split hands them out."""
     planes = {}
