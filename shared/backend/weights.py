@@ -1,56 +1,66 @@
-"""Files of weights: read as tensors only, and fitted to a network key by key."""
+"""Weights as tensors, fitted to a network key by key; `weight_files` reads the files."""
 
+import functools
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
+from shared import progress
+from shared.backend.fitting import FileTensors, Tensors, list_keys, main_part, misfit, restore
 from shared.errors import StageError
+from shared.weight_files import keys, reader, stored
 
-WRAPPERS = ("params_ema", "params", "state_dict", "model")
-Tensors = dict[str, torch.Tensor]
+__all__ = [
+    "WRAPPERS", "FileTensors", "Tensors", "ends", "fit", "length", "list_keys", "main_part",
+    "misfit", "read", "restore", "say", "size",
+]  # fmt: skip
+
+WRAPPERS = keys.WRAPPERS
 
 
-def read(path: Path) -> Tensors:
-    """Tensors by name from .safetensors or a .pth of tensors, out of their wrapper key if any.
+def read(path: Path) -> FileTensors:
+    """Tensors by name out of a file of weights, told by its content and not by its name.
+
+    Wrappers such as "params_ema" or "state_dict" are opened, and prefixes that all names have, such
+    as "module.", are dropped; `say` tells which. Numbers with a fraction become float32.
 
     Raises:
-        StageError: neither of the two, cut short, NaN in it, or more in it than tensors.
+        StageError: cut short, NaN in it, a pickled module, or no rule says what in it the weights
+            are.
     """
-    try:
-        safe = path.suffix == ".safetensors"
-        content = load_file(path) if safe else torch.load(path, "cpu", weights_only=True)
-    except Exception as error:  # a damaged .pth makes torch raise nearly any
-        expected = "expected weights (.safetensors, or .pth with nothing but tensors)"
-        raise StageError(f"{path}: {expected}, found neither ({_reason(error)})") from None
-    wrapped = [content[key] for key in WRAPPERS if isinstance(content, Mapping) and key in content]
-    inner = wrapped[0] if wrapped else content
-    if not isinstance(inner, Mapping) or not all(map(_plain, inner.values())):
-        raise StageError(f"{path}: expected a state dict, found {type(inner).__name__}")
-    bad = [name for name, tensor in inner.items() if not tensor.float().isfinite().all()]
-    if bad:
-        raise StageError(f"{path}: NaN or infinite values in {bad[0]}")
-    return {str(name): tensor for name, tensor in inner.items()}
+    content = reader.read(path)
+    tensors = FileTensors({name: _to_torch(array) for name, array in content.arrays.items()})
+    for name, tensor in tensors.items():
+        if content.arrays[name].kind == "F64" and not tensor.isfinite().all():
+            raise StageError(f"{path}: {name}: expected values that float32 holds, found larger")
+    tensors.origin = replace(content.chosen, tensors={})
+    return tensors
 
 
-def _reason(error: Exception) -> str:
-    """What was wrong, without torch's invitation to run the code in the file nevertheless."""
-    said = str(error).rpartition("WeightsUnpickler error: ")[2].strip()
-    return said.partition("\n")[0].partition(" Please")[0][:120] or type(error).__name__
+def _to_torch(array: stored.Array) -> torch.Tensor:
+    tensor = torch.from_numpy(array.values)
+    if array.kind == "BF16":
+        tensor = tensor.view(torch.bfloat16)
+    return tensor.float() if tensor.is_floating_point() else tensor
 
 
-def _plain(value: object) -> bool:
-    """Whether it is a tensor of numbers: on a CPU, not sparse, not quantised."""
-    if not isinstance(value, torch.Tensor):
-        return False
-    return value.device.type == "cpu" and value.layout == torch.strided and not value.is_quantized
+def say(path: Path, tensors: FileTensors) -> None:
+    """One line on stderr where a wrapper was opened or a prefix dropped, once for each file."""
+    if tensors.note:
+        _say_once(f"{path}: weights read by {tensors.note}")
+
+
+@functools.cache
+def _say_once(line: str) -> None:
+    progress.say(line)
 
 
 def fit(
-    path: Path, network: nn.Module, tensors: Tensors, what: str,
+    path: Path, network: nn.Module, tensors: Mapping[str, torch.Tensor], what: str,
     rename: Callable[[str], str] = str,
 ) -> None:  # fmt: skip
     """Put tensors into a network, every one of them and no other.
@@ -63,14 +73,16 @@ def fit(
         rename: a name of the network's own to the one that the tensors have.
 
     Raises:
-        StageError: says which keys are missing, extra or of another shape.
+        StageError: says which keys are missing, extra, of another shape or no numbers with a
+            fraction, and how many fit.
     """
     wanted = {rename(name): tensor for name, tensor in network.state_dict().items()}
-    fault = misfit(wanted, tensors)
-    if fault:
+    given = restore(wanted, tensors if isinstance(tensors, FileTensors) else FileTensors(tensors))
+    if fault := misfit(wanted, given):
         raise StageError(f"{path}: not {what} weights: {fault}")
-    own = {name: tensors[rename(name)] for name in network.state_dict()}
+    own = {name: given[rename(name)] for name in network.state_dict()}
     network.load_state_dict(own, strict=True)
+    say(path, given)
 
 
 def size(tensors: Tensors, layer: str, axis: int, otherwise: int) -> int:
@@ -98,25 +110,3 @@ def length(tensors: Tensors, layers: str) -> int:
     """How many numbered layers there are; ``layers`` is a pattern with one group, their number."""
     numbers = [int(match[1]) for match in map(re.compile(layers).match, tensors) if match]
     return min(1 + max(numbers, default=-1), 2 * len(tensors))  # a bad file may have any number
-
-
-def misfit(wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]) -> str:
-    """What keeps a state dict from fitting, in one line; "" when it fits."""
-    other = [
-        f"{name} {tuple(given[name].shape)} instead of {tuple(wanted[name].shape)}"
-        for name in wanted
-        if name in given and given[name].shape != wanted[name].shape
-    ]
-    kinds = {
-        "missing": [name for name in wanted if name not in given],
-        "extra": [name for name in given if name not in wanted],
-        "other shape": other,
-    }
-    return "; ".join(f"{kind}: {list_keys(names)}" for kind, names in kinds.items() if names)
-
-
-def list_keys(names: Iterable[str]) -> str:
-    """The first few of some keys, and how many there are."""
-    listed = list(names)
-    shown = ", ".join(listed[:4])
-    return f"{shown}, … ({len(listed)})" if len(listed) > 4 else shown

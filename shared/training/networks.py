@@ -61,22 +61,21 @@ def check(name: str, classes: int, size: int, start: Path | None, channels: int 
 
 
 def load_body(network: nn.Module, path: Path) -> None:
-    """Load all but the classification head; StageError lists keys that are missing or extra."""
+    """Load all but the classification head; StageError says what misfits."""
     heads, own = _heads(network), network.state_dict()
     # Counters of batch norm are younger than some published files; training does not use them.
     kept = {key for key in own if key.startswith(heads) or key.endswith("num_batches_tracked")}
-    tensors = {_current_name(key): value for key, value in weights.read(path).items()}
-    body = {key: value for key, value in tensors.items() if not key.startswith(heads)}
-    wrong = [
-        key for key, value in own.items()
-        if (key in body or key not in kept) and getattr(body.get(key), "shape", 0) != value.shape
-    ]  # fmt: skip
-    extra = sorted(body.keys() - own.keys())
-    if wrong or extra:
-        raise StageError(
-            f"{path}: does not fit: missing or other shape {sorted(wrong)[:4]}, extra {extra[:4]}"
-        )
+    given = weights.restore(own, weights.read(path))
+    renamed = {_current_name(key): value for key, value in given.items()}
+    body = given.copy_with(
+        {key: value for key, value in renamed.items() if not key.startswith(heads)}
+    )
+    there = weights.main_part(body).keys() | own.keys() - kept
+    wanted = {key: own[key] for key in own if key in there and not key.startswith(heads)}
+    if fault := weights.misfit(wanted, body):
+        raise StageError(f"{path}: does not fit: {fault}")
     network.load_state_dict({key: own[key] for key in kept} | body)
+    weights.say(path, given)
 
 
 def _heads(network: nn.Module) -> tuple[str, ...]:

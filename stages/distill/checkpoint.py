@@ -1,6 +1,5 @@
 """Students trained already: ``student_resnet18_last.pth`` of the thesis, or our own safetensors."""
 
-import re
 from pathlib import Path
 
 from torch import nn
@@ -8,15 +7,13 @@ from torch import nn
 from shared.backend import weights
 from shared.training import networks
 
-PREFIX = re.compile(r"(module|model|student|network)\.")
-
 
 def read(path: Path, architecture: str, channels: int, classes: int) -> nn.Module:
     """The trained network, head included.
 
     Args:
-        path: .safetensors, or .pth of tensors alone, maybe under a wrapper key such as
-            "state_dict"; names may all begin with "module.", "model.", "student." or "network.".
+        path: .safetensors or .pth, maybe under wrapper keys such as "state_dict"; names may all
+            begin with "module.", "model.", "student." or the like.
         architecture: timm or torchvision name.
         channels: at its input.
         classes: K outputs.
@@ -26,8 +23,6 @@ def read(path: Path, architecture: str, channels: int, classes: int) -> nn.Modul
     """
     network = networks.build(architecture, channels, classes)
     tensors = weights.read(path)
-    while tensors and all(PREFIX.match(name) for name in tensors):
-        tensors = {PREFIX.sub("", name, count=1): tensor for name, tensor in tensors.items()}
     what = f"{architecture} ({channels} bands, {classes} classes)"
     weights.fit(path, network, tensors, what)
     return network

@@ -35,7 +35,7 @@ def load(path: Path, scale: int, channel: str) -> nn.Module:
         StageError: not Real-ESRGAN weights (missing and extra keys are named), another scale, NaN.
     """
     tensors = weights.read(path)
-    network = build(path, tensors)
+    network = build(path, weights.main_part(tensors))
     weights.fit(path, network, tensors, "Real-ESRGAN")
     if network.scale != scale:
         actual = f"found scale {network.scale}"

@@ -33,19 +33,23 @@ def load(path: Path, scale: int, channel: str) -> nn.Module:
         StageError: not SwinIR weights (missing and extra keys are named), another scale, NaN.
     """
     tensors = weights.read(path)
-    if fault := incomplete(tensors):
+    part = weights.main_part(tensors)
+    if fault := incomplete(part):
         raise StageError(f"{path}: not SwinIR weights: {fault}")
     try:
-        descriptor = SwinIRArch().load(dict(tensors))
+        descriptor = SwinIRArch().load(dict(part))
     except KeyError as error:
         keys = f"missing: {error.args[0]}; found: {weights.list_keys(tensors)}"
         raise StageError(f"{path}: not SwinIR weights: {keys}") from None
     except (RuntimeError, ValueError, IndexError, ZeroDivisionError, AssertionError) as error:
         raise StageError(f"{path}: not SwinIR weights: {_misfit(str(error))}") from None
+    if fault := weights.misfit(descriptor.model.state_dict(), tensors):
+        raise StageError(f"{path}: not SwinIR weights: {fault}")
     if descriptor.scale != scale:
         raise StageError(
             f"{path}: expected weights of --scale {scale}, found scale {descriptor.scale}"
         )
+    weights.say(path, tensors)
     fold(descriptor.model, channel)
     fuse(descriptor.model)
     descriptor.model.register_forward_pre_hook(_has_a_window)

@@ -72,6 +72,7 @@ def read(path: Path, train: Path, plan: Plan) -> list[Start]:
     fitted = partial(build_member, path, tensors, plan.network.architecture, len(cards[0].classes))
     fits = [fitted(number) for number in range(len(cards))]  # now, not after hours with the first
     _check_size(fits[0], plan)
+    weights.say(path, tensors)
     return [Start(made, partial(fitted, number), True) for number, made in enumerate(cards)]
 
 

@@ -1,4 +1,4 @@
-"""Published weights, fetched from where their authors keep them or from a mirror, and verified."""
+"""Weights: published files, fetched and verified; or a file of one's own, made safetensors."""
 
 from pathlib import Path
 
@@ -6,20 +6,43 @@ from shared import cli, progress
 from shared.errors import StageError
 from shared.runs import record
 from shared.sr.methods import Published
-from stages.weights import mirrors, partial_file, published_files
+from stages.weights import conversion, mirrors, partial_file, published_files
 
 DIGITS = 64  # of a whole SHA-256
 
 
-def run(*, dst: Path, name: str, mirror: str = "") -> None:
-    """Fetch one published file and refuse it unless it is the one that is listed.
+def run(
+    *,
+    dst: Path,
+    name: str = "",
+    mirror: str = "",
+    src: Path | None = None,
+    key: str = "",
+    prefix: str = "",
+) -> None:
+    """Fetch one published file and refuse any other; or convert a file that is there.
 
     Args:
         dst: file to write; an interrupted download continues.
-        name: name of the file, such as RealESRGAN_x4plus.pth; shared/sr/methods lists them.
+        name: name of the file to fetch, such as RealESRGAN_x4plus.pth; shared/sr/methods lists
+            them.
         mirror: a folder, file://… or http(s) address that has the file under its name; without
             one it is fetched from where its authors keep it.
+        src: instead of --name: a file of weights, also a pickled module, whose tensors are written
+            as safetensors; nothing in it is run.
+        key: of --src, the keys that lead to the weights, with dots between them; without it they
+            are known ones such as params_ema or state_dict.
+        prefix: of --src, take the tensors whose names begin so, and drop it from their names.
     """
+    if bool(name) == bool(src):
+        raise StageError("--name, --src: expected one of the two: what to fetch or what to convert")
+    if src:
+        if mirror:
+            raise StageError("--mirror: only for --name; --src is a file that is there")
+        conversion.convert(src, dst, key, prefix)
+        return
+    if key or prefix:
+        raise StageError("--key, --prefix: only for --src; a published file is kept as it is")
     entry = published_files.find(name)
     place = mirrors.locate(entry, mirror)
     if isinstance(place, Path):

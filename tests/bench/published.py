@@ -97,7 +97,7 @@ def write(method: str, scale: int, path: Path) -> None:
 
 def reference(method: str, scale: int, path: Path) -> nn.Module:
     """The plain network as its library has it, float32, contiguous, from images in 0 … 1."""
-    tensors = weights.read(path)
+    tensors: weights.Tensors = weights.read(path)
     if method == "vdsr":
         plain: nn.Module = vdsr.VDSR(scale=scale)
     elif method == "edsr":

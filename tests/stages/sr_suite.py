@@ -20,9 +20,12 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+import stages.weights.main
 from shared import cli, patches
+from shared.backend import weights as backend
 from shared.sr import forward
 from shared.sr.methods import load_all
+from tests import weight_forms
 from tests.conftest import pixels, write_patches, write_raw
 
 ROWS, HEIGHT, WIDTH = 7, 16, 12
@@ -250,6 +253,37 @@ class Suite:
         for flag, message in refusals.items():
             assert message in self.refuse(few, weights, capsys, flag), flag
 
+    @pytest.mark.parametrize(
+        "fault",
+        ["loss beside", "missing", "shape", "whole numbers", "two networks", "gzip", "page"],
+    )
+    def test_says_how_weights_misfit(
+        self, few: Path, weights: Path, capsys: Capture, fault: str
+    ) -> None:
+        tensors, path = dict(backend.read(weights)), weights.with_name("other.pth")
+        name, count, value = self.tensor, len(tensors), tensors[self.tensor]
+        beside = weight_forms.prefixed(tensors, "module.model.")
+        beside |= {"module.loss.vgg.weight": value}
+        given: dict[str, tuple[Any, list[str]]] = {
+            "loss beside": (beside, [f"{count} of {count} keys fit after", "dropping 'model.'",
+                                     "extra: loss.vgg.weight;", "--prefix model. takes those"]),
+            "missing": ({n: t for n, t in tensors.items() if n != name}, ["missing: ", name]),
+            "shape": (tensors | {name: value[..., None]}, [name]),
+            "whole numbers": (tensors | {name: value.char()}, ["other type: ", name, "int8"]),
+            "two networks": ({"a": tensors, "b": tensors},
+                             ["a (with tensors), b (with tensors), none of which", "--key NAME"]),
+            "gzip": (b"\x1f\x8b\x08", ["a file compressed with gzip; gunzip it first"]),
+            "page": (b"<!DOCTYPE html>", ["a web page"]),
+        }  # fmt: skip
+        content, messages = given[fault]
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            torch.save(content, path)
+        line = self.refuse(few, path, capsys)
+        assert [message for message in messages if message not in line] == [], line
+        assert line.count("\n") == 1
+
     def spoil(self, fault: str, weights: Path) -> str:
         """Put one fault into the weights; what the refusal has to say."""
         tensors, name = load_file(weights) if fault in ("renamed", "nan") else {}, self.tensor
@@ -288,6 +322,37 @@ class Suite:
         for message, tensors in self.misfits().items():
             save_file(tensors, weights)
             assert message in self.refuse(few, weights, capsys)
+
+    @pytest.mark.parametrize("form", weight_forms.FORMS)
+    def test_reads_weights_as_people_have_them(
+        self, few: Path, weights: Path, capsys: Capture, form: str
+    ) -> None:
+        path, tensors = weight_forms.write(form, backend.read(weights), weights.parent)
+        save_file(tensors, weights.with_name("plain.safetensors"))
+        expected = self.command(few, few.with_name("a.h5"), weights.with_name("plain.safetensors"))
+        capsys.readouterr()
+        assert np.array_equal(self.command(few, few.with_name("b.h5"), path), expected)
+        lines = [line for line in capsys.readouterr().err.splitlines() if str(path) in line]
+        assert len(lines) == (form not in ("views", "parameters", "double", "legacy views",
+                                           "torch as .safetensors"))  # fmt: skip
+        assert "training" not in form or "taking 'state_dict' and dropping 'module.'" in lines[0]
+
+    @pytest.mark.parametrize("legacy", [False, True])
+    def test_a_module_is_converted_and_read(
+        self, few: Path, weights: Path, capsys: Capture, legacy: bool
+    ) -> None:
+        whole, made = weights.with_name("whole.pth"), weights.with_name("made.safetensors")
+        tensors = dict(backend.read(weights))
+        weight_forms.save_module(whole, tensors, legacy)
+        line = self.refuse(few, whole, capsys)
+        assert "found a pickled module (network_gone.Net); " in line
+        assert f"weights --src {whole} --dst data/weights/whole.safetensors\n" in line
+        cli.main(stages.weights.main.run, [f"--src={whole}", f"--dst={made}"])
+        loaded = load_file(made)
+        assert loaded.keys() == tensors.keys()
+        assert all(torch.equal(loaded[name], tensor) for name, tensor in tensors.items())
+        expected = self.command(few, few.with_name("a.h5"), weights)
+        assert np.array_equal(self.command(few, few.with_name("b.h5"), made), expected)
 
     @pytest.mark.parametrize("fault", ["nan", "bands", "name", "small"])
     def test_refuses_patches(self, few: Path, weights: Path, capsys: Capture, fault: str) -> None:

@@ -35,6 +35,7 @@ from stages.distill import (
 )
 from stages.distill import main as stage
 from stages.distill.settings import Descent, FineTuning, Settings, Student, Teacher
+from tests import weight_forms
 from tests.conftest import pixels, write_raw
 
 QUICK = {
@@ -788,10 +789,40 @@ def test_refuses_weights_of_other_bands_and_checkpoints(
     save_file({name: of for name, of in tensors.items() if not name.startswith("fc")}, half)
     four = "--bands=B4,B3,B2,B8"
     heard = refused(prepared, teacher, capfd, f"--weights={three}", four)
-    assert "does not fit: missing or other shape ['conv1.0.weight']" in heard
+    assert "does not fit: other shape: conv1.0.weight (" in heard
     heard = refused(prepared, teacher, capfd, f"--checkpoint={three}", four)
     assert "not test_resnet (4 bands, 17 classes) weights: other shape" in heard
     heard = refused(prepared, teacher, capfd, f"--checkpoint={half}")
     assert "missing: " in heard
     heard = refused(prepared, teacher, capfd, f"--checkpoint={three}", f"--weights={three}")
     assert "--weights: --checkpoint has weights of its own" in heard
+
+
+@pytest.mark.parametrize("form", weight_forms.FORMS)
+def test_a_checkpoint_is_read_in_every_form(tmp_path: Path, form: str) -> None:
+    torch.manual_seed(3)
+    source = networks.build("test_resnet", 4, 17).state_dict()
+    path, expected = weight_forms.write(form, source, tmp_path)
+    loaded = checkpoint.read(path, "test_resnet", 4, 17).state_dict()
+    assert loaded.keys() == expected.keys()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in expected.items())
+
+
+@pytest.mark.parametrize("fault", ["one missing", "other classes", "whole numbers"])
+def test_a_checkpoint_that_would_silently_be_wrong_is_refused(tmp_path: Path, fault: str) -> None:
+    source = networks.build("test_resnet", 4, 17).state_dict()
+    given, message = {
+        "one missing": ({n: t for n, t in source.items() if n != "bn1.running_var"},
+                        "missing: bn1.running_var; "),
+        "other classes": (networks.build("test_resnet", 4, 10).state_dict(),
+                          "other shape: fc.weight (10, 96) instead of (17, 96)"),
+        "whole numbers": (source | {"fc.weight": (source["fc.weight"] * 99).char()},
+                          "other type: fc.weight int8 instead of float32"),
+    }[fault]  # fmt: skip
+    torch.save(
+        {"ema": weight_forms.prefixed(given, "module."), "model": source}, tmp_path / "a.pth"
+    )
+    with pytest.raises(StageError) as told:
+        checkpoint.read(tmp_path / "a.pth", "test_resnet", 4, 17)
+    assert message in str(told.value)
+    assert "keys fit after taking 'ema' rather than model and dropping 'module.'" in str(told.value)

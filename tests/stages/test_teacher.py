@@ -17,11 +17,13 @@ import torchvision
 from torch import Tensor
 
 from shared import cli, lcz, models, patches
+from shared.backend import weights
 from shared.models import scores
 from shared.training import ensemble, networks
 from shared.training.loop import Recipe
 from stages.teacher import main as stage
 from stages.teacher import thesis_checkpoint
+from tests import weight_forms
 from tests.conftest import pixels, write_raw
 
 QUICK = {
@@ -416,7 +418,10 @@ def renamed(tensors: dict[str, torch.Tensor]) -> None:
             lambda t: t.update({"models.0.fc.bias": torch.zeros(10)}),
             "other shape: models.0.fc.bias (10,) instead of (17,)",
         ),
-        (lambda t: t.update(note=Path("note")), "nothing but tensors"),
+        (
+            lambda t: t.update(note=print),
+            "nothing but tensors), found neither (it names 'builtins.",
+        ),
     ],
 )
 def test_refuses_checkpoints(  # type: ignore[no-untyped-def]
@@ -532,3 +537,17 @@ def test_refuses_onnx_for_one_picture_only(  # type: ignore[no-untyped-def]
     (folder / "cnn.onnx").write_bytes(b"half")
     refused(prepared, prepared_test, tmp_path, f"--checkpoint={folder}", *ALONE)
     assert "cnn.onnx: not a complete ONNX file (" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("form", weight_forms.FEW)
+def test_a_checkpoint_is_read_in_every_form(  # type: ignore[no-untyped-def]
+    checkpoint, tmp_path, form
+) -> None:
+    path, expected = weight_forms.write(form, weights.read(checkpoint), tmp_path)
+    tensors = weights.read(path)
+    assert thesis_checkpoint.read_bands(path, tensors, "rand") == [
+        tuple(OPTICAL[number] for number in row) for row in ROWS
+    ]
+    made = thesis_checkpoint.build_member(path, tensors, "resnet18", 17, 1).state_dict()
+    assert len(made) == 122
+    assert all(torch.equal(t, expected[f"models.1.{name}"]) for name, t in made.items())

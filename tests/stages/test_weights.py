@@ -209,7 +209,7 @@ def test_mirror_is_a_folder_a_file_url_or_a_server(server: Server, tmp_path: Pat
         assert command(dst, mirror) == CONTENT
         made = record.load(dst)
         assert made is not None
-        assert made["plan"]["parameters"] == {"name": NAME}
+        assert made["plan"]["parameters"] == {"name": NAME, "key": "", "prefix": ""}
         assert made["output"]["sha256"] == DIGEST
         assert {path.name for path in dst.parent.iterdir()} == {NAME, f"{NAME}.run.json"}
     assert server.asked == [None, None]

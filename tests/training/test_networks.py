@@ -11,6 +11,7 @@ from torch import nn
 
 from shared.errors import StageError
 from shared.training import networks
+from tests import weight_forms
 
 
 def imagenet(name: str) -> nn.Module:
@@ -88,10 +89,10 @@ def test_weights_that_do_not_fit(tmp_path: Path) -> None:
     source = timm.create_model("test_resnet").state_dict()
     path = tmp_path / "a.pth"
     torch.save({k: v for k, v in source.items() if k != "conv1.0.weight"} | {"odd": v_of()}, path)
-    with pytest.raises(StageError, match=r"does not fit: missing .*'conv1.0.weight'.*extra \['odd"):
+    with pytest.raises(StageError, match=r"does not fit: missing: conv1.0.weight; extra: odd"):
         networks.build("test_resnet", 3, 17, path)
     torch.save(source, path)
-    with pytest.raises(StageError, match=r"does not fit: missing or other shape \['conv1.0.weight"):
+    with pytest.raises(StageError, match=r"does not fit: other shape: conv1.0.weight "):
         networks.build("test_resnet", 4, 17, path)
 
 
@@ -109,7 +110,7 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
 
 def test_a_tensor_is_no_state_dict(tmp_path: Path) -> None:
     torch.save(torch.zeros(3), tmp_path / "a.pth")
-    with pytest.raises(StageError, match="expected a state dict, found Tensor"):
+    with pytest.raises(StageError, match="found Tensor and no state dict"):
         networks.build("test_resnet", 3, 17, tmp_path / "a.pth")
 
 
@@ -126,3 +127,37 @@ def test_a_size_the_network_cannot_take_is_refused_before_data_is_read() -> None
     networks.check("test_resnet", 5, 32, None)
     with pytest.raises(StageError, match="cannot take --size=48"):
         networks.check("vit_tiny_patch16_224", 5, 48, None)
+
+
+@pytest.mark.parametrize("form", weight_forms.FORMS)
+def test_first_weights_are_read_in_every_form(tmp_path: Path, form: str) -> None:
+    torch.manual_seed(2)
+    source = timm.create_model("test_resnet", num_classes=5)
+    path, expected = weight_forms.write(form, source.state_dict(), tmp_path)
+    loaded = networks.build("test_resnet", 3, 17, path).state_dict()
+    assert loaded["fc.weight"].shape == (17, 96)
+    body = {name for name in expected if not name.startswith("fc.")}
+    assert len(body) > 50
+    assert all(torch.equal(loaded[name], expected[name]) for name in body)
+
+
+def test_a_loss_network_beside_is_named_and_not_left_out(tmp_path: Path) -> None:
+    source = timm.create_model("test_resnet", num_classes=17).state_dict()
+    given = weight_forms.prefixed(source, "model.") | {"loss.weight": torch.zeros(3)}
+    torch.save({"state_dict": given}, tmp_path / "a.pth")
+    with pytest.raises(StageError) as told:
+        networks.build("test_resnet", 3, 17, tmp_path / "a.pth")
+    assert "does not fit: extra: " in str(told.value)
+    assert "loss.weight" in str(told.value)
+    assert "keys fit after taking 'state_dict' and dropping 'model.'; weights --src" in str(
+        told.value
+    )
+
+
+def test_a_module_is_refused_with_the_command_that_converts_it(tmp_path: Path) -> None:
+    source = timm.create_model("test_resnet", num_classes=17).state_dict()
+    path = weight_forms.save_module(tmp_path / "a.pth", source)
+    with pytest.raises(
+        StageError, match=r"found a pickled module \(network_gone.Net\); .* weights --src"
+    ):
+        networks.build("test_resnet", 3, 17, path)

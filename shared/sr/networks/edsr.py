@@ -99,13 +99,14 @@ def load(
         StageError: says which keys are missing or extra, or of which shape; another scale.
     """
     tensors = weights.read(path)
-    basic = "conv_first.weight" in tensors or "conv_last.weight" in tensors
-    blocks = weights.length(tensors, r"body\.(\d+)\.(?:body|conv)")
+    part = weights.main_part(tensors)
+    basic = "conv_first.weight" in part or "conv_last.weight" in part
+    blocks = weights.length(part, r"body\.(\d+)\.(?:body|conv)")
     rename = partial(basicsr_name, blocks=blocks) if basic else str
-    width, channels = weights.ends(tensors, rename("head.0"), rename("tail.1"), WIDTH)
+    width, channels = weights.ends(part, rename("head.0"), rename("tail.1"), WIDTH)
     if channels not in (1, 3):
         raise StageError(f"{path}: expected weights of 1 or 3 channels, found {channels}")
-    stored = read_scale(tensors, rename("tail.0."), width) or scale
+    stored = read_scale(part, rename("tail.0."), width) or scale
     gain = read_shift(path, tensors) if channels == 3 else None
     network = EDSR(stored, width, blocks, channels, residual)
     weights.fit(path, network, tensors, "EDSR", rename)

@@ -54,17 +54,18 @@ def read(path: Path, scale: int) -> RRDBNet:
         StageError: not RRDBNet weights (missing and extra keys are named), another scale, NaN.
     """
     tensors = weights.read(path)
-    naming = detect_naming(tensors)
+    part = weights.main_part(tensors)
+    naming = detect_naming(part)
     if naming is None:
         keys = "model.1.sub.0.RDB1…, RRDB_trunk.0.RDB1… or body.0.rdb1…"
         given = weights.list_keys(tensors)
         raise StageError(f"{path}: not RRDBNet weights: expected keys {keys}, found {given}")
     first, dense, *_, last = layer_names(naming.name, naming.blocks, naming.steps)
-    channels = weights.size(tensors, last, 0, 1)
-    unshuffle = UNSHUFFLE.get(weights.size(tensors, first, 1, channels) // channels, 1)
+    channels = weights.size(part, last, 0, 1)
+    unshuffle = UNSHUFFLE.get(weights.size(part, first, 1, channels) // channels, 1)
     with torch.device("meta"):  # neither memory nor random numbers before the sizes are right
-        network = _network(2**naming.steps, weights.size(tensors, first, 0, 1), naming.blocks,
-                           weights.size(tensors, dense, 0, 1), channels, unshuffle)  # fmt: skip
+        network = _network(2**naming.steps, weights.size(part, first, 0, 1), naming.blocks,
+                           weights.size(part, dense, 0, 1), channels, unshuffle)  # fmt: skip
     names = naming.translate("old")
     wanted = network.state_dict()
     if fault := weights.misfit({name: wanted[names[name]] for name in names}, tensors):
@@ -73,6 +74,7 @@ def read(path: Path, scale: int) -> RRDBNet:
         theirs = f"{2**naming.steps / unshuffle:g}"
         raise StageError(f"{path}: expected weights of --scale {scale}, found scale {theirs}")
     network.load_state_dict({names[n]: t.float() for n, t in tensors.items()}, assign=True)
+    weights.say(path, tensors)
     return network
 
 

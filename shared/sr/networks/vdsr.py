@@ -123,14 +123,13 @@ def load(path: Path, scale: int, channel: str) -> nn.Module:
         StageError: says which keys are missing or extra, or of which shape.
     """
     tensors = weights.read(path)
-    port = next(
-        (port for port in PORTS if weights.length(tensors, port.middle_pattern())), PORTS[0]
-    )
-    width, channels = weights.ends(tensors, port.first, port.last, WIDTH)
+    part = weights.main_part(tensors)
+    port = next((port for port in PORTS if weights.length(part, port.middle_pattern())), PORTS[0])
+    width, channels = weights.ends(part, port.first, port.last, WIDTH)
     if channels not in (1, 3):
         raise StageError(f"{path}: expected weights of 1 or 3 channels, found {channels}")
-    depth = math.ceil(weights.length(tensors, port.middle_pattern()) / port.step)
-    bias = any(name.endswith("bias") for name in tensors)
+    depth = math.ceil(weights.length(part, port.middle_pattern()) / port.step)
+    bias = any(name.endswith("bias") for name in part)
     network = VDSR(width, depth, scale, channels, bias, port.relu)
     weights.fit(path, network, tensors, "VDSR", port.rename)
     network.input = folding.fold_first(network.input, channels)

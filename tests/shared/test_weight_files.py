@@ -1,0 +1,266 @@
+"""Files of weights without torch: their containers, and modules whose code is not here."""
+
+import argparse
+import collections
+import contextlib
+import datetime
+import functools
+import gzip
+import json
+import pickle
+import struct
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shared.errors import StageError
+from shared.weight_files import reader, safetensors_file, stored
+from tests.torch_files import flat, mapping, number, storage, strides, tensor, text, write
+
+VALUES = {
+    "a.weight": np.arange(12, dtype=np.float32).reshape(3, 4),
+    "a.bias": np.array([0.5, -1, 2], np.float32),
+}
+both_kinds = pytest.mark.parametrize("legacy", [False, True], ids=["archive", "legacy"])
+
+
+def refusal(path: Path, **flags: Any) -> str:
+    """The one line with which a file is refused."""
+    with pytest.raises(StageError) as told:
+        reader.read(path, **flags)
+    assert "\n" not in str(told.value)
+    assert str(told.value).startswith(f"{path}: ")
+    return str(told.value)
+
+
+def same(loaded: reader.Weights, values: dict[str, np.ndarray] = VALUES) -> bool:
+    return loaded.arrays.keys() == values.keys() and all(
+        np.array_equal(loaded.arrays[name].values, array) for name, array in values.items()
+    )
+
+
+# --- containers -----------------------------------------------------------------------------------
+@both_kinds
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors", ".bin", ""])
+def test_content_decides_and_not_the_suffix(tmp_path: Path, legacy: bool, suffix: str) -> None:
+    assert same(reader.read(write(tmp_path / f"w{suffix}", flat(VALUES), VALUES, legacy)))
+    arrays = {name: stored.Array("F32", array) for name, array in VALUES.items()}
+    safetensors_file.write(tmp_path / f"s{suffix}", arrays, {})
+    assert same(reader.read(tmp_path / f"s{suffix}"))
+
+
+@both_kinds
+def test_views_of_a_storage(tmp_path: Path, legacy: bool) -> None:
+    """Transposed, a part, a scalar, an empty one, one value for all: all of one storage."""
+    raw = {"raw": np.arange(12, dtype=np.float32)}
+    shapes: dict[str, tuple[tuple[int, ...], tuple[int, ...], int]] = {
+        "transposed": ((4, 3), (1, 4), 0), "part": ((2, 2), (4, 1), 5), "scalar": ((), (), 11),
+        "empty": ((0, 3), (3, 1), 0), "same": ((5,), (0,), 7),
+    }  # fmt: skip
+    operations = mapping(
+        {
+            name: tensor("0", 12, shape, steps, start)
+            for name, (shape, steps, start) in shapes.items()
+        }
+    )
+    loaded = reader.read(write(tmp_path / "w.pth", operations, raw, legacy)).arrays
+    assert {name: array.values.tolist() for name, array in loaded.items()} == {
+        "transposed": [[0, 4, 8], [1, 5, 9], [2, 6, 10], [3, 7, 11]],
+        "part": [[5, 6], [9, 10]], "scalar": 11, "empty": [], "same": [7] * 5,
+    }  # fmt: skip
+    assert loaded["empty"].values.shape == (0, 3)
+
+
+def test_a_part_of_a_storage_as_torch_had_it_before_0_4(tmp_path: Path) -> None:
+    view = b"(" + text("0") + number(4) + number(6) + b"t"
+    operations = mapping(
+        {"w": b"ctorch._utils\n_rebuild_tensor\n(" + storage("0", 12, view=view) + b"K\x01"
+         + pickle.dumps((5,), 2)[2:-1] + pickle.dumps((1,), 2)[2:-1] + b"tR"}
+    )  # fmt: skip
+    raw = {"raw": np.arange(12, dtype=np.float32)}
+    loaded = reader.read(write(tmp_path / "w.pth", operations, raw, True))
+    assert loaded.arrays["w"].values.tolist() == [5, 6, 7, 8, 9]
+
+
+@both_kinds
+def test_is_refused_wherever_it_is_cut_and_whatever_byte_is_lost(
+    tmp_path: Path, legacy: bool
+) -> None:
+    path = write(tmp_path / "w.pth", flat(VALUES), VALUES, legacy)
+    whole = path.read_bytes()
+    for length in range(0, len(whole), 3):
+        path.write_bytes(whole[:length])
+        assert "found neither (" in refusal(path)
+    for place in range(0, len(whole), 7):  # no traceback, whatever is read
+        path.write_bytes(whole[:place] + b"\xff" + whole[place + 1 :])
+        with contextlib.suppress(StageError):
+            reader.read(path)
+
+
+def test_a_changed_value_of_an_archive_is_noticed(tmp_path: Path) -> None:
+    path = write(tmp_path / "w.pth", flat(VALUES), VALUES, False)
+    raw = VALUES["a.weight"].tobytes()
+    path.write_bytes(path.read_bytes().replace(raw, raw[:-1] + b"\x42"))
+    assert "Bad CRC-32" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "an empty file"),
+        (bytes(600), "a file that begins with zeros alone"),
+        (gzip.compress(b"x"), "a file compressed with gzip; gunzip it first"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git LFS pointer; git"),
+        (b"\n<!DOCTYPE html><html>", "a web page, such as a server sends instead of a file"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(99), "an HDF5 file, such as Keras writes"),
+        (bytes(257).replace(b"\0", b"w") + b"ustar\x0000", "a tar archive; unpack it first"),
+        (b"\x08\x08\x12\x07pytorch", "an ONNX model"),
+        (b"not weights", "found neither (text)"),
+        (b"\x01\x02\x03\xfe\xff" * 20, "bytes of no known kind"),
+        (pickle.dumps({"a": 1}), "a pickle, and not one of torch.save"),
+        (b"PK\x03\x04" + bytes(100), "a zip archive that is cut short or damaged"),
+    ],
+)  # fmt: skip
+def test_names_what_a_file_is(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "w.pth").write_bytes(content)
+    assert message in refusal(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize(
+    ("member", "message"),
+    [("w.pth", "not one of torch.save; unpack it first"), ("a/data.pkl", "TorchScript archive")],
+)
+def test_names_what_an_archive_is(tmp_path: Path, member: str, message: str) -> None:
+    with zipfile.ZipFile(tmp_path / "w.pth", "w") as archive:
+        archive.writestr(member, b"")
+        archive.writestr("a/constants.pkl", b"")
+    assert message in refusal(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}}, "at a place that is not"),
+        ({"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}}, "at a place that is not"),
+        ({"a": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}, "F8_E4M3, which no"),
+        (
+            {"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}},
+            "5 bytes expected, 9 there",
+        ),
+        ({"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}, "an impossible shape"),
+        ({"a": {"dtype": "F32", "shape": [2**62] * 4, "data_offsets": [0, 4]}}, "at a place that"),
+        ({"a": 3}, "found neither ("),
+    ],
+)
+def test_refuses_safetensors(tmp_path: Path, header: dict[str, Any], message: str) -> None:
+    raw = json.dumps(header).encode()
+    content = struct.pack("<Q", len(raw)) + raw + bytes(8)
+    (tmp_path / "w.safetensors").write_bytes(content)
+    if "bytes expected" in message:
+        message = f"{len(content) - 4} bytes expected, {len(content)} there"
+    assert message in refusal(tmp_path / "w.safetensors")
+
+
+@both_kinds
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_nan_is_refused_by_name(tmp_path: Path, legacy: bool, wrong: float) -> None:
+    spoilt = VALUES | {"a.bias": np.array([0, wrong, 0], np.float32)}
+    path = write(tmp_path / "w.pth", flat(spoilt), spoilt, legacy)
+    assert refusal(path) == f"{path}: NaN or infinite values in a.bias"
+
+
+@pytest.mark.parametrize(("bits", "finite"), [(0x7F80, False), (0x7FC0, False), (0x7F7F, True)])
+def test_nan_of_a_bfloat16(bits: int, finite: bool) -> None:
+    for sign in (0, -(2**15)):
+        array = stored.Array("BF16", np.array([0, bits + sign], np.int16))
+        assert array.is_finite() == finite
+
+
+# --- modules whose code is not here ---------------------------------------------------------------
+def module(kind: str, children: dict[str, bytes], tensors: dict[str, bytes]) -> bytes:
+    """The operations for a pickled module, as torch before 0.4 wrote it with its source."""
+    source = b"(" + text("module") + b"c" + kind.replace(".", "\n").encode() + b"\n"
+    source += text("net.py") + text("import os\nos.abort()\n") + b"tQ"
+    state = {
+        "training": b"\x88", "_backend": b"cvdsr_gone\nBackend\n)\x81",
+        "_parameters": mapping(tensors), "_buffers": mapping({}), "_modules": mapping(children),
+        "_forward_hooks": mapping({}),
+    }  # fmt: skip
+    return source + b")\x81" + mapping(state) + b"b"
+
+
+def parameter(made: bytes) -> bytes:
+    """As torch before 0.4 wrote a parameter: its class is called, its state given to it."""
+    return b"ctorch.nn.parameter\nParameter\n" + made + b"\x85R(\x88\x89" + mapping({}) + b"tb"
+
+
+@pytest.fixture
+def vdsr(tmp_path: Path) -> Path:
+    """A file like the published one of twtygqyy/pytorch-vdsr, of fewer layers and features."""
+    rng = np.random.default_rng(0)
+    names = [
+        "input.weight",
+        *(f"residual_layer.{n}.conv.weight" for n in range(2)),
+        "output.weight",
+    ]
+    shapes = [(4, 1, 3, 3), (4, 4, 3, 3), (4, 4, 3, 3), (1, 4, 3, 3)]
+    values = {n: rng.normal(size=s).astype(np.float32) for n, s in zip(names, shapes, strict=True)}
+    layers = {
+        name: parameter(tensor(str(n), v.size, v.shape, strides(v)))
+        for n, (name, v) in enumerate(values.items())
+    }
+    conv = {n: module("vdsr_gone.Conv2d", {}, {"weight": made}) for n, made in layers.items()}
+    middle = {
+        str(n): module("vdsr_gone.Conv_ReLU_Block", {"conv": conv[names[1 + n]]}, {})
+        for n in range(2)
+    }
+    net = module(
+        "vdsr_gone.Net",
+        {
+            "residual_layer": module("vdsr_gone.Sequential", middle, {}),
+            "input": conv[names[0]], "output": conv[names[-1]], "relu": b"N",
+        },
+        {},
+    )  # fmt: skip
+    operations = mapping({"epoch": number(50), "model": net})
+    path = write(tmp_path / "model_epoch_50.pth", operations, values, True)
+    for name, array in values.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    return path
+
+
+def test_a_module_is_refused_with_the_command_that_converts_it(vdsr: Path) -> None:
+    line = refusal(vdsr)
+    assert "found a pickled module (vdsr_gone.Net)" in line
+    assert line.endswith(f"weights --src {vdsr} --dst data/weights/model_epoch_50.safetensors")
+
+
+def test_a_module_gives_its_state_dict_without_its_code(vdsr: Path) -> None:
+    expected = {path.stem: np.load(path) for path in vdsr.parent.glob("*.npy")}
+    loaded = reader.read(vdsr, modules=True)
+    assert same(loaded, expected)
+    assert loaded.chosen.note() == "taking 'model'"
+    assert "vdsr_gone" not in sys.modules
+
+
+@both_kinds
+def test_what_honest_trainings_keep_beside_is_no_attack(tmp_path: Path, legacy: bool) -> None:
+    kept = {
+        "args": argparse.Namespace(lr=0.1, path=Path("/x")),
+        "when": datetime.datetime(2020, 1, 1),
+        "counts": collections.defaultdict(list, {"a": [1]}),
+        "queue": collections.deque([1, 2]),
+        "part": functools.partial(dict, a=1),
+        "scalar": np.float64(3),
+        "array": np.arange(3),
+        "plain": [None, True, 1.5, 2**70, b"x", "é", {1, 2}, frozenset([3]), (1,), complex(1, 2)],
+    }
+    for protocol in (2, 3, 4, 5):
+        operations = mapping(
+            {"kept": pickle.dumps(kept, protocol)[2:-1], "state_dict": flat(VALUES)}
+        )
+        assert same(reader.read(write(tmp_path / "w.pth", operations, VALUES, legacy)))
