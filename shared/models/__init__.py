@@ -4,6 +4,7 @@
 """
 
 from shared.models.cards import MODEL_FILE, Card, load, save
+from shared.models.levels import FEW_LEVELS, describe_levels, span_levels
 from shared.models.preprocessing import (
     band_statistics,
     locate_bands,
@@ -14,6 +15,7 @@ from shared.models.preprocessing import (
 )
 
 __all__ = [
-    "MODEL_FILE", "Card", "band_statistics", "figures", "load", "locate_bands", "preprocess",
-    "read_scaled", "resize", "round_to_levels", "save", "scores",
+    "FEW_LEVELS", "MODEL_FILE", "Card", "band_statistics", "describe_levels", "figures", "load",
+    "locate_bands", "preprocess", "read_scaled", "resize", "round_to_levels", "save", "scores",
+    "span_levels",
 ]  # fmt: skip

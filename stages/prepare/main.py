@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shared import cli, patches
+from shared import cli, models, patches, progress
 from shared.errors import StageError
 from shared.patches import shard_range
 from stages.prepare import checks, cities, classes, images, layout, selection, speckle
@@ -67,6 +67,16 @@ def run(
             _convert(
                 pictures, chosen, fields, dst, known=known, city=city, shard=shard, clean=clean
             )
+        if shard_range(len(chosen), shard):
+            _tell_levels(dst, pictures.names)
+
+
+def _tell_levels(dst: Path, names: tuple[str, ...]) -> None:
+    """How many 8-bit levels the bands of the product use."""
+    with patches.read(dst) as made:
+        for name in names:
+            for line in models.describe_levels(made[name]):
+                progress.say(line)
 
 
 def _convert(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared import lcz, patches
+from shared import lcz, models, patches
 from stages.report import pictures, published
 from stages.report.inputs import IMAGES, Product
 
@@ -110,14 +110,16 @@ def strips(source: patches.Source, each: int) -> list[str]:
 
 
 def statistics(source: patches.Source, known: bool) -> list[dict[str, Any]]:
-    """Mean and standard deviation per optical band, beside the published ones for LCZ42."""
+    """Mean, deviation and 8-bit levels per optical band, beside what is published for LCZ42."""
     for name in ("sen2", "rgb"):
         if name in source and source[name].attribute("mean") is not None:
             layout, (mean, std) = source[name].layout, source.statistics(name)
             assert layout is not None
             theirs = published.BANDS if known and name == "sen2" else {}
+            columns = (layout.bands, mean, std, models.span_levels(source[name]))
             return [
-                {"band": band, "mean": float(m), "std": float(s), "published": theirs.get(band)}
-                for band, m, s in zip(layout.bands, mean, std, strict=True)
-            ]
+                {"band": band, "mean": float(m), "std": float(s), "levels": int(levels),
+                 "few": levels < models.FEW_LEVELS, "published": theirs.get(band)}
+                for band, m, s, levels in zip(*columns, strict=True)
+            ]  # fmt: skip
     return []

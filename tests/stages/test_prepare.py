@@ -705,6 +705,25 @@ def test_odd_but_right_values_pass(lcz42: Path, tmp_path: Path, dtype: str) -> N
     assert made[0].min() == np.array(28000 if dtype == "uint16" else 2.8, made.dtype)
 
 
+def test_says_how_many_levels_each_band_spans(lcz42: Path, tmp_path: Path, capsys: Any) -> None:
+    def darken(file: h5py.File) -> None:
+        file["sen2"][..., 0] = 0.1
+        file["sen2"][..., 1] *= 0.1
+
+    command(lcz42, tmp_path / "plain.h5")
+    stated = "sen2: levels of 256 (0 … 2.8) that the middle 98% of each band spans: B2 "
+    assert stated in capsys.readouterr().err
+    edit(lcz42, darken)
+    command(lcz42, tmp_path / "dark.h5", "--shard=2/40")
+    said = capsys.readouterr().err
+    assert "warning: sen2: no variation in B2" in said
+    assert "warning: sen2: fewer than 16 levels in B3" in said
+    assert ": B2 1, B3 " in said
+    assert "sen1: levels of 256 (-0.5 … 0.5)" in said
+    command(lcz42, tmp_path / "empty.h5", "--shard=1/40")
+    assert "levels of 256" not in capsys.readouterr().err
+
+
 REFUSALS: list[tuple[Callable[[h5py.File], Any], str]] = [
     (lambda f: f["sen2"].__setitem__((3, 0, 0, 0), np.nan), "sen2: NaN or infinite values in row"),
     (lambda f: f["sen1"].__setitem__((slice(2, 4), 0, 0, 0), np.inf), "sen1: NaN or infinite"),

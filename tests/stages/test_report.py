@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -36,7 +37,7 @@ from stages.report import (
 from stages.report import main as stage
 from stages.report.classifiers import INT8, PNG, Classifier
 from stages.report.inputs import Product
-from tests.conftest import pixels, write_raw
+from tests.conftest import pixels, write_patches, write_raw
 
 VOID = {"meta", "img", "br"}
 
@@ -598,6 +599,20 @@ def test_raw_files_are_not_shown_twice(lcz42: Path, prepared: Path, tmp_path: Pa
     text = Balanced(command(dst, lcz42.parent, prepared)).text
     assert text.count("01 Compact High Rise") == 1
     assert "so2sat" in text  # among the records
+
+
+def test_levels_that_are_too_few_are_warned_of(tmp_path: Path) -> None:
+    arrays = pixels(34)
+    arrays["sen2"][..., 0] *= 0.05
+    arrays["sen2"][..., 1:] = np.random.default_rng(0).random((34, 32, 32, 9))
+    text = command(tmp_path / "page.html", write_patches(tmp_path / "dark.h5", arrays))
+    assert "Warning: fewer than 16, so that" in text
+    warned = text.split("misses most differences: ")[1].split(".</p>")[0]
+    assert re.fullmatch(r"B2 [1-9]", warned)
+    arrays["sen2"][..., 0] = arrays["sen2"][..., 1]
+    text = command(tmp_path / "other.html", write_patches(tmp_path / "bright.h5", arrays))
+    assert "that the middle 98 % of the values span.</p>" in text
+    assert "Warning" not in text
 
 
 def test_other_classes_have_no_published_figures(tmp_path: Path) -> None:
