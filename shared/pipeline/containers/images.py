@@ -17,6 +17,7 @@ from shared.pipeline.containers.inputs import Recipe, digest_inputs, read_recipe
 # A registry that is this machine: where the base is missing, no public registry is asked for it.
 BASE = "localhost/lcz42-edge/base"
 LABEL, REVISION = "lcz42-edge.inputs", "org.opencontainers.image.revision"
+ABSENT = ("no such image", "no such object", "image not known")  # in the words of engines
 SHOWN = 30  # last lines of a build that failed
 OURS = ("UID", "GID", "BASE")  # lines of .env that `write_settings` writes; all others are kept
 
@@ -81,7 +82,7 @@ def find_image(name: str) -> Image | None:
         number, text = done.stdout.split(maxsplit=1)
         labels = json.loads(text) or {}
         return Image(number, *(labels.get(name, "") for name in (LABEL, REVISION)))
-    if "no such image" in done.stderr.lower():
+    if any(words in done.stderr.lower() for words in ABSENT):
         return None
     raise StageError(f"docker: {done.stderr.strip()}; RUNNER=local needs no container engine")
 
