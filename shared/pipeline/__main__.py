@@ -36,6 +36,8 @@ def main(argv: list[str] | None = None) -> int:
             remaining.step(Path(words[1]), (words[2], words[3]), words[5:])
         if words[:1] == ["run"]:
             remaining.become(words[1:])
+        if words[:1] == ["ended"]:  # ended CODE STAGE
+            return remaining.explain_end(int(words[1]), words[2])
         arguments = _parser().parse_args(words)
         if arguments.command == "refresh":
             early_report.refresh(arguments.state)

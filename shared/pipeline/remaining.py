@@ -7,6 +7,7 @@ step then counts the products that were started and estimates the time of those 
 import contextlib
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -156,6 +157,23 @@ def step(state_file: Path, product: tuple[str, str], command: Sequence[str]) -> 
     line = f"== {progress}{': ' if progress else ''}{stage} -> {path}"
     print(terminal.escape(line), file=sys.stderr, flush=True)
     become(command, {VARIABLE: progress})
+
+
+def explain_end(code: int, stage: str) -> int:
+    """Say what an exit code means that no stage gives by itself; the same code.
+
+    Args:
+        code: 137 when the process was killed (128 and SIGKILL's 9).
+        stage: that ended with it.
+    """
+    if code == 128 + signal.SIGKILL:
+        memory = "mostly because memory ran out"
+        print(
+            f"{stage}: ended with exit code {code}: the system killed it, {memory}; the same "
+            f"command goes on where it stopped. See 'Memory' in docs/machines.md",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
+    return code
 
 
 def become(command: Sequence[str], variables: Mapping[str, str] | None = None) -> NoReturn:

@@ -52,11 +52,12 @@ def rule(plan: Plan, product: Product, state: Path, is_outdated: bool = True) ->
     waits = [f"{path}.run.json" for path in product.inputs] + list(product.raw)
     before = f" | {plan.ready(product) if is_outdated else ''} {plan.settings.data}"
     step = f"python3 -m shared.pipeline step {state} {product.stage} {product.path} --"
+    ended = f"python3 -m shared.pipeline ended $$? {product.stage}"
     remove = f"rm -rf {product.path} {product.record} {product.path}.partial*; "
     command = plan.command(product).replace("$", "$$")
     lines = [
         f"{product.record}: {' '.join(waits)}{before}",
-        f"\t@{remove if product.renewed else ''}{step} {command}",
+        f"\t@{remove if product.renewed else ''}{step} {command} || {ended}",
     ]
     name = product.path.removeprefix(plan.settings.data + "/")
     if any(fnmatchcase(name, pattern) for pattern in plan.settings.milestones):

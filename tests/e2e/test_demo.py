@@ -85,7 +85,8 @@ def commands(*words: str) -> dict[str, dict[str, str]]:
         ["make", "-n", "RUNNER=local", f"D={HOME}/none", *words],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    lines = [line.split("--")[1:] for line in done.stdout.splitlines() if " --dst " in line]
+    steps = [line.partition(" || ")[0] for line in done.stdout.splitlines() if " --dst " in line]
+    lines = [step.split("--")[1:] for step in steps]
     flags = [
         dict(flag.strip().split(maxsplit=1) for flag in line if " " in flag.strip())
         for line in lines

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.pipeline import Product, build, early_report, read_settings, remaining
+from shared.pipeline import Product, build, early_report, read_settings, remaining, rules
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -99,6 +99,17 @@ def test_a_step_tells_its_stage_what_is_left(tmp_path: Path) -> None:
     assert done.stderr.endswith(
         "error: nowhere/python: cannot be run (No such file or directory)\n"
     )
+
+
+def test_a_killed_stage_is_explained_and_its_code_kept() -> None:
+    plan = build(read_settings("tiny", {}), "local")
+    recipe = rules.rule(plan, plan.products[0], Path("s.json")).splitlines()[1]
+    end = recipe.partition(" || ")[2].replace("$$", "$")
+    for name, code in (("KILL", 137), ("TERM", 143)):
+        shell = ["bash", "-c", f"bash -c 'kill -{name} $$' || {end}"]
+        done = subprocess.run(shell, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == code
+        assert ("the system killed it, mostly because memory" in done.stderr) == (code == 137)
 
 
 # --- the report while a run goes on ---------------------------------------------------------------
