@@ -25,6 +25,8 @@ VOLUME_ERRORS = {
     errno.EISDIR,
     errno.ENAMETOOLONG,
 }
+# Python and matplotlib where there is no place for temporary files.
+NO_FOLDER = re.compile("usable temporary directory|writable cache directory")
 # numpy gives no error number when a file cannot grow.
 SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
 
@@ -37,6 +39,11 @@ def explain_os_error(error: BaseException) -> str | None:
     text = str(error)
     if isinstance(error, OSError) and SHORT_WRITE.search(text):
         return f"{os.strerror(errno.ENOSPC)} ({text})"
+    if isinstance(error, OSError) and NO_FOLDER.search(text):
+        return (
+            "no folder for temporary files: set TMPDIR to one that can be written "
+            "(in a container: --tmpfs /tmp)"
+        )
     number = error.errno if isinstance(error, OSError) else None
     code = next((n for n in VOLUME_ERRORS if n == number or f"errno = {n}," in text), None)
     if code is None:

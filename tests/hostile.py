@@ -1,6 +1,7 @@
 """Names that break what is careless: not UTF-8, of several lines, with commands for a terminal."""
 
 import os
+import unicodedata
 from pathlib import Path
 
 # What makes it hostile, to the name; all can be names of files.
@@ -19,6 +20,7 @@ ODD = {
     "markup": "<script>alert(1)<script>",
     "markup-of-latex": "50% of $x_1 & {y}$",
     "comma": "a, b",
+    "pipe": "a | b",
     "yaml": "- x: [y",
     "other-letters": "Wälder 森",
 }
@@ -26,7 +28,7 @@ ODD = {
 
 def is_calm(text: str) -> bool:
     """Whether printing this does no more than to show lines of letters."""
-    return all(line.isprintable() for line in text.replace("\r", "\n").split("\n"))
+    return all(c.isprintable() or c in "\r\n" or unicodedata.category(c) == "Zs" for c in text)
 
 
 def deeper(folder: Path) -> Path:

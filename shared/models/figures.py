@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+plt.rcParams["text.parse_math"] = False  # a $ in a name is a $
 STYLES = {"train": "-", "validation": "--"}  # first word of a quantity to how its lines are drawn
 DARK = 0.55  # share of the true class above which a cell has white figures
 FEW = 40  # epochs up to which each one is a dot

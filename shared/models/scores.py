@@ -110,7 +110,7 @@ def write(
     (folder / "metrics.json").write_text(
         json.dumps({"classes": classes, **measures}, indent=1) + "\n"
     )
-    with (folder / "confusion.csv").open("w", newline="") as file:
+    with (folder / "confusion.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["true \\ predicted", *classes])
         table.writerows([name, *row] for name, row in zip(classes, matrix.tolist(), strict=True))

@@ -4,8 +4,8 @@ import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from shared.clutter import is_clutter
 from shared.errors import StageError
+from shared.pictures.clutter import is_clutter
 from shared.progress import say
 
 # Those that torchvision, and with it the Voyager SDK, takes for pictures.
@@ -17,8 +17,8 @@ Listing = tuple[list[Path], list[Path]]  # pictures, and what is skipped
 def list_files(folder: Path, endings: Collection[str] = ENDINGS) -> Listing:
     """Pictures of one folder in order of their names, and what else lies in it.
 
-    Skipped are files of other endings, what systems leave behind (`shared.clutter`), folders, and
-    what is no plain file.
+    Skipped are files of other endings, what systems leave behind (`is_clutter`), folders, and what
+    is no plain file.
 
     Raises:
         StageError: a picture is a link that leads nowhere.

@@ -96,8 +96,8 @@ def is_helper(job: Job) -> bool:
 
 def _help_another_process(job: Job) -> Path:
     """Help another process to make the product; the output of this one is deleted."""
-    with tempfile.TemporaryDirectory() as scratch, _stdout_to_stderr(), signals.stop_on_signals():
-        job.call(Path(scratch) / job.dst.name)
+    with tempfile.TemporaryDirectory() as folder, _stdout_to_stderr(), signals.stop_on_signals():
+        job.call(Path(folder) / job.dst.name)
     return job.dst
 
 
@@ -105,7 +105,7 @@ def _make(job: Job, content: dict[str, Any], earlier: bool) -> None:
     """Call the stage and publish; a first run that fails by a mistake leaves nothing behind."""
     dst, partial, start = job.dst, lock.partial_path(job.dst), time.monotonic()
     try:
-        with _stdout_to_stderr(), signals.stop_on_signals(), scratch.beside(partial.parent):
+        with _stdout_to_stderr(), signals.stop_on_signals(), _room_beside(partial):
             job.call(partial)
         _publish(dst, partial, content, time.monotonic() - start)
     except Exception as error:
@@ -113,6 +113,13 @@ def _make(job: Job, content: dict[str, Any], earlier: bool) -> None:
         if not earlier and (mistake or explain_os_error(error)):
             lock.remove_partial(dst)
         raise
+
+
+@contextlib.contextmanager
+def _room_beside(partial: Path) -> Iterator[None]:
+    """Scratch files on the volume of the product, and so are temporary ones if there is no /tmp."""
+    with scratch.beside(partial.parent), scratch.lend_folder(partial):
+        yield
 
 
 def _is_made(dst: Path, plan: record.Plan, defaults: record.Plan) -> bool:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from shared.backend import weights
 from shared.errors import StageError
+from shared.names import open_by_name
 
 
 def build(name: str, channels: int, classes: int, start: Path | None = None) -> nn.Module:
@@ -103,11 +104,11 @@ def to_onnx(network: nn.Module, inputs: dict[str, Tensor], path: Path) -> float:
     """
     network = network.cpu().eval()
     axes = {name: {0: "batch"} for name in [*inputs, "logits"]}
-    with torch.no_grad():
+    with torch.no_grad(), path.open("wb") as file:  # given by name, it would have to be UTF-8
         torch.onnx.export(
             network,
             tuple(inputs.values()),
-            str(path),
+            file,
             input_names=list(inputs),
             output_names=["logits"],
             dynamic_axes=axes,
@@ -120,7 +121,7 @@ def to_onnx(network: nn.Module, inputs: dict[str, Tensor], path: Path) -> float:
 
 def run_onnx(path: Path, inputs: dict[str, Tensor]) -> NDArray[np.float32]:
     """(N, K) logits of an ONNX file on the CPU."""
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(open_by_name(path), providers=["CPUExecutionProvider"])
     feed = {name: tensor.numpy() for name, tensor in inputs.items()}
     logits: NDArray[np.float32] = session.run(["logits"], feed)[0]
     return logits

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from shared import pictures
-from shared.clutter import is_clutter, without
 from shared.errors import StageError
 from shared.names import check_names
 
@@ -93,7 +92,7 @@ class Bundle:
             StageError: a picture is a link that leads nowhere.
         """
         entries = sorted(self.validation.iterdir())
-        classes = [path for path in entries if path.is_dir() and not is_clutter(path)]
+        classes = [path for path in entries if path.is_dir() and not pictures.is_clutter(path)]
         skipped = [path for path in entries if path not in classes]
         files: list[tuple[Path, int]] = []
         for k, place in enumerate(classes):
@@ -112,7 +111,7 @@ def open_bundle(folder: Path) -> Bundle:
     """
     import yaml
 
-    files = without(folder.glob("*.yaml"))
+    files = pictures.without(folder.glob("*.yaml"))
     if len(files) != 1:
         raise StageError(f"{folder}: expected one YAML, found {[path.name for path in files]}")
     try:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from shared import models, progress
 from shared.models import Card
+from shared.names import open_by_name
 from shared.patches import Source
 from stages.export import static_graph
 
@@ -25,7 +26,7 @@ def open_session(network: Path | bytes, threads: int = 1) -> onnxruntime.Inferen
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.add_session_config_entry("session.x64quantprecision", str(int(int8_saturates())))
-    given = network if isinstance(network, bytes) else str(network)
+    given = network if isinstance(network, bytes) else open_by_name(network)
     return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
 
 

@@ -24,7 +24,8 @@ def write_tables(folder: Path, report: Report) -> None:
         table.writerow(["model", *names])
         for model, entry in report["models"].items():
             table.writerow([model, *(entry.get(name, "") for name in names)])
-    (folder / "table.md").write_text("\n".join([format_networks(report), format_classes(report)]))
+    text = "\n".join([format_networks(report), format_classes(report)])
+    (folder / "table.md").write_text(text, encoding="utf-8")
 
 
 def format_networks(report: Report) -> str:
@@ -54,7 +55,8 @@ def format_classes(report: Report) -> str:
 
 def _table(head: list[str], lines: Iterable[list[str]]) -> str:
     every = [head, ["---"] * len(head), *lines]
-    return "\n".join("| " + " | ".join(line) + " |" for line in every) + "\n"
+    cells = ([cell.replace("|", "\\|") for cell in line] for line in every)
+    return "\n".join("| " + " | ".join(line) + " |" for line in cells) + "\n"
 
 
 def log_summary(report: Report, times: dict[str, Any]) -> None:

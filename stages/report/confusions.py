@@ -107,7 +107,7 @@ def confusion(path: Path) -> list[list[dict[str, Any]]]:
     if not path.is_file():
         return []
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             counts = [[int(cell) for cell in row[1:]] for row in list(csv.reader(file))[1:]]
     except ValueError as error:
         raise StageError(f"{path}: expected counts ({error})") from None

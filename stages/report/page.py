@@ -7,6 +7,7 @@ import jinja2
 
 from shared.progress import bar
 from shared.runs import record
+from shared.terminal import escape_lines
 from stages.report import (
     accuracy_steps,
     chain,
@@ -41,7 +42,8 @@ def render_page(src: tuple[Path, ...], title: str, each: int) -> str:
     products = collect(src)
     style = (HERE / "page.css").read_text(encoding="utf-8")
     content = {"title": title, "style": style, "sections": sections(products, each)}
-    return environment.get_template("page.html").render(content) + "\n"
+    page = environment.get_template("page.html").render(content) + "\n"
+    return escape_lines(page)  # names of files may hold what no page may
 
 
 def sections(products: list[Product], each: int) -> dict[str, Any]:

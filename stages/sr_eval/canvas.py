@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import NDArray
 
+plt.rcParams["text.parse_math"] = False  # a $ in a name is a $
 Pixels = NDArray[np.uint8]
 Text = tuple[int, int, str, dict[str, Any]]  # x and y from the upper left corner, text, style
 CELL, GAP, APART = 144, 4, 20  # pixels of the picture: a patch, between patches, between groups

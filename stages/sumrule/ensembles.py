@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from shared.errors import StageError
 from shared.models import scores
+from shared.names import check_names
 
 SUM_TOLERANCE = 1e-3  # how far a row of float32 or float16 probabilities may sum from 1
 
@@ -70,6 +71,7 @@ def _description(path: Path) -> tuple[tuple[str, ...], int | None]:
         raise StageError(f"{path}: expected a score folder with metrics.json, found none") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StageError(f"{path}: expected JSON with class names ({error})") from None
+    check_names(classes, f"{path}: classes")
     if networks is not None and (type(networks) is not int or networks < 1):
         raise StageError(f"{path}: networks: expected 1 or more, found {networks!r}")
     return classes, networks

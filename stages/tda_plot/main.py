@@ -1,5 +1,6 @@
 """tda-plot: what persistence images show, on chosen patches and on the mean of each class."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -67,9 +68,15 @@ def run(
                 bar.update()
             means, counts = files.means(both)
             for band in shown:
-                path = dst / f"classes-{both.layout.bands[band]}.png"
+                path = dst / f"classes-{_file_name(both.layout.bands, band)}.png"
                 pictures.classes(path, both, band, means[:, band], counts)
                 bar.update()
+
+
+def _file_name(bands: tuple[str, ...], number: int) -> str:
+    """A band's name without what no file name may have; its number where two would be the same."""
+    plain = [re.sub(r"[^\w.+-]+", "_", band) for band in bands]
+    return plain[number] if plain.count(plain[number]) == 1 else f"{plain[number]}-{number}"
 
 
 def _bands(both: files.Pair, names: tuple[str, ...]) -> list[int]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from stages.tda_plot import homology, panels
 from stages.tda_plot.files import Pair
 
+plt.rcParams["text.parse_math"] = False  # a $ in a name is a $
 BRIGHT = 99.5  # percentile of the cells that is drawn white; a few cells stand out
 ACROSS = 9  # classes in a line
 SPOTS = """\

@@ -96,8 +96,10 @@ def write_texts(
 ) -> None:
     """NAME.yaml, labels.txt and DEPLOY.md of a bundle."""
     text = yaml.safe_dump(description(name, card), sort_keys=False, width=1000)
-    (folder / f"{name}.yaml").write_text(text)
-    (folder / "labels.txt").write_text("".join(f"{label}\n" for label in labels))
+    (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    content = "".join(f"{label}\n" for label in labels)
+    (folder / "labels.txt").write_text(content, encoding="utf-8")
     lines = "\n".join(commands(name, calibration))
     words = {"name": name, "bands": ", ".join(card.bands), "commands": lines}
-    (folder / "DEPLOY.md").write_text(DEPLOY.read_text().format(**words))
+    text = DEPLOY.read_text(encoding="utf-8").format(**words)
+    (folder / "DEPLOY.md").write_text(text, encoding="utf-8")

@@ -82,7 +82,7 @@ def _shape(value: onnx.ValueInfoProto) -> list[int | str]:
 
 
 def _lines(bundle: Bundle) -> list[str]:
-    text = bundle.path(bundle.dataset["labels_path"]).read_text()
+    text = bundle.path(bundle.dataset["labels_path"]).read_text(encoding="utf-8")
     return [line for line in text.splitlines() if line.strip()]
 
 

@@ -19,7 +19,9 @@ import pytest
 from shared import cli, lcz, patches
 from shared.errors import StageError
 from shared.models import scores
+from shared.names import is_name
 from shared.runs import environment, record
+from shared.terminal import escape
 from stages.report import (
     accuracy_steps,
     chain,
@@ -37,6 +39,7 @@ from stages.report import (
 from stages.report import main as stage
 from stages.report.classifiers import INT8, PNG, Classifier
 from stages.report.inputs import Product
+from tests import hostile
 from tests.conftest import pixels, write_patches, write_raw
 
 VOID = {"meta", "img", "br"}
@@ -772,3 +775,23 @@ def test_a_loss_in_resolution_has_one_sign(tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text(json.dumps({"wald": wald}))
     product = Product(tmp_path, "sr-eval", "comparison")
     assert opening.key_figures([product], [])[0]["value"] == "-0.5 dB"
+
+
+# Names of files and classes as people have them.
+
+
+@pytest.mark.parametrize("name", [*hostile.ODD.values(), *hostile.NAMES.values()])
+def test_names_never_break_the_page(tmp_path: Path, name: str) -> None:
+    """As title, in paths, in parameters of records and, where it can be read, as a class."""
+    place = tmp_path / name.replace(",", ";")  # a comma separates products
+    folder, other = (classifier(place / f"{place.name}-{k}", k) for k in (1, 2))
+    if is_name(name):
+        for path in (folder / "metrics.json", folder / "confusion.csv"):
+            text = path.read_text("utf-8").replace('"17_Water"', json.dumps(name))
+            path.write_text(text.replace("17_Water", "other"), "utf-8")
+    recorded(folder, "teacher", {"architecture": name, "seed": 1})
+    html = command(tmp_path / "page.html", folder, other, flags=(f"--title={name}",))
+    page = Balanced(html)
+    assert hostile.is_calm(html)
+    assert html.count("<script>") == 0
+    assert escape(name).replace("\\n", " ") in " ".join(page.text)

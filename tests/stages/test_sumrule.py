@@ -1,5 +1,6 @@
 """sumrule: the average, its independence of order, going on after a stop, the refusals."""
 
+import csv
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ import pytest
 from shared import cli
 from shared.models import scores
 from stages.sumrule import main as stage
+from tests import hostile
 
 CLASSES = ("road", "roof", "tree")
 
@@ -265,3 +267,42 @@ def test_refuses_none_and_one_twice(two, tmp_path, capsys) -> None:  # type: ign
         with pytest.raises(SystemExit, match="2"):
             command(tmp_path / "sumrule", *src)
         assert capsys.readouterr().err.startswith("error: --src: ")
+
+
+# Names of classes and folders as people have them.
+
+
+def renamed(folder: Path, names: tuple[str, ...]) -> None:
+    """Other class names for a score folder."""
+    whole = json.loads((folder / "metrics.json").read_text())
+    whole["classes"] = names
+    (folder / "metrics.json").write_text(json.dumps(whole))
+
+
+@pytest.mark.parametrize("name", hostile.ODD.values(), ids=hostile.ODD)
+def test_odd_class_names_are_kept_and_drawn(
+    two: tuple[Path, Path], tmp_path: Path, name: str
+) -> None:
+    names = ("road", name, "tree")
+    for folder in two:
+        renamed(folder, names)
+    out = command(tmp_path / "out", *two)
+    with (out / "confusion.csv").open(newline="", encoding="utf-8") as file:
+        table = list(csv.reader(file))
+    assert [row[0] for row in table[1:]] == table[0][1:] == list(names)
+    assert tuple(metrics(out)["per_class"]) == names
+    assert (out / "confusion.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", hostile.NAMES.values(), ids=hostile.NAMES)
+def test_hostile_class_names_are_refused_in_one_line(
+    two: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    for folder in two:
+        renamed(folder, ("road", name, "tree"))
+    with pytest.raises(SystemExit, match="2"):
+        command(tmp_path / "out", *two)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {two[0]}/metrics.json: classes: expected names of printable")
+    assert hostile.is_calm(line)
+    assert not list(tmp_path.glob("out*"))

@@ -11,6 +11,7 @@ import pytest
 from shared import cli, lcz, patches
 from stages.tda_plot import files, homology, pictures
 from stages.tda_plot import main as stage
+from tests import hostile
 from tests.conftest import pixels, write_patches
 
 ROWS, BINS = 34, 6
@@ -160,3 +161,17 @@ def test_refuses_features_of_something_else(
         command(two, two[0].with_name("out"))
     assert message in capsys.readouterr().err
     assert sorted(two) == sorted(two[0].parent.iterdir())
+
+
+@pytest.mark.parametrize("name", hostile.ODD.values(), ids=hostile.ODD)
+def test_odd_names_of_bands_and_classes(two: tuple[Path, Path], tmp_path: Path, name: str) -> None:
+    """They stand in the pictures, and what no file name can have is left out of theirs."""
+    bands = [f"{name}/1", f"{name}:1", "../B4", *lcz.SEN2.bands[3:]]
+    for path, place in zip(two, ("sen2", "grid"), strict=True):
+        with h5py.File(path, "r+") as file:
+            file[place].attrs["bands"] = bands
+            file.attrs["classes"] = [name, *lcz.CLASSES[1:]]
+    made = command(two, tmp_path / "out", "--rows=0")
+    assert len(made) == 1 + len(bands)
+    assert {f"classes-{band}.png" for band in (".._B4", *bands[3:])} < made.keys()
+    assert all(content.startswith(b"\x89PNG") for content in made.values())
