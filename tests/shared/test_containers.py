@@ -317,23 +317,22 @@ def test_a_verb_with_a_source_of_its_own_takes_no_other(verb: str) -> None:
 
 def test_what_is_made_needs_no_environment_and_no_image(tmp_path: Path) -> None:
     """`make ship` with a bundle that is there asks for nothing that only made it."""
-    whole = json.loads(
-        make("plan", "FORMAT=json", "SOURCE=tiny", f"D={tmp_path}", "RUNNER=local").stdout
-    )
+    words = ("SOURCE=tiny", f"D={tmp_path}", f"W={tmp_path}/weights", "RUNNER=local")
+    whole = json.loads(make("plan", "FORMAT=json", *words).stdout)
     for number, product in enumerate(whole, 1):
         path = Path(product["product"])
+        assert path.is_relative_to(tmp_path)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
         Path(f"{path}.run.json").touch()
         os.utime(f"{path}.run.json", (number, number))
-    words = ("ship", "DEST=/x", "SOURCE=tiny", f"D={tmp_path}", "RUNNER=local")
-    rules = make("-pn", *words).stdout
+    ship = ("ship", "DEST=/x", *words)
     bundle = f"{tmp_path}/voyager/resnet18.run.json:"
-    (line,) = [line for line in rules.splitlines() if line.startswith(bundle)]
+    (line,) = [line for line in make("-pn", *ship).stdout.splitlines() if line.startswith(bundle)]
     assert ".venvs" not in line
-    assert "shared.pipeline step" not in make("-n", *words).stdout
+    assert "shared.pipeline step" not in make("-n", *ship).stdout
     (tmp_path / "voyager" / "resnet18").unlink()
-    (line,) = [line for line in make("-pn", *words).stdout.splitlines() if line.startswith(bundle)]
+    (line,) = [line for line in make("-pn", *ship).stdout.splitlines() if line.startswith(bundle)]
     assert ".venvs/voyager/made" in line
 
 
