@@ -44,18 +44,20 @@ class Rows:
         values = self.raw(rows)
         decoded = self.layout.decode(values) if self.layout else values.astype(np.float32)
         self.check_finite(decoded, rows)
-        self.check_units(values)
+        self.check_units(values, rows)
         return decoded
 
-    def check_units(self, stored: NDArray[Any]) -> None:
-        """StageError when most of these (rows, …) stored values are not in the unit they should be.
+    def check_units(self, stored: NDArray[Any], rows: slice) -> None:
+        """StageError when most of these (rows, …) stored values are in another unit.
 
         Every stage comes by here, so that none makes nonsense of digital numbers or decibels.
         """
         if self.layout:
             values = self.layout.decode(units.thin_out(stored))
             if reason := units.explain_wrong_units(values, self.name, self.layout):
-                raise StageError(f"{self.path}: {reason}")
+                start = rows.start or 0  # from the beginning on, it is the file as a whole
+                where = f"{list_rows(np.arange(start, start + len(stored)))}: " if start else ""
+                raise StageError(f"{self.path}: {where}{reason}")
 
     def check_finite(self, values: NDArray[Any], rows: slice) -> None:
         """StageError that names the rows of this slice whose values are not finite."""

@@ -18,11 +18,12 @@ ROWS, SIDE = 128, 4
 # corrected by the offset of a processing baseline (0.1 of 2.8) is slightly negative over water.
 MARGIN = 0.05
 MOST = 0.5  # share of the values outside from which they cannot be in the right unit
+NEARLY_ALL = 0.9  # share of the values of a single band, the others being right
 # Radar has no range, and a bright city lies outside -0.5 … 0.5 rightly. Intensities are never
 # negative, though, and in decibels they nearly always are (-30 … 0, VH below -5 even in cities);
 # and +20 dB, which a corner reflector reaches, is no city's. One band in which nearly all values
 # say so is enough. Real and imaginary parts have either sign and say nothing.
-NEARLY_ALL, BRIGHTEST = 0.9, 100.0
+BRIGHTEST = 100.0
 SIGNED = ("_real", "_imag")  # ends of the names of such bands
 DECIBELS = -200.0  # lower values are marks of missing data, not decibels
 DIGITAL = 255.0  # reflectance in values that no byte holds is in digital numbers
@@ -44,7 +45,7 @@ def explain_wrong_units(values: NDArray[np.floating], name: str, layout: lcz.Lay
         name: of the dataset.
         layout: its bands and range.
     """
-    if not (seen := np.count_nonzero(np.isfinite(values))):
+    if not np.isfinite(values).any():
         return ""
     if layout.clip:
         return _explain_radar(values, name, layout)
@@ -52,18 +53,29 @@ def explain_wrong_units(values: NDArray[np.floating], name: str, layout: lcz.Lay
         return f"{name} looks like fractions ({_span(values)}): multiply by {layout.high:g}"
     margin = MARGIN * (layout.high - layout.low)
     outside = (values < layout.low - margin) | (values > layout.high + margin)
-    share = np.count_nonzero(outside) / seen
-    if share <= MOST:
+    if not outside.any():
         return ""
+    seen = np.maximum(1, np.isfinite(values).sum((0, 1, 2)))
+    counts = outside.sum((0, 1, 2))
+    if counts.sum() > MOST * seen.sum():
+        return _explain_range(values, name, name, layout)
+    if (counts >= NEARLY_ALL * seen).any():
+        band = int((counts / seen).argmax())
+        return _explain_range(values[..., band], name, f"{name}: {layout.bands[band]}", layout)
+    return ""
+
+
+def _explain_range(values: NDArray[np.floating], name: str, what: str, layout: lcz.Layout) -> str:
+    """What values (…) are of which most lie outside the range; ``what`` they are the values of."""
     if name == "sen2" and np.nanmedian(values) > layout.high and np.nanmax(values) > DIGITAL:
         number = f"values up to {_tell(np.nanmax(values))}"
         cure = "divide by 10,000, or `prepare --scale 1e-4`"
-        return f"{name} looks like digital numbers ({number}): {cure}"
+        return f"{what} looks like digital numbers ({number}): {cure}"
     expected = f"expected values of {layout.low:g} … {layout.high:g}, found {_span(values)}"
     if np.nanmax(values) < layout.low:
-        return f"{name}: {expected}: marks of missing data; take such rows out"
+        return f"{what}: {expected}: marks of missing data; take such rows out"
     flags = ", as `prepare --scale` and `--offset` do" if name == "sen2" else ""
-    return f"{name}: {expected}, {share:.0%} of them outside; bring them to that range{flags}"
+    return f"{what}: {expected}, most of them outside; bring them to that range{flags}"
 
 
 def _are_fractions(values: NDArray[np.floating], layout: lcz.Layout) -> bool:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from shared import cli, lcz
 from shared.errors import StageError
-from shared.patches import Source, explain_wrong_units, thin_out
+from shared.patches import Source, explain_wrong_units, list_rows, thin_out
 from stages.prepare.selection import read_rows
 
 NAMES = ("sen1", "sen2")
@@ -72,7 +72,8 @@ class Images:
         if name == "sen2":
             values = self.units.apply(values)
         if reason := explain_wrong_units(thin_out(values), name, layout):
-            raise StageError(f"{self.source.path}: {reason}")
+            where = f"{list_rows(np.sort(rows))}: " if rows.min() else ""
+            raise StageError(f"{self.source.path}: {where}{reason}")
         return values
 
 

@@ -102,6 +102,30 @@ def test_one_band_in_decibels_is_enough() -> None:
     assert "VV looks like decibels" in explain(with_decibels([5]), "sen1")
 
 
+@pytest.mark.parametrize(
+    ("factor", "offset", "message"),
+    [
+        (1e4, 0.0, "sen2: B11 looks like digital numbers (values up to "),
+        (0.0, -9999.0, "sen2: B11: expected values of 0 … 2.8, found -9,999 to -9,999: marks of"),
+        (30.0, 3.0, "sen2: B11: expected values of 0 … 2.8, found"),
+    ],
+)
+def test_one_band_of_reflectance_is_enough(factor: float, offset: float, message: str) -> None:
+    sen2 = pixels(4)["sen2"]
+    sen2[..., 8] = sen2[..., 8] * factor + offset
+    assert message in explain(sen2, "sen2")
+
+
+def test_rows_in_the_middle_of_a_file_are_named(tmp_path: Path) -> None:
+    sen2 = pixels(34)["sen2"]
+    sen2[20:25] = -9999.0
+    path = write_raw(tmp_path / "a.h5", {"sen2": sen2})
+    with patches.read(path, "sen2") as source:
+        source["sen2"][0:20]
+        with pytest.raises(StageError, match=r"a.h5: rows 20, 21, 22, 23: sen2: .*missing data"):
+            source["sen2"][20:24]
+
+
 def test_real_patches_one_by_one(real: Path) -> None:
     """Every patch by itself, as some stages read them: reflectance passes, its numbers do not."""
     numbers = np.load(real / "sentinel2" / "l2a_patches.npy").astype(float)
@@ -144,7 +168,9 @@ def test_digital_numbers_are_refused_by_the_reader(tmp_path: Path, kind: str, ro
         forget_the_unit(file)
     with (
         patches.read(path, "sen2") as source,
-        pytest.raises(StageError, match=r"a.h5: sen2 looks like digital numbers .values up to"),
+        pytest.raises(
+            StageError, match=r"a.h5: (rows 3: )?sen2 looks like digital numbers .values up to"
+        ),
     ):
         source["sen2"][rows]
 

@@ -41,7 +41,7 @@ def read_channels(
                     if part.dtype.kind == "f":
                         rows.check_finite(part, block)
                     _put(tensors, key, torch.from_numpy(part), slice(place, end), count)
-                rows.check_units(values)
+                rows.check_units(values, block)
                 place = end
                 bar.update(block.stop - block.start)
     return tensors
