@@ -6,12 +6,13 @@
 from shared.patches import attributes, hdf5
 from shared.patches.fields import Constant, Field
 from shared.patches.reader import Rows, Source, open_hdf5, read
-from shared.patches.rows import list_rows
+from shared.patches.rows import FLAT, list_rows
 from shared.patches.shard import shard_range
 from shared.patches.units import explain_wrong_units, thin_out
 from shared.patches.writer import Writer
 
 __all__ = [
+    "FLAT",
     "Constant",
     "Field",
     "Rows",

@@ -1,5 +1,6 @@
 """Reading patch files: open, check, decode; every error names the file and the rows."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from shared.errors import StageError
 from shared.patches import attributes, hdf5
 from shared.patches.layers import Stored
 from shared.patches.rows import Rows, list_rows
+from shared.progress import say
 
 __all__ = ["Rows", "Source", "list_rows", "open_hdf5", "read"]
 
@@ -65,6 +67,11 @@ class Source:
             raise StageError(f"{dataset.where}: no rows")
         if (layout or name == "label") and stored.dtype.kind not in "fiub":
             raise StageError(f"{dataset.where}: expected numbers, found {stored.dtype}")
+        if len(dataset.unwritten):
+            unwritten = f"{dataset.where}: never written: {list_rows(dataset.unwritten)}"
+            if not layout:
+                raise StageError(unwritten)
+            _say_once(f"{unwritten}; HDF5 reads them as one value")
         return Rows(self.path, stored, layout)
 
     def _width(self, name: str, dataset: hdf5.Dataset) -> int | None:
@@ -149,6 +156,12 @@ class Source:
 
     def __exit__(self, *_: object) -> None:
         self.file.close()
+
+
+@functools.cache
+def _say_once(line: str) -> None:
+    """A file is opened several times in a run."""
+    say(line)
 
 
 def _shorten(classes: tuple[str, ...]) -> str:

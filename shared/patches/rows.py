@@ -12,6 +12,7 @@ from shared.errors import StageError
 from shared.patches import attributes, units
 from shared.patches.layers import Layers, Stored
 
+FLAT = "one value only"  # what a patch holds that nobody wrote, or that lies outside the scene
 READ_BYTES = 64 * 2**20  # size of one block of Rows.blocks, as stored
 
 
@@ -19,6 +20,12 @@ def list_rows(rows: NDArray[np.integer]) -> str:
     """Row numbers for a message: at most eight, and the total number if there are more."""
     listed = ", ".join(str(row) for row in rows[:8])
     return f"rows {listed}, … ({len(rows)} rows)" if len(rows) > 8 else f"rows {listed}"
+
+
+def is_flat(patches: NDArray[Any]) -> NDArray[np.bool_]:
+    """(N,) whether all pixels and bands of (N, H, W, C) have the same value."""
+    flat = patches.reshape(len(patches), -1)
+    return np.asarray((flat == flat[:, :1]).all(1), bool)
 
 
 class Rows:
@@ -35,6 +42,7 @@ class Rows:
         self.path, self.stored, self.layout = path, stored.dataset, layout
         self.shape, self.dtype, self.name = stored.shape, stored.dtype, stored.dataset.name
         self._layers = Layers(stored)
+        self._varied = layout is None or int(np.prod(self.shape[1:])) <= 1
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -69,9 +77,23 @@ class Rows:
             )
 
     def raw(self, rows: slice) -> NDArray[Any]:
-        """(rows, …) as stored, undecoded and unchecked, C-contiguous."""
+        """(rows, …) as stored, undecoded, C-contiguous; StageError if all patches are flat."""
         start, stop, _ = rows.indices(len(self))
-        return self._layers.read(start, max(start, stop))
+        values = self._layers.read(start, max(start, stop))
+        if not self._varied:
+            self._expect_variation(values)
+        return values
+
+    def _expect_variation(self, first: NDArray[Any]) -> None:
+        """StageError if every patch holds one value only; looks no further than the first other."""
+        self._varied = not is_flat(first[:1]).all() or not is_flat(first).all()
+        if not self._varied:
+            self.check_units(first)  # a mark of missing data is told as that
+            blocks = (self._layers.read(block.start, block.stop) for block in self.blocks())
+            self._varied = not all(is_flat(values).all() for values in blocks)
+        if not self._varied:
+            expected = f"expected pictures, found {FLAT} in each of {len(self)} patches"
+            raise StageError(f"{self.stored.where}: {expected}; write the values and run again")
 
     def blocks(self) -> Iterator[slice]:
         """Slices that cover all rows, each about READ_BYTES as stored."""

@@ -81,6 +81,8 @@ def open_shard(path: Path) -> Shard:
         if data.shape[:1] != (stop - start,):
             expected = f"{stop - start} rows"
             raise StageError(f"{path}: {name}: expected {expected}, found shape {data.shape}")
+        if len(data.unwritten):
+            raise StageError(f"{data.where}: never written: {list_rows(data.unwritten)}")
     left = int(np.count_nonzero(shard.members["row"][()] < 0))
     if left:
         raise StageError(f"{path}: unfinished: {left} of {stop - start} rows are not written")

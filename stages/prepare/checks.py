@@ -1,12 +1,15 @@
 """What is wrong with a block of rows, and whether sixteen bits hold all of it."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared import lcz
-from shared.patches import list_rows
+from shared.errors import StageError
+from shared.patches import FLAT, list_rows
+from shared.progress import say
 
 REFLECTANCE = (0.0, 2.8)  # of sen2; sen1 has no bounds but float16's
 HALF = float(np.finfo(np.float16).max)
@@ -14,14 +17,28 @@ HALF = float(np.finfo(np.float16).max)
 
 @dataclass
 class Faults:
-    """Row numbers by what is wrong with them, gathered over blocks."""
+    """Row numbers by what is wrong with them, gathered over blocks.
+
+    Attributes:
+        rows: that cannot be stored, by what is wrong.
+        flat: that hold one value only, by dataset.
+    """
 
     rows: dict[str, list[int]] = field(default_factory=dict)
+    flat: dict[str, list[int]] = field(default_factory=dict)
 
     def add(self, what: str, wrong: NDArray[np.bool_], rows: NDArray[np.integer]) -> None:
         """Note the rows where wrong (rows,) is true."""
         if wrong.any():
             self.rows.setdefault(what, []).extend(rows[wrong].tolist())
+
+    def tell_flat(self, path: Path, total: int) -> None:
+        """Say how many patches hold one value only; StageError if it is all of them."""
+        for name, rows in self.flat.items():
+            which = list_rows(np.unique(rows))
+            if len(rows) == total:
+                raise StageError(f"{path}: {name}: expected pictures, found {FLAT} in all {total}")
+            say(f"{path}: {name}: {FLAT} in {len(rows)} of {total} patches: {which}")
 
     def __str__(self) -> str:
         return "; ".join(
@@ -43,6 +60,8 @@ def inspect_rows(
     """
     low, high = values.min((1, 2, 3)), values.max((1, 2, 3))
     finite = np.isfinite(low) & np.isfinite(high)
+    if (flat := finite & (low == high)).any():
+        faults.flat.setdefault(name, []).extend(rows[flat].tolist())
     faults.add(f"{name}: NaN or infinite values", ~finite, rows)
     if name == "sen2":
         least, most = REFLECTANCE

@@ -109,6 +109,7 @@ def _convert(
                 sink.put(rows, source_rows=chosen[rows], **values)
         if faults.rows:
             raise StageError(f"{pictures.source.path}: {faults}")
+        faults.tell_flat(pictures.source.path, len(chosen))
 
 
 def _blocks(

@@ -1,6 +1,7 @@
 """Reading patch files: decoded values; refusals name the file, the dataset and the rows."""
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -139,6 +140,40 @@ def test_refuses_truncated_files(prepared: Path, share: float) -> None:
     prepared.write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(StageError, match=r"training.h5: not a complete HDF5 file \("):
         patches.read(prepared, "sen2")
+
+
+@pytest.mark.parametrize("value", [0.0, 0.25])
+@pytest.mark.parametrize("block", [slice(0, 2), slice(2, 4)])
+def test_patches_that_are_all_flat_are_refused(tmp_path: Path, value: float, block: slice) -> None:
+    """As they are where nobody wrote the values; other bands or one pixel are no such thing."""
+    flat = np.full((4, 32, 32, 10), value)
+    path = broken(tmp_path / "a.h5", sen2=flat)
+    expected = "a.h5: sen2: expected pictures, found one value only in each of 4 patches"
+    with patches.read(path, "sen2", "label") as source:
+        source.labels()
+        with pytest.raises(StageError, match=expected):
+            source["sen2"][block]
+    one_pixel, one_band = flat.copy(), flat.copy()
+    one_pixel[3, 31, 31, 9], one_band[..., 9] = 0.5, 0.5
+    for values in (one_pixel, one_band):
+        with patches.read(broken(tmp_path / "a.h5", sen2=values), "sen2") as source:
+            np.testing.assert_array_equal(source["sen2"][block], values[block].astype("f4"))
+
+
+def test_rows_that_were_never_written_are_told_once(tmp_path: Path, capsys: Any) -> None:
+    path = broken(tmp_path / "a.h5")
+    with h5py.File(path, "r+") as file:
+        sen2 = file["sen2"][()]
+        del file["sen2"], file["label"]
+        file.create_dataset("sen2", sen2.shape, "f8", chunks=(1, 32, 32, 10))[:2] = sen2[:2]
+        file.create_dataset("label", (4, 17), "f8", chunks=(1, 17))[:2] = np.eye(17)[:2]
+    for _ in range(2):
+        with patches.read(path, "sen2") as source:
+            assert not source["sen2"][slice(2, 4)].any()
+    said = f"{path}: sen2: never written: rows 2, 3; HDF5 reads them as one value\n"
+    assert capsys.readouterr().err == said
+    with pytest.raises(StageError, match=r"a.h5: label: never written: rows 2, 3$"):
+        patches.read(path, "label")
 
 
 def test_refuses_what_is_no_file(tmp_path: Path) -> None:

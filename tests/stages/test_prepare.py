@@ -458,6 +458,38 @@ def test_ten_kills_at_random_moments(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.partial*"))
 
 
+def test_flat_patches_are_counted_and_named(
+    lcz42: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    def flatten(file: h5py.File) -> None:
+        file["sen2"][3], file["sen2"][20:33], file["sen1"][5] = 0.0, 0.3, -0.1
+        file["sen1"][6, :, :, 3] = 0.0  # a band of a patch is no patch
+
+    edit(lcz42, flatten)
+    monkeypatch.setattr(stage, "BATCH", 7)
+    made = command(lcz42, tmp_path / "out.h5")
+    assert made["sen2"][20].max() == 3000
+    lines = [line for line in capsys.readouterr().err.splitlines() if "one value" in line]
+    rows = "rows 3, 20, 21, 22, 23, 24, 25, 26, … (14 rows)"
+    assert lines == [
+        f"{lcz42}: sen1: one value only in 1 of 34 patches: rows 5",
+        f"{lcz42}: sen2: one value only in 14 of 34 patches: {rows}",
+    ]
+
+
+@pytest.mark.parametrize("name", ["sen1", "sen2"])
+def test_refuses_patches_that_are_all_flat(lcz42: Path, name: str, capsys: Any) -> None:
+    edit(lcz42, lambda file: file[name].__setitem__(slice(None), 0.25))
+    refused(lcz42, [], f"{name}: expected pictures, found one value only in each of 34", capsys)
+
+
+def test_refuses_chosen_patches_that_are_all_flat(lcz42: Path, capsys: Any) -> None:
+    edit(lcz42, lambda file: file["sen2"].__setitem__(slice(2, 4), 0.25))
+    table = lcz42.parents[1] / "table.csv"
+    table.write_text("Index,Label\n3,3\n4,4\n")
+    refused(lcz42, [f"--table={table}"], "sen2: expected pictures, found one value only", capsys)
+
+
 def test_memory_is_that_of_blocks(tmp_path: Path) -> None:
     rows, src = 5000, tmp_path / "in.h5"  # 737 MB, most of them a hole in the file, read as zeros
     with h5py.File(src, "w") as file:
