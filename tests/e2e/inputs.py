@@ -57,6 +57,10 @@ def make(folder: Path) -> None:
     test = pixels(34, seed=1)
     write_patches(folder / "test.h5", test)
     write_patches(folder / "x2.h5", test | {"sen2": test["sen2"].repeat(2, 1).repeat(2, 2)})
+    with h5py.File(folder / "geo.h5", "w") as file:
+        file["epsg"], file["tfw"] = np.full(34, 32632), np.full((34, 6), 1e5)
+    with h5py.File(folder / "features.h5", "w") as file:
+        file["grid"], file["label"] = np.ones((10, 2, 2, 2)), test["label"]
     for i in (1, 2):
         write_patches(folder / f"part-{i}.h5", pixels(34), shard=f"{i}/2")
         score_folder(folder / f"scores-{i}")

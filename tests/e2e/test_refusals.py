@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from shared.sr.methods import load_all
-from tests.e2e import inputs
+from tests.e2e import hdf5_inputs, inputs
 from tests.e2e.stage import Stage, warm
 from tests.e2e.warm import UNABLE
 
@@ -45,7 +45,12 @@ GOOD = {
     "report": {"src": "train.h5"},
 }  # fmt: skip
 # Inputs that a stage can do without, as a broken one is made of them.
-OPTIONAL = {"grid": "train.h5", "table": "table.csv", "weights": "swinir.safetensors"}
+OPTIONAL = {
+    "grid": "features.h5",
+    "geo": "geo.h5",
+    "table": "table.csv",
+    "weights": "swinir.safetensors",
+}
 PATHS = {"src", "train", "test", "teacher", "wald", "enlarged", "mirror", *OPTIONAL}
 # Patch files: prepare reads float64 as distributed, merge any row-wise product.
 PATCHES = {
@@ -57,6 +62,7 @@ PATCHES = {
 }  # fmt: skip
 TRAINERS = {"teacher", "fusion", "distill"}  # they want both splits stored alike
 UNLABELLED = {"sr_train"}  # learns from pixels alone
+COPIES = {"merge"}  # looks at no pixel
 
 
 class Case(NamedTuple):
@@ -75,8 +81,14 @@ class Case(NamedTuple):
     what: str
     parameter: str
     file: str
-    breaks: Callable[[Path, Path], None]
+    breaks: Callable[[Path, Path], object]
     message: str
+
+
+def incomplete(stage: str, name: str) -> Iterator[Case]:
+    """HDF5 that lies elsewhere, is missing, in use, damaged or packed by what is not here."""
+    for what, (breaks, message) in hdf5_inputs.KINDS.items():
+        yield Case(stage, what, name, "", breaks, message)
 
 
 def cases() -> Iterator[Case]:
@@ -96,7 +108,14 @@ def cases() -> Iterator[Case]:
                     stage, "onehot", name, "", edit(inputs.two_classes), "not one-hot|differ"
                 )
             yield from foreign(stage, name)
+            yield from incomplete(stage, name)
+            if stage not in COPIES:
+                preview = hdf5_inputs.unneeded_links(nan)
+                yield Case(stage, "nan and links", name, "", preview, r"NaN|differ")
+                yield Case(stage, "flat", name, "", *hdf5_inputs.FLAT)
     yield from foreign("report", "src")
+    for stage, name in (("tda", "grid"), ("prepare", "geo"), ("report", "src")):
+        yield from incomplete(stage, name)
     for stage, folder in (("export", "student.onnx"), ("voyager", "student.onnx")):
         yield Case(stage, "no onnx", "src", folder, inputs.text, "ONNX")
         yield Case(stage, "cut onnx", "src", folder, inputs.cut, "ONNX")
@@ -118,7 +137,8 @@ def cases() -> Iterator[Case]:
     for stage in ("teacher", "fusion", "distill"):
         yield Case(stage, "no weights", "weights", "", inputs.text, "weights")
     yield Case("tda", "cut", "grid", "", inputs.cut, "not a complete HDF5 file")
-    yield Case("tda", "no grid", "grid", "", inputs.edited(inputs.rename), "expected .*found")
+    rename = hdf5_inputs.edited(lambda file, name: file.move(name, "other"))
+    yield Case("tda", "no grid", "grid", "", rename, "expected dataset 'grid', found")
     yield Case("prepare", "no table", "table", "", inputs.text, "table")
     yield Case("eurosat", "picture", "src", "River/River_3.jpg", inputs.cut, "River_3.jpg")
     yield Case("eurosat", "no picture", "src", "River/River_3.jpg", inputs.text, "River_3.jpg")
@@ -219,10 +239,11 @@ def broken(stage: Stage, case: Case, good: Path, tmp_path: Path) -> None:
     bad = tmp_path / first
     if case.file:  # the rest of the folder is as it was
         shutil.copytree(good / first, bad)
-    case.breaks(good / first / case.file, bad / case.file)
+    held = case.breaks(good / first / case.file, bad / case.file)
     value = ",".join([str(bad), *(str(good / other) for other in others)])
     flags = arguments(case.stage, good, **{case.parameter: value})
     line = check(stage, flags, good, tmp_path, case.message)
+    del held
     assert str(bad) in line, line
 
 

@@ -622,9 +622,11 @@ def test_other_classes_have_no_published_figures(tmp_path: Path) -> None:
     path = tmp_path / "eurosat" / "training.h5"
     path.parent.mkdir()
     rgb, label = patches.Field((8, 8, 3), "uint8", lcz.RGB), patches.Field((2,), "uint8")
+    pictures = np.full((4, 8, 8, 3), 99.0)
+    pictures[:, 0, 0], pictures[:, 0, 1] = 90.0, 108.0
     with patches.Writer(path, 4, classes=("Forest", "SeaLake"), rgb=rgb, label=label) as sink:
         for rows in sink.todo(4):
-            sink.put(rows, rgb=np.full((4, 8, 8, 3), 99.0), label=np.eye(2)[[0, 1, 0, 1]])
+            sink.put(rows, rgb=pictures, label=np.eye(2)[[0, 1, 0, 1]])
     text = Balanced(command(tmp_path / "report" / "index.html", path.parent)).text
     assert "Sea Lake" in text
     assert "published mean" not in text

@@ -110,7 +110,7 @@ def test_classes_alone_and_one_patch_of_each_class(two: tuple[Path, Path], tmp_p
 @pytest.mark.filterwarnings("error::UserWarning")
 def test_flat_bands_and_empty_features_can_be_drawn(two: tuple[Path, Path], tmp_path: Path) -> None:
     with h5py.File(two[0], "r+") as file:
-        file["sen2"][:] = 700
+        file["sen2"][..., 0] = 700
     with h5py.File(two[1], "r+") as file:
         file["features"][:] = 0
     made = command(two, tmp_path / "a", "--rows=0", "--bands=B2")
