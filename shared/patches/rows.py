@@ -88,10 +88,10 @@ class Rows:
         """StageError if every patch holds one value only; looks no further than the first other."""
         self._varied = not is_flat(first[:1]).all() or not is_flat(first).all()
         if not self._varied:
-            self.check_units(first)  # a mark of missing data is told as that
             blocks = (self._layers.read(block.start, block.stop) for block in self.blocks())
             self._varied = not all(is_flat(values).all() for values in blocks)
         if not self._varied:
+            self.check_units(first, slice(None))  # a mark of missing data is told as that
             expected = f"expected pictures, found {FLAT} in each of {len(self)} patches"
             raise StageError(f"{self.stored.where}: {expected}; write the values and run again")
 
