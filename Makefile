@@ -158,11 +158,14 @@ test: lint test-contract test-training test-sr test-ship $(MODULES:%=test-%) ## 
 	@$(MAKE) --no-print-directory test-e2e
 
 # --- speed ---------------------------------------------------------------------------------------
-.PHONY: bench bench-despeckle bench-sr bench-tda bench-train bench-memory bench-edge
-bench: bench-despeckle bench-sr bench-tda bench-train bench-memory bench-edge ## measure the reference implementations and ours, side by side
+.PHONY: bench bench-despeckle bench-layouts bench-sr bench-tda bench-train bench-memory bench-edge
+bench: bench-despeckle bench-layouts bench-sr bench-tda bench-train bench-memory bench-edge ## measure the reference implementations and ours, side by side
 
 bench-despeckle: .venvs/prepare/made ## the speckle filter: milliseconds a patch
 	.venvs/prepare/bin/python -m tests.bench.despeckle
+
+bench-layouts: .venvs/prepare/made ## sources in every layout: seconds of h5py to read one, of prepare to convert it
+	.venvs/prepare/bin/python -m tests.bench.layouts
 
 bench-sr: .venvs/dev/made $(patsubst %,.venvs/%/made,$(filter sr_%,$(MODULES))) ## super-resolution: seconds per patch, memory, share of the machine's limit
 	$(PYTHON) -m tests.bench.sr --out data/bench
