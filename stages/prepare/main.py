@@ -33,8 +33,8 @@ def run(
     """Turn one file as So2Sat LCZ42 distributes it into a patch file.
 
     Args:
-        src: HDF5 file with label (N, 17) one-hot and sen1 (N, H, W, 8), sen2 (N, H, W, 10)
-            reflectance 0 to 2.8, or one of the two; may have city (N,).
+        src: HDF5 file, or MATLAB's -v7.3, with label (N, 17) one-hot and sen1 (N, H, W, 8),
+            sen2 (N, H, W, 10) reflectance 0 to 2.8, or one of the two; may have city (N,).
         dst: patch file to write, rows in the order of src or of the table.
         table: rows to take, in this order: a CSV file, or a MATLAB file with a table, whose columns
             Index (1-based) and Label (1 to 17) must agree with src.

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
 
 from shared import lcz
 from shared.errors import StageError
+from shared.patches.layers import Stored
 from shared.training.data import order, stream
 from shared.training.data.split import Input, Split, locate_inputs, read_labels
 from shared.training.data.stream import Streamed, bytes_per_row, load_split
@@ -49,8 +51,8 @@ def test_batches_are_those_from_memory(path: Path, rows: np.ndarray) -> None:
 def test_no_more_than_a_piece_is_read_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes, fill = [], stream.read_inputs
 
-    def spy(inputs, runs):  # type: ignore[no-untyped-def]
-        filled = fill(inputs, runs)
+    def spy(inputs, runs, opened):  # type: ignore[no-untyped-def]
+        filled = fill(inputs, runs, opened)
         sizes.append(len(filled["B2"].stored))
         return filled
 
@@ -64,6 +66,30 @@ def test_no_more_than_a_piece_is_read_at_once(path: Path, monkeypatch: pytest.Mo
     assert sum(sizes) == 170
     assert pieces.at_once == 16
     assert max(sizes) <= 16
+
+
+def test_chunks_that_pieces_share_are_read_once_in_all_epochs(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "a.h5"
+    with h5py.File(path) as old, h5py.File(other, "w") as new:
+        for name, data in old.items():
+            new.create_dataset(name, data=data, chunks=data.shape, compression="gzip")
+            new[name].attrs.update(data.attrs)
+    read, asked = Stored.read, []
+
+    def count(stored: Stored, box: tuple[slice, ...]) -> np.ndarray:
+        asked.append(stored.dataset.name)
+        return read(stored, box)
+
+    monkeypatch.setattr(Stored, "read", count)
+    pieces, whole = split(other, 40 * 2 * ROW / 1e9), split(path, 1.0)
+    asked.clear()
+    for epoch in range(3):
+        wanted = order.cut_batches(order.shuffle_rows(np.arange(170), 1, epoch, 16), 8)
+        for ours, theirs in zip(pieces.batches(wanted), whole.batches(wanted), strict=True):
+            assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert sorted(asked) == ["sen1", "sen2"]
 
 
 def test_another_pass_may_decide_about_the_order(path: Path) -> None:

@@ -25,7 +25,7 @@ class Stream(Protocol):
 
 
 def open_chunk(dataset: hdf5.Dataset, origin: tuple[int, ...]) -> Stream | None:
-    """The values of a chunk in the file's order; None for filters other than gzip and shuffle.
+    """The values of a chunk in the file's order; None for other filters than gzip and shuffle.
 
     Args:
         dataset: chunked.
@@ -35,15 +35,40 @@ def open_chunk(dataset: hdf5.Dataset, origin: tuple[int, ...]) -> Stream | None:
     info, plist = stored.id.get_chunk_info_by_coord(origin), stored.id.get_create_plist()
     codes = [plist.get_filter(number)[0] for number in range(plist.get_nfilters())]
     used = [code for number, code in enumerate(codes) if not info.filter_mask >> number & 1]
-    checked = used[-1:] == [FLETCHER32]  # four bytes at the end, and gzip has a sum of its own
-    used = used[:-1] if checked else used
-    if info.byte_offset is None or used not in ([DEFLATE], [SHUFFLE, DEFLATE]):
+    if used[-2:] == [DEFLATE, FLETCHER32]:  # four bytes at the end; gzip has a sum of its own
+        used = used[:-1]
+    if info.byte_offset is None or used not in ([], [DEFLATE], [SHUFFLE, DEFLATE]):
         return None
+    if not used:
+        return Plain(stored.file.filename, info.byte_offset)
     plain = Inflated(stored.file.filename, info.byte_offset, info.size)
     if used == [DEFLATE]:
         return plain
     width, count = dataset.dtype.itemsize, math.prod(stored.chunks)
     return Unshuffled(plain, width, count)
+
+
+class Plain:
+    """What no filter changed.
+
+    Args:
+        path: the file.
+        place: of the bytes in it.
+    """
+
+    def __init__(self, path: str, place: int) -> None:
+        self._file = Path(path).open("rb")  # noqa: SIM115
+        self._file.seek(place)
+
+    def read(self, size: int) -> bytes:
+        """So many bytes; OSError when the file ends before."""
+        data = self._file.read(size)
+        if len(data) < size:
+            raise OSError("the file ends before the last value of a chunk")
+        return data
+
+    def finish(self) -> None:
+        """There is no sum."""
 
 
 class Inflated:

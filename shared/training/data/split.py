@@ -3,6 +3,7 @@
 It lies in memory where it may, else it is read in shuffled pieces (see `stream`).
 """
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,15 +128,29 @@ def read_bands(path: Path, bands: Iterable[str], prefix: str = "") -> dict[str, 
     return read_inputs(locate_inputs(path, bands, prefix))
 
 
-def read_inputs(inputs: Iterable[Input], runs: Sequence[slice] | None = None) -> dict[str, Band]:
+def read_inputs(
+    inputs: Iterable[Input],
+    runs: Sequence[slice] | None = None,
+    opened: dict[Path, patches.Source] | None = None,
+) -> dict[str, Band]:
     """What is wanted, of these runs of rows or of all, in their order.
+
+    Args:
+        inputs: what is wanted of which files.
+        runs: of rows; None takes all.
+        opened: files that stay open for the next call, and remember which chunks they have read.
 
     Raises:
         StageError: names rows whose values are not finite.
     """
     bands: dict[str, Band] = {}
     for want in merge_inputs(inputs):
-        with patches.read(want.path) as source:
+        with contextlib.ExitStack() as stack:
+            if opened is None:
+                source = stack.enter_context(patches.read(want.path))
+            else:
+                opened[want.path] = opened.get(want.path) or patches.read(want.path)
+                source = opened[want.path]
             rows = source[want.dataset]
             chosen = [slice(0, len(rows))] if runs is None else runs
             what = f"{want.path.parent.name}/{want.path.stem} {want.dataset}"

@@ -27,7 +27,7 @@ class Streamed(Split):
 
     def __init__(self, inputs: list[Input], extra: Batch, at_once: int) -> None:
         super().__init__({}, extra, at_once)
-        self.inputs = merge_inputs(inputs)
+        self.inputs, self.opened = merge_inputs(inputs), dict[Path, patches.Source]()
 
     def __getitem__(self, rows: Numbers | object) -> Batch:
         wanted = np.asarray(rows)
@@ -53,7 +53,8 @@ class Streamed(Split):
             for run in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1)
         ]
         index = torch.as_tensor(rows)
-        return Split(read_inputs(self.inputs, runs), {n: of[index] for n, of in self.extra.items()})
+        bands = read_inputs(self.inputs, runs, self.opened)
+        return Split(bands, {n: of[index] for n, of in self.extra.items()})
 
     @property
     def layouts(self) -> dict[str, lcz.Layout]:
