@@ -157,6 +157,11 @@ test-e2e: .venvs/dev/made $(MODULES:%=.venvs/%/made)
 test: lint test-contract test-training test-sr test-ship $(MODULES:%=test-%) ## test everything: lint, types, contract, each stage under its own pins, the whole chain
 	@$(MAKE) --no-print-directory test-e2e
 
+.PHONY: mutate
+mutate: .venvs/dev/made .venvs/pytest/made .venvs/mutation/made .venvs/ship/made $(MODULES:%=.venvs/%/made) ## make small mistakes in the code, one at a time, and list those that no test sees: COUNT=300 SEED=0 JOBS=2
+	@PYTHONPATH=.venvs/mutation nice -n 19 $(PYTHON) -m tests.mutation \
+		--count $(or $(COUNT),300) --seed $(or $(SEED),0) $(if $(JOBS),--jobs $(JOBS))
+
 # --- speed ---------------------------------------------------------------------------------------
 .PHONY: bench bench-despeckle bench-layouts bench-sr bench-tda bench-train bench-memory bench-edge
 bench: bench-despeckle bench-layouts bench-sr bench-tda bench-train bench-memory bench-edge ## measure the reference implementations and ours, side by side

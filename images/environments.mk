@@ -5,6 +5,7 @@
 #   make .venvs/tda             the environment of one stage: the very packages of its image
 #   make .venvs/dev             linting, types and the tests that belong to no stage
 #   make .venvs/pytest          pytest alone, which tests/under.py puts behind a stage's own packages
+#   make .venvs/mutation        Cosmic Ray alone, which make mutate puts before the packages of dev
 
 # uv from the PATH, or fetched by pip at the version and with the hashes of images/uv.txt.
 UV := $(or $(shell command -v uv),.venvs/uv/bin/uv)
@@ -15,7 +16,7 @@ export UV_CONFIG_FILE := images/uv.toml
 	@touch $@
 
 # torch.txt before the stages that it constrains, pytest.txt beside dev. One version of each package for all Pythons.
-LOCKS := images/uv images/torch images/ship tests/pytest tests/requirements tests/bench/tda tests/bench/train $(basename $(wildcard images/*/requirements.in))
+LOCKS := images/uv images/torch images/ship tests/pytest tests/mutation tests/requirements tests/bench/tda tests/bench/train $(basename $(wildcard images/*/requirements.in))
 COMPILE = $(UV) pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command 'make lock' $(UPGRADE)
 .PHONY: lock
@@ -23,8 +24,8 @@ lock: | $(UV) ## write every requirements.txt again from its requirements.in
 	set -e; for lock in $(LOCKS); do $(COMPILE) --output-file $$lock.txt $$lock.in >/dev/null; done
 
 ENVIRONMENTS := dev ship $(patsubst images/%/requirements.txt,%,$(wildcard images/*/requirements.txt))
-.PHONY: $(ENVIRONMENTS:%=.venvs/%) .venvs/pytest
-$(ENVIRONMENTS:%=.venvs/%) .venvs/pytest: .venvs/%: .venvs/%/made
+.PHONY: $(ENVIRONMENTS:%=.venvs/%) .venvs/pytest .venvs/mutation
+$(ENVIRONMENTS:%=.venvs/%) .venvs/pytest .venvs/mutation: .venvs/%: .venvs/%/made
 
 # `made` is written last: an environment cut off halfway is completed by the next make.
 SYNC = @echo "environment $*" >&2; .venvs/$*/bin/python -c '' 2>/dev/null || $(UV) venv --quiet --clear --python 3.11 .venvs/$*; \
@@ -35,7 +36,7 @@ SYNC = @echo "environment $*" >&2; .venvs/$*/bin/python -c '' 2>/dev/null || $(U
 	$(SYNC)
 $(patsubst %,.venvs/%/made,$(filter-out dev ship,$(ENVIRONMENTS))): .venvs/%/made: images/%/requirements.txt | $(UV)
 	$(SYNC)
-.venvs/pytest/made: tests/pytest.txt | $(UV)
-	@rm -rf .venvs/pytest
-	@$(UV) pip install --quiet --python 3.11 --target .venvs/pytest --require-hashes --requirement $<
+.venvs/pytest/made .venvs/mutation/made: .venvs/%/made: tests/%.txt | $(UV)
+	@rm -rf .venvs/$*
+	@$(UV) pip install --quiet --python 3.11 --target .venvs/$* --require-hashes --requirement $<
 	@touch $@

@@ -1,0 +1,67 @@
+"""Which tests concern a file, the quick ones first; a mutant is killed by the first that fails."""
+
+import re
+from dataclasses import dataclass
+
+from tests.mutation.mutants import ROOT
+
+
+@dataclass(frozen=True)
+class Tests:
+    """What one run of pytest is given.
+
+    Attributes:
+        environment: folder of .venvs whose Python runs it.
+        path: file or folder of tests.
+    """
+
+    environment: str
+    path: str
+
+    def command(self) -> list[str]:
+        """The command, run in the root of a working tree."""
+        python = f".venvs/{self.environment}/bin/python"
+        start = (
+            [python, "-m", "pytest"] if self.environment == "dev" else [python, "tests/under.py"]
+        )
+        return [*start, "-q", "-x", self.path]
+
+
+OURS = "test_mutation"  # it asks whether lines are as they were, and so would kill anything
+STAGES = {  # of a room of shared, beside its own tests: those of stages that lean on it
+    "patches": ("merge", "prepare"), "models": ("sumrule",), "voyager": ("voyager",),
+    "sr": ("sr_degrade", "sr_bsrnet", "sr_edsr"), "training": ("teacher",), "backend": ("sr_vdsr",),
+}  # fmt: skip
+SUITES = {  # rooms whose tests need the packages of a stage: environment and folder
+    "sr": ("sr_swinir", "sr"), "backend": ("sr_swinir", "sr"), "training": ("distill", "training"),
+}  # fmt: skip
+
+
+def choose_tests(path: str) -> list[Tests]:
+    """The tests that concern a file of shared, or of a stage."""
+    top, name, *rest = path.split("/")
+    if top == "stages":
+        return [_of_stage(name)]
+    if path.startswith("shared/tools/ship/"):
+        return [Tests("ship", "tests/ship")]
+    room = name.removesuffix(".py")
+    environment, folder = SUITES.get(room, ("dev", "shared"))
+    words = rest[-1:] if room in SUITES else [name, *rest]
+    own = [Tests(environment, name) for name in _that_mention(folder, words)]
+    return own + [_of_stage(stage) for stage in STAGES.get(room, ())]
+
+
+def _of_stage(name: str) -> Tests:
+    return Tests(name, f"tests/stages/test_{name}.py")
+
+
+def _that_mention(folder: str, words: list[str]) -> list[str]:
+    """Files of a folder of tests that name these modules, first those that name most; else all."""
+    paths = sorted((ROOT / "tests" / folder).glob("test_*.py"))
+    names = {path: path.relative_to(ROOT).as_posix() for path in paths if path.stem != OURS}
+    texts = {name: path.read_text() for path, name in names.items()}
+
+    def count(name: str) -> int:
+        return sum(bool(re.search(rf"\b{w.removesuffix('.py')}\b", texts[name])) for w in words)
+
+    return sorted((name for name in texts if count(name)), key=lambda n: -count(n)) or [*texts]
