@@ -17,6 +17,6 @@ def is_clutter(path: Path) -> bool:
     return path.name.startswith(".") or path.name.lower() in NAMES
 
 
-def without(paths: Iterable[Path]) -> list[Path]:
+def without_clutter(paths: Iterable[Path]) -> list[Path]:
     """The paths that may be data, in order of their names."""
     return sorted(path for path in paths if not is_clutter(path))

@@ -111,7 +111,7 @@ def open_bundle(folder: Path) -> Bundle:
     """
     import yaml
 
-    files = pictures.without(folder.glob("*.yaml"))
+    files = pictures.without_clutter(folder.glob("*.yaml"))
     if len(files) != 1:
         raise StageError(f"{folder}: expected one YAML, found {[path.name for path in files]}")
     try:

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from shared.errors import StageError
 from shared.patches import Source, attributes, hdf5
 from shared.patches.layers import Stored
+from shared.terminal import escape
 
 CELL = 25_000.0  # metres; patches in the same or touching cells of this size are of one city
 FARTHEST = 2e7  # metres; no map projection in metres goes further
+NAMELESS = "no name"  # of a city whose name is blank
 
 
 @dataclass(frozen=True)
@@ -88,17 +90,18 @@ def _told(file: hdf5.File, path: Path, total: int) -> Cities:
     """A dataset `city` of names or of whole numbers; names are numbered in alphabetical order."""
     values, where = _column(file, "city", path, total)[:, 0], f"{path}: city"
     if values.dtype.kind in "OSU":
-        texts = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in values]
+        texts = [v.decode(errors="surrogateescape") if isinstance(v, bytes) else v for v in values]
         if not all(isinstance(text, str) for text in texts):
             raise StageError(f"{where}: expected names or whole numbers, found {texts[0]!r}")
-        known, number = np.unique(np.array(texts, str), return_inverse=True)
+        names = [escape(text.strip("\0 ")) or NAMELESS for text in texts]
+        known, number = np.unique(np.array(names, str), return_inverse=True)
         return Cities(number.astype(np.int32), tuple(known.tolist()))
     named, numbers = "names" in file["city"].attrs, _whole(values, path, "city")
-    names = attributes.read_texts(file["city"], "names") if named else ()
-    if names and numbers.max() >= len(names):
+    listed = attributes.read_texts(file["city"], "names") if named else ()
+    if listed and numbers.max() >= len(listed):
         expected = f"names of {numbers.max() + 1} cities or more"
-        raise StageError(f"{where}: attribute 'names': expected {expected}, found {len(names)}")
-    return Cities(numbers, names)
+        raise StageError(f"{where}: attribute 'names': expected {expected}, found {len(listed)}")
+    return Cities(numbers, listed)
 
 
 def _whole(values: NDArray[Any], path: Path, name: str) -> NDArray[np.int32]:

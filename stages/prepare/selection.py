@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import StageError
+from shared.names import is_utf8
 from shared.patches import Rows, list_rows
 
 Column = NDArray[np.int64]
@@ -82,6 +83,9 @@ def _csv(table: Path) -> dict[str, Any]:
 
 
 def _matlab(table: Path, name: str) -> dict[str, Any]:
+    if not is_utf8(table):
+        expected = "expected a path in UTF-8, as the reader of MATLAB files needs it"
+        raise StageError(f"{table}: {expected}; move the file")
     import matio  # scipy alone cannot read the class "table"
 
     try:

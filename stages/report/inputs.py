@@ -11,6 +11,7 @@ from typing import Any
 
 from shared import patches
 from shared.errors import StageError
+from shared.pictures import without_clutter
 from shared.runs import record
 
 IMAGES = ("sen2", "rgb", "sen1")
@@ -86,7 +87,7 @@ def _kinds(path: Path) -> Iterator[tuple[Path, str]]:
         yield path, _kind(path)
         return
     kind = next((kind for name, kind in FOLDERS.items() if (path / name).is_file()), None)
-    files = sorted(path.glob("*.h5"))
+    files = without_clutter(path.glob("*.h5"))
     if kind is None and not files:
         raise StageError(f"{path}: expected a product with one of {list(FOLDERS)} or *.h5 in it")
     yield from [(path, kind)] if kind else [(file, _kind(file)) for file in files]

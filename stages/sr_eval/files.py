@@ -13,6 +13,7 @@ from shared import patches
 from shared.errors import StageError
 from shared.patches import list_rows
 from shared.runs import record
+from shared.terminal import escape
 
 WALD, ENLARGED = "wald", "enlarged"
 PRODUCT_PATH = re.compile(r"/sr-([^/]+)/x([234])/")  # where the pipeline keeps them
@@ -60,8 +61,8 @@ def identify(path: Path, kind: str, scale: int) -> Restored:
         weights = str(plan.get("inputs", {}).get("weights") or "")[:6]
         return Restored(path, kind, stage.removeprefix("sr-"), recorded, weights)
     if place := PRODUCT_PATH.search(path.resolve().as_posix()):
-        return Restored(path, kind, place[1], int(place[2]))
-    return Restored(path, kind, path.stem, scale)
+        return Restored(path, kind, escape(place[1]), int(place[2]))
+    return Restored(path, kind, escape(path.stem), scale)
 
 
 def collect(wald: tuple[Path, ...], enlarged: tuple[Path, ...], scale: int) -> list[Restored]:

@@ -118,7 +118,8 @@ def folders(bundle: Bundle) -> Iterator[str]:
 
 def matches_label(folder: str, label: str, number: int) -> bool:
     """Whether a folder has the name of a label, which may have got its own number at the end."""
-    one, other = (re.sub(r"[\W_]", "", text.lower()) for text in (folder, label))
+    # Folders keep letters of ASCII only, so these are what both can have in common.
+    one, other = (re.sub(r"[^a-z0-9]", "", text.lower()) for text in (folder, label))
     plain = other.removeprefix("class")
     wanted = {plain, plain.removesuffix(str(number + 1)) or plain}
     return any(one.endswith(name) for name in wanted)

@@ -5,6 +5,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from shared import progress
 from shared.errors import StageError
+from shared.pictures import without_clutter
 from shared.sr.methods import Published
 from stages.weights.partial_file import discard
 
@@ -43,7 +44,7 @@ def _in_folder(folder: Path, name: str) -> Path:
     if not folder.is_dir():
         raise StageError(f"--mirror: {folder}: expected a folder, found a file")
     if not (folder / name).is_file():
-        names = sorted(path.name for path in folder.iterdir())
+        names = [path.name for path in without_clutter(folder.iterdir())]
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         raise StageError(f"--mirror: {folder}: expected {name}, found {names[:SHOWN]}{more}")
     return folder / name

@@ -9,6 +9,8 @@ import pytest
 
 from shared import lcz, patches
 from shared.errors import StageError
+from shared.terminal import escape
+from tests import hostile
 from tests.conftest import ROWS, pixels, write_patches, write_raw
 
 
@@ -192,3 +194,15 @@ def test_written_files_are_equal_byte_by_byte(tmp_path: Path) -> None:
     one = write_patches(tmp_path / "one.h5", pixels(20))
     two = write_patches(tmp_path / "two.h5", pixels(20))
     assert one.read_bytes() == two.read_bytes()
+
+
+def test_members_whose_names_are_not_utf8_are_left_alone(prepared: Path) -> None:
+    with h5py.File(prepared, "r+") as file:
+        file[b"pr\xe9view"] = h5py.SoftLink("/gone")
+        file[b"\xe9"] = h5py.ExternalLink("gone.h5", "/x")
+        file.create_dataset(b"r\xe9sum\xe9", data=np.zeros(3))
+    with patches.read(prepared, "sen2", "label") as source:
+        assert len(source["sen2"][slice(0, 4)]) == 4
+        with pytest.raises(StageError, match="expected dataset 'sen9', found") as refused:
+            _ = source["sen9"]
+    assert hostile.is_calm(escape(str(refused.value)))

@@ -21,6 +21,7 @@ from shared.runs import record
 from stages.merge import main as merge
 from stages.prepare import checks, cities, layout, speckle
 from stages.prepare import main as stage
+from tests import hostile
 from tests.conftest import ROWS, pixels, write_raw
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -861,3 +862,33 @@ def refused(src: Path, flags: list[str], message: str, capsys: Any) -> None:
         command(src, src.with_name("out.h5"), *flags)
     assert message in capsys.readouterr().err
     assert [src] == list(src.parent.iterdir())  # nothing left behind
+
+
+def test_city_names_that_are_not_utf8_stay_apart(lcz42: Path, tmp_path: Path) -> None:
+    """Written escaped, so that every later stage can read them."""
+    texts = [b"K\xf6ln", b"K\xe4ln", "Köln".encode(), b"two\nlines", b"\x1b[31m", b"", b"Oslo "]
+    names = ["K\\xf6ln", "K\\xe4ln", "Köln", "two\\nlines", "\\x1b[31m", "no name", "Oslo"]
+    geo = tmp_path / "geo.h5"
+    with h5py.File(geo, "w") as file:
+        values = np.array([texts[c] for c in CITY], object)
+        file.create_dataset("city", data=values, dtype=h5py.string_dtype())
+    command(lcz42, tmp_path / "out.h5", f"--geo={geo}")
+    numbers, known = stored(tmp_path / "out.h5")
+    assert [known[number] for number in numbers] == [names[c] for c in CITY]
+    again = command(tmp_path / "out.h5", tmp_path / "again.h5")
+    assert again["city"].tolist() == numbers
+
+
+def test_a_table_below_a_folder_that_is_not_utf8(
+    lcz42: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = hostile.deeper(tmp_path)
+    flags = text(place / "table.csv", np.array([1, 2]), np.array([1, 2]))
+    assert len(command(lcz42, tmp_path / "out.h5", *flags)["row"]) == 2
+    (place / "table.mat").write_bytes(b"MATLAB 5.0 MAT-file" + bytes(200))
+    with pytest.raises(SystemExit, match="2"):
+        command(lcz42, tmp_path / "other.h5", f"--table={place / 'table.mat'}")
+    *_, line = capsys.readouterr().err.splitlines()
+    assert line.endswith("expected a path in UTF-8, as the reader of MATLAB files needs it; "
+                         "move the file")  # fmt: skip
+    assert hostile.is_calm(line)

@@ -797,3 +797,9 @@ def test_names_never_break_the_page(tmp_path: Path, name: str) -> None:
     assert hostile.is_calm(html)
     assert html.count("<script>") == 0
     assert escape(name).replace("\\n", " ") in " ".join(page.text)
+
+
+def test_what_systems_leave_beside_patch_files_is_skipped(prepared: Path, tmp_path: Path) -> None:
+    plain = command(tmp_path / "plain.html", prepared.parent)
+    (prepared.parent / "._training.h5").write_bytes(b"\0\5\26\7")
+    assert command(tmp_path / "page.html", prepared.parent) == plain

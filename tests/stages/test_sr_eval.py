@@ -16,9 +16,11 @@ from torchmetrics.functional import mean_squared_error
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from shared import cli, lcz, patches
+from shared.terminal import escape
 from stages.sr_degrade import main as degrade
 from stages.sr_eval import compare, files, panel, quality, tables
 from stages.sr_eval import main as stage
+from tests import hostile
 from tests.conftest import write_patches, write_raw
 
 Array = NDArray[np.float32]
@@ -411,3 +413,15 @@ def test_bicubic_is_the_harder_one_to_beat_on_real_patches(real: Path) -> None:
         ).numpy()
         softer = np.square(np.moveaxis(other, 1, -1) - truth).mean()
         assert np.square(compare.bicubic(low, scale, LAYOUT) - truth).mean() < softer
+
+
+@pytest.mark.parametrize("name", hostile.NAMES.values(), ids=hostile.NAMES)
+def test_files_with_hostile_names(src: Path, tmp_path: Path, name: str) -> None:
+    """They are called by their name, escaped, in JSON, CSV, LaTeX and picture."""
+    with patches.read(src, "sen2") as source:
+        values = source["sen2"][:].repeat(2, 1).repeat(2, 2)
+    path = store(tmp_path / "in" / f"{name}.h5", values)
+    made = command(src, tmp_path / "out", "--panel=1", enlarged=path)
+    assert list(made["departure"]["x2"]) == [escape(name)]
+    for file in ("metrics.json", "metrics.csv", "table.tex"):
+        assert hostile.is_calm((tmp_path / "out" / file).read_text("utf-8"))

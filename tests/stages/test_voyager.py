@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import onnx
 import pytest
@@ -34,7 +35,7 @@ from stages.voyager import (
     sdk_names,
     sdk_rules,
 )
-from tests import networks
+from tests import hostile, networks
 from tests.conftest import pixels, write_patches
 
 NAME = "lcz42-resnet18"
@@ -632,3 +633,25 @@ def test_refuses_too_few_rows(
         command(tmp_path, tmp_path / "out")
     assert message in capsys.readouterr().err.splitlines()[-1]
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_bundle_of_classes_with_odd_names(made: Path, tmp_path: Path) -> None:
+    """They break neither YAML, labels and folders nor the sheet, and stay in their order."""
+    classes = [*hostile.ODD.values(), *lcz.CLASSES[len(hostile.ODD) :]]
+    shutil.copytree(made / "prepare", tmp_path / "prepare")
+    shutil.copytree(made / "export", tmp_path / "export")
+    for path in (tmp_path / "prepare").glob("*.h5"):
+        with h5py.File(path, "r+") as file:
+            file.attrs["classes"] = classes
+    card = json.loads((tmp_path / "export" / "model.json").read_text())
+    card["members"][0] |= {"classes": classes, "architecture": hostile.ODD["yaml"]}
+    (tmp_path / "export" / "model.json").write_text(json.dumps(card))
+    out = command(tmp_path, tmp_path / "out")
+    assert sdk_rules.problems(out) == []
+    opened = open_bundle(out)
+    assert len(opened.labels) == 17
+    assert opened.yaml["description"].startswith(f"{hostile.ODD['yaml']}, 17 classes")
+    for path, k in opened.pictures():
+        assert int(path.stem) % 17 == k
+    with Image.open(out / "calibration.png") as picture:
+        assert picture.size[1] == 17 * 32

@@ -238,6 +238,8 @@ def test_refuses_a_mirror(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], mirror: str, message: str
 ) -> None:
     (tmp_path / "empty").mkdir()
+    for name in (".DS_Store", f"._{NAME}", "Thumbs.db"):
+        (tmp_path / "empty" / name).write_text("")
     dst = tmp_path / "out" / NAME
     assert message in refused(dst, mirror.format(empty=tmp_path / "empty"), capsys)
     assert not dst.parent.exists()

@@ -8,6 +8,7 @@ from typing import Any
 
 from shared.errors import StageError
 from shared.manifest import MANIFEST, digest, seal
+from shared.pictures import without_clutter
 from shared.runs import record
 
 
@@ -19,7 +20,7 @@ def name_of(bundle: Path) -> str:
     """
     if not bundle.is_dir():
         raise StageError(f"--bundle: no such folder: {bundle}; make voyager makes one")
-    names = [path.stem for path in bundle.glob("*.yaml")]
+    names = [path.stem for path in without_clutter(bundle.glob("*.yaml"))]
     if len(names) != 1:
         raise StageError(f"--bundle: {bundle}: expected one YAML, found {sorted(names)}")
     if links := sorted(path for path in bundle.rglob("*") if path.is_symlink()):
