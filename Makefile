@@ -162,6 +162,11 @@ mutate: .venvs/dev/made .venvs/pytest/made .venvs/mutation/made .venvs/ship/made
 	@PYTHONPATH=.venvs/mutation nice -n 19 $(PYTHON) -m tests.mutation \
 		--count $(or $(COUNT),300) --seed $(or $(SEED),0) $(if $(JOBS),--jobs $(JOBS))
 
+# Damage by the thousand: CAMPAIGNS names what is damaged (tests/torture/campaign.py), CASES how often, SEED which damage.
+.PHONY: torture
+torture: .venvs/dev/made $(MODULES:%=.venvs/%/made) ## damage inputs at random and look how the stages take it: CASES=10000 of each of CAMPAIGNS (all)
+	$(PYTHON) -m tests.torture $(if $(CAMPAIGNS),--campaigns $(CAMPAIGNS)) --cases $(or $(CASES),10000) --seed $(or $(SEED),0)
+
 # --- speed ---------------------------------------------------------------------------------------
 .PHONY: bench bench-despeckle bench-layouts bench-sr bench-tda bench-train bench-memory bench-edge
 bench: bench-despeckle bench-layouts bench-sr bench-tda bench-train bench-memory bench-edge ## measure the reference implementations and ours, side by side

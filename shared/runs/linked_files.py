@@ -24,6 +24,9 @@ def list_references(files: Iterable[Path]) -> dict[Path, list[Reference]]:
     """The files that each of these files reaches, without those that reach none.
 
     Without h5py, as for `make status`, no file reaches another one.
+
+    Raises:
+        StageError: the HDF5 library hangs or crashes on a file.
     """
     references = {}
     for path in filter(is_hdf5, files):
@@ -31,6 +34,6 @@ def list_references(files: Iterable[Path]) -> dict[Path, list[Reference]]:
             from shared.patches import hdf5
         except ModuleNotFoundError:
             return {}
-        if linked := hdf5.list_linked(path):
+        if linked := hdf5.probe(path):
             references[path] = [(name, there and there.absolute()) for name, there in linked]
     return references

@@ -1,6 +1,7 @@
 """Reading HDF5 of others: what it leaves out or refers to is named, whatever the library says."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from h5py import h5d, h5p, h5s, h5t, h5z
 from shared import patches
 from shared.errors import StageError
 from shared.patches import hdf5
+from shared.patches.hdf5 import guard, linked
+from shared.runs import record
 from tests.conftest import pixels, write_raw
 
 VALUES = np.arange(40.0).reshape(10, 4)
@@ -293,3 +296,42 @@ def test_every_error_of_the_library_becomes_one_line() -> None:
             raise error
     with pytest.raises(AssertionError), hdf5.refuse_errors("a.h5"):
         raise AssertionError
+
+
+# --- damage that the library does not survive -----------------------------------------------------
+def hang(path: Path) -> None:
+    """A file whose texts the library looks for without end: a heap with an object of no size."""
+    with h5py.File(path, "w") as file:
+        file["x"] = VALUES
+        file["x"].attrs["bands"] = ["B2", "B3"]
+    content = path.read_bytes()
+    heap = content.index(b"GCOL") + 16  # behind signature, version and size: the first object
+    path.write_bytes(content[:heap] + bytes(64) + content[heap + 64 :])
+
+
+def test_a_file_on_which_the_library_hangs_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "SECONDS", 1)
+    hang(tmp_path / "a.h5")
+    with pytest.raises(StageError, match=r"a.h5: damaged: the HDF5 library comes to no end"):
+        record.digest(tmp_path / "a.h5")
+
+
+def test_a_file_on_which_the_library_crashes_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(_: Path, touch: bool = False) -> None:
+        os.kill(os.getpid(), signal.SIGSEGV if touch else signal.SIGTERM)
+
+    monkeypatch.setattr(linked, "list_linked", crash)
+    path = write_raw(tmp_path / "a.h5", {"x": VALUES})
+    with pytest.raises(StageError, match=r"a.h5: damaged: the HDF5 library crashes reading its"):
+        record.digest(path)
+
+
+def test_a_mistake_of_our_own_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linked, "list_linked", lambda *_, **__: 1 / 0)
+    path = write_raw(tmp_path / "a.h5", {"x": VALUES})
+    with pytest.raises(ZeroDivisionError):
+        record.digest(path)

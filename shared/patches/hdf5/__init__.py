@@ -5,6 +5,7 @@ broken one that nobody needs does no harm; listing members opens none of them.
 """
 
 from shared.patches.hdf5.files import Attributes, Dataset, File
+from shared.patches.hdf5.guard import probe
 from shared.patches.hdf5.linked import list_linked
 from shared.patches.hdf5.opening import ERRORS, refuse_errors
 
@@ -14,5 +15,6 @@ __all__ = [
     "Dataset",
     "File",
     "list_linked",
+    "probe",
     "refuse_errors",
 ]

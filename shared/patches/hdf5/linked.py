@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 from h5py import h5d, h5g, h5l, h5o
 
 from shared.errors import StageError
 from shared.patches.hdf5.opening import ERRORS, open_stored
 from shared.runs import linked_files
 
+OWNERS = {h5g.GroupID: h5py.Group, h5d.DatasetID: h5py.Dataset}  # what has their attributes
 # The variable that adds folders to the search for each kind of reference.
 LINK, VIRTUAL, RAW = "HDF5_EXT_PREFIX", "HDF5_VDS_PREFIX", "HDF5_EXTFILE_PREFIX"
 
@@ -60,8 +62,12 @@ def last_block(name: str, own: Path) -> int:
     return max((int(m[1]) for m in map(pattern.fullmatch, files) if m), default=-1)
 
 
-def list_linked(path: Path) -> list[linked_files.Reference]:
+def list_linked(path: Path, touch: bool = False) -> list[linked_files.Reference]:
     """All other files that an HDF5 file reaches by links, virtual datasets and external storage.
+
+    Args:
+        path: the file.
+        touch: also read the attributes and the chunk index of every member.
 
     Returns:
         name and place of each, in an order that depends on the content alone; the place is None
@@ -71,7 +77,7 @@ def list_linked(path: Path) -> list[linked_files.Reference]:
     waiting, seen = [path], {path.resolve()}
     while waiting:
         own = waiting.pop(0)
-        for name, kind in _list_names(own):
+        for name, kind in _list_names(own, touch):
             there = resolve(name, own, kind)
             if there is None:
                 references.append((name, None))
@@ -82,7 +88,7 @@ def list_linked(path: Path) -> list[linked_files.Reference]:
     return references
 
 
-def _list_names(own: Path) -> list[tuple[str, str]]:
+def _list_names(own: Path, touch: bool) -> list[tuple[str, str]]:
     """Names of the files that one file refers to itself, and how, without repetition."""
     names: dict[tuple[str, str], None] = {}
     try:
@@ -91,20 +97,25 @@ def _list_names(own: Path) -> list[tuple[str, str]]:
         return []
     with file:
         groups, seen = [file.id], set()
+        if touch:
+            _touch(file)
         while groups:
             group = groups.pop()
             for name in sorted(_members(group)):
                 with contextlib.suppress(*ERRORS):
-                    if group.links.get_info(name).type == h5l.TYPE_EXTERNAL:
+                    kind = group.links.get_info(name).type
+                    if kind == h5l.TYPE_EXTERNAL:
                         names[os.fsdecode(group.links.get_val(name)[0]), LINK] = None
-                    elif group.links.get_info(name).type == h5l.TYPE_HARD:
-                        member = h5o.open(group, name)
-                        place = h5o.get_info(member).addr
-                        if place not in seen and isinstance(member, h5g.GroupID):
-                            groups.append(member)
-                        elif place not in seen and isinstance(member, h5d.DatasetID):
-                            names |= dict.fromkeys(_stored_elsewhere(member, own))
-                        seen.add(place)
+                    member = h5o.open(group, name) if kind == h5l.TYPE_HARD else None
+                    if member is None or (place := h5o.get_info(member).addr) in seen:
+                        continue
+                    seen.add(place)
+                    if touch and type(member) in OWNERS:
+                        _touch(OWNERS[type(member)](member))
+                    if isinstance(member, h5g.GroupID):
+                        groups.append(member)
+                    elif isinstance(member, h5d.DatasetID):
+                        names |= dict.fromkeys(_stored_elsewhere(member, own))
     return list(names)
 
 
@@ -112,6 +123,19 @@ def _members(group: Any) -> list[bytes]:
     with contextlib.suppress(*ERRORS):
         return list(group)
     return []
+
+
+def _touch(member: Any) -> None:
+    """Read what is not a value of a member; errors are told where it is needed."""
+    names: list[str] = []
+    with contextlib.suppress(*ERRORS):
+        names += list(member.attrs)
+    for name in names:
+        with contextlib.suppress(*ERRORS):
+            member.attrs[name]
+    if isinstance(member, h5py.Dataset):
+        with contextlib.suppress(*ERRORS):
+            member.id.get_space_status()
 
 
 def _stored_elsewhere(dataset: Any, own: Path) -> Iterator[tuple[str, str]]:

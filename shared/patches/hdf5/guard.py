@@ -1,0 +1,69 @@
+"""A first look at a file in a child process, as the library hangs or crashes on some damage.
+
+No exception comes of that, and nothing in the process itself could tell it: the child dies instead.
+It reads the headers of all members, their attributes and the indices of their chunks.
+"""
+
+import json
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+
+from shared.errors import StageError
+from shared.patches.hdf5 import linked
+from shared.runs import linked_files
+
+SECONDS = 120  # of processor time; a file of 100,000 members takes a quarter of that
+BYTES = 4 * 2**30  # that no header needs
+ENDLESS = {signal.SIGXCPU, signal.SIGKILL}  # what too much processor time ends with
+
+
+def probe(path: Path) -> list[linked_files.Reference]:
+    """All other files that an HDF5 file reaches, as `linked.list_linked`, found in a child.
+
+    Raises:
+        StageError: the library hangs or crashes on the file.
+    """
+    reading, writing = os.pipe()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if not pid:
+        _answer(path, writing)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        answer = pipe.read()
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if code < 0:
+        what = "comes to no end" if -code in ENDLESS else "crashes"
+        damage = f"damaged: the HDF5 library {what} reading its headers"
+        raise StageError(f"{path}: {damage}; take a whole copy of the file")
+    if code:  # no answer for another reason: what is wrong shows here
+        return linked.list_linked(path)
+    return [(name, there and Path(there)) for name, there in json.loads(answer)]
+
+
+def _answer(path: Path, pipe: int) -> None:
+    """In the child: look at the file, write what was found, end without any cleaning up."""
+    code = 1
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # last words of a library are not ours
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        memory = pages * resource.getpagesize() + BYTES
+        for kind, most in (
+            (resource.RLIMIT_AS, memory),
+            (resource.RLIMIT_CPU, SECONDS),
+            (resource.RLIMIT_CORE, 0),
+        ):
+            hard = resource.getrlimit(kind)[1]
+            allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(kind, (allowed, hard))
+        listed = linked.list_linked(path, touch=True)
+        text = json.dumps([(name, there and os.fspath(there)) for name, there in listed])
+        with os.fdopen(pipe, "w") as file:
+            file.write(text)
+        code = 0
+    finally:
+        os._exit(code)

@@ -1,0 +1,79 @@
+"""How each stage reads each kind of HDF5 file: the stage itself, or what it does before it learns.
+
+A reader is a stage in the sense of `shared.cli`, so that the digest, the record and the exit code
+are those of real runs. What trains or takes seconds is replaced by the stage's own functions that
+read.
+"""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+Run = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One way to read one kind of file.
+
+    Attributes:
+        environment: stage whose environment has the packages.
+        file: name of the good file, and of its damaged copies.
+        module: that has the function.
+        function: what is run, as a stage.
+        arguments: of the command line; {bad} is the damaged file, {good} the folder of good ones.
+    """
+
+    environment: str
+    file: str
+    module: str
+    arguments: tuple[str, ...] = ("--src={bad}",)
+    function: str = "run"
+
+    def run(self) -> Run:
+        """The function, imported now."""
+        run: Run = getattr(importlib.import_module(self.module), self.function)
+        return run
+
+    def flags(self, good: Path, bad: Path) -> list[str]:
+        """The command line without --dst."""
+        return [argument.format(bad=bad, good=good) for argument in self.arguments]
+
+
+def _stage(name: str, file: str, *arguments: str) -> Reader:
+    return Reader(name, file, f"stages.{name}.main", arguments or ("--src={bad}",))
+
+
+def _part(environment: str, file: str, function: str, *more: str) -> Reader:
+    return Reader(environment, file, "tests.torture.parts", ("--src={bad}", *more), function)
+
+
+READERS = {
+    "prepare": _stage("prepare", "raw.h5"),
+    "prepare-gzip": _stage("prepare", "raw-gzip.h5"),
+    "prepare-latest": _stage("prepare", "raw-latest.h5"),
+    "prepare-matlab": _stage("prepare", "raw.mat"),
+    "prepare-geo": _stage("prepare", "geo.h5", "--src={good}/raw.h5", "--geo={bad}"),
+    "prepare-city": _stage("prepare", "city.h5", "--src={good}/raw.h5", "--geo={bad}"),
+    "merge": _stage("merge", "part-1.h5", "--src={bad},{good}/part-2.h5"),
+    "sr-degrade": _stage("sr_degrade", "patches.h5"),
+    "sr-degrade-gzip": _stage("sr_degrade", "patches-gzip.h5"),
+    "sr-eval": _stage(
+        "sr_eval", "x2.h5", "--src={good}/patches.h5", "--wald={good}/patches.h5",
+        "--enlarged={bad}", "--rows=2",
+    ),
+    "tda": _stage("tda", "patches.h5", "--src={bad}", "--jobs=1", "--bins=4", "--sigma=1"),
+    "tda-grid": _stage(
+        "tda", "features.h5", "--src={good}/patches.h5", "--grid={bad}", "--jobs=1", "--bins=4",
+        "--sigma=1",
+    ),
+    "sr-train": _part("sr_train", "patches.h5", "read_pairs"),
+    "teacher": _part("teacher", "patches.h5", "read_split"),
+    "fusion": _part("fusion", "features.h5", "read_features", "--beside={good}/features.h5"),
+    "tda-plot": _part("tda_plot", "features.h5", "read_images", "--beside={good}/patches.h5"),
+    "export": _part("export", "patches.h5", "read_calibration"),
+    "voyager": _part("voyager", "patches.h5", "read_pictures"),
+    "report": _stage("report", "patches.h5"),
+    "report-tda": _stage("report", "features.h5"),
+}  # fmt: skip
