@@ -82,14 +82,14 @@ def _open(file: IO[bytes], size: int) -> Any:
     """The value in a file, whose tensors are not read yet."""
     head = file.read(HEAD)
     file.seek(0)
+    if safetensors_file.begins(head):  # first: its length may begin with the bytes of any other
+        return safetensors_file.open_tensors(file, size)
     if what := describe(head):
         raise ValueError(what)
     if head.startswith(ZIP):
         return torch_file.open_archive(file, size)
     if head.startswith(PICKLE):
         return torch_file.open_legacy(file, size)
-    if safetensors_file.begins(head):
-        return safetensors_file.open_tensors(file, size)
     raise ValueError("bytes of no known kind")
 
 

@@ -53,6 +53,17 @@ def test_content_decides_and_not_the_suffix(tmp_path: Path, legacy: bool, suffix
     assert same(reader.read(tmp_path / f"s{suffix}"))
 
 
+@pytest.mark.parametrize("length", [0x1180, 0x8B1F, 0x4680, 0x5880])
+def test_safetensors_is_told_whatever_its_length_begins_with(tmp_path: Path, length: int) -> None:
+    """Such as 0x80, the first byte of a pickle, or those of gzip."""
+    entry = {"dtype": "F32", "shape": [3], "data_offsets": [0, 12]}
+    header = json.dumps({"a.bias": entry}).encode().ljust(length)
+    values = VALUES["a.bias"]
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(length.to_bytes(8, "little") + header + values.tobytes())
+    assert same(reader.read(path), {"a.bias": values})
+
+
 @both_kinds
 def test_views_of_a_storage(tmp_path: Path, legacy: bool) -> None:
     """Transposed, a part, a scalar, an empty one, one value for all: all of one storage."""
