@@ -83,6 +83,11 @@ class Bundle:
         check_names(labels, f"{path}: labels")
         return labels
 
+    def class_folders(self) -> list[Path]:
+        """The folders of test pictures, whose plain string order is that of the classes."""
+        entries = pictures.without_clutter(self.validation.iterdir())
+        return [path for path in entries if path.is_dir()]
+
     def pictures(self) -> list[tuple[Path, int]]:
         """Test pictures and their classes: class folders and pictures in plain string order.
 
@@ -91,9 +96,8 @@ class Bundle:
         Raises:
             StageError: a picture is a link that leads nowhere.
         """
-        entries = sorted(self.validation.iterdir())
-        classes = [path for path in entries if path.is_dir() and not pictures.is_clutter(path)]
-        skipped = [path for path in entries if path not in classes]
+        classes = self.class_folders()
+        skipped = [path for path in sorted(self.validation.iterdir()) if path not in classes]
         files: list[tuple[Path, int]] = []
         for k, place in enumerate(classes):
             taken, others = pictures.list_files(place)
@@ -111,6 +115,8 @@ def open_bundle(folder: Path) -> Bundle:
     """
     import yaml
 
+    if not folder.is_dir():
+        raise StageError(f"{folder}: expected a folder of voyager, found a file")
     files = pictures.without_clutter(folder.glob("*.yaml"))
     if len(files) != 1:
         raise StageError(f"{folder}: expected one YAML, found {[path.name for path in files]}")

@@ -3,28 +3,23 @@
 import csv
 import dataclasses
 import io
-import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from numpy.typing import NDArray
 
-from shared import models, progress
+from shared import models
 from shared.errors import StageError
-from shared.manifest import MANIFEST, RefusedError, problems
 from shared.models import scores
-from shared.pictures import ENDINGS, read_picture, tell_skipped, walk_files
+from shared.pictures import ENDINGS, tell_skipped, walk_files
 from shared.terminal import escape
-from shared.voyager import READBACK, Bundle, Network, open_bundle, preprocess
+from shared.voyager import READBACK, Bundle, open_bundle
+from stages.export.check_bundles import logits, stored_accuracy, take, verify
 from stages.export.metis_lint import Violation, lint
 
 Outcome = tuple[str, Any, str]
-Part = TypeVar("Part")
-BATCH = 64
 NEAR = 0.05  # points of accuracy that two processors may differ by
 
 
@@ -36,10 +31,13 @@ def check_bundle(folder: Path, threads: int) -> Outcome:
     """
     verify(folder)
     opened = open_bundle(folder)
-    stored = _stored_accuracy(folder)
-    classes, files = _take(opened, lambda b: b.labels), _take(opened, Bundle.pictures)
+    stored = stored_accuracy(folder)
+    classes, files = take(opened, lambda b: b.labels), take(opened, Bundle.pictures)
     if not files:
         raise StageError(f"{opened.validation}: expected test pictures, found none")
+    if (count := len(opened.class_folders())) != len(classes):
+        expected = f"expected a class folder for each of {len(classes)} labels"
+        raise StageError(f"{opened.validation}: {expected}, found {count}")
     predictions = logits(opened, [path for path, _ in files], threads)
     labels = np.array([k for _, k in files])
     if predictions.shape[1] != len(classes) or labels.max() >= len(classes):
@@ -59,69 +57,6 @@ def check_bundle(folder: Path, threads: int) -> Outcome:
     return "\n".join(lines), content, wrong if apart > NEAR else ""
 
 
-def verify(folder: Path) -> None:
-    """Every digest of MANIFEST.json, if the bundle came with one.
-
-    Raises:
-        StageError: the first file that is missing, added or changed.
-    """
-    if not (folder / MANIFEST).is_file():
-        return
-    try:
-        changed = problems(folder)
-    except RefusedError as error:
-        raise StageError(str(error)) from None
-    if changed:
-        more = f" ({len(changed)} such files)" if len(changed) > 1 else ""
-        hint = "remove it" if changed[0].endswith("not in the manifest") else "copy it again"
-        raise StageError(f"{changed[0]}{more}; {hint}")
-
-
-def _stored_accuracy(folder: Path) -> float:
-    """Points of accuracy from the pictures, as voyager measured them."""
-    try:
-        accuracy = json.loads((folder / READBACK).read_text())["accuracy"]["png"]
-        return 100 * float(accuracy["overall_accuracy"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StageError(f"{folder / READBACK}: expected stored accuracies ({error})") from None
-
-
-def _take(bundle: Bundle, part: Callable[[Bundle], Part]) -> Part:
-    """A part of a bundle; StageError when the YAML does not say it, or it is not there."""
-    try:
-        return part(bundle)
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise StageError(f"{bundle.folder}: not a bundle ({error})") from None
-
-
-def logits(bundle: Bundle, paths: list[Path], threads: int) -> NDArray[np.float32]:
-    """(N, K) of pictures of any sizes, by the bundle's YAML and network.
-
-    Raises:
-        StageError: the bundle cannot be read, or a picture.
-    """
-    parts = []
-    try:
-        network, steps = _network(bundle.network, threads), bundle.steps
-        with progress.bar(len(paths), "classify", unit="pictures") as bar:
-            for start in range(0, len(paths), BATCH):
-                block = paths[start : start + BATCH]
-                ready = [preprocess(read_picture(path)[None], steps) for path in block]
-                parts.append(network(np.concatenate(ready)))
-                bar.update(len(block))
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise StageError(f"{bundle.folder}: not a bundle ({error})") from None
-    return np.concatenate(parts)
-
-
-def _network(path: Path, threads: int) -> Network:
-    try:
-        return Network(path, threads)
-    except Exception as error:  # onnxruntime has a class of its own for every reason
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise StageError(f"{path}: not a usable ONNX file ({reason})") from None
-
-
 def classify_pictures(folder: Path, images: Path, threads: int) -> Outcome:
     """CSV of the pictures of a folder: file, class, and the score of every class.
 
@@ -137,7 +72,7 @@ def classify_pictures(folder: Path, images: Path, threads: int) -> Outcome:
     if not paths:
         kinds = ", ".join(sorted(ENDINGS))
         raise StageError(f"--images: {images}: expected pictures, found none of {kinds}")
-    names, text = _take(bundle, lambda b: b.labels), io.StringIO()
+    names, text = take(bundle, lambda b: b.labels), io.StringIO()
     probabilities = scores.softmax(logits(bundle, paths, threads))
     if probabilities.shape[1] != len(names):
         expected = f"expected {probabilities.shape[1]} labels as the network has classes"

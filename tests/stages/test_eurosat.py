@@ -262,3 +262,43 @@ def test_hostile_names_of_pictures(folder: Path, tmp_path: Path, name: str, caps
     assert hostile.is_calm(heard)
     shown = escape(name).replace("\\n", " ").replace("\\r", " ")  # as in every message
     assert f"Sea/{shown}.png: not a readable picture" in heard
+
+
+def wrap(folder: Path) -> Path:
+    """Two folders too high, as an archive unpacks."""
+    inner = folder.rename(folder.with_name("2750"))
+    (folder / "EuroSAT").mkdir(parents=True)
+    inner.rename(folder / "EuroSAT" / "2750")
+    return folder
+
+
+def other_format(folder: Path) -> Path:
+    """Pictures of another ending."""
+    for path in (folder / "Crop").iterdir():
+        path.rename(path.with_suffix(".tif"))
+    return folder
+
+
+def moved_away(folder: Path) -> Path:
+    """A class folder is a link, and what it led to is gone."""
+    (folder / "Lake").symlink_to("/no/such/Lake")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (wrap, "found ['EuroSAT']; the class folders may be those below {}/EuroSAT/2750"),
+        (lambda folder: folder / "Sea", "found [] but pictures; give the folder above: --src {}"),
+        (other_format, "Crop: expected 2 or more pictures (.jpg, .png), found 0 beside 0.tif"),
+        (moved_away, "Lake: expected a class folder, found a link to /no/such/Lake, which does"),
+    ],
+)
+def test_a_folder_that_is_not_the_right_one(
+    folder: Path, change: Callable[[Path], Path], message: str, capsys: Any
+) -> None:
+    src = change(folder)
+    with pytest.raises(SystemExit, match="2"):
+        command(src, folder.with_name("out"))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message.format(folder) in line

@@ -879,6 +879,23 @@ def damage(bundle: Path, how: str) -> None:
     elif how == "network":
         (bundle / "model.onnx").write_bytes(b"\x08")
         seal(bundle)
+    elif how == "fewer folders":
+        shutil.rmtree(bundle / "val" / "a_dark")
+        seal(bundle)
+    elif how == "no labels":
+        (bundle / "labels.txt").unlink()
+        seal(bundle)
+    elif how in ("size", "steps"):
+        content = yaml.safe_load((bundle / "tiny.yaml").read_text())
+        steps = content["pipeline"][0]["classification"]["preprocess"]
+        steps[0] = {"resize": steps[0]["resize"] | {"width": 48}} if how == "size" else {}
+        (bundle / "tiny.yaml").write_text(yaml.safe_dump(content))
+        seal(bundle)
+    elif how == "more labels":
+        with (bundle / "labels.txt").open("a") as file:
+            file.write("third\n")
+        (bundle / "val" / "c").mkdir()
+        seal(bundle)
 
 
 @pytest.mark.parametrize(
@@ -893,6 +910,13 @@ def damage(bundle: Path, how: str) -> None:
         ("no yaml", (), "expected one YAML, found []"),
         ("no class", (), "not a bundle"),
         ("network", (), "model.onnx: not a usable ONNX file"),
+        ("fewer folders", (), "val: expected a class folder for each of 2 labels, found 1"),
+        ("no labels", (), "not a bundle ({}/bundle/labels.txt: No such file or directory)"),
+        ("size", (), "model.onnx: does not take what the YAML prepares, 32 x 48 pixels"),
+        ("steps", (), "bundle: not a bundle (no entry 'resize' where one is expected)"),
+        ("more labels", (), "expected 2 classes as the network, 3 labels"),
+        ("more labels", ("--images={}/bundle/val",), "expected 2 labels as the network has class"),
+        ("", ("--images={}/bundle/tiny.yaml",), "expected a folder of pictures, found a file"),
         ("", ("--images={}/nowhere",), "--images: no such file or folder"),
         ("", ("--images={}/bundle/val/../../empty",), "expected pictures, found none"),
         ("", ("--dst={}/bundle/labels.txt",), "labels.txt exists; it is not overwritten"),
@@ -914,7 +938,7 @@ def test_check_refuses(
         check.main([f"--bundle={bundle}", *(flag.format(tmp_path) for flag in flags)])
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: ")
-    assert message in error
+    assert message.format(tmp_path) in error
 
 
 # Pictures and names as people have them, in the check.
