@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from shared import progress
 from shared.errors import StageError, explain_os_error
+from shared.patches import hdf5
 from shared.patches import shard as shards
 from shared.patches.fields import Constant, Field, allocate, field_like, moments
 from shared.patches.reader import Source
@@ -69,7 +70,7 @@ class Writer:
             file = h5py.File(self.dst, "r+")
             if file.attrs.get("complete_header") and self._is_same(file):
                 return file
-        except (OSError, KeyError, RuntimeError, AttributeError) as error:
+        except hdf5.ERRORS as error:
             if "unable to lock" in str(error) or "already open" in str(error):
                 raise StageError(f"{self.dst}: open in another program; close it there") from None
             if explain_os_error(error):

@@ -1,9 +1,11 @@
 """Find products in a data folder, and files by their digest. Standard library only."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from shared.errors import StageError
 from shared.runs import record
 
 Record = dict[str, Any]
@@ -31,7 +33,10 @@ def is_intact(path: Path, made: Record) -> bool:
     """Whether a product is as recorded: by size and time, or else (for a copy) by its digest."""
     if record.is_unchanged(path, made) or total_bytes(path) >= record.LARGE:
         return record.is_unchanged(path, made)
-    return bool(record.fingerprint(path)["sha256"] == made["output"]["sha256"])
+    try:
+        return bool(record.fingerprint(path)["sha256"] == made["output"]["sha256"])
+    except StageError:  # damaged
+        return False
 
 
 def containing_product(path: Path, known: dict[Path, Record]) -> Path | None:
@@ -65,7 +70,8 @@ def find_content(
         if digests <= paths.keys():
             break
         if total_bytes(path) < limit:
-            paths.setdefault(record.digest(path, linked), path)
+            with contextlib.suppress(StageError):  # damaged, and so no input of anything
+                paths.setdefault(record.digest(path, linked), path)
     return {digest: paths[digest] for digest in digests if digest in paths}
 
 

@@ -231,3 +231,22 @@ def test_status_knows_linked_files_without_h5py(
     assert inventory.find_content(folder, {digest}, made) == {digest: folder / "a.h5"}
     change(other)
     assert inventory.find_content(folder, {digest}, made) == {}
+
+
+def test_status_passes_over_files_that_the_library_does_not_survive(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(files: list[Path]) -> dict[Path, Any]:
+        if any(file.suffix == ".h5" for file in files):
+            raise StageError("damaged: the HDF5 library crashes")
+        return {}
+
+    write(folder / "b.h5", "x", VALUES)
+    digest = record.digest(folder / "b.h5")
+    made = {"plan": {}, "output": record.fingerprint(folder / "b.h5") | {"modified_ns": 0}}
+    (folder / "c.txt").write_text("c")
+    text = record.digest(folder / "c.txt")
+    for module in (fingerprints, record):
+        monkeypatch.setattr(module, "list_references", refuse)
+    assert inventory.find_content(folder, {digest, text}, {}) == {text: folder / "c.txt"}
+    assert not inventory.is_intact(folder / "b.h5", made)

@@ -99,6 +99,22 @@ def test_unfinished_file_that_does_not_open_is_begun_anew(
     assert "discarded; starting again" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("error", [ValueError("bad heap"), TypeError("no type"), MemoryError()])
+def test_unfinished_file_is_begun_anew_whatever_the_library_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    whole, opened = write(tmp_path / "a.h5").read_bytes(), h5py.File
+
+    def fail(path: Path, mode: str) -> h5py.File:
+        if mode == "r+":
+            raise error
+        return opened(path, mode)
+
+    (tmp_path / "a.h5").write_bytes(whole[:-1] + b"x")
+    monkeypatch.setattr(h5py, "File", fail)
+    assert write(tmp_path / "a.h5").read_bytes() == whole
+
+
 def test_unfinished_file_of_another_shape_is_begun_anew(tmp_path: Path) -> None:
     write_raw(tmp_path / "a.h5", {"sen2": np.zeros((3, 2))})
     assert write(tmp_path / "a.h5").read_bytes() == write(tmp_path / "b.h5").read_bytes()

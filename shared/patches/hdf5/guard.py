@@ -4,6 +4,7 @@ No exception comes of that, and nothing in the process itself could tell it: the
 It reads the headers of all members, their attributes and the indices of their chunks.
 """
 
+import faulthandler
 import json
 import os
 import resource
@@ -49,6 +50,7 @@ def _answer(path: Path, pipe: int) -> None:
     """In the child: look at the file, write what was found, end without any cleaning up."""
     code = 1
     try:
+        faulthandler.disable()
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # last words of a library are not ours
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         memory = pages * resource.getpagesize() + BYTES
