@@ -12,7 +12,6 @@ from shared.patches import FLAT, list_rows
 from shared.progress import say
 
 REFLECTANCE = (0.0, 2.8)  # of sen2; sen1 has no bounds but float16's
-HALF = float(np.finfo(np.float16).max)
 
 
 @dataclass
@@ -68,9 +67,10 @@ def inspect_rows(
         outside = finite & ((low < least) | (high > most))
         faults.add(f"{name}: values outside {least:g} … {most:g}", outside, rows)
         finite &= ~outside
-    if dtype == "float16":
-        large = finite & (np.maximum(-low, high) > HALF)
-        faults.add(f"{name}: too large for float16 (use --dtype float32)", large, rows)
+    if dtype.startswith("float"):
+        large = finite & (np.maximum(-low, high) > np.finfo(dtype).max)
+        hint = " (use --dtype float32)" if dtype == "float16" else ""
+        faults.add(f"{name}: too large for {dtype}{hint}", large, rows)
     if dtype == "uint16":
         lossy = np.zeros(len(values), bool)
         lossy[finite] = ~is_lossless(values[finite])

@@ -459,6 +459,14 @@ def test_ten_kills_at_random_moments(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.partial*"))
 
 
+@pytest.mark.parametrize("flags", [["--dtype=float32"], ["--dtype=float32", "--despeckle"]])
+def test_refuses_values_that_no_float32_holds(
+    lcz42: Path, flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(lcz42, lambda file: file["sen1"].__setitem__((9, 0, 0, 5), -6e71))
+    refused(lcz42, flags, "sen1: too large for float32 in rows 9", capsys)
+
+
 def test_flat_patches_are_counted_and_named(
     lcz42: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
