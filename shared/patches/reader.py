@@ -119,7 +119,8 @@ class Source:
         """(rows,) zero-based class numbers; StageError names rows that are not one-hot."""
         classes = self.classes
         if self["label"].shape[1:] != (len(classes),):
-            raise self._label_form(f"(N, {len(classes)}), a column for each class")
+            named = " of attribute 'classes'" if "classes" in self.file.attrs else ""
+            raise self._label_form(f"(N, {len(classes)}), a column for each class{named}")
         onehot = self["label"].raw(rows)
         good = (onehot.max(1) == 1) & (np.count_nonzero(onehot, axis=1) == 1)
         if not good.all():

@@ -129,6 +129,13 @@ def test_refuses_null_data_spaces(path: Path, name: str) -> None:
         patches.read(path, name)
 
 
+def test_refuses_names_of_other_classes_than_the_labels_have(path: Path) -> None:
+    edit(path, lambda file: file.attrs.__setitem__("classes", NAMES[:4]))
+    message = r"label: expected \(N, 4\), a column for each class of attribute 'classes', found"
+    with pytest.raises(StageError, match=message):
+        use(path)
+
+
 FORMS: list[tuple[Any, str]] = [
     (np.arange(34) % 17, r"found \(34,\); class numbers .*prepare --labels index0"),
     (np.arange(34)[:, None] % 17 + 1, r"found \(34, 1\); class numbers .*--labels index1"),

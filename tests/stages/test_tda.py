@@ -468,6 +468,11 @@ def test_refuses(
         (lambda file: file["sen1"].write_direct(np.full((34, 12, 12, 8), np.nan)), "sen1: NaN"),
         (lambda file: file["label"].write_direct(np.ones((34, 17), np.uint8)), "not one-hot"),
         (
+            lambda file: file["sen1"].write_direct(np.full((34, 12, 12, 8), -9.0, np.float16)),
+            "sen1: VH looks like decibels (-9 to -9)",
+        ),
+        (lambda file: file["sen1"].attrs.__setitem__("clip", "no"), "expected true or false"),
+        (
             lambda file: file["sen1"].attrs.__setitem__("bands", ["VH"]),
             "expected 8 different names",
         ),

@@ -98,6 +98,27 @@ def test_not_a_number_is_refused_by_row(tmp_path: Path) -> None:
         read_bands(path, ("B3",))
 
 
+@pytest.mark.parametrize("band", ["B2", "VV_real"])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("sen2", "sen2 looks like digital numbers"), ("sen1", "sen1: VH looks like decibels")],
+)
+def test_other_units_are_refused_whichever_bands_are_read(
+    tmp_path: Path, band: str, name: str, message: str
+) -> None:
+    """Members see some bands of a dataset; it is refused as a whole where it is read."""
+    arrays = pixels(12)
+    arrays["sen2"] = np.round(arrays["sen2"] * 1e4)
+    arrays["sen1"] = 10 * np.log10(arrays["sen1"] ** 2 + 1e-3)
+    right = {"sen2", "sen1"} - {name}
+    path = write_raw(tmp_path / "a.h5", arrays | {n: pixels(12)[n] for n in right})
+    if (band == "B2") == (name == "sen2"):
+        with pytest.raises(StageError, match=f"a.h5: {message}"):
+            read_bands(path, (band,))
+    else:  # a dataset that nobody reads says nothing
+        assert read_bands(path, (band,)).keys() == {band}
+
+
 def test_patches_that_are_not_square_are_refused(tmp_path: Path) -> None:
     arrays = pixels(5)
     path = write_raw(tmp_path / "a.h5", {**arrays, "sen2": arrays["sen2"][:, :20]})
