@@ -139,6 +139,7 @@ def save_module(path: Path, tensors: Tensors, legacy: bool = True) -> Path:
             place.register_parameter(last, nn.Parameter(tensor))
         else:
             place.register_buffer(last, tensor)
+    whole.register_buffer("scratch", torch.ones(3), persistent=False)
     sys.modules["network_gone"] = gone
     try:
         torch.save({"epoch": 50, "model": whole}, path, _use_new_zipfile_serialization=not legacy)

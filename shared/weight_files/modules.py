@@ -61,9 +61,9 @@ def _walk(module: Any, prefix: str, visits: Visits, depth: int) -> Iterator[tupl
 
 
 def _entries(state: dict[str, Any], kind: str) -> list[tuple[Any, Any]]:
-    """Pairs of a mapping; of a set, which was read as a list, each member twice."""
+    """Pairs of a mapping; of a set, which was read as a sequence, each member twice."""
     value = state.get(kind, {})
     value = value.entries if isinstance(value, Inert) else value
-    if type(value) is list:
+    if type(value) in (list, tuple):
         return [(name, name) for name in value]
     return list(value.items()) if type(value) is dict else []

@@ -29,13 +29,14 @@ PLAIN = {
 # Functions that files call beside the tensors; whether they are called makes no difference to them.
 HARMLESS = PLAIN | {
     "torch.device", "torch.serialization._get_layout",
+    "torch.nn.backends.thnn._get_thnn_function_backend",  # every module of torch before 1.2
     *(f"torch._utils._rebuild_{kind}" for kind in (
         "sparse_tensor", "sparse_csr_tensor", "qtensor", "nested_tensor", "wrapper_subclass",
         "meta_tensor_no_storage", "device_tensor_from_numpy", "device_tensor_from_cpu_tensor")),
     *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core")
       for name in ("scalar", "_reconstruct")),
     "numpy.dtype", "numpy.ndarray", "numpy.core.numeric._frombuffer",
-    "numpy._core.numeric._frombuffer",
+    "numpy._core.numeric._frombuffer", "numpy.random._pickle.__randomstate_ctor",
 }  # fmt: skip
 STORAGES = {
     "DoubleStorage": "F64", "FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16",
@@ -175,7 +176,11 @@ BUILDERS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor_v3": _untyped,
     "torch._utils._rebuild_parameter": _first,
     "torch._utils._rebuild_parameter_with_state": _first,
-    "torch._tensor._rebuild_from_type_v2": _subclass,
+    **{
+        f"torch.{module}._rebuild_from_type{version}": _subclass
+        for module in ("tensor", "_tensor")
+        for version in ("", "_v2")
+    },
     "torch.nn.parameter.Parameter": _first,
     "torch.nn.parameter.Buffer": _first,
     "torch.autograd.variable.Variable": _first,

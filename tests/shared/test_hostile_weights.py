@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import random
 import struct
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from shared.errors import StageError
-from shared.weight_files import reader
+from shared.weight_files import reader, safetensors_file, stored
 from tests.torch_files import flat, mapping, tensor, text, write
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -193,7 +194,7 @@ from pathlib import Path
 resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
 resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
 from shared.errors import StageError
-from shared.weight_files import reader
+from shared.weight_files import reader, safetensors_file, stored
 for path in sys.argv[1:]:
     try:
         reader.read(Path(path), modules=True)
@@ -211,3 +212,39 @@ def test_bombs_are_refused_with_little_memory_and_time(tmp_path: Path) -> None:
         cwd=ROOT, capture_output=True, text=True, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+# --- damage: any error of the readers is one line -------------------------------------------------
+@pytest.mark.parametrize("kind", ["archive", "legacy", "safetensors"])
+def test_damaged_files_are_read_or_refused_in_one_line(tmp_path: Path, kind: str) -> None:
+    if kind == "safetensors":
+        arrays = {name: stored.Array("F32", array) for name, array in VALUES.items()}
+        safetensors_file.write(tmp_path / "whole", arrays, {"format": "pt"})
+    else:
+        write(tmp_path / "whole", flat(VALUES), VALUES, kind == "legacy")
+    whole, rng, refused = (tmp_path / "whole").read_bytes(), random.Random(0), 0
+    for _ in range(1000):
+        (tmp_path / "w").write_bytes(damage(whole, rng))
+        try:
+            reader.read(tmp_path / "w", modules=True)
+        except StageError as error:
+            refused += str(error).isprintable()
+            continue
+    assert refused > 500
+
+
+def damage(whole: bytes, rng: random.Random) -> bytes:
+    """Bits turned, bytes set, removed, put in or copied from elsewhere."""
+    made = bytearray(whole)
+    for _ in range(rng.choice([1, 1, 2, 5])):
+        place, other, length = rng.randrange(len(made)), rng.randrange(len(made)), rng.randrange(30)
+        copied = made[other : other + length]
+        if (kind := rng.randrange(4)) == 0:
+            made[place] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            made[place] = rng.randrange(256)
+        elif kind == 2 and len(made) > 100:
+            del made[place : place + length]
+        else:
+            made[place:place] = copied
+    return bytes(made)

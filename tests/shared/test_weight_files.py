@@ -192,12 +192,15 @@ def test_nan_of_a_bfloat16(bits: int, finite: bool) -> None:
 
 
 # --- modules whose code is not here ---------------------------------------------------------------
+BACKEND = b"ctorch.nn.backends.thnn\n_get_thnn_function_backend\n)R"
+
+
 def module(kind: str, children: dict[str, bytes], tensors: dict[str, bytes]) -> bytes:
     """The operations for a pickled module, as torch before 0.4 wrote it with its source."""
     source = b"(" + text("module") + b"c" + kind.replace(".", "\n").encode() + b"\n"
     source += text("net.py") + text("import os\nos.abort()\n") + b"tQ"
     state = {
-        "training": b"\x88", "_backend": b"cvdsr_gone\nBackend\n)\x81",
+        "training": b"\x88", "_backend": BACKEND,
         "_parameters": mapping(tensors), "_buffers": mapping({}), "_modules": mapping(children),
         "_forward_hooks": mapping({}),
     }  # fmt: skip

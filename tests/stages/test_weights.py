@@ -6,16 +6,21 @@ import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from shared import cli
 from shared.errors import StageError
 from shared.runs import record
 from shared.sr import methods
+from shared.weight_files import reader
 from stages.weights import main as stage
 from stages.weights import published_files, transfer
+from tests.torch_files import flat, mapping
+from tests.torch_files import write as write_torch
 
 NAME = "net_x2.pth"
 CONTENT = np.random.default_rng(0).bytes(1_000_003)
@@ -463,3 +468,99 @@ def test_record_of_another_file_says_nothing(lists: Path, tmp_path: Path) -> Non
     record.record_path(dst).write_text(text.replace(f'"name": "{NAME}"', '"name": "z.pth"'))
     dst.unlink()
     assert command(dst, folder(tmp_path, b"another")) == b"another"
+
+
+# --- conversion -----------------------------------------------------------------------------------
+VALUES = {
+    "first.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "loss.weight": np.array([0.5, -1], np.float32),
+}
+
+
+def convert(src: Path, *flags: str) -> dict[str, NDArray[Any]]:
+    """Run the stage on a file of weights; the tensors of its product."""
+    dst = src.with_name("out") / "made.safetensors"
+    cli.main(stage.run, [f"--src={src}", f"--dst={dst}", *flags])
+    arrays = reader.read(dst).arrays
+    return {name: array.values for name, array in arrays.items()}
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_file_is_converted_with_its_record(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], legacy: bool
+) -> None:
+    operations = mapping({"epoch": b"K\x03", "ema": mapping({"module": flat(VALUES)})})
+    src = write_torch(tmp_path / "w.pth", operations, VALUES, legacy)
+    made = convert(src)
+    assert made.keys() == VALUES.keys()
+    assert all(np.array_equal(made[name], array) for name, array in VALUES.items())
+    said = f"{src}: 2 tensors, 8 values, taking 'ema.module'"
+    assert said in capsys.readouterr().err
+    dst = tmp_path / "out" / "made.safetensors"
+    kept = record.load(dst)
+    assert kept is not None
+    assert kept["plan"]["parameters"] == {"name": "", "key": "", "prefix": ""}
+    assert kept["plan"]["inputs"] == {"src": hashlib.sha256(src.read_bytes()).hexdigest()}
+    first = dst.read_bytes()
+    assert first[8:].startswith(b'{"__metadata__":{"format":"pt"},"first.weight":{"dtype":"F32"')
+    convert(src)
+    assert "up to date" in capsys.readouterr().err
+    dst.unlink()
+    convert(src)
+    assert dst.read_bytes() == first
+
+
+def test_key_and_prefix_choose_the_tensors(tmp_path: Path) -> None:
+    both = mapping({"a.b": flat(VALUES), "c": mapping({"x": flat(VALUES)}), "model": flat(VALUES)})
+    src = write_torch(tmp_path / "w.pth", both, VALUES, False)
+    for number, flags in enumerate([(), ("--key=a.b",), ("--key=c.x",), ("--key=c",)]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "w.pth").symlink_to(src)
+        made = convert(folder / "w.pth", *flags, "--prefix=first.")
+        assert made.keys() == {"weight"}
+        assert np.array_equal(made["weight"], VALUES["first.weight"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ((), "--name, --src: expected one of the two"),
+        (("--src={}", f"--name={NAME}"), "--name, --src: expected one of the two"),
+        (("--src={}", "--mirror=x"), "--mirror: only for --name"),
+        ((f"--name={NAME}", "--key=a"), "--key, --prefix: only for --src"),
+        ((f"--name={NAME}", "--prefix=a"), "--key, --prefix: only for --src"),
+        (("--src={}", "--key=d"), "no tensors under 'd'; found the keys a (with tensors), c (with"),
+        (("--src={}", "--key=a.b"), "no tensors under 'b'; found the keys first.weight, loss.w"),
+        (
+            ("--src={}",),
+            "found the keys a (with tensors), c (with tensors), none of which is known",
+        ),
+        (
+            ("--src={}", "--key=a", "--prefix=x."),
+            "expected a beginning of names, found 'x.'; they ",
+        ),
+        (("--src={}", "--key=a", "--prefix=first.weight"), "they begin with first., loss."),
+    ],
+)
+def test_refuses_flags_of_a_conversion(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: tuple[str, ...], message: str
+) -> None:
+    src = write_torch(
+        tmp_path / "w.pth", mapping({"a": flat(VALUES), "c": flat(VALUES)}), VALUES, False
+    )
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(stage.run, [f"--dst={tmp_path}/out/x", *(flag.format(src) for flag in flags)])
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_nan_is_not_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spoilt = VALUES | {"loss.weight": np.array([0, np.nan], np.float32)}
+    src = write_torch(tmp_path / "w.pth", flat(spoilt), spoilt, False)
+    with pytest.raises(SystemExit, match="2"):
+        convert(src)
+    assert capsys.readouterr().err == f"error: {src}: NaN or infinite values in loss.weight\n"
+    assert not (tmp_path / "out").exists()
