@@ -176,15 +176,12 @@ BUILDERS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor_v3": _untyped,
     "torch._utils._rebuild_parameter": _first,
     "torch._utils._rebuild_parameter_with_state": _first,
-    **{
-        f"torch.{module}._rebuild_from_type{version}": _subclass
-        for module in ("tensor", "_tensor")
-        for version in ("", "_v2")
-    },
+    **{f"torch.{module}._rebuild_from_type{version}": _subclass
+       for module in ("tensor", "_tensor") for version in ("", "_v2")},
     "torch.nn.parameter.Parameter": _first,
     "torch.nn.parameter.Buffer": _first,
     "torch.autograd.variable.Variable": _first,
-    "torch.Size": _sequence,
+    "torch.Size": _sequence, "builtins.set": _sequence, "builtins.frozenset": _sequence,
     "copyreg._reconstructor": _reconstruct,
     "collections.OrderedDict": _ordered,
-}
+}  # fmt: skip

@@ -196,7 +196,7 @@ class TestBsrnet(sr_suite.Matching):
         for spelling, key in [(s, key) for s, keys in OTHERS.items() for key in keys]:
             tensors = published(spelling, 2, 3, 8, 2)
             tensors[key + "s"] = tensors.pop(key)
-            renamed[f"not RRDBNet weights: missing: {key}; extra: {key}s\n"] = tensors
+            renamed[f"not RRDBNet weights: missing: {key}; extra: {key}s; "] = tensors
         return renamed | {
             "other shape: trunk_conv.weight (8, 9, 3, 3) instead of (8, 8, 3, 3)":
                 self.tensors() | {"trunk_conv.weight": torch.zeros(8, 9, 3, 3)},
