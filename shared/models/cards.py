@@ -70,15 +70,21 @@ def load(folder: Path) -> list[Card]:
     path = folder / MODEL_FILE
     try:
         members = json.loads(path.read_text())["members"]
-        cards = [Card(**{k: _tuple(v) for k, v in member.items()}) for member in members]
+        cards = [_read_card(member) for member in members]
         faults = [_invalid_entry(card) for card in cards] or ["no members"]
     except OSError:
-        raise StageError(f"{path}: expected a model folder with {MODEL_FILE}, found none") from None
+        found = "none" if folder.is_dir() else "a file"
+        expected = f"expected a model folder with {MODEL_FILE}"
+        raise StageError(
+            f"{path if folder.is_dir() else folder}: {expected}, found {found}"
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StageError(f"{path}: not a model description ({error})") from None
     if any(faults):
         raise StageError(f"{path}: not a model description ({', '.join(filter(None, faults))})")
     for card in cards:
+        if Path(card.file).name != card.file:  # elsewhere its content would be in no plan
+            raise StageError(f"{path}: expected ONNX files beside it, found {card.file!r}")
         if not (folder / card.file).is_file():
             raise StageError(
                 f"{folder / card.file}: expected the network that {MODEL_FILE} names, found no file"
@@ -86,9 +92,19 @@ def load(folder: Path) -> list[Card]:
     return cards
 
 
+def _read_card(member: dict[str, Any]) -> Card:
+    """One entry of the file; ValueError for a name that no card has."""
+    if unknown := member.keys() - {field.name for field in dataclasses.fields(Card)}:
+        raise ValueError(f"unknown entry {sorted(unknown)[0]!r}")
+    return Card(**{name: _tuple(value) for name, value in member.items()})
+
+
 def _invalid_entry(card: Card) -> str:
     """Name of the first entry that is not valid, or ""."""
-    numbers = [isinstance(v, (int, float)) and math.isfinite(v) for v in (*card.mean, *card.std)]
+    numbers = [
+        isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v)
+        for v in (*card.mean, *card.std)
+    ]
     possible = {
         "file": is_name(card.file),
         "architecture": is_name(card.architecture),
@@ -96,9 +112,9 @@ def _invalid_entry(card: Card) -> str:
         "classes": _are_names(card.classes),
         "mean": len(card.mean) == len(card.bands) and all(numbers),
         "std": len(card.std) == len(card.bands) and all(value > 0 for value in card.std),
-        "size": isinstance(card.size, int) and card.size > 0,
+        "size": type(card.size) is int and card.size > 0,
         "interpolation": card.interpolation in ("bilinear", "nearest"),
-        "features": isinstance(card.features, int) and card.features >= 0,
+        "features": type(card.features) is int and card.features >= 0,
     }
     return next((name for name, fine in possible.items() if not fine), "")
 

@@ -55,7 +55,7 @@ def run(
             sdk_rules,
         )
 
-        if reason := sdk_file_rules.explain_unusable_onnx(src / card.file):
+        if reason := sdk_file_rules.explain_unfit_onnx(src / card.file, card.size):
             raise StageError(f"{src / card.file}: {reason}")
         shutil.rmtree(dst, ignore_errors=True)  # fast to write: a stopped run starts over
         dst.mkdir()
@@ -87,7 +87,8 @@ def _card(src: Path) -> Card:
     """The one network of a folder, if pictures can feed it the way the SDK does."""
     cards = models.load(src)
     if len(cards) != 1 or cards[0].features:
-        raise StageError(f"{src}: expected one network with an image input, found {len(cards)}")
+        found = f"{len(cards)} networks, {cards[0].features if cards else 0} tda features"
+        raise StageError(f"{src}: expected one network with an image input, found {found}")
     card = cards[0]
     if len(card.bands) != 3:
         raise StageError(

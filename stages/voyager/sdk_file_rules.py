@@ -43,6 +43,22 @@ def explain_unusable_onnx(path: Path) -> str | None:
     return None
 
 
+def explain_unfit_onnx(path: Path, size: int) -> str | None:
+    """As `explain_unusable_onnx`; also why a network is none that export wrote."""
+    if reason := explain_unusable_onnx(path):
+        return reason
+    shapes = _input_shapes(onnx.load(path, "protobuf"))
+    if shapes != [[1, 3, size, size]]:
+        expected = f"expected the input [1, 3, {size}, {size}] in float32, as export writes it"
+        return f"{expected}, found {shapes}; give the folder of export"
+    return None
+
+
+def _input_shapes(model: onnx.ModelProto) -> list[list[int | str]]:
+    constants = {tensor.name for tensor in model.graph.initializer}
+    return [_shape(value) for value in model.graph.input if value.name not in constants]
+
+
 def network(bundle: Bundle) -> Iterator[str]:
     """Opset, IR, one file, float32, the YAML's static shape in, (1, K) out."""
     path = bundle.path(bundle.model["weight_path"])
@@ -53,8 +69,7 @@ def network(bundle: Bundle) -> Iterator[str]:
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
     if opset not in OPSETS or model.ir_version > IR:
         yield f"opset {opset}, IR {model.ir_version}; the SDK takes opset 14 to 17, IR to {IR}"
-    constants = {tensor.name for tensor in model.graph.initializer}
-    shapes = [_shape(v) for v in model.graph.input if v.name not in constants]
+    shapes = _input_shapes(model)
     if shapes != [list(bundle.model["input_tensor_shape"])]:
         yield f"input {shapes}, expected {bundle.model['input_tensor_shape']} float32"
     if [_shape(v) for v in model.graph.output] != [[1, bundle.model["num_classes"]]]:

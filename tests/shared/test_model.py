@@ -65,6 +65,9 @@ def test_refuses_broken_descriptions(tmp_path: Path, text: str) -> None:
         {"bands": ()},
         {"classes": "abc"},
         {"file": 1},
+        {"mean": (True, 0.1, 0.1)},
+        {"size": True},
+        {"features": False},
         *({"classes": ("Forest", name)} for name in hostile.NAMES.values()),
         *({"bands": ("B4", name, "B2")} for name in hostile.NAMES.values()),
         *({"architecture": name} for name in hostile.NAMES.values()),
@@ -75,6 +78,24 @@ def test_refuses_descriptions_that_cannot_be(tmp_path: Path, wrong: dict[str, An
     models.save(tmp_path, [dataclasses.replace(CARD, **wrong)])
     with pytest.raises(StageError, match=f"not a model description .*{next(iter(wrong))}"):
         models.load(tmp_path)
+
+
+@pytest.mark.parametrize("place", ["../a.onnx", "/a.onnx", "deep/a.onnx", "."])
+def test_refuses_networks_that_lie_elsewhere(tmp_path: Path, place: str) -> None:
+    """Their content would be in no digest of the folder."""
+    folder = tmp_path / "model"
+    (folder / "deep").mkdir(parents=True)
+    for path in (tmp_path, folder / "deep"):
+        (path / "a.onnx").write_bytes(b"")
+    models.save(folder, [dataclasses.replace(CARD, file=place)])
+    with pytest.raises(StageError, match=f"expected ONNX files beside it, found '{place}'"):
+        models.load(folder)
+
+
+def test_refuses_a_file_in_place_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.h5").write_bytes(b"")
+    with pytest.raises(StageError, match=r"a\.h5: expected a model folder with .*, found a file"):
+        models.load(tmp_path / "a.h5")
 
 
 def test_refuses_folders_without_model_or_network(tmp_path: Path) -> None:

@@ -577,7 +577,18 @@ def four_bands(card: dict) -> None:
             "none.onnx: expected the network that model.json names",
         ),
         (lambda c: c.update(file="model.json"), "", "not a usable ONNX file"),
-        (lambda c: c.update(size=64), "", "input [[1, 3, 48, 48]], expected [1, 3, 64, 64]"),
+        (
+            lambda c: c.update(size=64),
+            "",
+            "expected the input [1, 3, 64, 64] in float32, as export",
+        ),
+        (
+            lambda c: c.update(file="../x.onnx"),
+            "",
+            "expected ONNX files beside it, found '../x.onnx",
+        ),
+        (lambda c: c.update(features=3), "", "an image input, found 1 networks, 3 tda features"),
+        (lambda c: c.update(colour=3), "", "not a model description (unknown entry 'colour')"),
         (None, "--calibration=199", "--calibration: expected 200 to 2000, found 199"),
         (None, "--name=My_Net", "--name: expected a to z"),
         (None, "--name=config", "at least one hyphen, found 'config': a plain word"),
@@ -608,6 +619,20 @@ def test_refuses(
     assert error.startswith("error: ")
     assert message in error
     assert sorted(tmp_path.rglob("*")) == before  # nothing left behind
+
+
+def test_a_network_that_export_did_not_write_is_refused_first(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before any picture is written."""
+    files = [made / "prepare" / f"{name}ing.h5" for name in ("train", "test")]
+    networks.student(tmp_path / "export", files[0], files[1], batch="N")
+    (tmp_path / "prepare").symlink_to(made / "prepare")
+    with pytest.raises(SystemExit, match="2"):
+        command(tmp_path, tmp_path / "out")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "student.onnx: expected the input [1, 3, 48, 48] in float32, as export writes" in line
+    assert line.endswith("found [['N', 3, 48, 48]]; give the folder of export")
 
 
 @pytest.mark.parametrize(
