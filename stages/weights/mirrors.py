@@ -4,6 +4,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from shared import progress
+from shared.destination import describe_link, leads_nowhere
 from shared.errors import StageError
 from shared.pictures import without_clutter
 from shared.sr.methods import Published
@@ -30,11 +31,17 @@ def locate(entry: Published, mirror: str) -> Path | str:
                 "into a folder and give that folder as --mirror"
             )
         return entry.url
-    parts = urlsplit(mirror)
+    expected = "expected a folder, file:///… or http(s)://…"
+    try:
+        parts = urlsplit(mirror)
+    except ValueError as error:
+        raise StageError(f"--mirror: {expected}, found {mirror!r} ({error})") from None
     if parts.scheme in ("http", "https"):
+        if not parts.hostname:
+            raise StageError(f"--mirror: {expected}, found {mirror!r} without a host")
         return f"{mirror.rstrip('/')}/{quote(entry.name)}"
     if "://" in mirror and (parts.scheme != "file" or parts.netloc not in ("", "localhost")):
-        raise StageError(f"--mirror: expected a folder, file:///… or http(s)://…, found {mirror!r}")
+        raise StageError(f"--mirror: {expected}, found {mirror!r}")
     return _in_folder(Path(unquote(parts.path) if "://" in mirror else mirror), entry.name)
 
 
@@ -43,6 +50,10 @@ def _in_folder(folder: Path, name: str) -> Path:
         raise StageError(f"--mirror: no such file or folder: {folder}")
     if not folder.is_dir():
         raise StageError(f"--mirror: {folder}: expected a folder, found a file")
+    if leads_nowhere(folder / name):
+        raise StageError(f"--mirror: {folder / name} is {describe_link(folder / name)}")
+    if (folder / name).is_dir():
+        raise StageError(f"--mirror: {folder / name}: expected a file, found a folder")
     if not (folder / name).is_file():
         names = [path.name for path in without_clutter(folder.iterdir())]
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""

@@ -236,7 +236,17 @@ def test_the_mirror_is_no_part_of_the_plan(
         (__file__, "expected a folder, found a file"),
         ("ftp://host/a", "--mirror: expected a folder, file:///… or http(s)://…, found 'ftp:"),
         ("file://host/a", "--mirror: expected a folder, file:///… or http(s)://…, found 'file:"),
+        (
+            "http://[::1",
+            "--mirror: expected a folder, file:///… or http(s)://…, found 'http://[::1'",
+        ),
+        (
+            "http://",
+            "--mirror: expected a folder, file:///… or http(s)://…, found 'http://' without",
+        ),
         ("{empty}", "expected net_x2.pth, found []"),
+        ("{empty}/a", "/a/net_x2.pth is a link to /no/such, which does not exist"),
+        ("{empty}/b", "/b/net_x2.pth: expected a file, found a folder"),
     ],
 )
 def test_refuses_a_mirror(
@@ -245,6 +255,11 @@ def test_refuses_a_mirror(
     (tmp_path / "empty").mkdir()
     for name in (".DS_Store", f"._{NAME}", "Thumbs.db"):
         (tmp_path / "empty" / name).write_text("")
+    if mirror.endswith("/a"):
+        (tmp_path / "empty" / "a").mkdir()
+        (tmp_path / "empty" / "a" / NAME).symlink_to("/no/such")
+    if mirror.endswith("/b"):
+        (tmp_path / "empty" / "b" / NAME).mkdir(parents=True)
     dst = tmp_path / "out" / NAME
     assert message in refused(dst, mirror.format(empty=tmp_path / "empty"), capsys)
     assert not dst.parent.exists()
