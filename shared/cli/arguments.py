@@ -20,7 +20,7 @@ import fire
 from fire.core import FireExit
 from fire.decorators import SetParseFns
 
-from shared.cli import help_text
+from shared.cli import completion, help_text
 from shared.cli.parameters import Parameter
 from shared.cli.signature import Signature, read_signature
 from shared.errors import StageError
@@ -55,16 +55,18 @@ def collect_for(signature: Signature, tokens: list[str]) -> dict[str, Any]:
     parameters = {parameter.name: parameter for parameter in signature.parameters}
     _check_flags(tokens, parameters)
     raw = _collect_raw(signature, tokens)
-    values: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     for name, parameter in parameters.items():
         if name in raw and raw[name] is not parameter.default:
-            values[name] = convert(parameter, raw[name])
-            parameter.check(values[name])
+            given[name] = convert(parameter, raw[name])
+            parameter.check(given[name])
         elif parameter.required:
             raise StageError(f"--{name}: required, not given")
-        else:
-            values[name] = parameter.default
-    return values
+    said = completion.complete(signature.run, given)
+    for name, value in said.items():
+        parameters[name].check(value)
+    usual = {name: parameter.default for name, parameter in parameters.items()}
+    return usual | {**said} | given
 
 
 def _check_flags(tokens: list[str], parameters: Mapping[str, Parameter]) -> None:

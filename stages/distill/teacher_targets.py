@@ -99,7 +99,7 @@ def prepare(
         return Targets(accuracy, {"teacher": logits})
     if not teacher.onnx:
         return Targets()
-    teachers = tuple(read(teacher.onnx, classes))
+    teachers = tuple(read(teacher.onnx, classes, files[1]))
     for path in files:  # both before hours with the first
         locate_inputs(path, list_bands(teachers))
     compute = partial(_compute, teachers, resident=resident)

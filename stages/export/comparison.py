@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared import onnx_graphs
 from shared.errors import StageError
 from shared.models import scores
 
@@ -14,16 +15,21 @@ COLUMNS = ("overall_accuracy", "average_accuracy", "kappa", "macro_f1", "weighte
 TOP = 5
 
 
-def check_parity(logits: Logits, trainer: Path, tolerance: float) -> float:
-    """Largest difference between (N, K) logits and the trainer's, which lie in an NPY file.
+def check_parity(logits: Logits, expected: Logits, trainer: Path, tolerance: float) -> float:
+    """Largest difference between (N, K) logits and the trainer's outputs.
+
+    Args:
+        logits: of the exported network.
+        expected: (N, K) logits, probabilities or their logarithms.
+        trainer: the file that they come from.
+        tolerance: largest difference that is accepted.
 
     Raises:
         StageError: other shape, or a difference above the tolerance.
     """
-    expected = scores.read_array(trainer, 2)
     if expected.shape != logits.shape:
         raise StageError(f"{trainer}: expected shape {logits.shape}, found {expected.shape}")
-    apart = np.abs(logits - expected)
+    apart = np.abs(onnx_graphs.in_form_of(expected, logits) - expected)
     largest = float(apart.max())
     if largest > tolerance:
         row = int(apart.max(1).argmax())

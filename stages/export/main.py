@@ -7,13 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from shared import cli, models, patches
 from shared.errors import StageError
-from shared.models import Card, scores
-from shared.patches import Source
+from shared.models import Card
 
 FP32, INT8 = "model.onnx", "model_int8.onnx"
 Method = Literal["percentile", "entropy", "minmax"]
@@ -70,7 +66,8 @@ def run(
     """Export a trained network to static FP32 and INT8 ONNX and compare them.
 
     Args:
-        src: model folder with one network, test_logits.npy and test_labels.npy (from distill).
+        src: model folder with one network: a product of distill or teacher, which has
+            test_logits.npy and test_labels.npy, or an ONNX file of others and its description.
         train: patch file whose rows calibrate INT8.
         test: patch file the network was tested on, with the same rows in the same order.
         dst: folder to write: the ONNX files, model.json, report.json, scores, latency.json.
@@ -80,13 +77,14 @@ def run(
     """
     int8_files, workers = _int8_files(dst, int8.calibration_method), computing.workers()
     files = {"fp32": dst / FP32} | _by_report_name(int8_files)
-    card, logits = _card(src), {}
+    logits = {}
     with patches.read(train, "label") as training, patches.read(test, "label") as testing:
-        labels = _labels(training, testing, card, src)
-        from stages.export import calibration, comparison, product_files
+        from stages.export import calibration, comparison, given_network, product_files
 
+        network = given_network.read(src, training, testing)
+        card, labels = network.card, network.labels
         dst.mkdir(exist_ok=True)
-        product_files.write_fp32(files["fp32"], src / card.file, card, metis, strict)
+        product_files.write_fp32(files["fp32"], network, testing, metis, strict)
         rows = calibration.choose_rows(training.labels(), int8.calibration_per_class, int8.seed)
         product_files.write_int8(int8_files, files["fp32"], training, card, rows, workers)
         for name, path in files.items():
@@ -95,8 +93,8 @@ def run(
                 path, folder, testing, card, computing.batch, workers
             )
             if name == "fp32":
-                trainer = src / "test_logits.npy"
-                difference = comparison.check_parity(logits[name], trainer, tolerance)
+                where, outputs = network.stored_outputs(testing, computing.batch)
+                difference = comparison.check_parity(logits[name], outputs, where, tolerance)
     report = comparison.compare_networks(dst, labels, logits, files, card.classes)
     report["parity"] = {"largest_logit_difference": difference, "tolerance": tolerance}
     report["calibration"] = {
@@ -117,9 +115,10 @@ def _finish(
     seed: int,
 ) -> None:
     """Write the report, the lint, the model card and the latencies."""
+    from shared import onnx_graphs
     from stages.export import inference, metis_lint, report_tables, static_graph
 
-    network = static_graph.load(files["fp32"])
+    network = onnx_graphs.load(files["fp32"])
     report["graph"] = static_graph.describe(network)
     report["metis"] = metis_lint.write_lint(dst, network, metis)
     report_tables.write_tables(dst, report)
@@ -145,37 +144,6 @@ def _by_report_name(int8_files: dict[str, Path]) -> dict[str, Path]:
     items = int8_files.items()
     names = ("int8" if path.name == INT8 else f"int8-{method}" for method, path in items)
     return dict(zip(names, int8_files.values(), strict=True))
-
-
-def _card(src: Path) -> Card:
-    """The one network of a folder."""
-    cards = models.load(src)
-    if len(cards) != 1 or cards[0].features:
-        features = cards[0].features if cards else 0
-        raise StageError(
-            f"{src}: expected one network with an image input, found {len(cards)} networks, "
-            f"{features} tda features"
-        )
-    return cards[0]
-
-
-def _labels(train: Source, test: Source, card: Card, src: Path) -> NDArray[np.intp]:
-    """(N,) test labels, after a check that files and network belong together."""
-    for source in (train, test):
-        models.locate_bands(source, card.bands)
-        if source.classes != card.classes:
-            expected = f"the network's {len(card.classes)} classes {card.classes[:3]} …"
-            raise StageError(
-                f"{source.path}: expected {expected}, found {len(source.classes)}: "
-                f"{source.classes[:3]} …"
-            )
-    labels, trainer = test.labels(), scores.read_array(src / "test_labels.npy", 1)
-    if not np.array_equal(labels, trainer):
-        raise StageError(
-            f"{test.path}: labels differ from {src / 'test_labels.npy'} "
-            f"({len(labels)} and {len(trainer)} rows); give the test file the network was tested on"
-        )
-    return labels
 
 
 if __name__ == "__main__":

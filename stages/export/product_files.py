@@ -11,6 +11,7 @@ from shared.models import Card, scores
 from shared.patches import Source
 from shared.progress import say
 from stages.export import calibration, inference, int8_quantisation, metis_lint, static_graph
+from stages.export.given_network import GivenNetwork
 
 
 def once(path: Path, make: Callable[[Path], object]) -> None:
@@ -24,24 +25,25 @@ def once(path: Path, make: Callable[[Path], object]) -> None:
     part.rename(path)
 
 
-def write_fp32(path: Path, trained: Path, card: Card, metis: str, strict: bool) -> None:
-    """The trainer's ONNX as it is deployed.
+def write_fp32(path: Path, network: GivenNetwork, test: Source, metis: str, strict: bool) -> None:
+    """The network as it is deployed.
 
     Args:
         path: ONNX file to write.
-        trained: ONNX file of the trainer.
-        card: what its input and classes are.
+        network: what was given.
+        test: patch file of the test rows, the first of which it is compared on.
         metis: version of the SDK that has to take it.
         strict: whether one that it would not take is refused.
 
     Raises:
-        StageError: as `static_graph.load`, `static_graph.make_static` and
+        StageError: as `GivenNetwork.adopt`, `static_graph.make_static` and
             `metis_lint.report_violations`.
     """
 
     def make(part: Path) -> None:
-        fitted = static_graph.make_static(static_graph.load(trained), card, trained)
-        metis_lint.report_violations(fitted, trained, metis, strict)
+        ours = network.adopt(test).model
+        fitted = static_graph.make_static(ours, network.card, network.path)
+        metis_lint.report_violations(fitted, network.path, metis, strict)
         part.write_bytes(fitted.SerializeToString(deterministic=True))
 
     once(path, make)

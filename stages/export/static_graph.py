@@ -1,49 +1,30 @@
-"""A trainer's ONNX as Metis compiles it: opset 17, static batch 1, one file, no image operators."""
+"""A network as Metis compiles it: static batch 1, all shapes known, nothing but what it lists."""
 
 import collections
 from pathlib import Path
 from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError
-from onnx import shape_inference, version_converter
+from onnx import shape_inference
 
 from shared.errors import StageError
 from shared.models import Card
 from stages.export.constant_folding import fold_constants
 from stages.export.graph_index import inputs, opset_version, shape_of
-from stages.export.metis_lint import IR, OPSETS
-
-OLDEST, OPSET = OPSETS
-
-
-def load(path: Path) -> onnx.ModelProto:
-    """Read an ONNX file, with its external data if it has some.
-
-    Raises:
-        StageError: not ONNX, not a valid graph, or external data missing.
-    """
-    try:
-        model = onnx.load(path, "protobuf")
-        onnx.checker.check_model(model)
-    except (DecodeError, onnx.checker.ValidationError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise StageError(f"{path}: not a usable ONNX file ({reason[0]})") from None
-    return model
+from stages.export.metis_lint import IR
 
 
 def make_static(model: onnx.ModelProto, card: Card, path: Path) -> onnx.ModelProto:
     """`input` (1, C, size, size) float32 to `logits` (1, K), opset 17, all shapes known.
 
     Args:
-        model: a graph with one image input and one output, batch dynamic or 1.
+        model: a network in the common form (`shared.onnx_graphs`).
         card: what the image input and the classes are.
         path: where the graph came from, for messages.
 
     Raises:
-        StageError: another number of inputs or outputs, newer opset, shapes that do not fit.
+        StageError: another number of inputs or outputs, shapes that do not fit.
     """
-    model = _opset(model, path)
     model.ir_version = min(model.ir_version, IR)
     graph, given = model.graph, inputs(model.graph)
     if len(given) != 1 or len(graph.output) != 1:
@@ -72,20 +53,6 @@ def _infer_shapes(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
         reason, shape = str(error).strip().splitlines()[0], shape_of(model.graph.input[0])
         raise StageError(f"{path}: does not work as {shape} to (1, K): {reason}") from None
     return inferred
-
-
-def _opset(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
-    opset = opset_version(model)
-    if not OLDEST <= opset <= OPSET:
-        raise StageError(
-            f"{path}: expected opset {OLDEST} to {OPSET}, found {opset}; "
-            f"export with dynamo=False, opset_version={OPSET}"
-        )
-    try:
-        return model if opset == OPSET else version_converter.convert_version(model, OPSET)
-    except Exception as error:  # the converter raises RuntimeError and classes of its own
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise StageError(f"{path}: opset {opset} does not convert to {OPSET}: {reason}") from None
 
 
 def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:

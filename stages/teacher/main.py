@@ -1,7 +1,8 @@
 """Teacher ensembles: several networks, each on its own three bands, averaged by the sum rule."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared import cli
 from shared.training import Descent, Ensemble, Machine, Network, Plan, Validation
@@ -12,6 +13,17 @@ if TYPE_CHECKING:
     from shared.training.data import Batch
 
 
+def describe_checkpoint(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The flags that a folder given as --checkpoint says itself."""
+    checkpoint = given.get("checkpoint")
+    if checkpoint is None or not checkpoint.is_dir():
+        return {}
+    from stages.teacher import onnx_members
+
+    return onnx_members.describe(checkpoint, given)
+
+
+@cli.completed_by(describe_checkpoint)
 def run(
     *,
     train: Path,
@@ -36,7 +48,8 @@ def run(
         weights: state dict of the same architecture (.safetensors or .pth), for instance ImageNet.
         checkpoint: networks that are trained already and only scored: a .pth of the thesis code, or
             a folder of ONNX files and model.json. The flags of training then have no effect;
-            architecture, mode, members, size and interpolation describe the networks.
+            architecture, mode, members, size and interpolation describe the networks of a .pth. A
+            folder says them itself, except for the mode, which it does not have.
     """
     from torch.nn.functional import cross_entropy
 

@@ -1,27 +1,35 @@
-"""Networks trained elsewhere: a folder of ONNX files and their model.json, as starts of members."""
+"""Networks trained elsewhere: a folder of ONNX files and its description, as starts of members."""
 
 import dataclasses
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
 from torch import Tensor, nn
 
-from shared import models, patches
+from shared import models, onnx_graphs, patches
 from shared.errors import StageError
 from shared.training import Plan, networks
-from stages.teacher import onnx_graph
 from stages.teacher.member_start import Start, member_file
+
+DESCRIBED = ("architecture", "size", "interpolation")  # flags that every card says
 
 
 class Session(nn.Module):
-    """An ONNX network of ours as a module; it runs on the CPU, wherever the pictures are."""
+    """An ONNX network of ours as a module; it runs on the CPU, wherever the pictures are.
 
-    def __init__(self, network: onnx.ModelProto) -> None:
+    Attributes:
+        cost: parameters and MACs, counted from the graph.
+    """
+
+    def __init__(self, network: onnx_graphs.Adopted) -> None:
         super().__init__()
-        self.network, self.session = network, onnx_graph.open_session(network)
+        self.network, self.session = network, onnx_graphs.open_session(network.model)
+        self.cost = onnx_graphs.count_cost(network.model)
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, C, S, S) to (N, K) logits."""
@@ -29,11 +37,37 @@ class Session(nn.Module):
         return torch.from_numpy(logits).to(images.device)
 
 
+def describe(folder: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags that a model folder says: how many members there are, and what all of them are.
+
+    Args:
+        folder: ONNX files and their description.
+        given: flags that the caller gives, ``train`` among them.
+
+    Raises:
+        StageError: the caller says something else; the members differ.
+    """
+    place = onnx_graphs.name_description(folder)
+    with patches.read(given["train"], "label") as source:
+        cards = onnx_graphs.read_cards(folder, source.classes)
+    said: dict[str, Any] = {"members": len(cards)}
+    for name in DESCRIBED:
+        values = list(dict.fromkeys(getattr(card, name) for card in cards))
+        if len(values) > 1:
+            shown = ", ".join(map(str, values))
+            raise StageError(f"{place}: expected one {name} for all networks, found {shown}")
+        said[name] = values[0]
+    for name, value in said.items():
+        if given.get(name, value) != value:
+            raise StageError(f"--{name}: {place} says {value!r}, found {given[name]!r}")
+    return said
+
+
 def read(folder: Path, train: Path, plan: Plan) -> list[Start]:
     """All members of a model folder.
 
     Args:
-        folder: model.json and the ONNX files it names, each with one picture in and one (N, K)
+        folder: a description and the ONNX files it names, each with one picture in and one (N, K)
             out, logits or probabilities.
         train: patch file with the bands and the classes of the cards.
         plan: ``architecture``, ``size`` and ``interpolation`` must be those of the cards.
@@ -41,17 +75,22 @@ def read(folder: Path, train: Path, plan: Plan) -> list[Start]:
     Raises:
         StageError: names the file or the flag that does not fit.
     """
-    cards = models.load(folder)
     with patches.read(train, "label") as source:
+        cards = onnx_graphs.read_cards(folder, source.classes)
+        starts: list[Start] = []
         for card in cards:
-            _check_flags(folder / models.MODEL_FILE, card, plan)
+            _check_card(onnx_graphs.name_description(folder), card, plan)
             models.locate_bands(source, card.bands)
-            source.expect_classes(card.classes)
-    return [_start(folder / card.file, number, card) for number, card in enumerate(cards)]
+            names = onnx_graphs.match_classes(card.classes, source.classes)
+            if not names:
+                source.expect_classes(card.classes)
+            spelt = dataclasses.replace(card, classes=names)
+            starts.append(_start(folder / card.file, len(starts), spelt, source))
+    return starts
 
 
-def _check_flags(path: Path, card: models.Card, plan: Plan) -> None:
-    for name in ("architecture", "size", "interpolation"):
+def _check_card(path: Path, card: models.Card, plan: Plan) -> None:
+    for name in DESCRIBED:
         stored, given = getattr(card, name), getattr(plan.network, name)
         if stored != given:
             raise StageError(f"--{name}: {path} says {stored!r}, found {given!r}")
@@ -61,15 +100,16 @@ def _check_flags(path: Path, card: models.Card, plan: Plan) -> None:
         raise StageError(f"{path}: expected ONNX files beside it, found {card.file!r}")
 
 
-def _start(path: Path, number: int, card: models.Card) -> Start:
-    network = onnx_graph.convert(path, card)
-    ours = dataclasses.replace(card, file=member_file(number))
-    return Start(ours, partial(Session, network), trained=True, export=partial(_export, path))
+def _start(path: Path, number: int, card: models.Card, source: patches.Source) -> Start:
+    pictures = onnx_graphs.read_pictures(source, card)
+    network = onnx_graphs.adopt(path, card, pictures, source.classes)
+    ours = dataclasses.replace(card, file=member_file(number), classes=source.classes)
+    return Start(ours, partial(Session, network), trained=True, export=_export)
 
 
-def _export(given: Path, network: nn.Module, inputs: dict[str, Tensor], path: Path) -> float:
-    """Write the file; the largest difference of its logits from those of the file given."""
+def _export(network: nn.Module, inputs: dict[str, Tensor], path: Path) -> float:
+    """Write the file; the largest difference of its outputs from those of the file given."""
     assert isinstance(network, Session)
-    onnx.save(network.network, path)
-    expected = onnx_graph.to_logits(onnx_graph.run_one_by_one(given, inputs["image"].numpy()))
-    return float(np.abs(networks.run_onnx(path, inputs) - expected).max())
+    onnx.save(network.network.model, path)
+    logits = networks.run_onnx(path, inputs)
+    return network.network.difference(logits, np.asarray(inputs["image"]))

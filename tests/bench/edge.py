@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from shared import onnx_graphs
 from shared.models import Card
 from stages.export import activation_ranges, calibration, inference, int8_quantisation, static_graph
 from stages.export.metis_lint import lint
@@ -57,7 +58,7 @@ def made(name: str, side: int, folder: Path) -> dict[str, Path]:
     """FP32 and INT8 files of a student, the latter with the ranges that random pictures give."""
     card = Card("", name, ("B4", "B3", "B2"), (0.0,) * 3, (1.0,) * 3, side, "bilinear", CLASSES)
     source = folder / f"{name}.onnx"
-    fitted = static_graph.make_static(static_graph.load(source), card, source)
+    fitted = static_graph.make_static(onnx_graphs.load(source), card, source)
     files = {kind: folder / f"{name}.{kind}.onnx" for kind in ("fp32", "int8")}
     files["fp32"].write_bytes(fitted.SerializeToString())
     opened = calibration.InstrumentedNetwork(files["fp32"], folder)
@@ -173,7 +174,7 @@ def main() -> None:
             print(name, file=sys.stderr)
             files = made(name, side, Path(folder))
             lines = list(measure(files, given.seconds))
-            wrong = len(lint(static_graph.load(files["fp32"])))
+            wrong = len(lint(onnx_graphs.load(files["fp32"])))
             students[name] = {"side": side, "violations": wrong, "lines": lines}
     result = {
         "hardware": hardware(),

@@ -1,7 +1,9 @@
 """Command lines: what is taken, as which type, and what is refused before anything runs."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
@@ -127,3 +129,46 @@ def test_stage_name_is_the_folder_with_hyphens(tmp_path: Path) -> None:
     names: dict[str, Any] = {}
     exec(compile("def run(*, dst): ...", code, "exec"), names)
     assert cli.stage_name(names["run"]) == "sr-toy"
+
+
+# --- flags that an input says ---------------------------------------------------------------------
+def described(given: Mapping[str, Any]) -> dict[str, Any]:
+    """A text file whose name says how often it is to be repeated."""
+    if "scale" in given and given["scale"] != 7:
+        raise StageError(f"--scale: {given['src']} says 7, found {given['scale']}")
+    return {"scale": 7} if given["src"].name == "seven.txt" else {}
+
+
+@cli.completed_by(described)
+def completed(*, src: Path, dst: Path, scale: Annotated[int, cli.between(1, 9)] = 2) -> None:
+    """Repeat a text.
+
+    Args:
+        src: text file.
+        dst: file to write.
+        scale: how many times.
+    """
+    dst.write_text(src.read_text() * scale)
+
+
+def test_an_input_says_a_flag_that_is_not_given() -> None:
+    seven, other = ("--src=seven.txt", "--dst=o"), ("--src=other.txt", "--dst=o")
+    assert arguments.collect(completed, seven)["scale"] == 7
+    assert arguments.collect(completed, [*seven, "--scale=7"])["scale"] == 7
+    assert arguments.collect(completed, other)["scale"] == 2
+    with pytest.raises(StageError, match=r"--scale: seven\.txt says 7, found 3"):
+        arguments.collect(completed, [*seven, "--scale=3"])
+    with pytest.raises(StageError, match=r"--scale: seven\.txt says 7, found 2"):  # the default
+        arguments.collect(completed, [*seven, "--scale=2"])
+
+
+def test_what_an_input_says_is_checked_and_stands_in_the_plan(tmp_path: Path) -> None:
+    wrong = cli.completed_by(lambda _: {"scale": 10})(completed)
+    with pytest.raises(StageError, match="--scale: expected 1 to 9, found 10"):
+        arguments.collect(wrong, ["--src=a.txt", "--dst=o"])
+    right = cli.completed_by(described)(completed)
+    (tmp_path / "seven.txt").write_text("a")
+    cli.main(right, [f"--src={tmp_path}/seven.txt", f"--dst={tmp_path}/out"])
+    assert (tmp_path / "out").read_text() == "a" * 7
+    plan = json.loads((tmp_path / "out.run.json").read_text())["plan"]
+    assert plan["parameters"] == {"scale": 7}

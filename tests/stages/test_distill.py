@@ -18,6 +18,7 @@ from torch.nn.functional import mse_loss
 from shared import cli, lcz, models, patches
 from shared.errors import StageError
 from shared.models import scores
+from shared.onnx_graphs import matlab_export
 from shared.training import Machine, Validation, ensemble, networks
 from shared.training.data import split
 from shared.training.data.view import View, draw_views, warp_images
@@ -27,7 +28,6 @@ from stages.distill import (
     checkpoint,
     fake_quantise,
     loss,
-    matlab_export,
     onnx_teachers,
     presets,
     qat_training,
@@ -35,7 +35,7 @@ from stages.distill import (
 )
 from stages.distill import main as stage
 from stages.distill.settings import Descent, FineTuning, Settings, Student, Teacher
-from tests import weight_forms
+from tests import foreign, weight_forms
 from tests.conftest import pixels, write_raw
 
 QUICK = {
@@ -344,12 +344,11 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_onnx_teachers_say_what_they_say_alone(prepared: Path, tmp_path: Path, form) -> None:  # type: ignore[no-untyped-def]
     network(tmp_path / "t" / "a.onnx", matrix(), **form)
-    (teacher,) = onnx_teachers.read((saved(tmp_path / "t", card()),), lcz.CLASSES)
+    (teacher,) = onnx_teachers.read((saved(tmp_path / "t", card()),), lcz.CLASSES, prepared)
     with patches.read(prepared) as source:
         images = models.preprocess(models.read_scaled(source, card().bands, slice(0, 34)), card())
     truth, said = expected(prepared, card(), matrix()), teacher.logits(images)
     np.testing.assert_allclose(scores.softmax(said), scores.softmax(truth), atol=1e-5)
-    assert teacher.softened == ("soft" in form)
 
 
 def test_several_teachers_are_averaged_each_fed_its_own_bands(
@@ -375,7 +374,7 @@ def test_several_teachers_are_averaged_each_fed_its_own_bands(
 def test_consistent_teachers_see_the_view_of_the_student(prepared: Path, tmp_path: Path) -> None:
     """Not the plain one: each channel of its own bands, warped as the batch says."""
     network(tmp_path / "t" / "a.onnx", matrix())
-    teachers = onnx_teachers.read((saved(tmp_path / "t", card()),), lcz.CLASSES)
+    teachers = onnx_teachers.read((saved(tmp_path / "t", card()),), lcz.CLASSES, prepared)
     rows = split.Split(split.read_bands(prepared, card().bands), {"label": torch.arange(34) % 17})
     ask = teacher_targets.Targets(teachers=tuple(teachers)).logits_of(rows, 32)
     batch, views = rows[np.arange(34)], draw_views(34, 32, torch.Generator().manual_seed(1))
@@ -402,7 +401,7 @@ def unequal(folder: Path) -> tuple[Path, Path]:
 
 
 def test_two_consistent_teachers_are_averaged(prepared: Path, tmp_path: Path) -> None:
-    teachers = onnx_teachers.read(unequal(tmp_path), lcz.CLASSES)
+    teachers = onnx_teachers.read(unequal(tmp_path), lcz.CLASSES, prepared)
     rows = split.Split(split.read_bands(prepared, ("B8", "B11")), {"label": torch.arange(34) % 17})
     ask = teacher_targets.Targets(teachers=tuple(teachers)).logits_of(rows, 32)
     batch = rows[np.arange(34)] | draw_views(34, 32, torch.Generator().manual_seed(1))
@@ -417,7 +416,7 @@ def test_the_accuracy_of_teachers_is_that_of_their_mean_probabilities(
 ) -> None:
     """All say class 0 by their mean probabilities, and class 1 by their mean logits."""
     folders = unequal(tmp_path)
-    teachers = onnx_teachers.read(folders, lcz.CLASSES)
+    teachers = onnx_teachers.read(folders, lcz.CLASSES, prepared)
     pairs = zip((teacher.card for teacher in teachers), (SURE, UNSURE), strict=True)
     logits = [expected(prepared_test, *pair) for pair in pairs]
     assert (np.mean(logits, 0).argmax(1) == 1).all()
@@ -463,10 +462,12 @@ def test_the_form_that_matlab_exports(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
-def test_outputs_in_another_order_are_put_right(tmp_path: Path) -> None:
+def test_outputs_in_another_order_are_put_right(prepared: Path, tmp_path: Path) -> None:
     """MATLAB sorts class names that are numbers as text: 1, 10, 11, …, 17, 2, …"""
     numbers = sorted(map(str, range(1, 18)))
-    (teacher,) = onnx_teachers.read((matlab(tmp_path / "m", labels=numbers),), lcz.CLASSES)
+    (teacher,) = onnx_teachers.read(
+        (matlab(tmp_path / "m", labels=numbers),), lcz.CLASSES, prepared
+    )
     image = np.random.default_rng(0).standard_normal((2, 3, 32, 32)).astype(np.float32)
     said = image.mean((2, 3)) @ matrix()
     right = said[:, [numbers.index(str(k)) for k in range(1, 18)]]
@@ -481,32 +482,32 @@ UNFIT = {
     "labels": ({"labels": ["sea"]}, "labels: expected the 17 classes of the data"),
     "mean": ({"mean": [1, 2], "std": [1, 2], "zscore": {}}, "mean: expected 3 values, or one for"),
     "range": ({"scaling": {"optical": {"dst_range": [1, 1]}}}, "range: expected two ascending"),
-    "size": ({"input": {"shape": [1, 3, 48, 48]}}, "expected input (N, 3, 48, 48), found (N, 3, 3"),
+    "size": ({"input": {"shape": [1, 3, 48, 48]}}, "(N, 48, 48, 3), found (N, 3, 32, 32)"),
     "form": ({"zscore": 3}, "not the description of a network"),
 }
 
 
 @pytest.mark.parametrize(("changes", "message"), UNFIT.values(), ids=UNFIT)
-def test_refuses_a_matlab_folder(tmp_path: Path, changes, message: str) -> None:  # type: ignore[no-untyped-def]
+def test_refuses_a_matlab_folder(prepared: Path, tmp_path: Path, changes, message: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(StageError) as caught:
-        onnx_teachers.read((matlab(tmp_path / "m", **changes),), lcz.CLASSES)
+        onnx_teachers.read((matlab(tmp_path / "m", **changes),), lcz.CLASSES, prepared)
     assert message in str(caught.value)
 
 
-def test_refuses_onnx_teachers(tmp_path: Path) -> None:
+def test_refuses_onnx_teachers(prepared: Path, tmp_path: Path) -> None:
     def said(member: models.Card, **form) -> str:  # type: ignore[no-untyped-def]
         network(tmp_path / "t" / "a.onnx", matrix(), **form)
         with pytest.raises(StageError) as caught:
-            onnx_teachers.read((saved(tmp_path / "t", member),), lcz.CLASSES)
+            onnx_teachers.read((saved(tmp_path / "t", member),), lcz.CLASSES, prepared)
         return str(caught.value)
 
     assert "give the folder that fusion made as --teacher" in said(card(features=8))
-    assert "expected input (N, 3, 32, 32), found (N, 3, 48, 48)" in said(card(), size=48)
-    assert "expected one float32 picture" in said(card(), kind=onnx.TensorProto.DOUBLE)
+    assert "(N, 32, 32, 3), found (N, 3, 48, 48)" in said(card(), size=48)
+    assert "found image tensor(int32)" in said(card(), kind=onnx.TensorProto.INT32)
     other = dataclasses.replace(card(), classes=tuple("abc"))
     assert "expected 17 classes 01_CompactHighRise" in said(other)
     with pytest.raises(StageError, match=r"expected a model folder with model\.json"):
-        onnx_teachers.read((tmp_path,), lcz.CLASSES)
+        onnx_teachers.read((tmp_path,), lcz.CLASSES, prepared)
 
 
 # --- other inputs, other starts -------------------------------------------------------------------
@@ -826,3 +827,25 @@ def test_a_checkpoint_that_would_silently_be_wrong_is_refused(tmp_path: Path, fa
         checkpoint.read(tmp_path / "a.pth", "test_resnet", 4, 17)
     assert message in str(told.value)
     assert "keys fit after taking 'ema' rather than model and dropping 'module.'" in str(told.value)
+
+
+# --- networks as other people's exporters write them ----------------------------------------------
+@pytest.mark.parametrize("name", foreign.STYLES)
+def test_styles_of_other_exporters(prepared: Path, tmp_path: Path, name: str) -> None:
+    style = foreign.STYLES[name]
+    folder = foreign.folder(tmp_path / "given", style)
+    (teacher,) = onnx_teachers.read((folder,), lcz.CLASSES, prepared)
+    with patches.read(prepared, "label") as source:
+        values = models.read_scaled(source, teacher.card.bands, slice(0, 34))
+    images = models.preprocess(values, teacher.card)
+    style.check(teacher.logits(images), images)
+
+
+@pytest.mark.parametrize("name", foreign.REFUSED)
+def test_networks_that_no_stage_takes(prepared: Path, tmp_path: Path, name: str) -> None:
+    build, message = foreign.REFUSED[name]
+    folder = foreign.folder(tmp_path / "given", foreign.Style(build))
+    with pytest.raises(StageError) as caught:
+        onnx_teachers.read((folder,), lcz.CLASSES, prepared)
+    assert f"{folder}/a.onnx: " in str(caught.value)
+    assert message in str(caught.value)

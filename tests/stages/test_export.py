@@ -20,23 +20,25 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from shared import cli, lcz, manifest, models, patches, terminal
+from shared import cli, lcz, manifest, models, onnx_graphs, patches, terminal
 from shared.errors import StageError
-from shared.models import Card
+from shared.models import Card, scores
 from stages.export import (
     activation_ranges,
     calibration,
     check,
     comparison,
+    given_network,
     graph_index,
     inference,
     int8_quantisation,
     main,
+    product_files,
     report_tables,
     static_graph,
 )
 from stages.export.metis_lint import Violation, lint
-from tests import hostile, networks, odd_pictures
+from tests import foreign, hostile, networks, odd_pictures
 
 CARD = Card(
     "x.onnx", "tiny", ("B4", "B3", "B2"), (0.0,) * 3, (1.0,) * 3, 48, "bilinear", tuple("ab")
@@ -74,7 +76,7 @@ def small(**changes: Any) -> onnx.ModelProto:
 # The graph.
 
 
-@pytest.mark.parametrize("changes", [{}, {"batch": 1}, {"opset": 14}])
+@pytest.mark.parametrize("changes", [{}, {"batch": 1}])
 def test_graph_is_static_named_and_says_the_same(changes: dict[str, object]) -> None:
     network = small(**changes)
     images = np.random.default_rng(2).standard_normal((1, 3, 48, 48)).astype(np.float32)
@@ -114,7 +116,6 @@ def test_newer_ir_is_brought_down_to_what_the_sdk_opens() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"opset": 18}, "x: expected opset 14 to 17, found 18"),
         ({"batch": 4}, r"image|input: expected shape \(1, 3, 48, 48\), found \[4, 3, 48, 48\]"),
         ({"size": 32}, r"expected shape \(1, 3, 48, 48\)"),
     ],
@@ -122,17 +123,6 @@ def test_newer_ir_is_brought_down_to_what_the_sdk_opens() -> None:
 def test_graph_that_does_not_fit(changes: dict[str, object], message: str) -> None:
     with pytest.raises(StageError, match=message):
         static_graph.make_static(small(**changes), CARD, Path("x"))
-
-
-def test_opset_that_does_not_convert_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: object) -> None:
-        raise RuntimeError("no adapter for Foo\nand more")
-
-    monkeypatch.setattr(static_graph.version_converter, "convert_version", fails)
-    with pytest.raises(
-        StageError, match=r"x: opset 14 does not convert to 17: no adapter for Foo$"
-    ):
-        static_graph.make_static(small(opset=14), CARD, Path("x"))
 
 
 def test_second_input_is_refused() -> None:
@@ -538,7 +528,7 @@ def test_divergence_by_hand() -> None:
 
 def test_observed_values_are_those_of_the_rows(student: Path, tmp_path: Path) -> None:
     (card,) = models.load(student)
-    fitted = static_graph.make_static(static_graph.load(student / card.file), card, student)
+    fitted = static_graph.make_static(onnx_graphs.load(student / card.file), card, student)
     onnx.save(fitted, tmp_path / "m.onnx")
     rows = np.array([0, 5, 33])
     with patches.read(student.parent / "prepare" / "training.h5", "label") as source:
@@ -761,6 +751,86 @@ def test_refuses(
     assert error.startswith("error: ")
     assert message in error
     assert sorted(tmp_path.rglob("*")) == before  # nothing left behind
+
+
+# Networks as other people's exporters write them.
+
+
+def written(folder: Path, test: Path, dst: Path) -> given_network.GivenNetwork:
+    """What was given; its FP32 network is written as the stage does."""
+    with patches.read(test, "label") as source:
+        network = given_network.read(folder, source, source)
+        product_files.write_fp32(dst, network, source, "1.2", False)
+    return network
+
+
+@pytest.mark.parametrize("name", foreign.STYLES)
+def test_styles_of_other_exporters(prepared_test: Path, tmp_path: Path, name: str) -> None:
+    style = foreign.STYLES[name]
+    folder = foreign.folder(tmp_path / "given", style)
+    network = written(folder, prepared_test, tmp_path / "model.onnx")
+    images, labels = networks.images(prepared_test, network.card)
+    np.testing.assert_array_equal(network.labels, labels)
+    logits = inference.compute_logits(tmp_path / "model.onnx", [images], 17, 1)
+    style.check(logits, images)
+    with patches.read(prepared_test, "label") as source:
+        where, outputs = network.stored_outputs(source, 5)
+    assert where == folder / "a.onnx"
+    assert comparison.check_parity(logits, outputs, where, 2e-3) >= 0
+
+
+@pytest.mark.parametrize("name", foreign.LISTED)
+def test_metis_takes_what_others_wrote(prepared_test: Path, tmp_path: Path, name: str) -> None:
+    """No node of the picture, no transposes, no softmax, no Identity is left."""
+    folder = foreign.folder(tmp_path / "given", foreign.STYLES[name])
+    written(folder, prepared_test, tmp_path / "model.onnx")
+    assert lint(onnx.load(tmp_path / "model.onnx")) == []
+
+
+@pytest.mark.parametrize("name", foreign.REFUSED)
+def test_networks_that_no_stage_takes(prepared_test: Path, tmp_path: Path, name: str) -> None:
+    build, message = foreign.REFUSED[name]
+    folder = foreign.folder(tmp_path / "given", foreign.Style(build))
+    with pytest.raises(StageError) as caught:
+        written(folder, prepared_test, tmp_path / "model.onnx")
+    assert f"{folder}/a.onnx: " in str(caught.value)
+    assert message in str(caught.value)
+
+
+def test_a_folder_of_others_is_exported(
+    prepared: Path, prepared_test: Path, tmp_path: Path
+) -> None:
+    """Probabilities of a file without stored rows are what its logits are held against."""
+    assert prepared != prepared_test
+    style, classes = foreign.STYLES["keras-batch-1"], list(lcz.CLASSES[::-1])
+    folder = foreign.folder(tmp_path / "given", style, classes=classes)
+    out = command(folder, tmp_path / "out", "--calibration_method=minmax")
+    (card,) = models.load(out)
+    images, _ = networks.images(prepared_test, card)
+    assert card.classes == lcz.CLASSES
+    right = style.logits(images).argmax(1)
+    np.testing.assert_array_equal(np.load(out / "test_logits.npy").argmax(1), 16 - right)
+    parity = json.loads((out / "report.json").read_text())["parity"]
+    assert parity["largest_logit_difference"] < 1e-4
+
+
+def test_stored_probabilities_count(prepared_test: Path, tmp_path: Path) -> None:
+    """A softmax of the file is cut off, and the rows that its trainer stored have one."""
+    style = foreign.STYLES["keras"]
+    folder = foreign.folder(tmp_path / "given", style)
+    (card,) = models.load(folder)
+    images, labels = networks.images(prepared_test, card)
+    np.save(folder / "test_labels.npy", labels)
+    stored = scores.softmax(style.logits(images)).astype(np.float32)
+    np.save(folder / "test_logits.npy", stored)
+    network = written(folder, prepared_test, tmp_path / "model.onnx")
+    logits = inference.compute_logits(tmp_path / "model.onnx", [images], 17, 1)
+    with patches.read(prepared_test, "label") as source:
+        where, outputs = network.stored_outputs(source, 5)
+    assert where == folder / "test_logits.npy"
+    assert comparison.check_parity(logits, outputs, where, 1e-5) < 1e-5
+    with pytest.raises(StageError, match=r"test_logits\.npy: the ONNX gives other logits"):
+        comparison.check_parity(logits, np.roll(outputs, 1, 1), where, 1e-3)
 
 
 # The check of a shipped bundle, and of a network alone.

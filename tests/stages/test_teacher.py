@@ -16,13 +16,24 @@ import torch
 import torchvision
 from torch import Tensor
 
-from shared import cli, lcz, models, patches
+from shared import cli, lcz, models, onnx_graphs, patches
 from shared.backend import weights
+from shared.errors import StageError
 from shared.models import scores
-from shared.training import ensemble, networks
+from shared.training import (
+    Descent,
+    Ensemble,
+    Machine,
+    Network,
+    Plan,
+    Validation,
+    ensemble,
+    networks,
+)
 from shared.training.loop import Recipe
 from stages.teacher import main as stage
-from stages.teacher import thesis_checkpoint
+from stages.teacher import onnx_members, thesis_checkpoint
+from tests import foreign as others
 from tests import weight_forms
 from tests.conftest import pixels, write_raw
 
@@ -488,10 +499,9 @@ def test_onnx_of_others(prepared: Path, prepared_test: Path, tmp_path: Path, sof
     images = by_hand(prepared_test, list(card.bands), card)
     with torch.inference_mode():
         said = network(images)
-    expected = said.log_softmax(1) if softmax else said
-    np.testing.assert_allclose(np.load(dst / "test_logits.npy"), expected, atol=1e-4)
+    np.testing.assert_allclose(np.load(dst / "test_logits.npy"), said, atol=1e-4)
     logits = networks.run_onnx(dst / card.file, {"image": images})  # all 17 rows at once
-    np.testing.assert_allclose(logits, expected, atol=1e-4)
+    np.testing.assert_allclose(logits, said, atol=1e-4)
     np.testing.assert_allclose(np.load(dst / "test_scores.npy"), said.softmax(1), atol=1e-5)
     assert json.loads((dst / "model.json").read_text())["onnx_difference"]["member-01.onnx"] < 1e-4
 
@@ -500,7 +510,7 @@ def test_onnx_of_others(prepared: Path, prepared_test: Path, tmp_path: Path, sof
     ("card", "flag", "message"),
     [
         ({}, "--size=64", "model.json says 32, found 64"),
-        ({"bands": ["B8", "B4"], "mean": [0, 0], "std": [1, 1]}, "", "(N, 2, 32, 32), found (1, 4"),
+        ({"bands": ["B8", "B4"], "mean": [0, 0], "std": [1, 1]}, "", "(N, 32, 32, 2), found (1, 4"),
         ({"bands": ["B8", "B4", "B3", "B1"]}, "", "expected band 'B1', found ["),
         ({"classes": ["a", "b"]}, "", "expected 2 classes a, b …, found 17 classes"),
         ({"file": "../matlab/cnn.onnx"}, "", "expected ONNX files beside it, found '../matlab/cnn"),
@@ -524,19 +534,21 @@ def test_refuses_onnx_for_one_picture_only(  # type: ignore[no-untyped-def]
     class Fixed(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.head = torch.nn.Linear(4 * 32 * 32, 17)
+            self.head = torch.nn.Linear(32 * 32, 17)
 
         def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return self.head(images.reshape(1, 4 * 32 * 32))
+            return self.head(images.reshape(4, 32 * 32)).mean(0, keepdim=True)
 
     folder, _ = foreign(tmp_path / "matlab", False)
     place = str(folder / "cnn.onnx")
     torch.onnx.export(Fixed(), (torch.zeros(1, 4, 32, 32),), place, dynamo=False)
     refused(prepared, prepared_test, tmp_path, f"--checkpoint={folder}", *ALONE)
-    assert "cnn.onnx: cannot take two pictures at once (" in capfd.readouterr().err
+    assert (
+        "cnn.onnx: cannot take two pictures at once (Reshape '/Reshape': " in capfd.readouterr().err
+    )
     (folder / "cnn.onnx").write_bytes(b"half")
     refused(prepared, prepared_test, tmp_path, f"--checkpoint={folder}", *ALONE)
-    assert "cnn.onnx: not a complete ONNX file (" in capfd.readouterr().err
+    assert "cnn.onnx: not a usable ONNX file (" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("form", weight_forms.FEW)
@@ -551,3 +563,84 @@ def test_a_checkpoint_is_read_in_every_form(  # type: ignore[no-untyped-def]
     made = thesis_checkpoint.build_member(path, tensors, "resnet18", 17, 1).state_dict()
     assert len(made) == 122
     assert all(torch.equal(t, expected[f"models.1.{name}"]) for name, t in made.items())
+
+
+# --- networks as other people's exporters write them ----------------------------------------------
+def starts_of(folder: Path, train: Path) -> list[onnx_members.Start]:
+    network = Network(architecture="foreign", size=32)
+    plan = Plan(Ensemble(members=1), network, Descent(), Validation(), Machine())
+    return onnx_members.read(folder, train, plan)
+
+
+@pytest.mark.parametrize("name", others.STYLES)
+def test_styles_of_other_exporters(prepared: Path, tmp_path: Path, name: str) -> None:
+    style = others.STYLES[name]
+    (start,) = starts_of(others.folder(tmp_path / "given", style), prepared)
+    images = by_hand(prepared, list(start.card.bands), start.card)
+    network = start.network()
+    style.check(network(images).numpy(), images.numpy())
+    assert start.export(network, {"image": images[:8]}, tmp_path / "m.onnx") < 2e-3
+    assert [path.name for path in tmp_path.glob("m.onnx*")] == ["m.onnx"]
+    style.check(networks.run_onnx(tmp_path / "m.onnx", {"image": images}), images.numpy())
+    assert onnx_graphs.load(tmp_path / "m.onnx") == network.network.model
+    again = others.folder(tmp_path / "again", style)
+    (tmp_path / "m.onnx").rename(again / "a.onnx")
+    (second,) = starts_of(again, prepared)  # ours now: taken as it is
+    assert second.network().network.model == network.network.model
+
+
+@pytest.mark.parametrize("name", others.REFUSED)
+def test_networks_that_no_stage_takes(prepared: Path, tmp_path: Path, name: str) -> None:
+    build, message = others.REFUSED[name]
+    with pytest.raises(StageError) as caught:
+        starts_of(others.folder(tmp_path / "given", others.Style(build)), prepared)
+    assert f"{tmp_path}/given/a.onnx: " in str(caught.value)
+    assert message in str(caught.value)
+
+
+def test_a_folder_says_its_flags_itself(  # type: ignore[no-untyped-def]
+    prepared, prepared_test, tmp_path, capfd
+) -> None:
+    folder = others.folder(tmp_path / "given", others.STYLES["keras"])
+    files = [f"--train={prepared}", f"--test={prepared_test}", f"--checkpoint={folder}"]
+    cli.main(stage.run, [*files, f"--dst={tmp_path / 't'}", "--device=cpu"])
+    plan = json.loads((tmp_path / "t.run.json").read_text())["plan"]["parameters"]
+    said = {name: plan[name] for name in ("architecture", "members", "size", "interpolation")}
+    assert said == {
+        "architecture": "foreign", "members": 1, "size": 32, "interpolation": "bilinear"
+    }  # fmt: skip
+    lines = (tmp_path / "t" / "models.csv").read_text().splitlines()
+    kernel, head = 8 * 3 * 9, 4 * 8 * 17
+    counted = f"{kernel + 8 + head + 17},{32 * 32 * kernel + head}"
+    assert lines[1].startswith(f"member-01.onnx,foreign,B8 B4 B11,0,32,{counted},")
+    given = [f"--{name}={value}" for name, value in said.items()]
+    cli.main(stage.run, [*files, f"--dst={tmp_path / 't'}", "--device=cpu", *given])
+    assert "up to date" in capfd.readouterr().err
+    for flag, value, stored in (
+        ("architecture", "resnet18", "'foreign'"), ("members", 10, "1"), ("size", 224, "32"),
+        ("interpolation", "nearest", "'bilinear'"),
+    ):  # fmt: skip
+        with pytest.raises(SystemExit, match="2"):
+            cli.main(stage.run, [*files, f"--dst={tmp_path / 'u'}", f"--{flag}={value}"])
+        told, shown = capfd.readouterr().err, repr(value)
+        assert f"error: --{flag}: {folder}/model.json says {stored}, found {shown}\n" in told
+    assert not list(tmp_path.glob("u*"))
+
+
+def test_classes_in_another_order_are_put_right(prepared: Path, tmp_path: Path) -> None:
+    style, turned = others.STYLES["gemm"], list(lcz.CLASSES[::-1])
+    (start,) = starts_of(others.folder(tmp_path / "given", style, classes=turned), prepared)
+    assert start.card.classes == lcz.CLASSES
+    images = by_hand(prepared, list(start.card.bands), start.card)
+    said = start.network()(images).numpy()
+    np.testing.assert_allclose(said, style.logits(images.numpy())[:, ::-1], atol=1e-3)
+    assert start.export(start.network(), {"image": images[:8]}, tmp_path / "m.onnx") < 1e-4
+
+
+def test_members_of_two_sizes_are_refused(prepared: Path, tmp_path: Path) -> None:
+    folder = others.folder(tmp_path / "given", others.STYLES["gemm"])
+    content = json.loads((folder / "model.json").read_text())
+    content["members"].append(content["members"][0] | {"size": 48})
+    (folder / "model.json").write_text(json.dumps(content))
+    with pytest.raises(StageError, match="expected one size for all networks, found 32, 48"):
+        onnx_members.describe(folder, {"train": prepared})

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.ao.quantization.observer import HistogramObserver
 
+from shared import onnx_graphs
 from shared.models import Card
 from shared.training import networks
 from stages.export import activation_ranges, main, static_graph
@@ -25,7 +26,7 @@ def fitted(name: str, folder: Path) -> tuple[np.ndarray, np.ndarray, list[collec
     before = networks.run_onnx(folder / "student.onnx", {"input": images})[:1]
     card = Card("", name, ("B4", "B3", "B2"), (0.0,) * 3, (1.0,) * 3, SIDE, "bilinear", CLASSES)
     path = folder / "student.onnx"
-    made = static_graph.make_static(static_graph.load(path), card, path)
+    made = static_graph.make_static(onnx_graphs.load(path), card, path)
     session = onnxruntime.InferenceSession(made.SerializeToString())
     after = session.run(None, {"input": images[:1].numpy()})[0]
     violations = [collections.Counter(v.operator for v in lint(made, m)) for m in ("1.2", "1.6")]

@@ -11,6 +11,7 @@ from typing import Any
 
 from shared import lcz, models
 from shared.errors import StageError
+from shared.onnx_graphs.outputs import match_classes
 
 NAME = "preprocessing.json"
 KNOWN = (*lcz.SEN2.bands, *lcz.SEN1.bands)  # MATLAB's band 1 is the first of them
@@ -121,15 +122,3 @@ def _statistics(
         tuple((value - low) / scale for value in vectors[0]),
         tuple(value / scale for value in vectors[1]),
     )
-
-
-def match_classes(given: Any, classes: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of outputs as the data spells them: a permutation of the classes, or of 1 … K.
-
-    Nothing when they are neither.
-    """
-    numbers = {str(number): name for number, name in enumerate(classes, 1)}
-    names = [str(name) for name in given]
-    if sorted(names) == sorted(numbers):
-        return tuple(numbers[name] for name in names)
-    return tuple(names) if sorted(names) == sorted(classes) else ()

@@ -1,0 +1,16 @@
+"""Networks of others in ONNX files: read, brought to one form, and counted. Needs onnxruntime.
+
+`adopt` gives every stage the same network from the same file. `descriptions` and what it needs can
+be read without onnx.
+"""
+
+from shared.onnx_graphs.adoption import Adopted, adopt, read_pictures
+from shared.onnx_graphs.descriptions import name_description, read_cards
+from shared.onnx_graphs.given import load, open_session
+from shared.onnx_graphs.outputs import compare, in_form_of, match_classes
+from shared.onnx_graphs.size import count_cost
+
+__all__ = [
+    "Adopted", "adopt", "compare", "count_cost", "in_form_of", "load", "match_classes",
+    "matlab_export", "name_description", "open_session", "read_cards", "read_pictures",
+]  # fmt: skip

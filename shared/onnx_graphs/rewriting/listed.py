@@ -1,0 +1,107 @@
+"""The same numbers in the operators that compilers list: Gemm, and pads that are written out."""
+
+import numpy as np
+from onnx import NodeProto, helper
+
+from shared.onnx_graphs.network import Network
+from shared.onnx_graphs.nodes import attributes, take
+
+WINDOWS = {"Conv", "MaxPool", "AveragePool"}
+ROWS = {"Flatten", "Reshape", "Squeeze"}
+
+
+def write_pads(network: Network) -> None:
+    """Windows with ``auto_pad`` get explicit pads, where the size of the picture is known."""
+    for node in network.graph.node:
+        mode = attributes(node).get("auto_pad", "NOTSET")
+        if node.op_type not in WINDOWS or node.domain not in ("", "ai.onnx") or mode == "NOTSET":
+            continue
+        before, kernel = network.shapes.get(node.input[0]), _kernel(network, node)
+        if mode == "VALID":
+            pads = [0] * (2 * len(kernel or ()))
+        elif before is None or None in before[1:] or kernel is None:
+            continue
+        else:
+            pads = _same_pads(node, [size or 0 for size in before[2:]], kernel, mode)
+        take(node, "auto_pad")
+        take(node, "pads")
+        if pads:
+            node.attribute.append(helper.make_attribute("pads", pads))
+
+
+def _kernel(network: Network, node: NodeProto) -> list[int] | None:
+    if node.op_type != "Conv":
+        return list(attributes(node)["kernel_shape"])
+    shape = network.shapes.get(node.input[1])
+    return None if shape is None or None in shape else [size or 0 for size in shape[2:]]
+
+
+def _same_pads(node: NodeProto, sizes: list[int], kernel: list[int], mode: str) -> list[int]:
+    """Begins, then ends, of SAME_UPPER or SAME_LOWER: the odd one goes to the end or the begin."""
+    given = attributes(node)
+    strides, steps = (given.get(name, [1] * len(sizes)) for name in ("strides", "dilations"))
+    begins, ends = [], []
+    for size, width, stride, step in zip(sizes, kernel, strides, steps, strict=True):
+        reach = (width - 1) * step + 1
+        whole = max((-(-size // stride) - 1) * stride + reach - size, 0)
+        small, large = whole // 2, whole - whole // 2
+        begins.append(small if mode == "SAME_UPPER" else large)
+        ends.append(large if mode == "SAME_UPPER" else small)
+    return begins + ends
+
+
+def write_gemms(network: Network) -> None:
+    """Classifiers that are written as something else: a product and a sum, or a convolution.
+
+    A product of rows and a stored matrix is a Gemm; so is a convolution whose kernel is as large as
+    what it reads, before the node that makes rows of it.
+    """
+    _from_convolutions(network)
+    kept: list[NodeProto] = []
+    merged: set[str] = set()
+    for node in network.graph.node:
+        if node.output[0] in merged:
+            continue
+        gemm = _gemm(network, node)
+        if gemm is not None:
+            merged.update(gemm.output)
+        kept.append(node if gemm is None else gemm)
+    network.set_nodes(kept)
+
+
+def _gemm(network: Network, node: NodeProto) -> NodeProto | None:
+    if node.op_type != "MatMul" or len(network.shapes.get(node.input[0], ())) != 2:
+        return None
+    matrix = network.constant(node.input[1])
+    if matrix is None or matrix.ndim != 2 or matrix.dtype != np.float32:
+        return None
+    users, product = network.users.get(node.output[0], []), node.output[0]
+    if len(users) == 1 and users[0].op_type == "Add" and network.output.name != product:
+        (other,) = [name for name in users[0].input if name != product] or [product]
+        bias = network.constant(other)
+        if bias is not None and bias.size == matrix.shape[1] and bias.size == max(bias.shape[-1:]):
+            stored = network.store(f"{other}_row", bias.reshape(-1))
+            return helper.make_node(
+                "Gemm", [*node.input, stored], users[0].output, node.name or users[0].name
+            )
+    return helper.make_node("Gemm", node.input, node.output, node.name)
+
+
+def _from_convolutions(network: Network) -> None:
+    for node in list(network.graph.node):
+        users = network.users.get(node.output[0], [])
+        rows = network.shapes.get(users[0].output[0], ()) if len(users) == 1 else ()
+        if node.op_type != "Conv" or len(rows) != 2 or users[0].op_type not in ROWS:
+            continue
+        before, kernel = network.shapes.get(node.input[0], ()), network.constant(node.input[1])
+        given = attributes(node)
+        plain = not any(given.get("pads", ())) and given.get("group", 1) == 1
+        if kernel is None or not plain or before[1:] != kernel.shape[1:]:
+            continue
+        matrix = network.store(f"{node.input[1]}_rows", kernel.reshape(len(kernel), -1).T)
+        flat = network.fresh(f"{node.output[0]}_flat")
+        gemm = helper.make_node("Gemm", [flat, matrix, *node.input[2:]], users[0].output, node.name)
+        flatten = helper.make_node("Flatten", node.input[:1], [flat], axis=1)
+        kept = [other for other in network.graph.node if other.output[0] != users[0].output[0]]
+        place = [other.output[0] for other in kept].index(node.output[0])
+        network.set_nodes([*kept[:place], flatten, gemm, *kept[place + 1 :]])
