@@ -179,8 +179,10 @@ def test_rows_that_were_never_written_are_told_once(tmp_path: Path, capsys: Any)
 
 
 def test_refuses_what_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(StageError, match="no such file"):
+    with pytest.raises(StageError, match="expected an HDF5 file, found a folder"):
         patches.read(tmp_path, "sen2")
+    with pytest.raises(StageError, match="no such file"):
+        patches.read(tmp_path / "none.h5", "sen2")
 
 
 def test_class_names_must_agree(prepared: Path) -> None:
