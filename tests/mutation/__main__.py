@@ -5,14 +5,14 @@ unchanged code first: those that fail already are told and left out, as they wou
 """
 
 import argparse
-import math
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
@@ -56,31 +56,53 @@ def passes(tree: Path, tests: Tests, limit: float) -> bool:
         return False
 
 
-def measure(trees: "SimpleQueue[Path]", tests: Tests) -> tuple[Tests, float]:
-    """Seconds that tests take on unchanged code; infinite where they fail."""
-    tree, start = trees.get(), time.monotonic()
-    good = passes(tree, tests, 3600)
-    trees.put(tree)
-    what = "pass" if good else "FAIL, left out"
-    print(f"unchanged code: {what}: {tests.path}", file=sys.stderr, flush=True)
-    return tests, time.monotonic() - start if good else math.inf
+class Limits:
+    """How long tests may take: five times what they take on unchanged code, and a minute.
+
+    They are measured when a mutant first comes to them, so that slow ones wait for survivors.
+    """
+
+    def __init__(self) -> None:
+        self.known: dict[Tests, float] = {}
+        self.locks: defaultdict[Tests, threading.Lock] = defaultdict(threading.Lock)
+
+    def of(self, tests: Tests, tree: Path) -> float:
+        """Seconds; 0 where they fail on the unchanged code that the tree holds now."""
+        with self.locks[tests]:
+            if tests not in self.known:
+                start = time.monotonic()
+                good = passes(tree, tests, 3600)
+                say(f"unchanged code: {'pass' if good else 'FAIL, left out'}: {tests.path}")
+                self.known[tests] = 60 + 5 * (time.monotonic() - start) if good else 0
+        return self.known[tests]
 
 
-def survives(trees: "SimpleQueue[Path]", mutant: Mutant, seconds: dict[Tests, float]) -> bool:
-    """Whether the tests that concern the file, and pass without the mistake, pass with it."""
-    tree = trees.get()
+def fails(tree: Path, tests: Tests, mutant: Mutant, limits: Limits) -> bool:
+    """Whether tests that pass on unchanged code fail with the mistake, or take too long."""
+    limit = limits.of(tests, tree)
     file = tree / mutant.path
     before = file.read_text()
     try:
         file.write_text(mutant.source)
-        limits = {t: 60 + 5 * seconds[t] for t in choose_tests(mutant.path)}
-        alive = all(passes(tree, t, limit) for t, limit in limits.items() if limit < math.inf)
+        return limit > 0 and not passes(tree, tests, limit)
     finally:
         file.write_text(before)
+
+
+def survives(trees: "SimpleQueue[Path]", mutant: Mutant, limits: Limits) -> bool:
+    """Whether none of the tests that concern the file fails."""
+    tree = trees.get()
+    try:
+        alive = not any(fails(tree, tests, mutant, limits) for tests in choose_tests(mutant.path))
+    finally:
         trees.put(tree)
-    what = "SURVIVED" if alive else "killed"
-    print(f"{what}: {mutant.path}: {mutant.kind}", file=sys.stderr, flush=True)
+    say(f"{'SURVIVED' if alive else 'killed'}: {mutant.path}: {mutant.kind}: {mutant.new}")
     return alive
+
+
+def say(line: str) -> None:
+    """One line of progress."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def read_equivalent(path: Path = EQUIVALENT) -> dict[tuple[str, str, str], str]:
@@ -118,13 +140,12 @@ def main() -> int:
     parser.add_argument("--files", nargs="*", help="only these, relative to the checkout")
     given = parser.parse_args()
     mutants = draw(given.count, given.seed, given.files)
-    concerned = sorted({t for m in mutants for t in choose_tests(m.path)}, key=str)
+    limits = Limits()
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(given.jobs) as pool:
         trees: SimpleQueue[Path] = SimpleQueue()
         for number in range(given.jobs):
             trees.put(copy_tree(Path(scratch) / str(number)))
-        seconds = dict(pool.map(lambda tests: measure(trees, tests), concerned))
-        alive = list(pool.map(lambda mutant: survives(trees, mutant, seconds), mutants))
+        alive = list(pool.map(lambda mutant: survives(trees, mutant, limits), mutants))
     return 0 if report(mutants, alive) else 1
 
 

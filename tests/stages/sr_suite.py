@@ -8,6 +8,7 @@ read from the method's record and from the signature of the stage.
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -66,6 +67,7 @@ class Suite:
         weights_know_scale: whether weights of another scale are refused.
         bfloat16_steps: how many steps of 0.0001 reduced precision may cost.
         refusals: further flags, each with its message.
+        network_flags: further flags that the network is loaded with, each with its value.
     """
 
     method: ClassVar[str]
@@ -77,6 +79,7 @@ class Suite:
     weights_know_scale: ClassVar[bool] = True
     bfloat16_steps: ClassVar[int] = 10
     refusals: ClassVar[dict[str, str]] = {}
+    network_flags: ClassVar[dict[str, Any]] = {}
 
     def network(self, channels: int) -> nn.Module:
         """A small random network of 1 or 3 channels, all of whose layers matter."""
@@ -158,6 +161,22 @@ class Suite:
         band, large = self.enlarge_band(few)
         expected = (large * np.ptp(band) + band.min()).clip(0, 2.8)
         np.testing.assert_allclose(values[4, :, :, 7] / 1e4, expected, atol=6e-5)
+
+    def test_what_the_network_is_loaded_with(
+        self, few: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        given, flags = [], ["--channel=mean", *self.network_flags]
+        if "channel" not in inspect.signature(self.run).parameters:
+            pytest.skip("this network takes its channels as they are")
+
+        def stop(*arguments: Any) -> None:
+            given.append(arguments)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(sys.modules[self.load.__module__], "load", stop)
+        with pytest.raises(SystemExit, match="130"):
+            self.command(few, few.with_name("x.h5"), weights, *flags)
+        assert given == [(weights, self.scale, "mean", *self.network_flags.values())]
 
     def test_one_channel_of_sr_train_is_used_as_it_is(self, weights: Path) -> None:
         network, grey = self.network(1), torch.rand(2, 1, 16, 15)

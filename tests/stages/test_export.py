@@ -590,6 +590,15 @@ def test_calibration_is_by_rows_of_the_training_split(
     assert seen == [(training, sorted(chosen))]
 
 
+def test_the_tolerance_is_the_one_asked_for(student: Path, tmp_path: Path) -> None:
+    """Logits that are off by 0.01 are refused by default (`test_refuses`)."""
+    spoil(student, "logits")
+    out = command(student, tmp_path / "out", "--tolerance=0.05", "--calibration_method=minmax")
+    parity = json.loads((out / "report.json").read_text())["parity"]
+    assert parity["tolerance"] == 0.05
+    assert parity["largest_logit_difference"] == pytest.approx(0.01, abs=1e-3)
+
+
 def test_methods_make_different_networks(student: Path, tmp_path: Path) -> None:
     out = command(student, tmp_path / "out", "--calibration_method=minmax,percentile")
     chosen = content(out)

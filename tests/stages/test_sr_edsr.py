@@ -1,6 +1,6 @@
 """sr_edsr: the suite of all super-resolution stages."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -19,6 +19,8 @@ class TestEdsr(sr_suite.Suite):
         "--inputs=byte": "--inputs: expected file or unit, found 'byte'",
         "--residual=-1": "--residual: expected at least 0, found -1.0",
     }
+
+    network_flags: ClassVar[dict[str, Any]] = {"--inputs=unit": "unit", "--residual=0.25": 0.25}
 
     def network(self, channels: int) -> torch.nn.Module:
         """Eight features, three blocks."""

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from safetensors.torch import save_file
 from torch import Tensor
 
 from shared import cli, lcz, models, onnx_graphs, patches
@@ -95,7 +96,11 @@ def test_every_flag_reaches_the_training(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(ensemble, "train_ensemble", stop)
+    torch.manual_seed(8)
+    start = networks.build("test_resnet", 3, 17).state_dict()
+    save_file(start, tmp_path / "start.safetensors")
     flags = (
+        f"--weights={tmp_path / 'start.safetensors'}",
         "--members=3", "--together=2", "--seed=11", "--epochs=7", "--batch=9", "--lr=0.125",
         "--momentum=0.5", "--weight_decay=0.25", "--cosine", "--noaugment", "--validation=0.5",
         "--patience=3", "--precision=bfloat16", "--size=48", "--interpolation=nearest",
@@ -118,6 +123,9 @@ def test_every_flag_reaches_the_training(
         logits = torch.randn(2, 17, dtype=torch.float64)
         each = -np.log(scores.softmax(logits.numpy()))
         expected = each[[0, 1], [3, 2]].mean()
+        torch.testing.assert_close(
+            member.network().state_dict()["conv1.0.weight"], start["conv1.0.weight"]
+        )
         said = member.loss(logits, {"label": torch.tensor([3, 2])}).item()
         assert said == pytest.approx(expected, rel=1e-9)
 
