@@ -1,10 +1,12 @@
 """make mutate: which mistakes are made, which tests are asked, the list of equivalent ones."""
 
+from pathlib import Path
+
 import pytest
 
 from shared.patches import shard
+from tests.mutation import __main__ as run
 from tests.mutation import concern, mutants
-from tests.mutation.__main__ import read_equivalent
 
 SOURCE = '''"""é"""
 from a import f
@@ -67,8 +69,33 @@ def test_the_nearest_tests_are_asked_first() -> None:
     assert ("distill", "tests/training/test_size.py") not in asked
 
 
+def test_a_mutant_is_killed_by_tests_that_pass_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mutant = mutants.Mutant("a.py", "NumberReplacer", "x = 2\n", "x = 1", "x = 2")
+    (tmp_path / "a.py").write_text("x = 1\n")
+    runs: list[tuple[str, str]] = []
+
+    def passes(tree: Path, tests: concern.Tests, limit: float) -> bool:
+        assert limit > 0
+        text = (tree / "a.py").read_text()
+        runs.append((tests.path, text))
+        return tests.path == "blind" or (tests.path == "good" and text == "x = 1\n")
+
+    monkeypatch.setattr(run, "passes", passes)
+    limits = run.Limits()
+    said = {
+        path: run.fails(tmp_path, concern.Tests("dev", path), mutant, limits)
+        for path in ("broken", "good", "blind", "good")
+    }
+    assert said == {"broken": False, "good": True, "blind": False}
+    assert runs.count(("good", "x = 1\n")) == 1  # measured once
+    assert ("broken", "x = 2\n") not in runs
+    assert (tmp_path / "a.py").read_text() == "x = 1\n"
+
+
 def test_equivalent_mutants_are_still_there_and_say_why() -> None:
-    for (path, old, new), why in read_equivalent().items():
+    for (path, old, new), why in run.read_equivalent().items():
         lines = "\n".join(line.strip() for line in (mutants.ROOT / path).read_text().splitlines())
         assert old in lines, f"{path}: {old}"
         assert new != old
