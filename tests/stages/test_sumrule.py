@@ -160,6 +160,16 @@ def test_logits_only_when_all_have_them(two: tuple[Path, Path], tmp_path: Path) 
     assert not list(dst.glob("*logits.npy")) + list(dst.glob("train*"))
 
 
+def test_each_split_has_logits_only_when_all_have_them(
+    two: tuple[Path, Path], tmp_path: Path
+) -> None:
+    for name in ("train_logits.npy", "train_labels.npy"):
+        (two[1] / name).unlink()
+    dst = command(tmp_path / "sumrule", *two)
+    assert (dst / "test_logits.npy").exists()
+    assert not list(dst.glob("train*"))
+
+
 def test_goes_on_after_kill(two: tuple[Path, Path], tmp_path: Path) -> None:
     whole = command(tmp_path / "whole", *two)
     line = [sys.executable, "-m", "stages.sumrule.main"]
