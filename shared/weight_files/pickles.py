@@ -37,11 +37,13 @@ class Bounded:
         return self.file.tell()
 
 
-def load(stream: Bounded, persistent: Callable[[Any], Storage | Name] | None = None) -> Any:
+def load(
+    stream: Bounded | IO[bytes], persistent: Callable[[Any], Storage | Name] | None = None
+) -> Any:
     """The value of one pickle; the stream is behind it then.
 
     Args:
-        stream: at the first byte of the pickle.
+        stream: at the first byte of the pickle; `Bounded` where it is a file on a disk.
         persistent: what a persistent id stands for; without it there must be none.
 
     Raises:

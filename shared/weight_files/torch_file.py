@@ -54,8 +54,7 @@ def open_archive(file: IO[bytes], size: int) -> Any:
 
     if members[content].file_size > PICKLE:
         raise ValueError("a pickle of an impossible size")
-    raw = archive.read(content)
-    return pickles.load(pickles.Bounded(io.BytesIO(raw), len(raw)), find)
+    return pickles.load(io.BytesIO(archive.read(content)), find)
 
 
 def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget) -> bytearray:

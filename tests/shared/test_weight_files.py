@@ -278,3 +278,26 @@ def test_what_honest_trainings_keep_beside_is_no_attack(tmp_path: Path, legacy: 
             {"kept": pickle.dumps(kept, protocol)[2:-1], "state_dict": flat(VALUES)}
         )
         assert same(reader.read(write(tmp_path / "w.pth", operations, VALUES, legacy)))
+
+
+@both_kinds
+def test_weights_are_read_once_and_the_state_of_the_optimiser_never(
+    tmp_path: Path, legacy: bool
+) -> None:
+    """By the bytes that the system counts for this process."""
+    values = {"w": np.ones(1_000_000, np.float32), "moments": np.ones(3_000_000, np.float32)}
+    both = {n: tensor(str(i), v.size, v.shape, (1,)) for i, (n, v) in enumerate(values.items())}
+    operations = mapping(
+        {"optimizer": mapping({"m": both["moments"]}), "model": mapping({"w": both["w"]})}
+    )
+    path = write(tmp_path / "w.pth", operations, values, legacy)
+    before = count_read_bytes()
+    loaded = reader.read(path)
+    assert loaded.arrays.keys() == {"w"}
+    assert 4_000_000 <= count_read_bytes() - before < 4_400_000
+
+
+def count_read_bytes() -> int:
+    """Bytes that this process has read so far."""
+    lines = Path("/proc/self/io").read_text().splitlines()
+    return int(dict(line.split(": ") for line in lines)["rchar"])
