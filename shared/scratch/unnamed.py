@@ -48,16 +48,13 @@ class Scratch:
             written = os.pwrite(self._number, data, place)
             data, place = data[written:], place + written
 
-    def read(self, size: int, place: int) -> bytearray:
-        """Bytes of a place of the file, all of which were written before."""
-        data = bytearray(size)
-        view = memoryview(data)
+    def read(self, view: memoryview, place: int) -> None:
+        """Fill a view of bytes from a place of the file, which was written before."""
         while view:
             count = os.preadv(self._number, [view], place)
             if not count:
                 raise OSError(f"scratch file in {self.folder} is shorter than what was written")
             view, place = view[count:], place + count
-        return data
 
     def truncate(self, size: int) -> None:
         """Give back what is beyond so many bytes."""

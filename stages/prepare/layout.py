@@ -27,13 +27,14 @@ def sen2_dtype(images: Images, chosen: NDArray[np.integer], dtype: str) -> str:
 
 
 def sample_rows(chosen: NDArray[np.integer]) -> list[NDArray[np.integer]]:
-    """Runs of rows in the order of the file, from its beginning to its end; all of a few rows.
+    """Runs of rows in the order of the file, from its end to its beginning; all of a few rows.
 
-    Runs, because a single row costs as much as all those whose chunks it shares.
+    Runs, because a single row costs as much as all those whose chunks it shares; from the end, so
+    that those are not taken for the beginning of reading all, but kept until it comes there.
     """
     ordered = np.sort(chosen)
     starts = np.linspace(0, max(0, len(ordered) - RUN), PLACES).astype(int)
-    return [ordered[start : start + RUN] for start in np.unique(starts)]
+    return [ordered[start : start + RUN] for start in np.unique(starts)[::-1]]
 
 
 def fields(images: Images, known: Classes, dtype: str) -> dict[str, patches.Field]:

@@ -24,7 +24,12 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-READ = "import h5py, sys\nwith h5py.File(sys.argv[1]) as file:\n    [file[n][()] for n in file]"
+READ = """
+import h5py, sys
+with h5py.File(sys.argv[1]) as file:
+    for name in file:
+        file[name][()]
+"""
 STARTS = ("import h5py", "import stages.prepare.main")  # what takes time before any reading
 HEAD = (
     *("layout", "chunks of sen2", "file, MB", "h5py, s", "prepare, s", "to beat, s", "of it"),

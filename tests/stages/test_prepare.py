@@ -635,7 +635,7 @@ def test_the_type_is_chosen_by_rows_from_beginning_to_end(
 ) -> None:
     monkeypatch.setattr(layout, "RUN", 3)
     assert [rows.tolist() for rows in layout.sample_rows(np.arange(100)[::-1])] == [
-        [0, 1, 2], [32, 33, 34], [64, 65, 66], [97, 98, 99]
+        [97, 98, 99], [64, 65, 66], [32, 33, 34], [0, 1, 2]
     ]  # fmt: skip
     for count in range(1, 13):  # all of a few
         assert set(np.concatenate(layout.sample_rows(np.arange(count)))) == set(range(count))

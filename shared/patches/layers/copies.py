@@ -80,6 +80,8 @@ class Copies:
             start, stop = max(row, rows.start), min(row + len(values), rows.stop)
             if start < stop:
                 place = copy.place + (start - rows.start) * copy.row_bytes
-                data = self.file.read((stop - start) * copy.row_bytes, place)
                 target = values[(slice(start - row, stop - row), *rest)]
-                target[...] = np.frombuffer(data, values.dtype).reshape(target.shape)
+                given = target if target.flags.c_contiguous else np.empty_like(target, order="C")
+                self.file.read(given.data.cast("B"), place)
+                if given is not target:
+                    target[...] = given

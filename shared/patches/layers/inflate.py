@@ -132,11 +132,10 @@ class Unshuffled:
         """So many bytes, which are whole values."""
         count, place = size // self._width, self._place
         self._place += count
-        planes = [
-            np.frombuffer(self._file.read(count, byte * self._count + place), np.uint8)
-            for byte in range(self._width)
-        ]
-        return np.stack(planes, 1).tobytes()
+        planes = np.empty((self._width, count), np.uint8)
+        for byte, plane in enumerate(planes):
+            self._file.read(plane.data, byte * self._count + place)
+        return planes.T.tobytes()
 
     def finish(self) -> None:
         """Nothing follows: the sum was looked at when the bytes were put into the file."""

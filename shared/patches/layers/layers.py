@@ -18,10 +18,10 @@ MB = 2**20
 class Layers:
     """Reads rows by whole layers, and remembers them.
 
-    The layers read last stay in memory, up to LAYER_BYTES. A layer asked for a second time is
-    copied into a scratch file without a name beside the product, and so is one too large for
-    memory. So no chunk is decompressed more than once where rows are asked for in their order, and
-    none more than twice in whatever order.
+    The layers read last stay in memory, up to LAYER_BYTES. A layer that does not follow the one
+    read before, or is asked for a second time, is copied into a scratch file without a name beside
+    the product, and so is one too large for memory. So a chunk is decompressed once where rows are
+    asked for in their order or in a wild one, and never more than twice.
 
     Args:
         stored: the dataset.
@@ -29,14 +29,13 @@ class Layers:
 
     def __init__(self, stored: Stored) -> None:
         self.stored = stored
-        self._layer_bytes = (
-            min(stored.layer_rows, max(stored.shape[:1], default=0)) * stored.row_bytes
-        )
-        self._is_large = bool(stored.chunk) and (
-            max(self._layer_bytes, stored.chunk_bytes) > LAYER_BYTES
-        )
+        layer_bytes = min(stored.layer_rows, max(stored.shape[:1], default=0)) * stored.row_bytes
+        largest = max(layer_bytes, stored.chunk_bytes)
+        self._is_large = stored.chunk is not None and largest > LAYER_BYTES
+        self._at_once = 1 if self._is_large else max(1, LAYER_BYTES // max(1, layer_bytes))
         self._first, self._held = 0, np.empty(0, stored.dtype)  # first row and values in memory
         self._seen: set[int] = set()
+        self._next = 0  # the layer after those read before
         self._copies = Copies()
         self._lock = threading.Lock()
 
@@ -67,24 +66,27 @@ class Layers:
 
     def _load(self, number: int, end: int) -> None:
         """Read a layer, and those after it before `end` for which memory is left."""
-        again = number in self._seen
-        if self._is_large:
-            self._seen.add(number)
-            self._unpack(number, stays=again)
-            return
+        stays = number in self._seen or number != self._next
         last = number + 1
-        while not again and last < end and last not in self._seen and self._fits(last - number + 1):
+        while last < min(end, number + self._at_once) and last not in self._seen:
             last += 1
+        self._next = last
         self._seen |= set(range(number, last))
-        self._held = self._held[:0].copy()  # what it holds is let go before more is read
+        self._held = np.empty(0, self.stored.dtype)  # let go before more is read
+        if self._is_large:
+            self._unpack(number, stays=stays)
+            return
         rows = self._rows(number, last)
-        self._first, self._held = rows.start, self.stored.read((rows,))
-        if again and self._copies.file.free() > 2 * self._held.nbytes:  # else it is read again
-            piece = (rows, *(slice(0, n) for n in self.stored.shape[1:])), self._held
-            self._copies.add(number, [piece], stays=True)
+        self._first, self._held = rows.start, self.stored.look((rows,))
+        if stays and self._copies.file.free() > 2 * self._held.nbytes:  # else it is read again
+            for one in range(number, last):
+                self._copies.add(one, [self._piece(self._rows(one, one + 1))], stays=True)
 
-    def _fits(self, layers: int) -> bool:
-        return layers * self._layer_bytes <= LAYER_BYTES
+    def _piece(self, rows: slice) -> Piece:
+        """Rows in memory as a piece to copy."""
+        held = self._held[rows.start - self._first : rows.stop - self._first]
+        box = (rows, *(slice(0, length) for length in held.shape[1:]))
+        return box, np.asarray(held, self.stored.dtype, order="C")
 
     def _rows(self, number: int, last: int) -> slice:
         size = self.stored.layer_rows
@@ -94,8 +96,10 @@ class Layers:
         rows = self._rows(number, number + 1)
         size = (rows.stop - rows.start) * self.stored.row_bytes
         self._copies.make_room()
-        self._copies.file.require(size, f"unpacking {self.stored.dataset.where}")
-        self._copies.add(number, self._watch(read_pieces(self.stored, rows), size), stays=stays)
+        file, pieces = self._copies.file, read_pieces(self.stored, rows)
+        file.require(size, f"unpacking {self.stored.dataset.where}")
+        stays = stays and file.free() > 2 * size
+        self._copies.add(number, self._watch(pieces, size), stays=stays)
 
     def _watch(self, pieces: Iterator[Piece], size: int) -> Iterator[Piece]:
         with progress.bar(

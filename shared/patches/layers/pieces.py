@@ -66,6 +66,7 @@ def _read_chunk(stored: Stored, box: Box) -> Iterator[tuple[Box, NDArray[Any]]]:
         if all(s.start < s.stop for s in place):
             kept = tuple(slice(0, s.stop - s.start) for s in place)
             values = np.frombuffer(data, dataset.dtype).reshape(sizes)
-            yield stored.rows_first(place), stored.turn(values[kept])
+            values = values[kept].T if stored.turned else values[kept]
+            yield stored.rows_first(place), values.astype(stored.dtype, "C")
     with hdf5.refuse_errors(dataset.where):
         stream.finish()
