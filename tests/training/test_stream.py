@@ -76,13 +76,13 @@ def test_chunks_that_pieces_share_are_read_once_in_all_epochs(
         for name, data in old.items():
             new.create_dataset(name, data=data, chunks=data.shape, compression="gzip")
             new[name].attrs.update(data.attrs)
-    read, asked = Stored.read, []
+    look, asked = Stored.look, []
 
     def count(stored: Stored, box: tuple[slice, ...]) -> np.ndarray:
         asked.append(stored.dataset.name)
-        return read(stored, box)
+        return look(stored, box)
 
-    monkeypatch.setattr(Stored, "read", count)
+    monkeypatch.setattr(Stored, "look", count)
     pieces, whole = split(other, 40 * 2 * ROW / 1e9), split(path, 1.0)
     asked.clear()
     for epoch in range(3):

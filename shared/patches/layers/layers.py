@@ -1,4 +1,4 @@
-"""Rows in any order, at the price of reading every chunk once, or twice where the order is wild."""
+"""Rows in any order, at the price of reading every chunk once, or twice at most."""
 
 import threading
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ class Layers:
     The layers read last stay in memory, up to LAYER_BYTES. A layer that does not follow the one
     read before, or is asked for a second time, is copied into a scratch file without a name beside
     the product, and so is one too large for memory. So a chunk is decompressed once where rows are
-    asked for in their order or in a wild one, and never more than twice.
+    asked for in their order, and never more than twice.
 
     Args:
         stored: the dataset.
