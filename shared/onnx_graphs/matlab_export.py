@@ -12,6 +12,7 @@ from typing import Any
 from shared import lcz, models
 from shared.errors import StageError
 from shared.onnx_graphs.outputs import match_classes
+from shared.pictures import without_clutter
 
 NAME = "preprocessing.json"
 KNOWN = (*lcz.SEN2.bands, *lcz.SEN1.bands)  # MATLAB's band 1 is the first of them
@@ -38,7 +39,7 @@ def read(folder: Path, classes: tuple[str, ...]) -> list[models.Card]:
     path = folder / NAME
     try:
         content = json.loads(path.read_text())
-        files = sorted(file.name for file in folder.glob("*.onnx"))
+        files = [file.name for file in without_clutter(folder.glob("*.onnx"))]
         cards = [_card(path, content, file, classes) for file in files]
     except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise StageError(f"{path}: not the description of a network ({error})") from None

@@ -450,7 +450,10 @@ def matlab(folder: Path, **changes) -> Path:  # type: ignore[no-untyped-def]
 
 def test_the_form_that_matlab_exports(tmp_path: Path) -> None:
     """1-based bands, statistics per band in units of 0 … 255."""
-    (member,) = matlab_export.read(matlab(tmp_path / "m"), lcz.CLASSES)
+    folder = matlab(tmp_path / "m")
+    for path in list(folder.glob("*.onnx")):
+        path.with_name(f"._{path.name}").write_bytes(b"what macOS leaves")
+    (member,) = matlab_export.read(folder, lcz.CLASSES)
     assert (member.file, member.bands) == ("net.onnx", ("B5", "B2", "B8A"))
     assert member.mean == pytest.approx((3 / 255, 0, 7 / 255))
     assert member.std == pytest.approx((4 / 255, 1 / 255, 8 / 255))
