@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -117,6 +118,15 @@ def test_every_stage_has_a_recipe() -> None:
         assert f"stages/{path.parent.name}" in recipe.sources
         assert f"STAGE: {path.parent.name}," in recipe.build
         assert all((ROOT / source).exists() for source in recipe.sources), recipe.sources
+
+
+def test_no_stage_needs_what_images_leave_out() -> None:
+    left_out = (ROOT / ".dockerignore").read_text().split()
+    rooms = [line.replace("/", ".") for line in left_out if line.startswith("shared/")]
+    assert rooms == ["shared.pipeline", "shared.tools"]
+    for path in [*ROOT.glob("stages/**/*.py"), *ROOT.glob("shared/**/*.py")]:
+        if not path.relative_to(ROOT).as_posix().startswith(("shared/pipeline/", "shared/tools/")):
+            assert not re.search(rf"(from|import) ({'|'.join(rooms)})\b", path.read_text()), path
 
 
 def test_a_missing_image_is_built_and_a_current_one_left_alone(
