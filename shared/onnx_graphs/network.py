@@ -91,7 +91,7 @@ class Network:
     def store(self, stem: str, values: NDArray[Any]) -> str:
         """Store a tensor; its name."""
         name = self.fresh(stem)
-        tensor = numpy_helper.from_array(np.ascontiguousarray(values), name)
+        tensor = numpy_helper.from_array(np.asarray(values, order="C"), name)
         self.graph.initializer.append(tensor)
         self.weights[name] = self.graph.initializer[-1]
         self.shapes[name] = values.shape

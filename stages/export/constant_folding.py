@@ -77,11 +77,26 @@ def _evaluate(
         )
         return
     outputs = [helper.make_empty_tensor_value_info(name) for name in node.output if name]
-    weights = [facts.weights[name] for name in dict.fromkeys(node.input) if name]
+    weights = [_as_inferred(facts, name) for name in dict.fromkeys(node.input) if name]
     one = helper.make_graph([node], "one", [], outputs, weights)
     alone = helper.make_model(one, opset_imports=model.opset_import, ir_version=model.ir_version)
     for value, array in zip(outputs, ReferenceEvaluator(alone).run(None, {}), strict=True):
-        yield numpy_helper.from_array(np.ascontiguousarray(array), value.name)
+        users = facts.users[value.name]
+        index = any(user.op_type == "Gather" and user.input[1] == value.name for user in users)
+        # A single place takes an axis away; numbers of all other nodes may have an axis.
+        stored = np.asarray(array, order="C") if index else np.ascontiguousarray(array)
+        yield numpy_helper.from_array(stored, value.name)
+
+
+def _as_inferred(facts: GraphIndex, name: str) -> onnx.TensorProto:
+    """A stored tensor; a number without axes, which is stored with one, has none here."""
+    tensor = facts.weights[name]
+    if tuple(tensor.dims) == (1,) and facts.shapes.get(name) == ():
+        bare = onnx.TensorProto()
+        bare.CopyFrom(tensor)
+        del bare.dims[:]
+        return bare
+    return tensor
 
 
 def _into_convolution(graph: onnx.GraphProto, norm: NodeProto) -> None:

@@ -206,6 +206,22 @@ def test_what_hangs_on_constants_alone_is_computed() -> None:
     ) == (fitted.SerializeToString(deterministic=True))
 
 
+def test_a_single_size_is_taken_and_put_beside_others() -> None:
+    """As torch writes a class token: sizes without axes, which get one before they are joined."""
+    scalar = helper.make_tensor("v", TensorProto.INT64, [], [0])
+    build = nodes(axis=np.array([0]), minus=np.array([-1]), head=np.ones((4, 4), np.float32))
+    network = build(
+        node("Relu", "x", "t"), node("GlobalAveragePool", "t", "p"), node("Shape", "p", "s"),
+        node("Constant", "", "i", value=scalar), node("Gather", "s i", "n"),
+        node("Unsqueeze", "n axis", "u"), node("Concat", "u minus", "r", axis=0),
+        node("Reshape", "p r", "f"), node("Gemm", "f head", "y"),
+    )  # fmt: skip
+    before = onnx.ModelProto.FromString(network.SerializeToString())
+    fitted = static_graph.make_static(network, FIVE, Path("x"))
+    assert kinds(fitted) == ["Relu", "GlobalAveragePool", "Flatten", "Gemm"]
+    same(before, fitted)
+
+
 @pytest.mark.parametrize("keepdims", [0, 1])
 def test_means_of_pictures_are_pooled(keepdims: int) -> None:
     mean = node("ReduceMean", "x", "p" if keepdims else "y", axes=[2, 3], keepdims=keepdims)
