@@ -36,6 +36,10 @@ SUITES = {  # rooms whose tests need the packages of a stage: environment and fo
     "sr": ("sr_swinir", "sr"), "backend": ("sr_swinir", "sr"), "training": ("distill", "training"),
 }  # fmt: skip
 
+ELSEWHERE = {  # files whose own tests are with what uses them
+    "shared/models/figures.py": [Tests("distill", "tests/training/test_product.py")],
+}
+
 
 def choose_tests(path: str) -> list[Tests]:
     """The tests that concern a file of shared, or of a stage."""
@@ -48,7 +52,7 @@ def choose_tests(path: str) -> list[Tests]:
     environment, folder = SUITES.get(room, ("dev", "shared"))
     words = rest[-1:] if room in SUITES else [name, *rest]
     own = [Tests(environment, name) for name in _that_mention(folder, words)]
-    return own + [_of_stage(stage) for stage in STAGES.get(room, ())]
+    return ELSEWHERE.get(path, []) + own + [_of_stage(stage) for stage in STAGES.get(room, ())]
 
 
 def _of_stage(name: str) -> Tests:

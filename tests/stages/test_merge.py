@@ -74,10 +74,17 @@ def assert_same(path: Path, whole: Path) -> None:
 @pytest.mark.parametrize("n", [1, 2, 3, 9])  # 9 shards of 7 rows: two are empty
 def test_joined_are_the_whole(tmp_path: Path, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage, "BLOCK_BYTES", 150_000)  # 4 rows: blocks end inside shards
-    parts = shards(tmp_path / "parts", n)
+    parts, read, counts = shards(tmp_path / "parts", n), stage.read, set()
+
+    def count(files: Any, name: str, rows: slice) -> Any:
+        counts.add(rows.stop - rows.start)
+        return read(files, name, rows)
+
+    monkeypatch.setattr(stage, "read", count)
     assert_same(
         command(parts[::-1], tmp_path / "out.h5"), write(tmp_path / "whole.h5", "1/1", record=False)
     )
+    assert counts == {4, 3}  # no more in memory than that
 
 
 def test_the_order_is_that_of_the_rows_and_not_of_the_names(tmp_path: Path) -> None:
