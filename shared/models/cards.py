@@ -73,10 +73,10 @@ def load(folder: Path) -> list[Card]:
         cards = [_read_card(member) for member in members]
         faults = [_invalid_entry(card) for card in cards] or ["no members"]
     except OSError:
-        found = "none" if folder.is_dir() else "a file"
+        what = "none" if folder.is_dir() else "a file"
         expected = f"expected a model folder with {MODEL_FILE}"
         raise StageError(
-            f"{path if folder.is_dir() else folder}: {expected}, found {found}"
+            f"{path if folder.is_dir() else folder}: {expected}, found {what}"
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StageError(f"{path}: not a model description ({error})") from None

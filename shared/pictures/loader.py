@@ -59,8 +59,8 @@ def _check(path: Path, image: Any, size: tuple[int, int] | None, mode: str) -> N
     if (size and image.size != size) or (mode and image.mode != mode):
         wide, high = size or image.size
         expected = f"{wide}x{high} {mode}".strip()
-        found = f"{image.width}x{image.height} {image.mode}"
-        raise StageError(f"{path}: expected {expected}, found {found}")
+        actual = f"{image.width}x{image.height} {image.mode}"
+        raise StageError(f"{path}: expected {expected}, found {actual}")
     if (bits := _depth(image)) > 8:
         raise StageError(
             f"{path}: expected 8 bits a channel, found {bits}: the file does not say which value "
@@ -73,8 +73,8 @@ def _check(path: Path, image: Any, size: tuple[int, int] | None, mode: str) -> N
         raise StageError(f"{path}: expected one picture, found {frames} in one file")
 
 
-def _too_large(found: str) -> str:
-    return f"expected at most {MOST_PIXELS:,} pixels, found {found}; cut it into smaller pictures"
+def _too_large(pixels: str) -> str:
+    return f"expected at most {MOST_PIXELS:,} pixels, found {pixels}; cut it into smaller pictures"
 
 
 def _depth(image: Any) -> int:

@@ -87,8 +87,8 @@ def _card(src: Path) -> Card:
     """The one network of a folder, if pictures can feed it the way the SDK does."""
     cards = models.load(src)
     if len(cards) != 1 or cards[0].features:
-        found = f"{len(cards)} networks, {cards[0].features if cards else 0} tda features"
-        raise StageError(f"{src}: expected one network with an image input, found {found}")
+        actual = f"{len(cards)} networks, {cards[0].features if cards else 0} tda features"
+        raise StageError(f"{src}: expected one network with an image input, found {actual}")
     card = cards[0]
     if len(card.bands) != 3:
         raise StageError(

@@ -88,9 +88,9 @@ def read_bundle_classes(folder: Path) -> np.ndarray:
     subprocess.run(line, cwd=ROOT, capture_output=True, check=True)
     with table.open(newline="") as file:
         _, _, *names = next(lines := csv.reader(file))
-        found = {int(Path(row[0]).stem): names.index(row[1]) for row in lines}
+        classes = {int(Path(row[0]).stem): names.index(row[1]) for row in lines}
     table.unlink()
-    return np.array([found[row] for row in range(len(found))])
+    return np.array([classes[row] for row in range(len(classes))])
 
 
 def export_and_ship(folder: Path, src: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -41,8 +41,8 @@ def open_stored(path: Path) -> h5py.File:
         StageError: it is missing, in use, not allowed, cut short or not HDF5.
     """
     if not path.is_file():
-        found = "expected an HDF5 file, found a folder" if path.is_dir() else "no such file"
-        raise StageError(f"{path}: {found}")
+        fault = "expected an HDF5 file, found a folder" if path.is_dir() else "no such file"
+        raise StageError(f"{path}: {fault}")
     try:
         return h5py.File(path, "r")
     except ERRORS as error:
