@@ -299,21 +299,25 @@ def test_every_error_of_the_library_becomes_one_line() -> None:
 
 
 # --- damage that the library does not survive -----------------------------------------------------
-def hang(path: Path) -> None:
+def hang(path: Path, attribute: bool) -> None:
     """A file whose texts the library looks for without end: a heap with an object of no size."""
     with h5py.File(path, "w") as file:
         file["x"] = VALUES
-        file["x"].attrs["bands"] = ["B2", "B3"]
+        if attribute:
+            file["x"].attrs["bands"] = ["B2", "B3"]
+        else:
+            file["city"] = ["Berlin", "Rome"]
     content = path.read_bytes()
     heap = content.index(b"GCOL") + 16  # behind signature, version and size: the first object
     path.write_bytes(content[:heap] + bytes(64) + content[heap + 64 :])
 
 
+@pytest.mark.parametrize("attribute", [True, False])
 def test_a_file_on_which_the_library_hangs_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attribute: bool
 ) -> None:
     monkeypatch.setattr(guard, "SECONDS", 1)
-    hang(tmp_path / "a.h5")
+    hang(tmp_path / "a.h5", attribute)
     with pytest.raises(StageError, match=r"a.h5: damaged: the HDF5 library comes to no end"):
         record.digest(tmp_path / "a.h5")
 

@@ -67,7 +67,7 @@ def list_linked(path: Path, touch: bool = False) -> list[linked_files.Reference]
 
     Args:
         path: the file.
-        touch: also read the attributes and the chunk index of every member.
+        touch: also read the attributes, texts and chunk index of every member.
 
     Returns:
         name and place of each, in an order that depends on the content alone; the place is None
@@ -126,7 +126,7 @@ def _members(group: Any) -> list[bytes]:
 
 
 def _touch(member: Any) -> None:
-    """Read what is not a value of a member; errors are told where it is needed."""
+    """Read what is no number of a member; errors are told where it is needed."""
     names: list[str] = []
     with contextlib.suppress(*ERRORS):
         names += list(member.attrs)
@@ -136,6 +136,8 @@ def _touch(member: Any) -> None:
     if isinstance(member, h5py.Dataset):
         with contextlib.suppress(*ERRORS):
             member.id.get_space_status()
+            if member.dtype.kind == "O":  # texts lie in the same heaps as those of attributes
+                member[()]
 
 
 def _stored_elsewhere(dataset: Any, own: Path) -> Iterator[tuple[str, str]]:
