@@ -48,7 +48,7 @@ def fit(
     """
     fabric = distributed.launch(recipe.device, recipe.precision)
     states = fabric.broadcast([_usable(folder / f"{one.name}.ckpt") for one in learners])
-    waiting = []
+    waiting, split = [], place_split(split, fabric.device)  # before free memory is measured
     with distributed.deterministic(fabric):
         for learner, state in zip(learners, states, strict=True):
             if state:
@@ -58,7 +58,7 @@ def fit(
                 rows = min(recipe.batch, len(split))
                 recompute.fit_into_memory(fabric, learner, split, rows)
                 waiting.append(learner)
-        _epochs(fabric, waiting, place_split(split, fabric.device), recipe, folder, held_out)
+        _epochs(fabric, waiting, split, recipe, folder, held_out)
     for learner in learners:
         recompute.restore(learner.network)
         learner.end()
