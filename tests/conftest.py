@@ -11,6 +11,8 @@ import pytest
 from shared import lcz, patches
 
 ROWS = 34  # two of each class
+for variable in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):  # of the make that started the tests
+    os.environ.pop(variable, None)
 
 
 def pixels(rows: int, seed: int = 0) -> dict[str, np.ndarray]:
