@@ -62,8 +62,6 @@ def leads_nowhere(path: Path) -> bool:
 def describe_link(path: Path) -> str:
     """A link in words: "a link to /old/x.h5, which does not exist"."""
     target = path.readlink()
-    if path.exists():
-        return f"a link to {target}"
     try:
         path.stat()
     except FileNotFoundError:

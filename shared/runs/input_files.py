@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from shared import volume
-from shared.destination import describe_link
+from shared.destination import describe_link, leads_nowhere
 from shared.errors import StageError
 
 STAGES = Path(__file__).resolve().parents[2] / "stages"
@@ -46,7 +46,7 @@ def _describe(path: Path) -> str:
     if not volume.is_container():
         return f"{path} ({describe_link(path)})" if path.is_symlink() else str(path)
     for link in (path, *path.parents):
-        if link.is_symlink() and not link.exists():
+        if leads_nowhere(link):
             target = link.readlink()
             place = os.path.normpath(Path.cwd() / link.parent / target)
             source = target if target.is_absolute() else "FILE"

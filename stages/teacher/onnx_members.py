@@ -96,8 +96,6 @@ def _check_card(path: Path, card: models.Card, plan: Plan) -> None:
             raise StageError(f"--{name}: {path} says {stored!r}, found {given!r}")
     if card.features:
         raise StageError(f"{path}: {card.file}: expected a picture as the only input")
-    if Path(card.file).name != card.file:  # elsewhere it would be in no plan
-        raise StageError(f"{path}: expected ONNX files beside it, found {card.file!r}")
 
 
 def _start(path: Path, number: int, card: models.Card, source: patches.Source) -> Start:

@@ -31,12 +31,14 @@ OURS = "test_mutation"  # it asks whether lines are as they were, and so would k
 STAGES = {  # of a room of shared, beside its own tests: those of stages that lean on it
     "patches": ("merge", "prepare"), "models": ("sumrule",), "voyager": ("voyager",),
     "sr": ("sr_degrade", "sr_bsrnet", "sr_edsr"), "training": ("teacher",), "backend": ("sr_vdsr",),
+    "onnx_graphs": ("export", "teacher"), "pictures": ("eurosat",), "weight_files": ("weights",),
 }  # fmt: skip
 SUITES = {  # rooms whose tests need the packages of a stage: environment and folder
     "sr": ("sr_swinir", "sr"), "backend": ("sr_swinir", "sr"), "training": ("distill", "training"),
 }  # fmt: skip
 
-ELSEWHERE = {  # files whose own tests are with what uses them
+ELSEWHERE = {  # files and rooms whose own tests are with what uses them
+    "onnx_graphs": [Tests("distill", "tests/training/test_onnx_graphs.py")],
     "shared/models/figures.py": [Tests("distill", "tests/training/test_product.py")],
 }
 
@@ -52,7 +54,8 @@ def choose_tests(path: str) -> list[Tests]:
     environment, folder = SUITES.get(room, ("dev", "shared"))
     words = rest[-1:] if room in SUITES else [name, *rest]
     own = [Tests(environment, name) for name in _that_mention(folder, words)]
-    return ELSEWHERE.get(path, []) + own + [_of_stage(stage) for stage in STAGES.get(room, ())]
+    own = ELSEWHERE[room] if room in ELSEWHERE else ELSEWHERE.get(path, []) + own
+    return own + [_of_stage(stage) for stage in STAGES.get(room, ())]
 
 
 def _of_stage(name: str) -> Tests:

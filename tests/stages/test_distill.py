@@ -341,6 +341,14 @@ FORMS = {
 }  # fmt: skip
 
 
+def taught_by(folders: tuple[Path, ...]) -> Settings:
+    """Settings of a small student of ONNX teachers."""
+    return Settings(
+        Teacher(onnx=folders), Student("test_resnet"), Descent(), FineTuning(), Validation(),
+        Machine(resident=1.0), 42,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_onnx_teachers_say_what_they_say_alone(prepared: Path, tmp_path: Path, form) -> None:  # type: ignore[no-untyped-def]
     network(tmp_path / "t" / "a.onnx", matrix(), **form)
@@ -358,10 +366,7 @@ def test_several_teachers_are_averaged_each_fed_its_own_bands(
     network(tmp_path / "t" / "a.onnx", matrix())
     network(tmp_path / "u" / "b.onnx", matrix(1, seed=1))
     folders = (saved(tmp_path / "t", ours), saved(tmp_path / "u", theirs))
-    settings = Settings(
-        Teacher(onnx=folders), Student("test_resnet"), Descent(), FineTuning(), Validation(),
-        Machine(resident=1.0), 42,
-    )  # fmt: skip
+    settings = taught_by(folders)
     labels = split.read_label_pair(prepared, prepared_test, lcz.CLASSES)
     targets = teacher_targets.prepare(
         (prepared, prepared_test), labels, lcz.CLASSES, settings, tmp_path / "w"
@@ -423,10 +428,7 @@ def test_the_accuracy_of_teachers_is_that_of_their_mean_probabilities(
     assert (np.mean([scores.softmax(one) for one in logits], 0).argmax(1) == 0).all()
     with h5py.File(prepared_test, "r+") as file:
         file["label"][...] = np.eye(17, dtype=np.uint8)[[0] * 9 + [1] * 8]
-    settings = Settings(
-        Teacher(onnx=folders), Student("test_resnet"), Descent(), FineTuning(), Validation(),
-        Machine(resident=1.0), 42,
-    )  # fmt: skip
+    settings = taught_by(folders)
     pair = split.read_label_pair(prepared, prepared_test, lcz.CLASSES)
     targets = teacher_targets.prepare(
         (prepared, prepared_test), pair, lcz.CLASSES, settings, tmp_path / "w"

@@ -9,7 +9,6 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from shared import cli, lcz, models, patches
@@ -17,11 +16,11 @@ from shared.models import scores
 from shared.training import ensemble, networks
 from shared.training.data.split import Split, merge_inputs
 from shared.training.data.stream import load_split
-from shared.training.loop import Recipe
 from stages.fusion import main as stage
 from stages.fusion import topology_features
 from stages.fusion.file_variants import Variants
 from stages.fusion.fusion_network import FusionNetwork, TopologyNetwork
+from tests import training_wiring as wiring
 from tests.conftest import pixels, write_patches
 
 QUICK = {
@@ -144,44 +143,20 @@ def test_statistics_by_hand_and_zscore_inside() -> None:
 def test_every_flag_reaches_the_training(
     two: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[Any] = []
-
-    def stop(_: Path, groups: Any, recipe: Recipe, labels: tuple[Tensor, Tensor]) -> None:
-        given.append(([*groups], recipe, labels))
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(ensemble, "train_ensemble", stop)
-    torch.manual_seed(8)
-    start = networks.build("test_resnet", 3, 17).state_dict()
-    save_file(start, tmp_path / "start.safetensors")
-    flags = (
-        f"--weights={tmp_path / 'start.safetensors'}",
-        "--members=3", "--together=2", "--seed=11", "--epochs=7", "--batch=9", "--lr=0.125",
-        "--momentum=0.5", "--weight_decay=0.25", "--cosine", "--noaugment", "--validation=0.5",
-        "--patience=3", "--precision=bfloat16", "--size=48", "--interpolation=nearest",
-        "--clip=0.75", "--label_smoothing=0.2",
-    )  # fmt: skip
+    given, file = wiring.stop_at_training(monkeypatch), tmp_path / "start.safetensors"
+    start = wiring.write_start(file)
+    flags = (*wiring.FLAGS, f"--weights={file}", "--clip=0.75", "--label_smoothing=0.2")
     with pytest.raises(SystemExit, match="130"):
         command(two, tmp_path / "fusion", *flags)
-    groups, recipe, labels = given[0]
-    assert recipe == Recipe(
-        epochs=7, batch=9, lr=0.125, seed=11, optimiser="sgd", momentum=0.5, weight_decay=0.25,
-        cosine=True, clip=0.75, augment=False, device="cpu", precision="bfloat16", keep_best=True,
-        patience=3,
-    )  # fmt: skip
-    assert [truth.tolist() for truth in labels] == [[*range(17), *range(17)], [*range(17)]]
-    names = [[(member.name, member.seed) for member in group] for group in groups]
-    assert names == [[("member-01", 11), ("member-02", 12)], [("member-03", 13)]]
-    for member in (member for group in groups for member in group):
-        assert (member.card.size, member.card.interpolation) == (48, "nearest")
-        assert member.held_out.tolist() == list(range(17, 34))  # the second row of each class
-        assert (len(member.train), len(member.test)) == (34, 17)
-        logits = torch.randn(2, 17, dtype=torch.float64)
-        each = -np.log(scores.softmax(logits.numpy()))
-        expected = 0.8 * each[[0, 1], [3, 2]].mean() + 0.2 * each.mean()
+    groups, recipe, labels = given
+    assert recipe == wiring.recipe(clip=0.75)
+    for member in wiring.check_members(groups, labels):
         torch.testing.assert_close(
             member.network().backbone.state_dict()["conv1.0.weight"], start["conv1.0.weight"]
         )
+        logits = torch.randn(2, 17, dtype=torch.float64)
+        each = -np.log(scores.softmax(logits.numpy()))
+        expected = 0.8 * each[[0, 1], [3, 2]].mean() + 0.2 * each.mean()
         said = member.loss(logits, {"label": torch.tensor([3, 2])}).item()
         assert said == pytest.approx(expected, rel=1e-9)
 

@@ -7,15 +7,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 import torch
 import torchvision
-from safetensors.torch import save_file
-from torch import Tensor
 
 from shared import cli, lcz, models, onnx_graphs, patches
 from shared.backend import weights
@@ -31,10 +28,10 @@ from shared.training import (
     ensemble,
     networks,
 )
-from shared.training.loop import Recipe
 from stages.teacher import main as stage
 from stages.teacher import onnx_members, thesis_checkpoint
 from tests import foreign as others
+from tests import training_wiring as wiring
 from tests import weight_forms
 from tests.conftest import pixels, write_raw
 
@@ -89,43 +86,20 @@ def test_product_is_what_its_onnx_files_say(
 def test_every_flag_reaches_the_training(
     prepared: Path, prepared_test: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[Any] = []
-
-    def stop(_: Path, groups: Any, recipe: Recipe, labels: tuple[Tensor, Tensor]) -> None:
-        given.append(([*groups], recipe, labels))
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(ensemble, "train_ensemble", stop)
-    torch.manual_seed(8)
-    start = networks.build("test_resnet", 3, 17).state_dict()
-    save_file(start, tmp_path / "start.safetensors")
-    flags = (
-        f"--weights={tmp_path / 'start.safetensors'}",
-        "--members=3", "--together=2", "--seed=11", "--epochs=7", "--batch=9", "--lr=0.125",
-        "--momentum=0.5", "--weight_decay=0.25", "--cosine", "--noaugment", "--validation=0.5",
-        "--patience=3", "--precision=bfloat16", "--size=48", "--interpolation=nearest",
-    )  # fmt: skip
+    given, file = wiring.stop_at_training(monkeypatch), tmp_path / "start.safetensors"
+    start = wiring.write_start(file)
+    flags = (*wiring.FLAGS, f"--weights={file}")
     with pytest.raises(SystemExit, match="130"):
         command(prepared, prepared_test, tmp_path / "teacher", *flags)
-    groups, recipe, labels = given[0]
-    assert recipe == Recipe(
-        epochs=7, batch=9, lr=0.125, seed=11, optimiser="sgd", momentum=0.5, weight_decay=0.25,
-        cosine=True, clip=0.0, augment=False, device="cpu", precision="bfloat16", keep_best=True,
-        patience=3,
-    )  # fmt: skip
-    assert [truth.tolist() for truth in labels] == [[*range(17), *range(17)], [*range(17)]]
-    names = [[(member.name, member.seed) for member in group] for group in groups]
-    assert names == [[("member-01", 11), ("member-02", 12)], [("member-03", 13)]]
-    for member in (member for group in groups for member in group):
-        assert (member.card.size, member.card.interpolation) == (48, "nearest")
-        assert member.held_out.tolist() == list(range(17, 34))  # the second row of each class
-        assert (len(member.train), len(member.test)) == (34, 17)
-        logits = torch.randn(2, 17, dtype=torch.float64)
-        each = -np.log(scores.softmax(logits.numpy()))
-        expected = each[[0, 1], [3, 2]].mean()
+    groups, recipe, labels = given
+    assert recipe == wiring.recipe()
+    for member in wiring.check_members(groups, labels):
         torch.testing.assert_close(
             member.network().state_dict()["conv1.0.weight"], start["conv1.0.weight"]
         )
+        logits = torch.randn(2, 17, dtype=torch.float64)
+        each = -np.log(scores.softmax(logits.numpy()))
+        expected = each[[0, 1], [3, 2]].mean()
         said = member.loss(logits, {"label": torch.tensor([3, 2])}).item()
         assert said == pytest.approx(expected, rel=1e-9)
 

@@ -12,6 +12,7 @@ from shared.backend import devices
 from shared.errors import StageError
 from shared.training.data import draw_views, order
 from shared.training.loop import engine
+from shared.training.loop.display import EpochProgress
 from shared.training.loop.learner import Learner
 from shared.training.loop.recipe import Recipe
 from tests.training.tiny import SIDE, learner, loss, network, recipe, same, split, view, weights
@@ -252,3 +253,10 @@ def test_cuda_is_deterministic(tmp_path: Path) -> None:
     assert same(one[0], two[0])
     assert one[1] == two[1]
     assert len(one[1]["validation accuracy"]) == 4
+
+
+def test_the_bar_of_a_run_that_goes_on_begins_where_the_last_one_stopped() -> None:
+    one = learner(split(), recipe(epochs=4))
+    one.epoch = 3
+    with EpochProgress([one], rows=30, epochs=4, quiet=False) as progress:
+        assert (progress.bar.initial, progress.bar.total) == (90, 120)
