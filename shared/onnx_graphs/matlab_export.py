@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from shared import lcz, models
+from shared.clutter import without_clutter
 from shared.errors import StageError
 from shared.onnx_graphs.outputs import match_classes
-from shared.pictures import without_clutter
 
 NAME = "preprocessing.json"
 KNOWN = (*lcz.SEN2.bands, *lcz.SEN1.bands)  # MATLAB's band 1 is the first of them

@@ -4,17 +4,14 @@ One loader for all stages. Its rules: 8 bits a channel; grey and palette become 
 the file says; transparency is left out; one picture a file; a size that memory can hold.
 """
 
-from shared.pictures.clutter import is_clutter, without_clutter
 from shared.pictures.folders import ENDINGS, list_files, tell_skipped, walk_files
 from shared.pictures.loader import MOST_PIXELS, read_picture
 
 __all__ = [
     "ENDINGS",
     "MOST_PIXELS",
-    "is_clutter",
     "list_files",
     "read_picture",
     "tell_skipped",
     "walk_files",
-    "without_clutter",
 ]

@@ -4,8 +4,8 @@ import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from shared.clutter import is_clutter
 from shared.errors import StageError
-from shared.pictures.clutter import is_clutter
 from shared.progress import say
 
 # Those that torchvision, and with it the Voyager SDK, takes for pictures.

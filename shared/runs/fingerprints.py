@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from shared.clutter import is_clutter
 from shared.runs.linked_files import Reference, list_references
 
 Fingerprint = dict[str, Any]  # as `fingerprint` gives it
@@ -59,11 +60,18 @@ def size_and_time(files: list[Path]) -> tuple[int, int]:
 
 
 def files_of(path: Path) -> list[Path]:
-    """A file itself, or the files of a folder whose content counts, in order of their names."""
+    """A file itself, or the files of a folder whose content counts, in order of their names.
+
+    What a file manager leaves in a folder that somebody looks at does not count.
+    """
     if path.is_file():
         return [path]
     files = (file for file in path.rglob("*") if file.name not in NOT_COMPARED)
-    return sorted(file for file in files if file.is_file())
+    return sorted(file for file in files if file.is_file() and not _is_left_behind(file, path))
+
+
+def _is_left_behind(file: Path, folder: Path) -> bool:
+    return any(is_clutter(Path(part)) for part in file.relative_to(folder).parts)
 
 
 def _hash(path: Path) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from shared import pictures
+from shared.clutter import without_clutter
 from shared.errors import StageError
 from shared.names import check_names
 
@@ -85,7 +86,7 @@ class Bundle:
 
     def class_folders(self) -> list[Path]:
         """The folders of test pictures, whose plain string order is that of the classes."""
-        entries = pictures.without_clutter(self.validation.iterdir())
+        entries = without_clutter(self.validation.iterdir())
         return [path for path in entries if path.is_dir()]
 
     def pictures(self) -> list[tuple[Path, int]]:
@@ -117,7 +118,7 @@ def open_bundle(folder: Path) -> Bundle:
 
     if not folder.is_dir():
         raise StageError(f"{folder}: expected a folder of voyager, found a file")
-    files = pictures.without_clutter(folder.glob("*.yaml"))
+    files = without_clutter(folder.glob("*.yaml"))
     if len(files) != 1:
         raise StageError(f"{folder}: expected one YAML, found {[path.name for path in files]}")
     try:

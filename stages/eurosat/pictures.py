@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.clutter import is_clutter
 from shared.destination import describe_link, leads_nowhere
 from shared.errors import StageError
 from shared.names import check_names
-from shared.pictures import is_clutter, list_files, read_picture, tell_skipped
+from shared.pictures import list_files, read_picture, tell_skipped
 
 ENDINGS = {".jpg", ".jpeg", ".png"}
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from shared import patches
+from shared.clutter import without_clutter
 from shared.errors import StageError
-from shared.pictures import without_clutter
 from shared.runs import record
 
 IMAGES = ("sen2", "rgb", "sen1")

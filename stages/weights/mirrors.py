@@ -4,9 +4,9 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from shared import progress
+from shared.clutter import without_clutter
 from shared.destination import describe_link, leads_nowhere
 from shared.errors import StageError
-from shared.pictures import without_clutter
 from shared.sr.methods import Published
 from stages.weights.partial_file import discard
 

@@ -52,6 +52,19 @@ def test_digest_of_a_folder_is_that_of_names_and_contents(tmp_path: Path) -> Non
     assert record.fingerprint(tmp_path / "two")["sha256"] != one["sha256"]
 
 
+@pytest.mark.parametrize("name", [".DS_Store", "Thumbs.db", "a/._f", "__MACOSX/f"])
+def test_what_a_file_manager_leaves_in_a_folder_does_not_count(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "f").write_text("content")
+    before = record.fingerprint(tmp_path)
+    left = tmp_path / name
+    left.parent.mkdir(exist_ok=True)
+    left.write_text("left behind")
+    assert record.fingerprint(tmp_path) == before
+    left.rename(tmp_path / "g")
+    assert record.fingerprint(tmp_path)["sha256"] != before["sha256"]
+
+
 def test_record_lends_its_digest(product: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = record.fingerprint(product)["sha256"]
     monkeypatch.setattr(fingerprints, "_hash", lambda _: pytest.fail("read the file"))

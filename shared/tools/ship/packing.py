@@ -6,9 +6,9 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+from shared.clutter import without_clutter
 from shared.errors import StageError
 from shared.manifest import MANIFEST, digest, seal
-from shared.pictures import without_clutter
 from shared.runs import record
 
 
