@@ -34,7 +34,7 @@ class Result:
 
 def python(name: str) -> Path:
     """The interpreter of the environment that a reader needs."""
-    return ROOT / ".venvs" / readers.READERS[name].environment / "bin" / "python"
+    return inputs.environment_python(readers.READERS[name].environment)
 
 
 def run_reader(name: str, good: Path, seeds: range) -> Result:

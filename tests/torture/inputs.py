@@ -1,5 +1,6 @@
 """The good files: small, so that the library's own book-keeping is a large part of their bytes."""
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,22 @@ def copy(src: Path, dst: Path, libver: str = "earliest", **storage: Any) -> None
             new[name].attrs.update(data.attrs)
 
 
+def environment_python(name: str) -> Path:
+    """The interpreter of the environment of a stage, which need not be there."""
+    return Path(__file__).resolve().parents[2] / ".venvs" / name / "bin" / "python"
+
+
+def _write_table(path: Path, python: Path) -> None:
+    """A table of MATLAB's, version 7.3, by the package that `prepare` reads it with."""
+    lines = f"""
+import matio, pandas
+rows = range(1, {ROWS + 1})
+table = pandas.DataFrame({{"Label": [float(i) for i in rows], "Index": [float(i) for i in rows]}})
+matio.save_to_mat({str(path)!r}, {{"chosen": table}})
+"""
+    subprocess.run([python, "-c", lines], check=True)
+
+
 def make(folder: Path) -> None:
     """All good files of `readers.READERS`."""
     raw = pixels(SIDE)
@@ -87,6 +104,8 @@ def make(folder: Path) -> None:
     with h5py.File(folder / "city.h5", "w") as file:
         names = [f"city {number % 5}" for number in range(ROWS)]
         file.create_dataset("city", data=names, dtype=h5py.string_dtype())
+    if (python := environment_python("prepare")).exists():
+        _write_table(folder / "table.mat", python)
     write(folder / "patches.h5")
     copy(folder / "patches.h5", folder / "patches-gzip.h5", chunks=True, compression="gzip")
     write(folder / "x2.h5", 2 * SIDE)

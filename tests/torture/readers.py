@@ -54,6 +54,7 @@ READERS = {
     "prepare-gzip": _stage("prepare", "raw-gzip.h5"),
     "prepare-latest": _stage("prepare", "raw-latest.h5"),
     "prepare-matlab": _stage("prepare", "raw.mat"),
+    "prepare-table": _stage("prepare", "table.mat", "--src={good}/raw.h5", "--table={bad}"),
     "prepare-geo": _stage("prepare", "geo.h5", "--src={good}/raw.h5", "--geo={bad}"),
     "prepare-city": _stage("prepare", "city.h5", "--src={good}/raw.h5", "--geo={bad}"),
     "merge": _stage("merge", "part-1.h5", "--src={bad},{good}/part-2.h5"),
