@@ -135,7 +135,10 @@ lint: .venvs/dev/made ## run ruff and mypy
 	.venvs/dev/bin/ruff check --quiet .
 	.venvs/dev/bin/mypy shared stages tests
 
-.PHONY: environments lint test test-contract test-training test-sr test-ship test-e2e $(MODULES:%=test-%)
+flags: .venvs/dev/made ## write docs/flags.md, the flags of every stage, from the code
+	@$(PYTHON) -m shared.tools.flags
+
+.PHONY: environments flags lint test test-contract test-training test-sr test-ship test-e2e $(MODULES:%=test-%)
 test-contract: .venvs/dev/made $(MODULES:%=.venvs/%/made)
 	$(PYTHON) -m pytest -q tests/shared tests/test_stages.py
 

@@ -14,6 +14,7 @@ import yaml
 
 from shared import cli
 from shared.cli import help_text
+from shared.tools import flags
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = sorted(
@@ -142,6 +143,20 @@ def test_help_has_every_word_of_every_docstring(stage: str) -> None:
     lost = [word for word in said.split() if word not in {"Args:", "Attributes:"}]
     lost = [word for word in lost if word not in shown and f"--{word.rstrip(':')}" not in shown]
     assert lost == []
+
+
+@each_stage
+def test_flags_are_as_docs_say(stage: str) -> None:
+    """A changed default, range, choice or meaning is a change that users see: `make flags`."""
+    name = stage.replace("_", "-")
+    _, begins, rest = (ROOT / flags.PLACE).read_text().partition(f"\n## [{name}]")
+    assert begins, f"{flags.PLACE} lacks {name}: make flags"
+    section = f"## [{name}]" + rest.partition("\n## ")[0]
+    assert section.strip() == flags.render_stage(read_signature(stage)).strip(), "make flags"
+
+
+def test_the_page_of_flags_is_as_make_writes_it() -> None:
+    assert (ROOT / flags.PLACE).read_text() == flags.render(flags.read_signatures(ROOT))
 
 
 @each_stage

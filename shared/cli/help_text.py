@@ -29,13 +29,13 @@ def render(signature: Signature, width: int | None = None) -> str:
     usage = " ".join([f"Usage: {signature.stage}", *(_synopsis(p) for p in required), "[flags]"])
     blocks = [_wrap(usage, width, "  ")]
     blocks += [_wrap(paragraph, width) for paragraph in signature.summary.split("\n\n")]
-    for title, parameters in _sections(signature).items():
+    for title, parameters in sections(signature).items():
         entries = [_entry(parameter, width) for parameter in parameters]
         blocks.append("\n".join([_wrap(title, width), *entries]))
     return "\n\n".join([*blocks, _wrap(CLOSING, width)]) + "\n"
 
 
-def _sections(signature: Signature) -> dict[str, list[Parameter]]:
+def sections(signature: Signature) -> dict[str, list[Parameter]]:
     """Title to parameters: the required ones first, then those of `run`, then each group."""
     sections: dict[str, list[Parameter]] = {"Required:": [], "Optional:": []}
     for parameter in signature.parameters:
@@ -53,9 +53,9 @@ def _synopsis(parameter: Parameter) -> str:
 def _entry(parameter: Parameter, width: int) -> str:
     """Flag, type and default in the first line, then the description."""
     flag = f"--{parameter.name}" if parameter.kind is bool else _synopsis(parameter)
-    facts = [_type(parameter)]
+    facts = [name_values(parameter)]
     if not parameter.required:
-        facts.append(f"default: {_default(parameter.default)}")
+        facts.append(f"default: {name_default(parameter.default)}")
     head = _wrap(f"{flag}  ({'; '.join(facts)})", width - 2, "    ")
     return (
         textwrap.indent(head, "  ")
@@ -64,7 +64,8 @@ def _entry(parameter: Parameter, width: int) -> str:
     )
 
 
-def _type(parameter: Parameter) -> str:
+def name_values(parameter: Parameter) -> str:
+    """The values that a flag takes: type and range, or choices."""
     if parameter.choices:
         words = "one of " + ", ".join(map(str, parameter.choices))
     else:
@@ -72,7 +73,8 @@ def _type(parameter: Parameter) -> str:
     return words + (", or several separated by commas" if parameter.several else "")
 
 
-def _default(value: Any) -> str:
+def name_default(value: Any) -> str:
+    """A default as it would be written on the command line, or a word for it."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, tuple):

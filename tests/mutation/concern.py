@@ -12,7 +12,7 @@ class Tests:
 
     Attributes:
         environment: folder of .venvs whose Python runs it.
-        path: file or folder of tests.
+        path: file, or one test of it.
     """
 
     environment: str
@@ -41,13 +41,14 @@ ELSEWHERE = {  # files and rooms whose own tests are with what uses them
     "onnx_graphs": [Tests("distill", "tests/training/test_onnx_graphs.py")],
     "shared/models/figures.py": [Tests("distill", "tests/training/test_product.py")],
 }
+DECLARING = {"shared/sr/options.py", "shared/training/groups.py"}  # flags of several stages
 
 
 def choose_tests(path: str) -> list[Tests]:
     """The tests that concern a file of shared, or of a stage."""
     top, name, *rest = path.split("/")
     if top == "stages":
-        return [_of_stage(name)]
+        return [_of_flags(f"test_flags_are_as_docs_say[{name}]"), _of_stage(name)]
     if path.startswith("shared/tools/ship/"):
         return [Tests("ship", "tests/ship")]
     room = name.removesuffix(".py")
@@ -55,11 +56,18 @@ def choose_tests(path: str) -> list[Tests]:
     words = rest[-1:] if room in SUITES else [name, *rest]
     own = [Tests(environment, name) for name in _that_mention(folder, words)]
     own = ELSEWHERE[room] if room in ELSEWHERE else ELSEWHERE.get(path, []) + own
+    if path in DECLARING:
+        own = [_of_flags("test_the_page_of_flags_is_as_make_writes_it"), *own]
     return own + [_of_stage(stage) for stage in STAGES.get(room, ())]
 
 
 def _of_stage(name: str) -> Tests:
     return Tests(name, f"tests/stages/test_{name}.py")
+
+
+def _of_flags(test: str) -> Tests:
+    """The contract that the flags are as documented."""
+    return Tests("dev", f"tests/test_stages.py::{test}")
 
 
 def _that_mention(folder: str, words: list[str]) -> list[str]:

@@ -56,7 +56,7 @@ def test_every_file_has_tests_that_concern_it() -> None:
         chosen = concern.choose_tests(path)
         assert chosen, path
         for tests in chosen:
-            assert (mutants.ROOT / tests.path).exists(), path
+            assert (mutants.ROOT / tests.path.partition("::")[0]).exists(), path
 
 
 def test_the_nearest_tests_are_asked_first() -> None:
@@ -67,6 +67,18 @@ def test_the_nearest_tests_are_asked_first() -> None:
     asked = [(t.environment, t.path) for t in concern.choose_tests("shared/training/data/view.py")]
     assert ("distill", "tests/training/test_view.py") in asked
     assert ("distill", "tests/training/test_size.py") not in asked
+
+
+@pytest.mark.parametrize(
+    ("path", "test"),
+    [
+        ("stages/distill/settings.py", "test_flags_are_as_docs_say[distill]"),
+        ("stages/tda/main.py", "test_flags_are_as_docs_say[tda]"),
+        ("shared/training/groups.py", "test_the_page_of_flags_is_as_make_writes_it"),
+    ],
+)
+def test_files_that_declare_flags_are_held_against_the_page_of_flags(path: str, test: str) -> None:
+    assert concern.choose_tests(path)[0].path == f"tests/test_stages.py::{test}"
 
 
 def test_a_mutant_is_killed_by_tests_that_pass_without_it(

@@ -30,6 +30,8 @@ def test_a_new_stage_passes_its_tests_and_the_contract(
     assert main(["bright-patches"]) == 0
     # The environment of the new stage would have the packages of the one that runs this test.
     (checkout / ".venvs" / "bright_patches").symlink_to(Path(sys.prefix))
+    flags = [sys.executable, "-m", "shared.tools.flags"]  # make flags, as the last line says
+    subprocess.run(flags, cwd=checkout, check=True)
     line = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     files = ["tests/stages/test_bright_patches.py", "tests/test_stages.py"]
     choice = ["-k", "bright_patches or names_are or files_are or rooms or services"]

@@ -75,7 +75,9 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     module = words[0].replace("-", "_")
     print("\n".join(str(path.relative_to(Path.cwd())) for path in written))
-    print(f"next: make test-{module}, then write your own brighten() in stages/{module}/main.py")
+    print(
+        f"next: make flags test-{module}, then write your own brighten() in stages/{module}/main.py"
+    )
     return 0
 
 
