@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import h5py
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -33,6 +35,14 @@ def write_start(path: Path) -> dict[str, Tensor]:
     start = networks.build("test_resnet", 3, 17).state_dict()
     save_file(start, path)
     return start
+
+
+def mark(path: Path, *rows: int) -> None:
+    """Mark these rows of a patch file as validation."""
+    with h5py.File(path, "r+") as file:
+        marks = np.zeros(len(file["label"]), np.uint8)
+        marks[list(rows)] = 1
+        file["validation"] = marks
 
 
 def stop_at_training(monkeypatch: pytest.MonkeyPatch) -> list[Any]:

@@ -5,6 +5,7 @@
 
 from shared.patches import attributes, hdf5
 from shared.patches.fields import Constant, Field
+from shared.patches.marks import read_marks
 from shared.patches.reader import Rows, Source, open_hdf5, read
 from shared.patches.rows import FLAT, list_rows
 from shared.patches.shard import shard_range
@@ -24,6 +25,7 @@ __all__ = [
     "list_rows",
     "open_hdf5",
     "read",
+    "read_marks",
     "shard",
     "shard_range",
     "thin_out",

@@ -48,7 +48,7 @@ class Constant:
 
 
 def field_like(source: Source, name: str) -> Field:
-    """The field for a copy of a dataset of another file; labels are stored as one byte per class.
+    """The field for a copy of a dataset of another file; labels and marks are stored as bytes.
 
     Raises:
         StageError: a dataset that does not hold numbers, such as cities by name.
@@ -57,7 +57,8 @@ def field_like(source: Source, name: str) -> Field:
     if rows.dtype.kind not in "fiub":
         raise StageError(f"{source.path}: {name}: expected numbers, found {rows.dtype}")
     names = attributes.read_texts(rows.stored, "names") if "names" in rows.stored.attrs else ()
-    return Field(rows.shape[1:], "uint8" if name == "label" else str(rows.dtype), names=names)
+    kind = "uint8" if name in {"label", "validation"} else str(rows.dtype)
+    return Field(rows.shape[1:], kind, names=names)
 
 
 def moments(values: NDArray[np.generic], layout: lcz.Layout) -> NDArray[np.float64]:

@@ -18,7 +18,10 @@ from shared.errors import StageError, explain_os_error
 from shared.patches import hdf5
 from shared.patches import shard as shards
 from shared.patches.fields import Constant, Field, allocate, field_like, moments
+from shared.patches.marks import read_marks
 from shared.patches.reader import Source
+
+COPIED = ("label", "city", "validation")  # of each row, from the file that `like` names
 
 
 class Writer:
@@ -29,7 +32,7 @@ class Writer:
         total: rows of the whole (all shards).
         shard: "i/n".
         classes: class names, stored in the file.
-        like: copy label, city and class names of this file's rows into ours.
+        like: copy label, city, validation and class names of this file's rows into ours.
         constants: datasets that are valid for all rows, by name; the same in every shard.
         fields: datasets by name.
 
@@ -52,9 +55,8 @@ class Writer:
         self.like, self.fields, self.constants = like, dict(fields), dict(constants or {})
         self.classes = tuple(classes or (like.classes if like else ()))
         if like:
-            self.fields |= {
-                name: field_like(like, name) for name in ("label", "city") if name in like
-            }
+            read_marks(like)  # refused now, not after hours
+            self.fields |= {name: field_like(like, name) for name in COPIED if name in like}
         self.fields |= {
             f"{name}_moments": Field((2, field.shape[-1]), "float64")
             for name, field in fields.items()
@@ -144,7 +146,9 @@ class Writer:
         """
         here = slice(rows.start - self.span.start, rows.stop - self.span.start)
         if self.like:
-            values |= {n: self.like[n].raw(rows) for n in ("label", "city") if n in self.like}
+            values |= {name: self.like[name].raw(rows) for name in COPIED if name in self.like}
+            if (marks := read_marks(self.like, rows)) is not None:
+                values["validation"] = marks.astype(np.uint8)
             if "label" in self.like:
                 self.like.labels(rows)  # raises where a row is not one-hot
         if missing := {n for n in self.fields if not n.endswith("_moments")} - values.keys():

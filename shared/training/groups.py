@@ -81,7 +81,8 @@ class Validation:
 
     Attributes:
         validation: share of the training rows held out, 0 to 0.5, by city where the file knows it;
-            the epoch that is best on them is kept. 0 keeps the last epoch.
+            the epoch that is best on them is kept. 0 keeps the last epoch. Rows that the file marks
+            as validation are never trained on, whatever the share: exactly these are held out.
         patience: epochs without a better one after which training stops; 0 for never.
     """
 

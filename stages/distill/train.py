@@ -72,7 +72,7 @@ def _build_recipe(settings: Settings) -> Recipe:
         epochs=preset.epochs, batch=preset.batch, lr=preset.lr, seed=settings.seed,
         optimiser="adamw", weight_decay=preset.weight_decay, cosine=preset.schedule == "cosine",
         augment=settings.student.augment, device=machine.device, precision=machine.precision,
-        keep_best=True, patience=settings.held_out.patience,
+        keep_best=settings.held_out.validation > 0, patience=settings.held_out.patience,
     )  # fmt: skip
 
 
@@ -129,8 +129,7 @@ def _build_members(
     side = teacher_targets.read_side(files[0], card.bands)
     loss = partial(hard_and_soft, temperature=settings.preset.temperature)
     distillation = loss(settings.teacher.alpha, teacher=targets.logits_of(ours, side))
-    truth, cities = labels[0].numpy(), holdout.read_cities(files[0])
-    held_out = holdout.choose_rows(truth, cities, settings.held_out.validation)
+    held_out = holdout.hold_out(files[:1], labels[0].numpy(), settings.held_out.validation)
     member = ensemble.Member(
         name="student", card=card,
         network=partial(initial_network.build, student, len(card.classes)),

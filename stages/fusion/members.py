@@ -102,8 +102,7 @@ def build_groups(
     """
     for card in cards:
         check_same_storage(*(part.inputs(member_number(card), card.bands) for part in files))
-    cities = holdout.read_cities(files[0].images[0])
-    held_out = holdout.choose_rows(truth[0].numpy(), cities, plan.held_out.validation)
+    held_out = holdout.hold_out(files[0].images, truth[0].numpy(), plan.held_out.validation)
     together = plan.ensemble.together
     for start in range(0, len(cards), together):
         some = cards[start : start + together]

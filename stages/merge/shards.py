@@ -61,6 +61,8 @@ class Shard:
         wrong, what = ~np.isfinite(flat).all(1), "NaN or infinite values"
         if name == "label":
             wrong, what = (flat.max(1) != 1) | (np.count_nonzero(flat, 1) != 1), "not one-hot"
+        if name == "validation":
+            wrong, what = ((flat != 0) & (flat != 1)).any(1), "neither 0 nor 1"
         if wrong.any():
             rows = list_rows(np.flatnonzero(wrong) + here.start)
             raise StageError(f"{self.path}: {name}: {what} in {rows}")

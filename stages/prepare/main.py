@@ -1,7 +1,7 @@
 """So2Sat files to patch files: checked, selected, in 16 bits, with statistics of every band."""
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -34,7 +34,8 @@ def run(
 
     Args:
         src: HDF5 file, or MATLAB's -v7.3, with label (N, 17) one-hot and sen1 (N, H, W, 8),
-            sen2 (N, H, W, 10) reflectance 0 to 2.8, or one of the two; may have city (N,).
+            sen2 (N, H, W, 10) reflectance 0 to 2.8, or one of the two; may have city (N,) and
+            validation (N,), 1 for rows of the validation split.
         dst: patch file to write, rows in the order of src or of the table.
         table: rows to take, in this order: a CSV file, or a MATLAB file with a table, whose columns
             Index (1-based) and Label (1 to 17) must agree with src.
@@ -61,11 +62,23 @@ def run(
         shard_range(len(chosen), shard)
         fields = layout.fields(pictures, known, layout.sen2_dtype(pictures, chosen, dtype))
         city = cities.find_cities(source, geo)
+        columns: dict[str, NDArray[Any]] = {}
         if city:
             fields["city"] = patches.Field((), "int32", names=city.names)
+            columns["city"] = city.numbers
+        if (marks := patches.read_marks(source)) is not None:
+            fields["validation"] = patches.Field((), "uint8")
+            columns["validation"] = marks.astype(np.uint8)
         with speckle.open_cleaner(jobs) if despeckle else contextlib.nullcontext() as clean:
             _convert(
-                pictures, chosen, fields, dst, known=known, city=city, shard=shard, clean=clean
+                pictures,
+                chosen,
+                fields,
+                dst,
+                known=known,
+                columns=columns,
+                shard=shard,
+                clean=clean,
             )
         if shard_range(len(chosen), shard):
             _tell_levels(dst, pictures.names)
@@ -86,11 +99,14 @@ def _convert(
     dst: Path,
     *,
     known: classes.Classes,
-    city: cities.Cities | None,
+    columns: Mapping[str, NDArray[Any]],
     shard: str,
     clean: speckle.Clean | None,
 ) -> None:
-    """Write block by block; from the first wrong row on only look, and tell all that is wrong."""
+    """Write block by block; from the first wrong row on only look, and tell all that is wrong.
+
+    `columns` are further datasets of one number a row of src, by name.
+    """
     faults = checks.Faults()
     writer = patches.Writer(
         dst, len(chosen), shard, classes=known.names, like=None, constants=None, **fields
@@ -103,8 +119,7 @@ def _convert(
         blocks = _blocks(pictures, chosen, todo, storage, faults)
         for rows, values in clean(blocks) if clean else blocks:
             values["label"] = known.onehot(chosen[rows])
-            if city:
-                values["city"] = city.numbers[chosen[rows]]
+            values |= {name: of[chosen[rows]] for name, of in columns.items()}
             if not faults.rows:
                 sink.put(rows, source_rows=chosen[rows], **values)
         if faults.rows:

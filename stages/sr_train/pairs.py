@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import StageError
-from shared.patches import Source
+from shared.patches import Source, read_marks
 from shared.progress import bar
 from shared.sr import bands, wald
 
@@ -58,10 +58,14 @@ def pair(patches: Held, gather: Gather) -> Pairs:
 
 
 def held_out(source: Source) -> NDArray[np.bool_]:
-    """(N,) rows never trained on: every tenth city, or where none is known 2 of 20 runs of rows.
+    """(N,) rows never trained on: those that the file marks as validation, if any.
 
-    Never single rows: the neighbours of a patch overlap it.
+    Else every tenth city, or where none is known 2 of 20 runs of rows. Never single rows: the
+    neighbours of a patch overlap it.
     """
+    marks = read_marks(source)
+    if marks is not None and marks.any():
+        return marks
     if "city" in source and source["city"].stored.ndim == 1:
         cities, city = np.unique(source["city"].raw(slice(None)), return_inverse=True)
         if len(cities) > 1:

@@ -98,9 +98,7 @@ def build_groups(
         side = source[find_optical(source)].shape[1]
     bands = dict.fromkeys(band for start in starts for band in start.card.bands)
     check_same_storage(*(locate_inputs(path, bands) for path in files))
-    held_out = holdout.choose_rows(
-        truth[0].numpy(), holdout.read_cities(files[0]), plan.held_out.validation
-    )
+    held_out = holdout.hold_out(files[:1], truth[0].numpy(), plan.held_out.validation)
     together = plan.ensemble.together
     for first in range(0, len(starts), together):
         some = starts[first : first + together]

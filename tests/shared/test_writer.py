@@ -179,6 +179,40 @@ def test_like_keeps_cities_and_their_names(tmp_path: Path) -> None:
             assert tuple(file["city"].attrs["names"]) == ("Berlin", "Köln", "Lima")
 
 
+@pytest.mark.parametrize("dtype", ["?", "i8", "u1"])
+def test_like_keeps_the_marks_of_validation_as_bytes(tmp_path: Path, dtype: str) -> None:
+    marks = np.zeros(ROWS, dtype)
+    marks[[3, 11, 19]] = 1
+    raw = write_raw(tmp_path / "a.h5", {**ARRAYS, "validation": marks})
+    with (
+        patches.read(raw, "sen2") as source,
+        patches.Writer(tmp_path / "b.h5", ROWS, "2/2", like=source, sen2=FIELDS["sen2"]) as sink,
+    ):
+        for rows in sink.todo(7):
+            sink.put(rows, sen2=ARRAYS["sen2"][rows])
+    with h5py.File(tmp_path / "b.h5") as file:
+        assert file["validation"].dtype == np.uint8
+        assert file["validation"][:].tolist() == [0, 1, 0, 0, 0, 0, 0, 0, 0, 1]
+    with patches.read(tmp_path / "b.h5") as copy:
+        read = patches.read_marks(copy, slice(1, 3))
+        assert read is not None
+        assert read.tolist() == [True, False]
+
+
+def test_like_refuses_other_marks_before_the_first_row(tmp_path: Path) -> None:
+    marks = np.zeros(ROWS, np.uint8)
+    marks[[4, 19]] = 7
+    raw = write_raw(tmp_path / "a.h5", {**ARRAYS, "validation": marks})
+    with (
+        patches.read(raw, "sen2") as source,
+        pytest.raises(
+            StageError, match=r"a.h5: validation: expected 0 or 1, found 7 in rows 4, 19$"
+        ),
+    ):
+        patches.Writer(tmp_path / "b.h5", ROWS, like=source, sen2=FIELDS["sen2"])
+    assert not (tmp_path / "b.h5").exists()
+
+
 def test_like_refuses_cities_by_name(tmp_path: Path) -> None:
     raw = write_raw(tmp_path / "a.h5", {**ARRAYS, "city": np.array([b"Berlin"] * ROWS)})
     with (

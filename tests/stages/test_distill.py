@@ -36,6 +36,7 @@ from stages.distill import (
 from stages.distill import main as stage
 from stages.distill.settings import Descent, FineTuning, Settings, Student, Teacher
 from tests import foreign, weight_forms
+from tests import training_wiring as wiring
 from tests.conftest import pixels, write_raw
 
 QUICK = {
@@ -247,6 +248,19 @@ def test_every_flag_reaches_the_training(
         assert member.test.extra["label"].tolist() == list(range(17))
     _, usual = handed_on(prepared, teacher, tmp_path / "distill")
     assert (usual.epochs, usual.lr, usual.cosine, usual.augment) == (2, 2e-4, True, True)
+
+
+def test_rows_that_the_file_marks_are_never_trained_on(
+    prepared: Path, prepared_test: Path, teacher: Path, tmp_path: Path
+) -> None:
+    assert prepared_test.exists()
+    wiring.mark(prepared, 5, 33)
+    for share in (0, 0.1):
+        flag = f"--validation={share}"
+        members, recipe = handed_on(prepared, teacher, tmp_path / "distill", flag)
+        held_out = [list(member.held_out) for member in members if member.held_out is not None]
+        assert held_out == [[5, 33]] * 2
+        assert recipe.keep_best == (share > 0)  # 0 measures them, and keeps the last epoch
 
 
 def test_the_student_learns_from_both_and_its_twin_from_the_labels_alone(

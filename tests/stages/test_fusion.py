@@ -161,6 +161,26 @@ def test_every_flag_reaches_the_training(
         assert said == pytest.approx(expected, rel=1e-9)
 
 
+def test_rows_that_the_files_mark_are_never_trained_on(
+    two: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wiring.mark(two["train"][0], 5, 33)
+    wiring.mark(two["train"][1], 5)
+    with pytest.raises(SystemExit, match="2"):
+        command(two, tmp_path / "fusion")
+    assert "validation: expected the same rows as in" in capsys.readouterr().err
+    with h5py.File(two["train"][1], "r+") as file:
+        file["validation"][33] = 1
+    given = wiring.stop_at_training(monkeypatch)
+    for share in (0, 0.1):
+        with pytest.raises(SystemExit, match="130"):
+            command(two, tmp_path / "fusion", f"--validation={share}")
+        groups, recipe, _ = given[-3:]
+        held_out = [member.held_out.tolist() for group in groups for member in group]
+        assert held_out == [[5, 33]] * 2
+        assert recipe.keep_best == (share > 0)  # 0 measures them, and keeps the last epoch
+
+
 def test_members_take_the_variants_in_turn(two: Files, tmp_path: Path) -> None:
     dst = command(two, tmp_path / "fusion", "--members=3")
     each = []

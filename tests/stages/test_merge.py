@@ -171,6 +171,19 @@ def test_refuses(tmp_path: Path, spoil: Callable[[Path], None], message: str, ca
     refused(parts, tmp_path / "out.h5", message, capsys)
 
 
+def test_marks_of_validation_are_joined_and_checked(tmp_path: Path, capsys: Any) -> None:
+    parts = shards(tmp_path / "parts", 2)
+    for part, marks in zip(parts, ([0, 1, 1], [1, 0, 0, 1]), strict=True):
+        with h5py.File(part, "r+") as file:
+            file["validation"] = np.array(marks, np.uint8)
+    assert content(command(parts, tmp_path / "out.h5"))["validation"].tolist() == [
+        0, 1, 1, 1, 0, 0, 1,
+    ]  # fmt: skip
+    with h5py.File(parts[1], "r+") as file:
+        file["validation"][2] = 2
+    refused(parts, tmp_path / "bad.h5", "2.h5: validation: neither 0 nor 1 in rows 2", capsys)
+
+
 def test_refuses_what_is_no_shard_or_not_all(tmp_path: Path, lcz42: Path, capsys: Any) -> None:
     refused([lcz42], tmp_path / "out.h5", "training.h5: expected one shard of", capsys)
     parts = shards(tmp_path / "parts", 3)

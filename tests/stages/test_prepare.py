@@ -269,6 +269,27 @@ def test_the_cities_of_the_source_itself(lcz42: Path, tmp_path: Path, kind: str)
     assert stored(tmp_path / "out.h5") == (CITY.tolist(), [])
 
 
+@pytest.mark.parametrize("kind", ["?", "u1", "i8"])
+def test_marks_of_validation_go_with_their_rows(lcz42: Path, tmp_path: Path, kind: str) -> None:
+    marks = np.arange(ROWS) % 5 == 3  # 3, 8, 13, 18, 23, 28, 33
+    edit(lcz42, lambda file: file.create_dataset("validation", data=marks.astype(kind)))
+    assert command(lcz42, tmp_path / "out.h5")["validation"].tolist() == marks.tolist()
+    index = np.array([34, 3, 4, 5, 1, 9, 34])
+    flags = text(tmp_path / "table.csv", index, (index - 1) % 17 + 1)
+    parts = [tmp_path / f"{i}.h5" for i in (1, 2)]
+    for i, part in enumerate(parts, 1):
+        made = command(lcz42, part, *flags, f"--shard={i}/2")["validation"]
+        assert made.dtype == np.uint8
+    cli.main(merge.run, [f"--src={parts[0]},{parts[1]}", f"--dst={tmp_path}/joined.h5"])
+    assert content(tmp_path / "joined.h5")["validation"].tolist() == [1, 0, 1, 0, 0, 1, 1]
+
+
+def test_refuses_other_marks_of_validation(lcz42: Path, capsys: Any) -> None:
+    edit(lcz42, lambda file: file.create_dataset("validation", data=np.arange(ROWS) // 32))
+    edit(lcz42, lambda file: file["validation"].__setitem__(33, -1))
+    refused(lcz42, [], "validation: expected 0 or 1, found -1 in rows 33", capsys)
+
+
 NUMBERS = np.arange(ROWS) % 17
 SHARES = np.eye(17)[NUMBERS] * 0.5 + 0.5 / 17
 FORMS = [

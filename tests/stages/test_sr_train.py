@@ -96,6 +96,18 @@ def test_held_out_are_whole_cities_or_runs_of_rows(prepared: Path) -> None:
     assert len(known.low) == 10 * (34 - held.sum())
 
 
+def test_held_out_are_the_rows_that_the_file_marks(tmp_path: Path) -> None:
+    marks = np.zeros(34, np.uint8)
+    marks[[0, 7]] = 1
+    city = np.arange(34) // 2
+    raw = write_raw(tmp_path / "a.h5", pixels(34) | {"city": city, "validation": marks})
+    with patches.read(raw, "sen2") as source:
+        assert np.flatnonzero(pairs.held_out(source)).tolist() == [0, 7]
+    raw = write_raw(tmp_path / "b.h5", pixels(34) | {"city": city, "validation": 0 * marks})
+    with patches.read(raw, "sen2") as source:
+        assert np.flatnonzero(pairs.held_out(source)).tolist() == [0, 1, 20, 21]
+
+
 def test_pairs_are_in_the_unit_of_their_low_side() -> None:
     sen2 = pixels(3)["sen2"].astype(np.float32)
     both = pairs.degrade_patches(sen2[:, :31, :30], lcz.SEN2.bands, 3)

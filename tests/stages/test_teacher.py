@@ -104,6 +104,20 @@ def test_every_flag_reaches_the_training(
         assert said == pytest.approx(expected, rel=1e-9)
 
 
+def test_rows_that_the_file_marks_are_never_trained_on(
+    prepared: Path, prepared_test: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wiring.mark(prepared, 5, 33)
+    given = wiring.stop_at_training(monkeypatch)
+    for share in (0, 0.1):
+        with pytest.raises(SystemExit, match="130"):
+            command(prepared, prepared_test, tmp_path / "teacher", f"--validation={share}")
+        groups, recipe, _ = given[-3:]
+        held_out = [member.held_out.tolist() for group in groups for member in group]
+        assert held_out == [[5, 33]] * 2
+        assert recipe.keep_best == (share > 0)  # 0 measures them, and keeps the last epoch
+
+
 def test_it_learns(prepared: Path, prepared_test: Path, tmp_path: Path) -> None:
     """Brightness tells the classes apart: more than chance after a few epochs."""
     flags = ("--members=1", "--epochs=25", "--lr=0.05", "--augment=false")

@@ -33,7 +33,7 @@ def read_pairs(*, src: Path, dst: Path) -> None:
 
 
 def read_split(*, src: Path, dst: Path) -> None:
-    """Read as teacher, distill and fusion: labels, cities, statistics, all bands.
+    """Read as teacher, distill and fusion: labels, held-out rows, statistics, all bands.
 
     Args:
         src: patch file.
@@ -47,7 +47,7 @@ def read_split(*, src: Path, dst: Path) -> None:
         bands = [band for layout in layouts if layout for band in layout.bands]
         models.band_statistics(source, tuple(bands))
     labels = split.read_labels(src, classes)
-    holdout.choose_rows(labels.numpy(), holdout.read_cities(src), 0.2)
+    holdout.hold_out((src,), labels.numpy(), 0.2)
     stream.check_same_storage(split.locate_inputs(src, bands), split.locate_inputs(src, bands))
     split.read_bands(src, bands)
     dst.write_text("read")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from shared.errors import StageError
-from shared.training.data.holdout import choose_rows, read_cities
+from shared.training.data.holdout import choose_rows, hold_out, read_cities
 from tests.conftest import pixels, write_raw
 
 
@@ -90,3 +90,63 @@ def test_reads_the_cities_of_a_file(tmp_path: Path) -> None:
     cities = read_cities(path)
     assert cities is not None
     assert cities.tolist() == [row // 3 for row in range(17)]
+
+
+def mark(path: Path, *rows: int, dtype: str = "u1") -> Path:
+    """Two rows of each class, in a file that marks these as validation."""
+    marks = np.zeros(34, dtype)
+    marks[list(rows)] = 1
+    return write_raw(path, pixels(34) | {"city": np.arange(34) // 4, "validation": marks})
+
+
+LABELS = np.arange(34) % 17
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.5])
+@pytest.mark.parametrize("dtype", ["u1", "i8", "?"])
+def test_rows_that_the_file_marks_are_held_out_whatever_the_share(
+    tmp_path: Path, share: float, dtype: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = mark(tmp_path / "a.h5", 33, 2, 5, dtype=dtype)
+    assert hold_out([path], LABELS, share).tolist() == [2, 5, 33]
+    said = f"{path}: 3 rows are marked as validation and never trained on"
+    assert said in capsys.readouterr().err
+
+
+def test_without_marked_rows_the_share_decides(tmp_path: Path) -> None:
+    for path in (mark(tmp_path / "a.h5"), write_raw(tmp_path / "b.h5", pixels(34))):
+        assert hold_out([path], LABELS, 0).tolist() == []
+        cities = read_cities(path)
+        expected = choose_rows(LABELS, cities, 0.5).tolist()
+        assert hold_out([path], LABELS, 0.5).tolist() == expected != []
+
+
+def test_refuses_marks_that_leave_too_little(tmp_path: Path) -> None:
+    path = mark(tmp_path / "a.h5", *range(34))
+    with pytest.raises(StageError, match=r"a.h5: validation: expected rows to train on, found all"):
+        hold_out([path], LABELS, 0)
+    path = mark(tmp_path / "b.h5", 0, 17, 4, 21, 5)  # both rows of two classes, one of a third
+    match = "found none of 01_CompactHighRise, 05_OpenMidRise: every one is marked 1"
+    with pytest.raises(StageError, match=match):
+        hold_out([path], LABELS, 0)
+    paths = [mark(tmp_path / "c.h5", 3), mark(tmp_path / "d.h5", 4)]
+    match = r"d.h5: validation: expected the same rows as in .*c.h5"
+    with pytest.raises(StageError, match=match):
+        hold_out(paths, LABELS, 0)
+    assert hold_out([paths[0], paths[0]], LABELS, 0).tolist() == [3]
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        (np.arange(34) % 3, "expected 0 or 1, found 2 in rows 2, 5, 8, 11, 14, 17, 20, 23, …"),
+        (np.zeros(34), "expected 0 or 1 for each row, found float64 (34,)"),
+        (np.zeros((34, 2), "u1"), "expected 0 or 1 for each row, found uint8 (34, 2)"),
+        (np.array([b"yes"] * 34), "expected 0 or 1 for each row, found |S3 (34,)"),
+    ],
+)
+def test_refuses_marks_that_are_none(tmp_path: Path, values: np.ndarray, found: str) -> None:
+    path = write_raw(tmp_path / "a.h5", pixels(34) | {"validation": values})
+    with pytest.raises(StageError) as refusal:
+        hold_out([path], LABELS, 0.1)
+    assert str(refusal.value).startswith(f"{path}: validation: {found}")

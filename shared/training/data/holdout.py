@@ -1,9 +1,9 @@
-"""Which rows of the training split are held out to choose an epoch by: whole cities, else runs.
+"""Which rows of the training split are held out: those the file marks, else whole cities or runs.
 
 Single rows drawn at random would leak: neighbouring patches of one city overlap in what they show.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,51 @@ from shared.errors import StageError
 from shared.progress import say
 
 Chosen = frozenset[int]  # positions of cities
+
+
+def hold_out(paths: Sequence[Path], labels: NDArray[np.integer], share: float) -> NDArray[np.intp]:
+    """Rows that are never trained on: those that the files mark, else as `choose_rows` says.
+
+    Args:
+        paths: patch files with the same rows.
+        labels: (N,) class numbers.
+        share: of the rows, 0 to below 1; without effect where rows are marked.
+
+    Returns:
+        (M,) row numbers, ascending.
+
+    Raises:
+        StageError: as `patches.read_marks`; the marks leave nothing to train on, or no row of a
+            class, or those of two files differ.
+    """
+    first, *others = [_read_marks(path) for path in paths]
+    for path, marks in zip(paths[1:], others, strict=True):
+        if not np.array_equal(first, marks):
+            raise StageError(f"{path}: validation: expected the same rows as in {paths[0]}")
+    if not len(first):
+        return choose_rows(labels, read_cities(paths[0]), share)
+    _check_marks(paths[0], first, labels)
+    say(f"{paths[0]}: {len(first)} rows are marked as validation and never trained on")
+    return first
+
+
+def _read_marks(path: Path) -> NDArray[np.intp]:
+    """(M,) rows that a file marks as validation, ascending."""
+    with patches.read(path, "label") as source:
+        marks = patches.read_marks(source)
+    return np.array([], np.intp) if marks is None else np.flatnonzero(marks)
+
+
+def _check_marks(path: Path, marked: NDArray[np.intp], labels: NDArray[np.integer]) -> None:
+    """StageError where the rows that are left are none, or lack a class that occurs."""
+    if len(marked) == len(labels):
+        raise StageError(f"{path}: validation: expected rows to train on, found all rows marked 1")
+    lost = np.setdiff1d(labels, np.delete(labels, marked))
+    if len(lost):
+        with patches.read(path, "label") as source:
+            names = ", ".join(source.classes[number] for number in lost)
+        raise StageError(f"{path}: validation: expected rows of each class to train on, found "
+                         f"none of {names}: every one is marked 1")  # fmt: skip
 
 
 def read_cities(path: Path) -> NDArray[np.int64] | None:
