@@ -14,5 +14,5 @@ from shared.training.groups import (
 
 __all__ = [
     "Descent", "Ensemble", "Interpolation", "Machine", "Network", "Pixels", "Plan", "Seed",
-    "Validation", "cost", "ensemble", "members", "networks", "results",
+    "Validation", "cost", "ensemble", "members", "networks", "results", "trained",
 ]  # fmt: skip
