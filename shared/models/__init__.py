@@ -16,6 +16,6 @@ from shared.models.preprocessing import (
 
 __all__ = [
     "FEW_LEVELS", "MODEL_FILE", "Card", "band_statistics", "describe_levels", "figures", "load",
-    "locate_bands", "preprocess", "read_scaled", "resize", "round_to_levels", "save", "scores",
-    "span_levels",
+    "locate_bands", "preprocess", "read_scaled", "resize", "round_to_levels", "save",
+    "score_folders", "scores", "span_levels",
 ]  # fmt: skip

@@ -12,7 +12,8 @@ from shared.runs.linked_files import Reference, list_references
 
 Fingerprint = dict[str, Any]  # as `fingerprint` gives it
 LARGE = 2**30  # bytes from which hashing shows a progress bar
-NOT_COMPARED = ("latency.json",)  # contains times, which differ between any two runs
+# These hold times, which differ between any two runs.
+NOT_COMPARED = ("latency.json", "latency.csv", "latency.png")
 
 
 def fingerprint(path: Path) -> Fingerprint:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from shared import cli
 from shared.errors import StageError
-from shared.models import scores
-from stages.sumrule import ensembles, weighing
+from shared.models import score_folders, scores
+from stages.sumrule import weighing
 
 
 def mean(
@@ -34,7 +34,7 @@ def accuracy(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -
 
 
 def average(
-    dst: Path, parts: Sequence[ensembles.Ensemble], counts: Sequence[int]
+    dst: Path, parts: Sequence[score_folders.ScoreFolder], counts: Sequence[int]
 ) -> NDArray[np.float64]:
     """Write the mean logits of the splits where all ensembles have them; the mean scores (N, K)."""
     for split in ("test", "train"):
@@ -64,8 +64,8 @@ def run(
     if len({path.resolve() for path in src}) < len(src):
         listed = ", ".join(map(str, src))
         raise StageError(f"--src: expected different folders, found {listed}")
-    parts = [ensembles.read(path) for path in src]
-    ensembles.check_agreement(parts)
+    parts = [score_folders.read(path) for path in src]
+    score_folders.check_agreement(parts)
     counts = weighing.counts(parts, weigh)
     dst.mkdir(exist_ok=True)
     joined = average(dst, parts, counts)
@@ -78,7 +78,7 @@ def run(
     figures.confusion(dst / "confusion.png", matrix, first.classes)
 
 
-def _describe(part: ensembles.Ensemble) -> dict[str, Any]:
+def _describe(part: score_folders.ScoreFolder) -> dict[str, Any]:
     """Name, accuracy and number of networks of one ensemble."""
     facts = {"name": part.name, "overall_accuracy": accuracy(part.labels, part.scores)}
     return facts | ({} if part.networks is None else {"networks": part.networks})

@@ -39,6 +39,7 @@ GOOD = {
     "teacher": PAIR | SMALL,
     "fusion": PAIR | SMALL,
     "sumrule": {"src": "scores-1,scores-2"},
+    "compare": {"src": "scores-1,scores-2", "latency_runs": "0"},
     "distill": {**PAIR, "teacher": "scores-1", "baseline": "false", **STUDENT},
     "export": {"src": "student", **PAIR, "calibration_per_class": "1", "latency_runs": "1"},
     "voyager": {"src": "exported", **PAIR, "calibration": "200", "per_class_val": "1"},
@@ -121,10 +122,13 @@ def cases() -> Iterator[Case]:
         yield Case(stage, "no onnx", "src", folder, inputs.text, "ONNX")
         yield Case(stage, "cut onnx", "src", folder, inputs.cut, "ONNX")
         yield Case(stage, "json", "src", "model.json", inputs.no_json, "not a model description")
-    for name in ("test_scores.npy", "test_labels.npy"):
-        yield Case("sumrule", f"cut {name}", "src", name, inputs.cut, "not a complete NPY file")
+    for stage in ("sumrule", "compare"):
+        for name in ("test_scores.npy", "test_labels.npy"):
+            yield Case(stage, f"cut {name}", "src", name, inputs.cut, "not a complete NPY file")
+        yield Case(stage, "json", "src", "metrics.json", inputs.no_json, "metrics.json")
     for stage, parameter, name in (
         ("sumrule", "src", "test_scores.npy"),
+        ("compare", "src", "test_scores.npy"),
         ("distill", "teacher", "train_logits.npy"),
         ("export", "src", "test_logits.npy"),
     ):
@@ -132,7 +136,6 @@ def cases() -> Iterator[Case]:
     yield Case(
         "distill", "cut npy", "teacher", "train_logits.npy", inputs.cut, "not a complete NPY"
     )
-    yield Case("sumrule", "json", "src", "metrics.json", inputs.no_json, "metrics.json")
     for name in METHODS:
         yield Case(f"sr_{name}", "no weights", "weights", "", inputs.text, "weights")
     for stage in ("teacher", "fusion", "distill"):

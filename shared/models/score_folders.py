@@ -1,4 +1,4 @@
-"""Score folders as teacher and fusion write them: read, checked alone and against each other."""
+"""Score folders as classifiers write them: read, checked alone and against each other."""
 
 import json
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ SUM_TOLERANCE = 1e-3  # how far a row of float32 or float16 probabilities may su
 Array = NDArray[Any]
 
 
-class Ensemble(NamedTuple):
+class ScoreFolder(NamedTuple):
     """One score folder.
 
     Attributes:
@@ -39,7 +39,7 @@ class Ensemble(NamedTuple):
     networks: int | None
 
 
-def read(folder: Path) -> Ensemble:
+def read(folder: Path) -> ScoreFolder:
     """Read and check one score folder.
 
     Raises:
@@ -56,7 +56,7 @@ def read(folder: Path) -> Ensemble:
         train_labels = _labels(folder / "train_labels.npy", len(classes))
         logits["train"] = _rows(folder / "train_logits.npy", (len(train_labels), len(classes)))
     name = "/".join(folder.resolve().parts[-2:])
-    return Ensemble(
+    return ScoreFolder(
         name=name, classes=classes, labels=labels, scores=test_scores, logits=logits,
         train_labels=train_labels, networks=networks,
     )  # fmt: skip
@@ -100,14 +100,14 @@ def _check_sums(path: Path, probabilities: Array) -> None:
         raise StageError(f"{path}: {what}; each row must be 0 or more and sum to 1")
 
 
-def check_agreement(ensembles: Sequence[Ensemble]) -> None:
-    """Refuse ensembles that do not have the same classes and the same rows in the same order.
+def check_agreement(folders: Sequence[ScoreFolder]) -> None:
+    """Refuse score folders that do not have the same classes and the same rows in the same order.
 
     Raises:
-        StageError: classes, number of rows, or labels of two ensembles differ.
+        StageError: classes, number of rows, or labels of two differ.
     """
-    first = ensembles[0]
-    for other in ensembles[1:]:
+    first = folders[0]
+    for other in folders[1:]:
         if other.classes != first.classes:
             raise StageError(
                 f"{other.name}: expected the {len(first.classes)} classes of {first.name}, "
