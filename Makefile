@@ -161,9 +161,9 @@ test: lint test-contract test-training test-sr test-ship $(MODULES:%=test-%) ## 
 	@$(MAKE) --no-print-directory test-e2e
 
 .PHONY: mutate
-mutate: .venvs/dev/made .venvs/pytest/made .venvs/mutation/made .venvs/ship/made $(MODULES:%=.venvs/%/made) ## make small mistakes in the code, one at a time, and list those that no test sees: COUNT=300 SEED=0 JOBS=2
+mutate: .venvs/dev/made .venvs/pytest/made .venvs/mutation/made .venvs/ship/made $(MODULES:%=.venvs/%/made) ## make small mistakes in the code, one at a time, and list those that no test sees: COUNT=300 SEED=0 JOBS=2 FILES=
 	@PYTHONPATH=.venvs/mutation nice -n 19 $(PYTHON) -m tests.mutation \
-		--count $(or $(COUNT),300) --seed $(or $(SEED),0) $(if $(JOBS),--jobs $(JOBS))
+		--count $(or $(COUNT),300) --seed $(or $(SEED),0) $(if $(JOBS),--jobs $(JOBS)) $(if $(FILES),--files $(FILES))
 
 # Damage by the thousand: CAMPAIGNS names what is damaged (tests/torture/campaign.py), CASES how often, SEED which damage.
 .PHONY: torture

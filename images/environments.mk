@@ -5,7 +5,7 @@
 #   make .venvs/tda             the environment of one stage: the very packages of its image
 #   make .venvs/dev             linting, types and the tests that belong to no stage
 #   make .venvs/pytest          pytest alone, which tests/under.py puts behind a stage's own packages
-#   make .venvs/mutation        Cosmic Ray alone, which make mutate puts before the packages of dev
+#   make .venvs/mutation        Cosmic Ray and coverage, which make mutate puts before the packages of dev
 
 # uv from the PATH, or fetched by pip at the version and with the hashes of images/uv.txt.
 UV := $(or $(shell command -v uv),.venvs/uv/bin/uv)

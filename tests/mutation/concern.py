@@ -18,13 +18,11 @@ class Tests:
     environment: str
     path: str
 
-    def command(self) -> list[str]:
-        """The command, run in the root of a working tree."""
+    def command(self, *words: str) -> list[str]:
+        """The command with these words for pytest, run in the root of a working tree."""
         python = f".venvs/{self.environment}/bin/python"
-        start = (
-            [python, "-m", "pytest"] if self.environment == "dev" else [python, "tests/under.py"]
-        )
-        return [*start, "-q", "-x", self.path]
+        start = ["-m", "pytest"] if self.environment == "dev" else ["tests/under.py"]
+        return [python, *start, "-q", *words]
 
 
 OURS = "test_mutation"  # it asks whether lines are as they were, and so would kill anything
@@ -44,13 +42,26 @@ ELSEWHERE = {  # files and rooms whose own tests are with what uses them
 DECLARING = {"shared/sr/options.py", "shared/training/groups.py"}  # flags of several stages
 
 
+def list_tests() -> list[Tests]:
+    """Every file of tests that mutants are asked of, with the environment that runs it."""
+    folders = {"shared": "dev", "training": "distill", "sr": "sr_swinir", "ship": "ship"}
+    found = [Tests("dev", "tests/test_stages.py")]
+    for path in sorted((ROOT / "tests").glob("*/test_*.py")):
+        room, name = path.parent.name, path.relative_to(ROOT).as_posix()
+        if room in folders and path.stem != OURS:
+            found.append(Tests(folders[room], name))
+        elif room == "stages":
+            found.append(Tests(path.stem.removeprefix("test_"), name))
+    return found
+
+
 def choose_tests(path: str) -> list[Tests]:
     """The tests that concern a file of shared, or of a stage."""
     top, name, *rest = path.split("/")
     if top == "stages":
         return [_of_flags(f"test_flags_are_as_docs_say[{name}]"), _of_stage(name)]
     if path.startswith("shared/tools/ship/"):
-        return [Tests("ship", "tests/ship")]
+        return [Tests("ship", name) for name in _that_mention("ship", [name])]
     room = name.removesuffix(".py")
     environment, folder = SUITES.get(room, ("dev", "shared"))
     words = rest[-1:] if room in SUITES else [name, *rest]

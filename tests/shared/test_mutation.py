@@ -1,12 +1,13 @@
 """make mutate: which mistakes are made, which tests are asked, the list of equivalent ones."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from shared.patches import shard
 from tests.mutation import __main__ as run
-from tests.mutation import concern, mutants
+from tests.mutation import choose, concern, measure, mutants, trial
 
 SOURCE = '''"""é"""
 from a import f
@@ -81,28 +82,141 @@ def test_files_that_declare_flags_are_held_against_the_page_of_flags(path: str, 
     assert concern.choose_tests(path)[0].path == f"tests/test_stages.py::{test}"
 
 
-def test_a_mutant_is_killed_by_tests_that_pass_without_it(
+FILE = '''"""Doc."""
+LIMIT = 5
+if LIMIT:
+    LEFT, RIGHT = 1, 2
+
+
+@cache
+def f(x=LIMIT):
+    if (
+        x > 3
+    ):
+        return g(
+            x,
+            2,
+        )
+    return 1
+
+
+class C:
+    field: int = 4
+
+    def method(self, y=1):
+        return self.field
+'''
+
+
+@pytest.mark.parametrize(
+    ("line", "lines", "names"),
+    [
+        (2, [], {"LIMIT"}),
+        (4, [], {"LEFT", "RIGHT"}),
+        (7, [9, 10, 11, 12, 13, 14, 15, 16], set()),  # a decorator: whoever runs the function
+        (8, [9, 10, 11, 12, 13, 14, 15, 16], set()),  # a default
+        (10, [9, 10, 11], set()),  # a head of several lines, without what it guards
+        (14, [12, 13, 14, 15], set()),
+        (16, [16], set()),
+        (19, [], {"C"}),
+        (20, [], {"field"}),
+        (22, [23], set()),
+        (5, [], set()),  # between statements
+    ],
+)
+def test_where_a_mistake_shows(line: int, lines: list[int], names: set[str]) -> None:
+    assert choose.locate(FILE, [line]) == [choose.Spot(frozenset(lines), frozenset(names))]
+
+
+def test_the_lines_that_a_mistake_changes() -> None:
+    old = "a\nb\nc\nd\n"
+    assert choose.changed_lines(old, "a\nB\nc\nd\n") == {2}
+    assert choose.changed_lines(old, "a\nc\nD\n") == {2, 4}  # a line that is gone, too
+    assert choose.changed_lines(old, old) == set()
+
+
+RUNNING = {  # of each file: line -> tests
+    "a.py": {1: {""}, 9: {"", "t/x.py::one"}, 10: {"t/x.py::two"}, 12: {"t/x.py::far"}},
+    "b.py": {3: {"t/y.py"}, 4: {"t/x.py::far"}},
+}
+USES = {"a.py": FILE, "b.py": "\n\nfield(LIMITED)\nLIMIT\n"}
+
+
+def test_the_tests_that_run_a_line_or_a_name() -> None:
+    def find(*spots: choose.Spot) -> set[str]:
+        return choose.find_tests("a.py", spots, USES, lambda name: RUNNING[name])
+
+    assert find(choose.Spot(frozenset({9, 10}))) == {"t/x.py::one", "t/x.py::two"}
+    assert find(choose.Spot(frozenset({1, 2, 3}))) == set()  # nobody runs them: a survivor
+    assert find(choose.Spot(frozenset(), frozenset({"LIMIT"}))) == {"t/x.py::far"}  # a whole word
+    assert find(choose.Spot(frozenset(), frozenset({"field"}))) == {"t/y.py"}
+
+
+def test_the_nearest_and_quickest_tests_come_first_within_the_budget() -> None:
+    seconds = {
+        "t/x.py::slow": 4.0, "t/x.py::quick": 1.0, "t/y.py::a": 0.5, "t/y.py::b": 0.25,
+        "t/y.py": 2.0, "t/z.py::c": 0.0,
+    }  # fmt: skip
+    found = {"t/x.py::slow", "t/x.py::quick", "t/x.py::fails", "t/y.py"}
+    order = ["t/x.py::quick", "t/x.py::slow", "t/y.py::b", "t/y.py::a"]
+    assert choose.rank(found, {"t/x.py"}, seconds, 99) == order
+    # 1 + 4, then 0.25 and the 2 seconds that the fixtures of the file take once
+    assert choose.rank(found, {"t/x.py"}, seconds, 7.25) == order[:3]
+    assert choose.rank(found, {"t/x.py"}, seconds, 7) == order[:2]
+    assert choose.rank(found, {"t/x.py"}, seconds, 0.1) == order[:1]  # one is always asked
+    assert choose.rank(found, set(), seconds, 99) == [*order[2:], *order[:2]]
+    assert choose.rank(found, {"t/x.py::slow"}, seconds, 99) == [order[1], *order[2:], order[0]]
+    assert choose.rank(set(), {"t/x.py"}, seconds, 99) == []
+
+
+def test_only_what_changed_is_measured_again(tmp_path: Path) -> None:
+    record = tmp_path / "record.json"
+    assert not measure.is_fresh(record, tmp_path)  # never measured
+    (tmp_path / "a.py").write_text("1")
+    (tmp_path / "b.py").write_text("1")
+    digests = {name: measure.digest(tmp_path / name) for name in ("a.py",)}
+    record.write_text(json.dumps({"seconds": {}, "digests": digests}))
+    assert measure.is_fresh(record, tmp_path)
+    (tmp_path / "b.py").write_text("2")  # not run by these tests
+    assert measure.is_fresh(record, tmp_path)
+    (tmp_path / "a.py").write_text("2")
+    assert not measure.is_fresh(record, tmp_path)
+    (tmp_path / "a.py").unlink()
+    assert not measure.is_fresh(record, tmp_path)
+
+
+def test_every_file_of_tests_is_measured_in_its_environment() -> None:
+    of = {tests.path: tests.environment for tests in concern.list_tests()}
+    assert of["tests/shared/test_shard.py"] == of["tests/test_stages.py"] == "dev"
+    assert of["tests/training/test_view.py"] == "distill"
+    assert of["tests/stages/test_sr_edsr.py"] == "sr_edsr"
+    assert "tests/shared/test_mutation.py" not in of
+    chosen = [of for path in mutants.list_files() for of in concern.choose_tests(path)]
+    asked = {choose.file_of(tests.path) for tests in chosen}
+    assert asked <= of.keys()
+    assert {"tests/ship/test_ship.py", "tests/stages/test_tda.py"} <= asked
+
+
+def test_a_mutant_is_tried_in_each_environment_until_a_test_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mutant = mutants.Mutant("a.py", "NumberReplacer", "x = 2\n", "x = 1", "x = 2")
     (tmp_path / "a.py").write_text("x = 1\n")
-    runs: list[tuple[str, str]] = []
+    runs: list[tuple[str, list[str], str]] = []
 
-    def passes(tree: Path, tests: concern.Tests, limit: float) -> bool:
-        assert limit > 0
-        text = (tree / "a.py").read_text()
-        runs.append((tests.path, text))
-        return tests.path == "blind" or (tests.path == "good" and text == "x = 1\n")
+    def passes(tree: Path, environment: str, tests: list[str], _: dict[str, float]) -> bool:
+        runs.append((environment, tests, (tree / "a.py").read_text()))
+        return environment != "tda"
 
-    monkeypatch.setattr(run, "passes", passes)
-    limits = run.Limits()
-    said = {
-        path: run.fails(tmp_path, concern.Tests("dev", path), mutant, limits)
-        for path in ("broken", "good", "blind", "good")
-    }
-    assert said == {"broken": False, "good": True, "blind": False}
-    assert runs.count(("good", "x = 1\n")) == 1  # measured once
-    assert ("broken", "x = 2\n") not in runs
+    monkeypatch.setattr(trial, "passes", passes)
+    measured = measure.Measured([])
+    measured.environments = {"t/x.py": "dev", "t/y.py": "tda", "t/z.py": "voyager"}
+    assert trial.survives(tmp_path, mutant, ["t/x.py::a", "t/x.py::b"], measured)
+    assert trial.survives(tmp_path, mutant, [], measured)
+    tests = ["t/x.py::a", "t/y.py::c", "t/x.py::b", "t/z.py::d"]
+    assert not trial.survives(tmp_path, mutant, tests, measured)
+    both = ("dev", ["t/x.py::a", "t/x.py::b"], "x = 2\n")
+    assert runs == [both, both, ("tda", ["t/y.py::c"], "x = 2\n")]
     assert (tmp_path / "a.py").read_text() == "x = 1\n"
 
 
