@@ -31,7 +31,8 @@ include images/images.mk
 # --- the pipeline --------------------------------------------------------------------------------
 # The variables that the caller set, on the command line or in the environment.
 SETTABLE := SR W WEIGHTS WEIGHTS-% MIRROR ARCHITECTURES MODES FUSION_VARIANTS STUDENT_TEACHER ABLATED EUROSAT \
-	DATA MEMBERS MEMBERS-% EPOCHS EPOCHS-% PIXELS PIXELS-% TEACHER_BATCH TEACHER_BATCH-% FUSION_BATCH LEARNING FLAGS-%
+	DATA MEMBERS MEMBERS-% EPOCHS EPOCHS-% PIXELS PIXELS-% TEACHER_BATCH TEACHER_BATCH-% FUSION_BATCH LEARNING FLAGS-% \
+	STAGE GRID SEEDS
 CHANGED := $(foreach name,$(filter $(SETTABLE),$(.VARIABLES)),$(if $(filter command environment override,$(origin $(name))),$(name)))
 SETTINGS := --source $(call quoted,$(SOURCE)) --runner $(call quoted,$(RUNNER)) --set $(call quoted,D=$(D)) \
 	$(foreach name,$(CHANGED),--set $(call quoted,$(name)=$($(name))))
@@ -54,7 +55,7 @@ $(D):
 help: ## this list, with the present SOURCE, D and RUNNER
 	@grep -hE '^[a-zA-Z%_.$$()-]+:.*## ' $(filter-out $(RULES),$(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | expand -t 22
 	@echo; echo "stages, each a verb: $(STAGES)"
-	@echo "across stages: sr ablations qat students"
+	@echo "across stages: sr ablations qat students sweep"
 	@echo "now: SOURCE=$(SOURCE) D=$(D) RUNNER=$(RUNNER)"
 
 products: $(PRODUCTS:%=%.run.json)

@@ -11,10 +11,11 @@ def changed_fields(content: Mapping[str, Any], changes: Mapping[str, str]) -> di
     """Fields of `Settings` that the variables of the caller change."""
     values: dict[str, Any] = {}
     words = {"SR": "sr", "ARCHITECTURES": "architectures", "MODES": "modes",
-             "FUSION_VARIANTS": "fusion_variants", "LEARNING": "learning"}  # fmt: skip
+             "FUSION_VARIANTS": "fusion_variants", "LEARNING": "learning", "SEEDS": "seeds"}  # fmt: skip
     texts = {"D": "data", "W": "weights_folder", "WEIGHTS": "weights", "MIRROR": "mirror",
              "STUDENT_TEACHER": "student_teacher", "ABLATED": "ablated",
-             "EUROSAT": "eurosat", "FUSION_BATCH": "fusion_batch"}  # fmt: skip
+             "EUROSAT": "eurosat", "FUSION_BATCH": "fusion_batch", "STAGE": "sweep_stage",
+             "GRID": "grid"}  # fmt: skip
     values |= {key: tuple(changes[name].split()) for name, key in words.items() if name in changes}
     values |= {key: changes[name] for name, key in texts.items() if name in changes}
     values["own_weights"] = _by_ending(changes, "WEIGHTS-")

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import StageError
-from shared.pipeline.product import Product
-from shared.pipeline.products import chain, ensembles, super_resolution
+from shared.pipeline.product import Product, override
+from shared.pipeline.products import chain, ensembles, super_resolution, sweep
 from shared.pipeline.settings import Settings
 
 RUNNERS = ("docker", "local")
-VERBS = ("sr", "ablations", "qat", "students")  # besides one per stage
+VERBS = ("sr", "ablations", "qat", "students", "sweep")  # besides one per stage
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Plan:
     def arguments(self, product: Product) -> tuple[str, ...]:
         """The flags of its stage, those of the settings last."""
         extra = self.settings.flags.get(product.stage, ())
-        return ("--dst", product.path, *product.flags, *extra)
+        return ("--dst", product.path, *override((*product.flags, *extra), product.own))
 
     def ready(self, product: Product) -> str:
         """The file that shows that the environment of its stage exists; "" in containers.
@@ -94,6 +94,7 @@ def build(settings: Settings, runner: str = "local", goals: Iterable[str] = ()) 
     if runner not in RUNNERS:
         raise StageError(f"RUNNER: expected docker or local, found {runner}")
     products = list(_products(settings, runner))
+    products += sweep.products(settings, products)
     products.append(chain.report(settings, products, goals))
     return Plan(settings, runner, tuple(products))
 

@@ -21,6 +21,7 @@ class Product:
         aside: whether `make STAGE` leaves it out, because another product or verb asks for it.
         renewed: whether an existing one is replaced; only the report is.
         mount: folder outside data/ that a container sees at /mirror.
+        own: flags that win over its others and over those that settings have for its stage.
     """
 
     stage: str
@@ -33,6 +34,7 @@ class Product:
     aside: bool = False
     renewed: bool = False
     mount: str = ""
+    own: Flags = ()
 
     @property
     def record(self) -> str:
@@ -48,3 +50,21 @@ def flag(name: str, value: object | None) -> Flags:
 def paths(name: str, values: Iterable[str]) -> Flags:
     """``--name a,b,c``."""
     return (f"--{name}", ",".join(values))
+
+
+def override(flags: Flags, winning: Flags) -> Flags:
+    """Flags with their values, without those that others name, followed by the others.
+
+    >>> override(("--alpha", "0.7", "--size=32", "--noimage"), ("--alpha", "0.3"))
+    ('--size=32', '--noimage', '--alpha', '0.3')
+    """
+    taken = {_name(word) for word in winning if word.startswith("--")}
+    kept, keep = list[str](), True
+    for word in flags:
+        keep = _name(word) not in taken if word.startswith("--") else keep
+        kept += [word] if keep else []
+    return (*kept, *winning)
+
+
+def _name(word: str) -> str:
+    return word.removeprefix("--").partition("=")[0].replace("-", "_")

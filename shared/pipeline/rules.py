@@ -6,6 +6,7 @@ from pathlib import Path
 
 from shared.pipeline.plan import Plan
 from shared.pipeline.product import Product
+from shared.pipeline.products import sweep
 from shared.pipeline.remaining import outdated
 
 # Stages whose names are verbs that the Makefile defines itself.
@@ -75,5 +76,7 @@ def verbs(plan: Plan, stages: list[str]) -> Iterator[str]:
         yield f".PHONY: {verb}\n{verb}: {' '.join(product.record for product in products)}"
         if products:
             yield f"\t@printf '%s\\n' {' '.join(product.path for product in products)}"
+        elif verb == "sweep":
+            yield f"\t@echo 'sweep: expected STAGE and GRID; {sweep.EXAMPLE}' >&2; exit 2"
         else:
             yield f"\t@echo '{verb}: no product of SOURCE={plan.settings.source}' >&2; exit 2"

@@ -50,6 +50,9 @@ class Settings:
         flags: more flags, by stage.
         eurosat: folder of its pictures.
         milestones: patterns of the products below ``D`` after which the report is renewed.
+        sweep_stage: stage of `make sweep`, "" for none.
+        grid: its flags and their values, such as "alpha=0.3,0.7 temperature=1,3".
+        seeds: of the repetitions of sweeps.
         seconds: of each product below ``D`` on two cores; the time left is estimated from them.
     """
 
@@ -80,6 +83,9 @@ class Settings:
     flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     eurosat: str = "data/eurosat-rgb"
     milestones: tuple[str, ...] = ()
+    sweep_stage: str = ""
+    grid: str = ""
+    seeds: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property

@@ -136,6 +136,14 @@ def test_a_mirror_is_a_folder_or_an_address(tmp_path: Path) -> None:
         ("demo", {"MODES": ""}, "MODES: expected at least one name, found none"),
         ("demo", {"FLAGS-tda": "--src 'a"}, "FLAGS-tda: expected words as in a shell, found --src"),
         ("demo", {"MIRROR": "/nowhere"}, "MIRROR: expected a folder with published weights"),
+        (
+            "tiny",
+            {"STAGE": "x", "GRID": "a=1"},
+            "STAGE: expected a stage with products of SOURCE=t",
+        ),
+        ("tiny", {"STAGE": "distill", "GRID": "alpha"}, "GRID: expected flags .*, found 'alpha'"),
+        ("tiny", {"STAGE": "distill", "GRID": "a=1 a=2"}, "GRID: expected flags .*, found 'a=2'"),
+        ("tiny", {"STAGE": "distill", "GRID": "a=../x"}, "GRID: expected flags .*, found 'a=../x'"),
     ],
 )
 def test_refuses(source: str, changes: dict[str, str], message: str) -> None:
@@ -239,6 +247,35 @@ def test_makes_with_other_settings_or_goals_have_other_rules(
         paths.add(printed.getvalue())
     assert len(paths) == 4
     assert not list(Path(".make").glob("*.mk-*"))  # no draft
+
+
+def test_a_sweep_has_one_product_a_point_and_seed() -> None:
+    whole = plan("tiny", STAGE="distill", GRID="alpha=0.3,0.5 batch=16", SEEDS="42 43")
+    points = [one for one in whole.by_verb()["sweep"] if one.stage == "distill"]
+    folder = "data/tiny/sweep/distill"
+    assert [one.path for one in points] == [
+        f"{folder}/alpha-{alpha}_batch-16-{seed}" for alpha in (0.3, 0.5) for seed in (42, 43)
+    ]
+    words = whole.arguments(points[2])
+    assert words.count("--batch") == 1  # that of the source gives way
+    assert words[-6:] == ("--alpha", "0.5", "--batch", "16", "--seed", "42")
+    base = whole.arguments(product(whole, "data/tiny/distill/resnet18"))
+    assert ("--lr", "0.001") == words[words.index("--lr") : words.index("--lr") + 2]
+    assert {*base} - {*words} == {"data/tiny/distill/resnet18"}
+    comparison = product(whole, f"{folder}/compare")
+    assert comparison.inputs == tuple(one.path for one in points)
+    assert comparison.renewed  # a larger grid gives another one
+    assert comparison in whole.by_verb()["sweep"]
+
+
+def test_a_sweep_over_seeds_alone_and_of_a_stage_that_is_not_compared() -> None:
+    whole = plan("tiny", STAGE="tda", GRID="sigma=1,2")
+    paths = [one.path for one in whole.by_verb()["sweep"]]
+    assert paths == ["data/tiny/sweep/tda/sigma-1", "data/tiny/sweep/tda/sigma-2"]
+    whole = plan("tiny", STAGE="teacher", GRID="seed=1,2")
+    paths = [one.path for one in whole.by_verb()["sweep"]]
+    assert paths[:2] == ["data/tiny/sweep/teacher/seed-1", "data/tiny/sweep/teacher/seed-2"]
+    assert not plan("tiny", STAGE="teacher").by_verb()["sweep"]
 
 
 def test_plan_for_people_and_programs() -> None:
