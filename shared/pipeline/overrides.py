@@ -11,7 +11,8 @@ def changed_fields(content: Mapping[str, Any], changes: Mapping[str, str]) -> di
     """Fields of `Settings` that the variables of the caller change."""
     values: dict[str, Any] = {}
     words = {"SR": "sr", "ARCHITECTURES": "architectures", "MODES": "modes",
-             "FUSION_VARIANTS": "fusion_variants", "LEARNING": "learning", "SEEDS": "seeds"}  # fmt: skip
+             "FUSION_VARIANTS": "fusion_variants", "LEARNING": "learning",
+             "SEEDS": "seeds"}  # fmt: skip
     texts = {"D": "data", "W": "weights_folder", "WEIGHTS": "weights", "MIRROR": "mirror",
              "STUDENT_TEACHER": "student_teacher", "ABLATED": "ablated",
              "EUROSAT": "eurosat", "FUSION_BATCH": "fusion_batch", "STAGE": "sweep_stage",

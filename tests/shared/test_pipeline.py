@@ -139,7 +139,7 @@ def test_a_mirror_is_a_folder_or_an_address(tmp_path: Path) -> None:
         (
             "tiny",
             {"STAGE": "x", "GRID": "a=1"},
-            "STAGE: expected a stage with products of SOURCE=t",
+            "STAGE: expected a stage with products",
         ),
         ("tiny", {"STAGE": "distill", "GRID": "alpha"}, "GRID: expected flags .*, found 'alpha'"),
         ("tiny", {"STAGE": "distill", "GRID": "a=1 a=2"}, "GRID: expected flags .*, found 'a=2'"),
@@ -260,7 +260,7 @@ def test_a_sweep_has_one_product_a_point_and_seed() -> None:
     assert words.count("--batch") == 1  # that of the source gives way
     assert words[-6:] == ("--alpha", "0.5", "--batch", "16", "--seed", "42")
     base = whole.arguments(product(whole, "data/tiny/distill/resnet18"))
-    assert ("--lr", "0.001") == words[words.index("--lr") : words.index("--lr") + 2]
+    assert words[words.index("--lr") : words.index("--lr") + 2] == ("--lr", "0.001")
     assert {*base} - {*words} == {"data/tiny/distill/resnet18"}
     comparison = product(whole, f"{folder}/compare")
     assert comparison.inputs == tuple(one.path for one in points)

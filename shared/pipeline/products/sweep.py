@@ -77,8 +77,8 @@ def list_points(grid: str, seeds: Iterable[str] = ()) -> list[tuple[str, Flags]]
         axes[name] = values
     axes["seed"] = axes.get("seed") or list(seeds) or [""]
     points = []
-    for values in itertools.product(*axes.values()):
-        chosen = {name: value for name, value in zip(axes, values, strict=True) if value}
+    for point in itertools.product(*axes.values()):
+        chosen = {name: value for name, value in zip(axes, point, strict=True) if value}
         words = "_".join(f"{name}-{value}" for name, value in chosen.items() if name != "seed")
         end = [chosen["seed"]] if "seed" in chosen else []
         flags = tuple(word for name, value in chosen.items() for word in (f"--{name}", value))
