@@ -1,7 +1,9 @@
 """make mutate: which mistakes are made, which tests are asked, the list of equivalent ones."""
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -48,6 +50,20 @@ def test_a_mutant_says_what_differs() -> None:
 )
 def test_mistakes_that_say_nothing_are_left_out(kind: str, old: str, new: str) -> None:
     assert mutants.build("a.py", kind, SOURCE, SOURCE.replace(old, new)) is None
+
+
+def test_what_cosmic_ray_cannot_change_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stumbles over `except (OSError, shutil.Error)`, which must not end the whole draw."""
+
+    def stumble(*_: object) -> str:
+        raise AttributeError("'PythonNode' object has no attribute 'value'")
+
+    ray = {"mutating": {"mutate_code": stumble}, "plugins": {"get_operator": lambda _: dict}}
+    for name, members in ray.items():
+        monkeypatch.setitem(sys.modules, f"cosmic_ray.{name}", SimpleNamespace(**members))
+    monkeypatch.setitem(sys.modules, "cosmic_ray", SimpleNamespace())
+    monkeypatch.setattr(mutants, "list_places", lambda _: [("ExceptionReplacer", [("e", 0)])] * 2)
+    assert mutants.draw(1, 0, ["shared/patches/shard.py"]) == []
 
 
 def test_every_file_has_tests_that_concern_it() -> None:
