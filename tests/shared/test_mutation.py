@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -58,7 +59,10 @@ def test_what_cosmic_ray_cannot_change_is_left_out(monkeypatch: pytest.MonkeyPat
     def stumble(*_: object) -> str:
         raise AttributeError("'PythonNode' object has no attribute 'value'")
 
-    ray = {"mutating": {"mutate_code": stumble}, "plugins": {"get_operator": lambda _: dict}}
+    ray: dict[str, dict[str, Any]] = {
+        "mutating": {"mutate_code": stumble},
+        "plugins": {"get_operator": lambda _: dict},
+    }
     for name, members in ray.items():
         monkeypatch.setitem(sys.modules, f"cosmic_ray.{name}", SimpleNamespace(**members))
     monkeypatch.setitem(sys.modules, "cosmic_ray", SimpleNamespace())
