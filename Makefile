@@ -30,7 +30,7 @@ include images/images.mk
 
 # --- the pipeline --------------------------------------------------------------------------------
 # The variables that the caller set, on the command line or in the environment.
-SETTABLE := SR W WEIGHTS WEIGHTS-% MIRROR ARCHITECTURES MODES FUSION_VARIANTS STUDENT_TEACHER ABLATED EUROSAT \
+SETTABLE := SR W WEIGHTS WEIGHTS-% MIRROR ARCHITECTURES MODES FUSION_VARIANTS STUDENT_TEACHER ABLATED EUROSAT SPLIT_LISTS \
 	DATA MEMBERS MEMBERS-% EPOCHS EPOCHS-% PIXELS PIXELS-% TEACHER_BATCH TEACHER_BATCH-% FUSION_BATCH LEARNING FLAGS-% \
 	STAGE GRID SEEDS
 CHANGED := $(foreach name,$(filter $(SETTABLE),$(.VARIABLES)),$(if $(filter command environment override,$(origin $(name))),$(name)))
@@ -82,7 +82,7 @@ tiny: ## make the chain on a few scenes with the shortest training, for tests
 	$(call own_source,tiny)
 	@$(MAKE) --no-print-directory SOURCE=tiny all
 
-eurosat: ## make the chain on real RGB images: EUROSAT=folder with one folder per class
+eurosat: ## make the chain on EuroSAT, RGB or 13 bands: EUROSAT=folder with one folder per class, SPLIT_LISTS=folder with public lists
 	$(call own_source,eurosat)
 	@$(MAKE) --no-print-directory SOURCE=eurosat all
 

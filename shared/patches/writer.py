@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 
 from shared import progress
 from shared.errors import StageError, explain_os_error
-from shared.patches import hdf5
+from shared.patches import hdf5, marks
 from shared.patches import shard as shards
 from shared.patches.fields import Constant, Field, allocate, field_like, moments
-from shared.patches.marks import read_marks
 from shared.patches.reader import Source
 
-COPIED = ("label", "city", "validation")  # of each row, from the file that `like` names
+COPIED = ("label", "city", marks.NAME)  # of each row, from the file that `like` names
 
 
 class Writer:
@@ -55,7 +54,7 @@ class Writer:
         self.like, self.fields, self.constants = like, dict(fields), dict(constants or {})
         self.classes = tuple(classes or (like.classes if like else ()))
         if like:
-            read_marks(like)  # refused now, not after hours
+            marks.read_marks(like)  # refused now, not after hours
             self.fields |= {name: field_like(like, name) for name in COPIED if name in like}
         self.fields |= {
             f"{name}_moments": Field((2, field.shape[-1]), "float64")
@@ -147,8 +146,8 @@ class Writer:
         here = slice(rows.start - self.span.start, rows.stop - self.span.start)
         if self.like:
             values |= {name: self.like[name].raw(rows) for name in COPIED if name in self.like}
-            if (marks := read_marks(self.like, rows)) is not None:
-                values["validation"] = marks.astype(np.uint8)
+            if (marked := marks.read_marks(self.like, rows)) is not None:
+                values[marks.NAME] = marked.astype(np.uint8)
             if "label" in self.like:
                 self.like.labels(rows)  # raises where a row is not one-hot
         if missing := {n for n in self.fields if not n.endswith("_moments")} - values.keys():
@@ -184,6 +183,9 @@ class Writer:
                         self._finish(name, int(np.prod(field.shape[:-1])))
 
     def _finish(self, name: str, pixels: int) -> None:
-        first, second = self.file[f"{name}_moments"][:].mean(0) / pixels
+        sums = self.file[f"{name}_moments"][:]
+        if marks.NAME in self.fields and (kept := self.file[marks.NAME][:] == 0).any():
+            sums = sums[kept]  # networks know nothing of the validation split
+        first, second = sums.mean(0) / pixels
         self.file[name].attrs.modify("mean", first)
         self.file[name].attrs.modify("std", np.sqrt(np.maximum(second - first**2, 0)))

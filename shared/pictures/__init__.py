@@ -5,12 +5,14 @@ the file says; transparency is left out; one picture a file; a size that memory 
 """
 
 from shared.pictures.folders import ENDINGS, list_files, tell_skipped, walk_files
-from shared.pictures.loader import MOST_PIXELS, read_picture
+from shared.pictures.loader import MOST_PIXELS, Picture, load_picture, read_picture
 
 __all__ = [
     "ENDINGS",
     "MOST_PIXELS",
+    "Picture",
     "list_files",
+    "load_picture",
     "read_picture",
     "tell_skipped",
     "walk_files",

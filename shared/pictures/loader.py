@@ -1,6 +1,8 @@
 """From a file to red, green and blue: the one loader of all stages. Needs Pillow, when called."""
 
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,22 @@ MOST_PIXELS = 178_956_970  # at which Pillow, too, takes a file for an attack on
 BITS_PER_SAMPLE = 258  # tag of TIFF
 
 
-def read_picture(
-    path: Path, size: tuple[int, int] | None = None, mode: str = ""
-) -> NDArray[np.uint8]:
+@dataclass(frozen=True)
+class Picture:
+    """A picture, and what its file says of it.
+
+    Attributes:
+        pixels: (H, W, 3) red, green, blue from 0 to 255.
+        mode: Pillow's name of the kind of pixels in the file, such as "RGB", "L" or "P".
+        seen_through: whether a pixel is not fully opaque.
+    """
+
+    pixels: NDArray[np.uint8]
+    mode: str
+    seen_through: bool
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
     """(H, W, 3) red, green, blue from 0 to 255.
 
     Grey gives three equal channels, a palette its colours, and transparency is left out, as
@@ -28,12 +43,24 @@ def read_picture(
 
     Args:
         path: PNG, JPEG, PPM, PGM, BMP, TIFF, WebP or GIF by its content.
-        size: (width, height) that it must have.
-        mode: Pillow's name of the kind of pixels that it must have, such as "RGB".
 
     Raises:
         StageError: no picture, cut short, several in one file, more than 8 bits a channel, too
-            large to be decoded, another size or kind.
+            large to be decoded, another kind.
+    """
+    return load_picture(path).pixels
+
+
+def load_picture(path: Path, check_size: Callable[[int, int], None] | None = None) -> Picture:
+    """The same as `read_picture`, with what is lost on the way to red, green and blue.
+
+    Args:
+        path: as there.
+        check_size: called with width and height before pixels are decoded; what it raises is
+            raised here.
+
+    Raises:
+        StageError: as there.
     """
     from PIL import Image
 
@@ -41,8 +68,9 @@ def read_picture(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about size and metadata: what matters is checked
             with Image.open(path, formats=FORMATS) as image:
-                _check(path, image, size, mode)
-                return np.asarray(image.convert("RGB"))
+                _check(path, image, check_size)
+                pixels = np.asarray(image.convert("RGB"))
+                return Picture(pixels, image.mode, _is_seen_through(image))
     except (StageError, MemoryError):
         raise
     except Image.DecompressionBombError:
@@ -51,16 +79,18 @@ def read_picture(
         raise StageError(f"{path}: not a readable picture, or cut short{_reason(error)}") from None
 
 
-def _check(path: Path, image: Any, size: tuple[int, int] | None, mode: str) -> None:
+def _is_seen_through(image: Any) -> bool:
+    """Whether a pixel is not fully opaque, by an alpha channel or a colour that counts as clear."""
+    return image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255
+
+
+def _check(path: Path, image: Any, check_size: Callable[[int, int], None] | None) -> None:
     """Refuse by the header alone, before pixels take memory."""
     pixels = image.width * image.height
     if pixels > MOST_PIXELS:
         raise StageError(f"{path}: {_too_large(f'{pixels:,}')}")
-    if (size and image.size != size) or (mode and image.mode != mode):
-        wide, high = size or image.size
-        expected = f"{wide}x{high} {mode}".strip()
-        actual = f"{image.width}x{image.height} {image.mode}"
-        raise StageError(f"{path}: expected {expected}, found {actual}")
+    if check_size:
+        check_size(image.width, image.height)
     if (bits := _depth(image)) > 8:
         raise StageError(
             f"{path}: expected 8 bits a channel, found {bits}: the file does not say which value "

@@ -49,6 +49,7 @@ class Settings:
         learning: more flags of teacher and fusion.
         flags: more flags, by stage.
         eurosat: folder of its pictures.
+        split_lists: folder of public split lists, or the three files with commas; "" for shares.
         milestones: patterns of the products below ``D`` after which the report is renewed.
         sweep_stage: stage of `make sweep`, "" for none.
         grid: its flags and their values, such as "alpha=0.3,0.7 temperature=1,3".
@@ -82,6 +83,7 @@ class Settings:
     learning: tuple[str, ...] = ()
     flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     eurosat: str = "data/eurosat-rgb"
+    split_lists: str = ""
     milestones: tuple[str, ...] = ()
     sweep_stage: str = ""
     grid: str = ""

@@ -1,74 +1,113 @@
-"""EuroSAT's folders of RGB pictures to patch files, split by class."""
+"""EuroSAT's folders of pictures, in colours or in 13 bands, to patch files, split by class."""
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from shared import cli, lcz, patches
+from shared import cli, patches
+from shared.progress import say
+from stages.eurosat import split
 
-BATCH = 256
-SIDE = 64  # pixels
-Sample = tuple[Path, int]
+if TYPE_CHECKING:
+    from stages.eurosat.editions import Edition
 
-
-def split(
-    classes: dict[str, list[Path]], test_share: float, seed: int
-) -> tuple[list[Sample], list[Sample]]:
-    """Training and testing pictures with their class numbers, each shuffled.
-
-    Args:
-        classes: class name to its pictures, in class order.
-        test_share: share of every class that goes to testing, at least one picture, never all.
-        seed: decides which, and the order.
-    """
-    rng = np.random.default_rng(seed)
-    sides: tuple[list[Sample], list[Sample]] = ([], [])
-    for number, files in enumerate(classes.values()):
-        count = min(max(round(len(files) * test_share), 1), len(files) - 1)
-        for place, which in enumerate(rng.permutation(len(files))):
-            sides[place < count].append((files[which], number))
-    training, testing = ([one[i] for i in rng.permutation(len(one))] for one in sides)
-    return training, testing
+BATCH = 128  # rows that are read, then written
 
 
 def run(
     *,
     src: Path,
     dst: Path,
-    test_share: Annotated[float, cli.between(0, 1, above=True, below=True)] = 0.2,
-    seed: Annotated[int, cli.at_least(0)] = 42,
+    split_lists: tuple[Path, ...] = (),
+    partial: bool = False,
+    validation_share: Annotated[float, cli.between(0, 1, below=True)] = 0.1,
+    test_share: Annotated[float, cli.between(0, 1, above=True, below=True)] = 0.1,
+    split_seed: Annotated[int, cli.at_least(0)] = 42,
+    size: Annotated[int, cli.between(8, 1024)] | None = None,
 ) -> None:
-    """Make patch files of a folder with one folder of 64 x 64 RGB pictures per class.
+    """Make patch files of a folder with one folder of 64 x 64 pictures per class.
 
     Args:
-        src: folder of class folders, as EuroSAT RGB is distributed; class names are theirs.
-        dst: folder to make, with training.h5 and testing.h5: rgb (N, 64, 64, 3) 0 to 255,
-            label (N, classes) one-hot.
+        src: folder of class folders, as EuroSAT is distributed: RGB (.jpg, .png) or 13 bands
+            (.tif), or one folder that leads to them; class names are theirs.
+        dst: folder to make, with training.h5 and testing.h5: rgb (N, S, S, 3) 0 to 255, or sen2
+            (N, S, S, 13) reflectance; label (N, classes) one-hot; in training.h5 also validation
+            (N,), 1 for rows that networks do not learn from but are chosen by.
+        split_lists: the three lists NAME-train.txt, NAME-val.txt and NAME-test.txt with the name of
+            one picture a line, or a folder with one such set; instead of the shares.
+        partial: whether lists may name pictures that src lacks; these are left out.
+        validation_share: share of each class for validation; 0 marks no rows.
         test_share: share of each class that goes to testing.h5.
-        seed: decides the split and the order of the rows.
+        split_seed: decides the split by shares, and the order of the rows; no other seed does.
+        size: pixels per side S to which pictures of other sizes are resized, bilinear with
+            antialias; without it, only pictures of 64 x 64 are taken.
     """
-    from stages.eurosat import pictures
+    from stages.eurosat import folders, lists
 
-    classes = pictures.list_pictures(src)
-    names = tuple(classes)
+    split.check_shares(validation_share, test_share)
+    files = lists.find_lists(split_lists) if split_lists else []
+    fewest = 1 if files else 2 + (validation_share > 0)
+    edition, classes = folders.list_pictures(src, fewest)
+    rng = np.random.default_rng(split_seed)
+    if files:
+        names = {path: lists.read_list(path) for path in files}
+        parts = lists.assign(src, classes, names, partial=partial)
+    else:
+        parts = split.draw(classes, validation_share, test_share, rng)
+    rows = split.mix(parts, rng)
     dst.mkdir(exist_ok=True)
-    training, testing = split(classes, test_share, seed)
-    for name, samples in (("training", training), ("testing", testing)):
-        write(dst / f"{name}.h5", samples, names)
+    marks = rows.validation if rows.validation.any() else None
+    changes = write(dst / "training.h5", rows.training, tuple(classes), edition, size, marks)
+    changes += write(dst / "testing.h5", rows.testing, tuple(classes), edition, size)
+    if changes:
+        counts = ", ".join(f"{count:,} {what}" for what, count in sorted(changes.items()))
+        say(f"{src}: pictures that were converted: {counts}")
 
 
-def write(path: Path, samples: list[Sample], classes: tuple[str, ...]) -> None:
-    """One patch file; rows that an earlier run wrote are kept."""
-    from stages.eurosat import pictures
+def write(
+    path: Path,
+    samples: list[split.Sample],
+    classes: tuple[str, ...],
+    edition: "Edition",
+    size: int | None,
+    marks: NDArray[np.uint8] | None = None,
+) -> Counter[str]:
+    """One patch file; rows that an earlier run wrote are kept. Returns what was changed how often.
 
-    rgb = patches.Field((SIDE, SIDE, 3), "uint8", lcz.RGB)
-    label = patches.Field((len(classes),), "uint8")
-    with patches.Writer(path, len(samples), classes=classes, rgb=rgb, label=label) as sink:
+    Args:
+        path: file to write.
+        samples: picture and class number of each row.
+        classes: their names.
+        edition: of the pictures.
+        size: pixels per side to which they are resized, or None.
+        marks: (N,) 1 for rows of validation; None marks none.
+    """
+    from stages.eurosat.sizes import SIDE
+
+    side, changes = size or SIDE, Counter[str]()
+    shape = (side, side, len(edition.layout.bands))
+    fields: dict[str, Any] = {
+        edition.dataset: patches.Field(shape, edition.dtype, edition.layout),
+        "label": patches.Field((len(classes),), "uint8"),
+    }
+    columns: dict[str, Any] = {
+        "label": np.eye(len(classes), dtype=np.uint8)[[number for _, number in samples]]
+    }
+    if marks is not None:
+        fields["validation"], columns["validation"] = patches.Field((), "uint8"), marks
+    writer = patches.Writer(path, len(samples), classes=classes, **fields)
+    with writer as sink, ThreadPoolExecutor() as pool:
         for rows in sink.todo(BATCH):
-            images = np.stack([pictures.read_pixels(file, SIDE) for file, _ in samples[rows]])
-            onehot = np.eye(len(classes), dtype=np.uint8)[[number for _, number in samples[rows]]]
-            sink.put(rows, rgb=images, label=onehot)
+            read = list(pool.map(lambda sample: edition.read(sample[0], size), samples[rows]))
+            changes.update(change for _, made in read for change in made)
+            values = {name: column[rows] for name, column in columns.items()}
+            values[edition.dataset] = edition.layout.decode(np.stack([one for one, _ in read]))
+            sink.put(rows, **values)
+    return changes
 
 
 if __name__ == "__main__":

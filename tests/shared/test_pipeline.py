@@ -98,6 +98,19 @@ def test_the_caller_changes_settings() -> None:
     assert edsr.inputs == ("data/x/prepare/training.h5",)
 
 
+def test_eurosat_is_split_by_shares_or_by_lists() -> None:
+    start = "--dst data/eurosat/prepare --src"
+    for changes, words in (
+        ({}, f"{start} data/eurosat-rgb"),
+        (
+            {"EUROSAT": "data/ms", "SPLIT_LISTS": "data/lists", "FLAGS-eurosat": "--partial"},
+            f"{start} data/ms --split_lists data/lists --partial",
+        ),
+    ):
+        whole = plan("eurosat", **changes)
+        assert shlex.join(whole.arguments(product(whole, "data/eurosat/prepare"))) == words
+
+
 def test_weights_of_sr_train_are_not_matched() -> None:
     """The two methods that match mean and deviation would lose what their own weights restore."""
     own = plan("gallery")

@@ -271,3 +271,26 @@ def test_other_class_sets_travel_in_the_file(tmp_path: Path) -> None:
 def test_conftest_writes_what_prepare_writes(tmp_path: Path) -> None:
     other = write_patches(tmp_path / "b.h5", ARRAYS).read_bytes()
     assert write(tmp_path / "a.h5").read_bytes() == other
+
+
+@pytest.mark.parametrize(
+    ("marks", "mean", "std"),
+    [
+        ([0, 1, 0, 1], 20, 10),  # of 10 and 30
+        ([0, 0, 0, 0], 100, np.sqrt((90**2 + 10**2 + 70**2 + 150**2) / 4)),
+        ([1, 1, 1, 1], 100, np.sqrt((90**2 + 10**2 + 70**2 + 150**2) / 4)),
+    ],
+)
+def test_statistics_are_those_of_the_rows_that_networks_learn_from(
+    tmp_path: Path, marks: list[int], mean: float, std: float
+) -> None:
+    layout = lcz.Layout(("B4",), 0, 255)
+    fields: dict[str, Any] = {"rgb": patches.Field((2, 2, 1), "uint8", layout),
+              "validation": patches.Field((), "uint8")}  # fmt: skip
+    values = np.array([10, 110, 30, 250], np.float32).reshape(4, 1, 1, 1) * np.ones((1, 2, 2, 1))
+    with patches.Writer(tmp_path / "a.h5", 4, **fields) as sink:
+        for rows in sink.todo(4):
+            sink.put(rows, rgb=values[rows], validation=np.array(marks, np.uint8)[rows])
+    with h5py.File(tmp_path / "a.h5") as file:
+        np.testing.assert_allclose(file["rgb"].attrs["mean"], [mean])
+        np.testing.assert_allclose(file["rgb"].attrs["std"], [std])

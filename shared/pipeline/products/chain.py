@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from shared.pipeline.product import Product, paths
+from shared.pipeline.product import Product, flag, paths
 from shared.pipeline.products.ensembles import prepared_products, splits
 from shared.pipeline.products.super_resolution import SPLITS
 from shared.pipeline.settings import Settings
@@ -17,7 +17,8 @@ BEYOND = ("teacher", "fusion", "sumrule", "distill", "export", "voyager")  # sho
 def patch_files(settings: Settings) -> Iterator[Product]:
     """Both prepared splits, and the raw patches if a stage makes them."""
     if settings.raw == "eurosat":
-        yield Product("eurosat", settings.prepared, (), ("--src", settings.eurosat), in_all=True)
+        flags = ("--src", settings.eurosat, *flag("split_lists", settings.split_lists))
+        yield Product("eurosat", settings.prepared, (), flags, in_all=True)
         return
     raw = settings.below("so2sat")
     if settings.raw == "demo":
