@@ -6,7 +6,7 @@ import os
 import subprocess
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -94,7 +94,7 @@ def _keep(scratch: Path, tree: Path, tests: Tests) -> None:
     whole.close()
     (scratch / "whole").replace(record.with_suffix(".sqlite"))
     seconds = json.loads((scratch / "seconds.json").read_text())
-    digests = {name: digest(tree / name) for name in sorted(files)}
+    digests = {name: digest(tree / name) for name in sorted(files) if (tree / name).is_file()}
     record.write_text(json.dumps({"seconds": seconds, "digests": digests}))
 
 
@@ -117,10 +117,12 @@ class Measured:
             for name in record["digests"]:
                 self.holders[name].append(place(tests).with_suffix(".sqlite"))
         self.sources = {name: (ROOT / name).read_text() for name in self.holders}
-        self.running = cache(self._running)
+        self.running: Callable[[str], Mapping[int, set[str]]] = cache(self._running)
 
     def _running(self, path: str) -> dict[int, set[str]]:
         """The tests that run each line of a file, and files where a fixture that is shared does."""
+        if path not in self.holders:
+            return {}
         from coverage import CoverageData
 
         found: defaultdict[int, set[str]] = defaultdict(set)

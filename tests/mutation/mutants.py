@@ -8,6 +8,7 @@ import ast
 import difflib
 import random
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +72,7 @@ def draw(count: int, seed: int, files: list[str] | None = None) -> list[Mutant]:
 
 def build(path: str, kind: str, source: str, mutated: str | None) -> Mutant | None:
     """The mutant, unless nothing differs or what differs says nothing."""
-    if mutated is None or mutated == source:
+    if mutated is None or mutated == source or not _compiles(mutated):
         return None
     changed = [
         line for line in difflib.ndiff(source.splitlines(), mutated.splitlines())
@@ -139,6 +140,21 @@ def _mutate(source: str, variant: tuple[str, int]) -> str | None:
     except AttributeError:  # Cosmic Ray takes no exception with a dot in its name, among several
         return None
     return mutated
+
+
+def _compiles(source: str) -> bool:
+    """Whether Python takes it without a warning: what it refuses any test would see.
+
+    It warns where `is` compares with text or a number, which ruff refuses and which means the same
+    as `==` as long as the interpreter keeps one object of each.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SyntaxWarning)
+        try:
+            compile(source, "mutant", "exec")
+        except SyntaxError:
+            return False
+    return True
 
 
 def _meaning(source: str) -> str:

@@ -34,9 +34,10 @@ def choose(mutant: Mutant, measured: Measured) -> list[str]:
     found = find_tests(mutant.path, spots, measured.sources, measured.running)
     near = {tests.path for tests in choose_tests(mutant.path)}
     chosen = rank(found, near, measured.seconds)
-    if all(spot.lines for spot in spots):
+    if all(spot.lines for spot in spots) and measured.running(mutant.path):
         return chosen
-    more = rank(near, near, measured.seconds)  # what runs at import may be used by another name
+    # What runs at import may be used by another name; a script may run as a copy, elsewhere.
+    more = rank(near, near, measured.seconds)
     return [*chosen, *(test for test in more if test not in chosen)]
 
 

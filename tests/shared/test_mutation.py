@@ -47,6 +47,8 @@ def test_a_mutant_says_what_differs() -> None:
     [
         ("ReplaceBinaryOperator_BitOr", "int | None", "int + None"),  # of an annotation
         ("AddNot", "def g", "def g"),  # nothing
+        ("AddNot", "return f", "return not y := f"),  # refused by Python
+        ("ReplaceComparisonOperator_Eq", "return f(x", "return x is 'a' or f(x"),  # warned of
     ],
 )
 def test_mistakes_that_say_nothing_are_left_out(kind: str, old: str, new: str) -> None:
@@ -187,6 +189,22 @@ def test_the_nearest_and_quickest_tests_come_first_within_the_budget() -> None:
     assert choose.rank(found, set(), seconds, 99) == [*order[2:], *order[:2]]
     assert choose.rank(found, {"t/x.py::slow"}, seconds, 99) == [order[1], *order[2:], order[0]]
     assert choose.rank(set(), {"t/x.py"}, seconds, 99) == []
+
+
+def test_a_file_that_runs_only_as_a_copy_is_asked_of_the_tests_that_concern_it() -> None:
+    path = "shared/tools/ship/host/install.py"
+    source = (mutants.ROOT / path).read_text()
+    line = "    if not pictures.is_dir() or"
+    measured = measure.Measured([])
+    measured.seconds = {"tests/ship/test_ship.py::a": 1.0, "tests/shared/test_shard.py::b": 0.5}
+    assert source.count(line) == 1
+    mutant = mutants.build(
+        path, "AddNot", source, source.replace(line, "    if pictures.is_dir() or")
+    )
+    assert mutant is not None
+    assert trial.choose(mutant, measured) == ["tests/ship/test_ship.py::a"]
+    measured.running = lambda _: {1: {"tests/shared/test_shard.py::b"}}
+    assert trial.choose(mutant, measured) == []  # it runs, but nobody runs this line
 
 
 def test_only_what_changed_is_measured_again(tmp_path: Path) -> None:
