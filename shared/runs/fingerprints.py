@@ -11,7 +11,7 @@ from shared.clutter import is_clutter
 from shared.runs.linked_files import Reference, list_references
 
 Fingerprint = dict[str, Any]  # as `fingerprint` gives it
-LARGE = 2**30  # bytes from which hashing shows a progress bar
+LARGE, MANY = 2**30, 1000  # bytes and files from which hashing shows a progress bar
 # These hold times, which differ between any two runs.
 NOT_COMPARED = ("latency.json", "latency.csv", "latency.png")
 
@@ -30,9 +30,10 @@ def fingerprint(path: Path) -> Fingerprint:
     references = list_references(files)
     named = {there for listed in references.values() for _, there in listed}
     others = sorted({there for there in named if there} - {*files})
-    digests = {file: _hash(file) for file in [*files, *others]}
-    wholes = {file: _hash_together(file, references.get(file, []), digests) for file in files}
     size, newest = size_and_time([*files, *others])
+    with _bar(size, len(files), path.name) as update:
+        digests = {file: _hash(file, update) for file in [*files, *others]}
+    wholes = {file: _hash_together(file, references.get(file, []), digests) for file in files}
     linked = None if None in named else [str(file) for file in others]
     if path.is_file():
         whole = wholes[path]
@@ -75,9 +76,9 @@ def _is_left_behind(file: Path, folder: Path) -> bool:
     return any(is_clutter(Path(part)) for part in file.relative_to(folder).parts)
 
 
-def _hash(path: Path) -> str:
-    size, sha = path.stat().st_size, hashlib.sha256()
-    with path.open("rb") as file, _bar(size, path.name) as update:
+def _hash(path: Path, update: Callable[[int], object]) -> str:
+    sha = hashlib.sha256()
+    with path.open("rb") as file:
         while block := file.read(2**22):
             sha.update(block)
             update(len(block))
@@ -85,9 +86,9 @@ def _hash(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _bar(size: int, name: str) -> Iterator[Callable[[int], object]]:
-    """A progress bar for large files; imported only then, so other calls need no package."""
-    if size < LARGE:
+def _bar(size: int, count: int, name: str) -> Iterator[Callable[[int], object]]:
+    """A progress bar for what takes a while; imported only then, so other calls need no package."""
+    if size < LARGE and count < MANY:
         yield lambda _: None
         return
     from shared.progress import bar

@@ -166,3 +166,15 @@ def test_failed_save_leaves_the_old_record(product: Path, monkeypatch: pytest.Mo
         record.save(product, {"plan": {}, "output": {}})
     assert record.record_path(product).read_text() == before
     assert len(list(product.parent.iterdir())) == 2
+
+
+def test_hashing_many_files_shows_progress(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.jpg").write_bytes(bytes(number))
+    alone = record.fingerprint(tmp_path)
+    assert "hash" not in capsys.readouterr().err
+    monkeypatch.setattr("shared.runs.fingerprints.MANY", 3)
+    assert record.fingerprint(tmp_path) == alone
+    assert f"hash {tmp_path.name}: 100%" in capsys.readouterr().err
