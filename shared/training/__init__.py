@@ -14,5 +14,5 @@ from shared.training.groups import (
 
 __all__ = [
     "Descent", "Ensemble", "Interpolation", "Machine", "Network", "Pixels", "Plan", "Seed",
-    "Validation", "cost", "ensemble", "members", "networks", "results", "trained",
+    "Validation", "cost", "ensemble", "members", "networks", "results", "students", "trained",
 ]  # fmt: skip

@@ -37,7 +37,8 @@ class Network:
     """The network and the picture it sees.
 
     Attributes:
-        architecture: timm or torchvision name.
+        architecture: timm or torchvision name, or simple-net, student-resnet, student-separable,
+            student-depthwise-skip, student-light.
         mode: bands of a member: rand (three optical bands), randrgb (one of B4, B3, B2 and two
             others) or sar (two optical bands and one channel of sen1).
         size: pixels per side at the network's input.

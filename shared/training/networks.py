@@ -1,4 +1,4 @@
-"""Classifiers by name from timm or torchvision, with weights from a local file, as ONNX."""
+"""Classifiers by name, ours or of timm or torchvision, with weights from a file, as ONNX."""
 
 import difflib
 import re
@@ -15,29 +15,38 @@ from torch import Tensor, nn
 from shared.backend import weights
 from shared.errors import StageError
 from shared.names import open_by_name
+from shared.training import students
 
 
-def build(name: str, channels: int, classes: int, start: Path | None = None) -> nn.Module:
+def build(
+    name: str, channels: int, classes: int, start: Path | None = None, size: int = students.SIZE
+) -> nn.Module:
     """A network with a fresh linear head.
 
     Args:
-        name: any timm name, else any torchvision classifier.
+        name: one of `students`, else any timm name, else any torchvision classifier.
         channels: input channels.
-        classes: outputs; 0 gives pooled features instead of logits (timm only).
+        classes: outputs; 0 gives pooled features instead of logits (not of torchvision).
         start: weights (.safetensors or .pth) of the same architecture; their head is not used.
+        size: pixels per side of its pictures, on which the layers of `students` depend.
 
     Raises:
         StageError: unknown name, or weights that do not fit.
     """
-    if timm.is_model(name):
+    network: nn.Module
+    if name in students.BUILDERS:
+        network = students.build(name, channels, classes, size)
+    elif timm.is_model(name):
         network = timm.create_model(name, pretrained=False, in_chans=channels, num_classes=classes)
     elif name in torchvision.models.list_models(torchvision.models) and channels == 3 and classes:
         network = torchvision.models.get_model(name, num_classes=classes)
     else:
-        near = difflib.get_close_matches(name, timm.list_models(), 5)
+        ours = ", ".join(students.BUILDERS)
+        near = difflib.get_close_matches(name, [*students.BUILDERS, *timm.list_models()], 5)
         hint = f"; near: {', '.join(near)}" if near else ""
         raise StageError(
-            f"--architecture: expected a timm or torchvision name, found {name!r}{hint}"
+            f"--architecture: expected a timm or torchvision name, found {name!r}{hint}; "
+            f"or one of our own: {ours}"
         )
     if start:
         load_body(network, start)
@@ -50,7 +59,7 @@ def check(name: str, classes: int, size: int, start: Path | None, channels: int 
     Raises:
         StageError: as `build`; or the network does not take pictures of this size.
     """
-    network = build(name, channels, classes, start).eval()
+    network = build(name, channels, classes, start, size).eval()
     try:
         with torch.inference_mode():
             logits = network(torch.zeros(2, channels, size, size))

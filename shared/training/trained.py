@@ -29,17 +29,17 @@ def read(folder: Path, card: Card) -> nn.Module:
 
     Args:
         folder: model folder.
-        card: one of its networks, of a timm or torchvision architecture.
+        card: one of its networks, of an architecture that `networks.build` knows.
 
     Raises:
         StageError: an unknown architecture, or a network that is not that architecture.
     """
-    network = networks.build(card.architecture, len(card.bands), len(card.classes)).eval()
+    bands, classes = len(card.bands), len(card.classes)
+    network = networks.build(card.architecture, bands, classes, size=card.size).eval()
     path = folder / card.file
     model = onnx_graphs.load(path)
-    noise = np.random.default_rng(0).standard_normal(
-        (2, len(card.bands), card.size, card.size), np.float32
-    )
+    shape = (2, bands, card.size, card.size)
+    noise = np.random.default_rng(0).standard_normal(shape, np.float32)
     beside = folder / STUDENT
     if beside.is_file() and Path(card.file).stem == beside.stem:
         weights.fit(beside, network, weights.read(beside), card.architecture)

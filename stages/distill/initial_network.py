@@ -18,10 +18,10 @@ def check(student: Student, size: int, classes: int) -> None:
     weights = student.weights if student.weights and not student.adapt else None
     networks.check(student.architecture, classes, size, weights, len(student.bands))
     if student.adapt or student.checkpoint:
-        build(student, classes)
+        build(student, size, classes)
 
 
-def build(student: Student, classes: int) -> nn.Module:
+def build(student: Student, size: int, classes: int) -> nn.Module:
     """The student before training, or trained already where there is a checkpoint.
 
     Raises:
@@ -29,14 +29,14 @@ def build(student: Student, classes: int) -> nn.Module:
     """
     name, channels = student.architecture, len(student.bands)
     if student.checkpoint:
-        return checkpoint.read(student.checkpoint, name, channels, classes)
+        return checkpoint.read(student.checkpoint, name, channels, classes, size)
     if not student.adapt:
-        return networks.build(name, channels, classes, student.weights)
-    network = networks.build(name, channels, classes)
-    tensors = networks.build(name, 3, classes, student.weights).state_dict()
+        return networks.build(name, channels, classes, student.weights, size)
+    network = networks.build(name, channels, classes, size=size)
+    tensors = networks.build(name, 3, classes, student.weights, size).state_dict()
     first = getattr(network, "pretrained_cfg", {}).get("first_conv")
     if not isinstance(first, str):
-        raise StageError(f"--adapt: timm does not say which layer of {name!r} is the first")
+        raise StageError(f"--adapt: no layer of {name!r} is known to be the first of all bands")
     tensors[f"{first}.weight"] = adapt_input_conv(channels, tensors[f"{first}.weight"])
     network.load_state_dict(tensors)
     return network

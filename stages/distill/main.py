@@ -23,8 +23,8 @@ def run(
     """Train a student on hard labels and a teacher's softened logits, or score a trained one.
 
     Flags without a default have the published one of the student: ResNet18 (also for any network
-    without a published one), MobileNetV3-Small, MobileNetV4-Medium, EfficientNet-B0. README.md has
-    them in a table; metrics.json says which were used.
+    without a published one), MobileNetV3-Small, MobileNetV4-Medium, EfficientNet-B0, and the five
+    students of EuroSAT. README.md has them in a table; metrics.json says which were used.
 
     Args:
         train: patch file with label and the bands of student and ONNX teachers.

@@ -40,7 +40,8 @@ class Student:
 
     Attributes:
         architecture: timm or torchvision name, such as resnet18, mobilenetv3_small_100,
-            mobilenetv4_conv_medium, efficientnet_b0.
+            mobilenetv4_conv_medium, efficientnet_b0; or simple-net, student-resnet,
+            student-separable, student-depthwise-skip, student-light.
         bands: band names, one per input channel, from sen2 or rgb, and sen1.
         size: pixels per side at the network's input.
         interpolation: bilinear (as Voyager resizes) or nearest.

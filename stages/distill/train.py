@@ -86,7 +86,7 @@ def _fine_tune(
     classes, channels = len(member.card.classes), len(student.bands)
 
     def read(path: Path) -> nn.Module:
-        return checkpoint.read(path, student.architecture, channels, classes)
+        return checkpoint.read(path, student.architecture, channels, classes, member.card.size)
 
     truth = labels[1].numpy()
     result, facts = qat_training.fine_tune(dst, final, read, truth, recipe, tuning.qat_weights)
@@ -132,7 +132,7 @@ def _build_members(
     held_out = holdout.hold_out(files[:1], labels[0].numpy(), settings.held_out.validation)
     member = ensemble.Member(
         name="student", card=card,
-        network=partial(initial_network.build, student, len(card.classes)),
+        network=partial(initial_network.build, student, card.size, len(card.classes)),
         view=View(card, ours.layouts, side), loss=distillation,
         seed=settings.seed, train=ours, test=theirs, held_out=held_out if len(held_out) else None,
         image="input", trained=student.checkpoint is not None,

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from shared.training import networks
+from shared.training import networks, students
 
 WIDTHS = (1024, 512, 256, 128)  # of the topological branch
 
@@ -27,11 +27,12 @@ class FusionNetwork(nn.Module):
     Features are z-scored inside the network, with the training split's statistics.
 
     Args:
-        architecture: timm name of the image branch.
+        architecture: name of the image branch, of timm or `students`.
         channels: C.
         classes: K.
         statistics: (2, F) mean and standard deviation per feature, None without the TDA branch.
         weights: state dict of the image branch, if any.
+        size: S.
     """
 
     def __init__(
@@ -41,9 +42,10 @@ class FusionNetwork(nn.Module):
         classes: int,
         statistics: Tensor | None,
         weights: Path | None = None,
+        size: int = students.SIZE,
     ) -> None:
         super().__init__()
-        self.backbone = networks.build(architecture, channels, 0, weights)
+        self.backbone = networks.build(architecture, channels, 0, weights, size)
         # Some networks have a layer between their last features and the head that is not used.
         width = int(getattr(self.backbone, "head_hidden_size", self.backbone.num_features))
         self.image_dropout = nn.Dropout(0.25)

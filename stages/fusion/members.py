@@ -142,6 +142,7 @@ def _member(
         classes=len(card.classes),
         statistics=statistics,
         weights=plan.weights,
+        size=card.size,
     )
     view = View(card, splits[0].layouts, files.side, keys=files.keys(number, card.bands))
     return member(network=network, view=view, features=key)

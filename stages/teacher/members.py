@@ -64,7 +64,7 @@ def draw_starts(train: Path, plan: Plan, numbers: range) -> list[Start]:
     classes = len(cards[0].classes)
     name = plan.network.architecture
     networks.check(name, classes, plan.network.size, plan.weights)
-    make = partial(networks.build, name, 3, classes, plan.weights)
+    make = partial(networks.build, name, 3, classes, plan.weights, plan.network.size)
     return [Start(card, make) for card in cards]
 
 

@@ -69,6 +69,13 @@ def test_command_of_an_ensemble_by_value() -> None:
     ]  # fmt: skip
 
 
+def test_architectures_may_have_dashes() -> None:
+    whole = plan("gallery", ARCHITECTURES="student-resnet", MODES="sar")
+    flags = whole.command(product(whole, "data/gallery/teacher/student-resnet-sar"))
+    assert "--architecture student-resnet --mode sar" in flags
+    assert product(whole, "data/gallery/fusion/student-resnet-sar")
+
+
 def test_published_settings_are_the_defaults_of_the_stages() -> None:
     whole = plan("so2sat", "docker")
     assert whole.command(product(whole, "data/teacher/resnet18-rand")) == (

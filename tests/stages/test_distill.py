@@ -141,6 +141,11 @@ def test_probabilities_given_as_logits_are_recognised() -> None:
         ("mobilenet_v3_small", 1_535_281, (32, 1e-3, 0.0, "constant", 64, 20, 2.0)),
         ("mobilenetv4_conv_medium", 8_456_289, (224, 3e-4, 1e-4, "constant", 128, 30, 2.0)),
         ("efficientnet_b0", 4_029_325, (224, 3e-4, 1e-4, "constant", 128, 30, 2.0)),
+        ("simple-net", 2_233_329, (64, 2e-3, 0.0, "constant", 64, 20, 3.0)),
+        ("student-resnet", 169_649, (64, 2e-3, 0.0, "constant", 64, 20, 3.0)),
+        ("student-separable", 152_140, (64, 2e-3, 0.0, "constant", 64, 20, 3.0)),
+        ("student-depthwise-skip", 154_188, (64, 2e-3, 0.0, "constant", 64, 20, 3.0)),
+        ("student-light", 8_394_865, (64, 2e-3, 0.0, "constant", 64, 20, 3.0)),
     ],
 )
 def test_published_students(name: str, parameters: int, settings: tuple) -> None:  # type: ignore[type-arg]
@@ -180,6 +185,25 @@ def test_product(prepared: Path, prepared_test: Path, teacher: Path, tmp_path: P
     network = checkpoint.read(dst / "student.safetensors", "test_resnet", 3, 17).eval()
     with torch.no_grad():
         np.testing.assert_allclose(network(torch.from_numpy(images)), said, atol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "side"), [("student-depthwise-skip", 22), ("simple-net", 16)])
+def test_a_student_of_our_own_is_trained_tuned_and_scored_again(
+    prepared: Path, prepared_test: Path, teacher: Path, tmp_path: Path, name: str, side: int
+) -> None:
+    """Every network of the run is built for pictures of this size, which is not the usual one."""
+    assert prepared_test.exists()
+    flags = (f"--architecture={name}", f"--size={side}", "--bands=B4,B3,B2,B8")
+    dst = command(prepared, teacher, tmp_path / "distill", *flags, "--qat=1")
+    (card,) = models.load(dst)
+    assert (card.architecture, card.size, len(card.bands)) == (name, side, 4)
+    assert json.loads((dst / "metrics.json").read_text())["lr"] == 2e-3
+    assert (dst / "baseline" / "student.onnx").exists()
+    trained = f"--checkpoint={dst / 'student.safetensors'}"
+    again = command(prepared, None, tmp_path / "again", *flags, trained)
+    np.testing.assert_array_equal(
+        np.load(again / "test_logits.npy"), np.load(dst / "test_logits.npy")
+    )
 
 
 def test_goes_on_after_a_stop(

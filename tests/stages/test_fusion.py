@@ -13,7 +13,7 @@ from torch import Tensor
 
 from shared import cli, lcz, models, patches
 from shared.models import scores
-from shared.training import ensemble, networks
+from shared.training import ensemble, networks, students
 from shared.training.data.split import Split, merge_inputs
 from shared.training.data.stream import load_split
 from stages.fusion import main as stage
@@ -123,6 +123,12 @@ def test_both_branches_and_the_head_by_an_independent_reference() -> None:
 def test_backbone_with_a_layer_before_its_head() -> None:
     network = FusionNetwork("mobilenetv3_small_100", 3, 17, None).eval()
     assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 17)
+
+
+@pytest.mark.parametrize("name", students.BUILDERS)
+def test_backbone_of_our_own(name: str) -> None:
+    network = FusionNetwork(name, 3, 17, torch.zeros(2, 9), size=22).eval()
+    assert network(torch.zeros(2, 3, 22, 22), torch.ones(2, 9)).shape == (2, 17)
 
 
 def test_statistics_by_hand_and_zscore_inside() -> None:

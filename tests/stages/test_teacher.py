@@ -58,6 +58,18 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
+@pytest.mark.parametrize("name", ["simple-net", "student-separable"])
+def test_students_of_our_own_can_be_teachers(
+    prepared: Path, prepared_test: Path, tmp_path: Path, name: str
+) -> None:
+    flags = (f"--architecture={name}", "--size=22")
+    dst = command(prepared, prepared_test, tmp_path / "teacher", *flags)
+    cards = models.load(dst)
+    assert [(card.architecture, card.size) for card in cards] == [(name, 22)] * 2
+    said = json.loads((dst / "model.json").read_text())["onnx_difference"]
+    assert max(said.values()) < 1e-4
+
+
 @pytest.mark.parametrize("mode", ["rand", "randrgb", "sar"])
 def test_product_is_what_its_onnx_files_say(
     prepared: Path, prepared_test: Path, tmp_path: Path, mode: str

@@ -11,20 +11,25 @@ from torch.ao.quantization.observer import HistogramObserver
 
 from shared import onnx_graphs
 from shared.models import Card
-from shared.training import networks
+from shared.training import networks, students
 from stages.export import activation_ranges, main, static_graph
 from stages.export.metis_lint import lint
 
 SIDE, CLASSES = 32, tuple(f"class {k}" for k in range(17))
 
 
-def fitted(name: str, folder: Path) -> tuple[np.ndarray, np.ndarray, list[collections.Counter]]:
+def fitted(
+    name: str, folder: Path, side: int = SIDE, bands: int = 3
+) -> tuple[np.ndarray, np.ndarray, list[collections.Counter]]:
     """Logits before and after export fits a network, and what 1.2 and 1.6 say of it."""
     torch.manual_seed(0)
-    network, images = networks.build(name, 3, len(CLASSES)), torch.randn(2, 3, SIDE, SIDE)
+    network = networks.build(name, bands, len(CLASSES), size=side)
+    images = torch.randn(2, bands, side, side)
     networks.to_onnx(network, {"input": images}, folder / "student.onnx")
     before = networks.run_onnx(folder / "student.onnx", {"input": images})[:1]
-    card = Card("", name, ("B4", "B3", "B2"), (0.0,) * 3, (1.0,) * 3, SIDE, "bilinear", CLASSES)
+    names = tuple(f"B{k}" for k in range(bands))
+    zeros, ones = (0.0,) * bands, (1.0,) * bands
+    card = Card("", name, names, zeros, ones, side, "bilinear", CLASSES)
     path = folder / "student.onnx"
     made = static_graph.make_static(onnx_graphs.load(path), card, path)
     session = onnxruntime.InferenceSession(made.SerializeToString())
@@ -39,6 +44,17 @@ ZOO = ("resnet18", "mobilenetv4_conv_medium", "efficientnet_b0", "mobilenetv2_10
 @pytest.mark.parametrize("name", ZOO)
 def test_students_of_the_zoo_pass(name: str, tmp_path: Path) -> None:
     before, after, violations = fitted(name, tmp_path)
+    np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-6 * np.abs(before).max())
+    assert violations == [{}, {}]
+
+
+@pytest.mark.parametrize(("side", "bands"), [(64, 3), (22, 5), (36, 1)])
+@pytest.mark.parametrize("name", students.BUILDERS)
+def test_our_own_students_pass_at_any_size(
+    name: str, side: int, bands: int, tmp_path: Path
+) -> None:
+    """At 22 and 36 pixels, each rest of a division by four occurs in one of the pools."""
+    before, after, violations = fitted(name, tmp_path, side, bands)
     np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-6 * np.abs(before).max())
     assert violations == [{}, {}]
 

@@ -75,10 +75,18 @@ def test_heads_are_found_whatever_they_are_called(tmp_path: Path, name: str) -> 
 def test_unknown_name_is_one_line_with_near_ones() -> None:
     with pytest.raises(StageError) as told:
         networks.build("resnet-18", 3, 17)
-    assert "--architecture: expected a timm or torchvision name, found 'resnet-18'" in str(told)
-    assert "near: " in str(told)
+    ours = "simple-net, student-resnet, student-separable, student-depthwise-skip, student-light"
+    assert "--architecture: expected a timm or torchvision name, found 'resnet-18'; near: " in str(
+        told.value
+    )
+    assert str(told.value).endswith(f"; or one of our own: {ours}")
     assert "resnet18" in str(told)
     assert "\n" not in str(told.value)
+
+
+def test_a_student_of_ours_is_among_the_near_names() -> None:
+    with pytest.raises(StageError, match=r"near: .*student-resnet"):
+        networks.build("student-resnet18", 3, 17)
 
 
 def test_torchvision_name_that_timm_does_not_know() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from shared.errors import StageError
 from shared.models import Card
-from shared.training import networks, trained
+from shared.training import networks, students, trained
 
 SIZE, CLASSES = 40, ("road", "roof", "tree")
 
@@ -54,9 +54,11 @@ def assert_same(one: nn.Module, other: nn.Module) -> None:
         torch.testing.assert_close(one(images), other(images), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["test_resnet", "mobilenetv3_small_100", "densenet121"])
+@pytest.mark.parametrize(
+    "name", ["test_resnet", "mobilenetv3_small_100", "densenet121", *students.BUILDERS]
+)
 def test_a_network_of_an_onnx_file_says_what_it_said(name: str, tmp_path: Path) -> None:
-    network = unlike(networks.build(name, 3, len(CLASSES)))
+    network = unlike(networks.build(name, 3, len(CLASSES), size=SIZE))
     again = trained.read(tmp_path, store(tmp_path, network, name))
     assert_same(again, network)
     assert not again.training
@@ -66,7 +68,7 @@ def test_a_network_of_an_onnx_file_says_what_it_said(name: str, tmp_path: Path) 
 def test_convolutions_with_a_bias_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(networks, "build", lambda *_: OwnBias())
+    monkeypatch.setattr(networks, "build", lambda *_, **__: OwnBias())
     network = unlike(OwnBias())
     again = trained.read(tmp_path, store(tmp_path, network, "own"))
     assert_same(again, network)
@@ -123,6 +125,6 @@ def test_refuses_the_same_layers_with_other_activations(
     card = store(tmp_path, network, "own")
     other = OwnBias()
     other.body[2] = nn.Sigmoid()
-    monkeypatch.setattr(networks, "build", lambda *_: other)
+    monkeypatch.setattr(networks, "build", lambda *_, **__: other)
     with pytest.raises(StageError, match="found other outputs, by"):
         trained.read(tmp_path, card)

@@ -58,8 +58,8 @@ def network(settings: Settings, name: str) -> Flags:
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Architecture and mode of "resnet18-rand"."""
-    return name.split("-")[0], name.split("-")[-1]
+    """Architecture and mode of "resnet18-rand"; the first may have dashes of its own."""
+    return name.rpartition("-")[0], name.rpartition("-")[2]
 
 
 def teacher(settings: Settings, name: str) -> Product:
