@@ -75,6 +75,17 @@ def test_torch_of_many_opsets(tmp_path: Path, opset: int, batch: int) -> None:
     assert onnx_graphs.count_cost(model)[1] == macs
 
 
+@pytest.mark.parametrize("name", foreign.STYLES)
+def test_styles_of_other_exporters(tmp_path: Path, name: str) -> None:
+    """Their numbers by numpy, one picture or several at once."""
+    style, images = foreign.STYLES[name], PICTURES.numpy()
+    model = onnx_graphs.adopt(style.save(tmp_path / "a.onnx"), CARD).model
+    style.check(session(model, images), images)
+    ends = [*model.graph.input, *model.graph.output]
+    assert [value.name for value in ends] == ["image", "logits"]
+    assert not {node.op_type for node in model.graph.node} & {"Transpose", "Softmax", "Identity"}
+
+
 @pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_vit", "test_mambaout"])
 def test_networks_of_timm_for_one_picture(tmp_path: Path, name: str) -> None:
     """A class token for one picture, reshapes to one picture: any number afterwards."""

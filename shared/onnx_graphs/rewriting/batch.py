@@ -72,7 +72,7 @@ def _repeat_constants(network: Network, node: NodeProto, rows: int) -> Instead:
     stored = {name: network.constant(name) for name in node.input}
     ours = {k: v for k, v in stored.items() if v is not None and v.ndim > 1 and len(v) == rows}
     same = all((values == values[:1]).all() for values in ours.values())
-    if not ours or not same or attributes(node)["axis"] == 0 or len(ours) == len(node.input):
+    if not ours or not same or attributes(node)["axis"] == 0:
         return None
     added = []
     shape, first = network.fresh(f"{node.output[0]}_shape"), network.fresh(f"{node.output[0]}_rows")

@@ -96,7 +96,7 @@ def _from_convolutions(network: Network) -> None:
         before, kernel = network.shapes.get(node.input[0], ()), network.constant(node.input[1])
         given = attributes(node)
         plain = not any(given.get("pads", ())) and given.get("group", 1) == 1
-        if kernel is None or not plain or before[1:] != kernel.shape[1:]:
+        if kernel is None or not plain or (before[1:], before[:1]) != (kernel.shape[1:], rows[:1]):
             continue
         matrix = network.store(f"{node.input[1]}_rows", kernel.reshape(len(kernel), -1).T)
         flat = network.fresh(f"{node.output[0]}_flat")

@@ -19,13 +19,10 @@ def axes_to_attribute(network: Network, node: NodeProto) -> Instead:
     """Reductions have their axes as an input since 18."""
     empty = take(node, "noop_with_empty_axes", 0)
     axes = _constant(network, node, 1, "axes")
-    if axes is None or not axes.size:
-        return (
-            [helper.make_node("Identity", node.input[:1], node.output, node.name)]
-            if empty
-            else None
-        )
     del node.input[1:]
+    if axes is None or not axes.size:  # all of them, or none
+        nothing = helper.make_node("Identity", node.input, node.output, node.name)
+        return [nothing] if empty else None
     node.attribute.append(helper.make_attribute("axes", axes.ravel().tolist()))
     return None
 
@@ -33,12 +30,11 @@ def axes_to_attribute(network: Network, node: NodeProto) -> Instead:
 def pad(network: Network, node: NodeProto) -> Instead:
     """Pad has axes since 18; without them there are widths for all."""
     axes = _constant(network, node, 3, "axes")
-    if axes is None:
+    widths = None if axes is None else _constant(network, node, 1, "pads")
+    if axes is None or widths is None:
         del node.input[3:]
         return None
-    widths, rank = _constant(network, node, 1, "pads"), _rank(network, node)
-    if widths is None:
-        raise UnconvertibleError(f"{call(node)}: expected constant pads")
+    rank = _rank(network, node)
     whole = np.zeros((2, rank), np.int64)
     whole[:, axes.ravel() % rank] = widths.reshape(2, -1)
     node.input[:] = [

@@ -64,7 +64,7 @@ def dropout(_network: Network, node: NodeProto) -> None:
 
 def batch_normalisation(_network: Network, node: NodeProto) -> None:
     """BatchNormalization before 14: no statistics of the batch are computed."""
-    if not take(node, "spatial", 1):
+    if take(node, "spatial") == 0:
         raise UnconvertibleError(f"{call(node)}: spatial=0: expected one mean a channel")
     del node.output[1:]
 
@@ -92,19 +92,19 @@ def _resize(node: NodeProto, scales: str, mode: str) -> NodeProto:
 
 def softmax(network: Network, node: NodeProto) -> Instead:
     """Softmax before 13 took all axes from ``axis`` on, 1 by default, as one."""
-    shape = network.shapes.get(node.input[0])
-    axis = take(node, "axis", 1)
+    (given,) = node.input
+    shape, axis = network.shapes.get(given), take(node, "axis", 1)
     if shape is not None:
         axis = axis % len(shape)
     # Of an unknown number of axes, it may be the last one: the comparison of outputs says so.
     if shape is None or all(size == 1 for size in shape[axis + 1 :]):
         node.attribute.append(helper.make_attribute("axis", axis))
         return None
-    parts = [network.fresh(f"{node.output[0]}_{part}") for part in ("flat", "rows", "shape")]
-    flat, rows, sizes = parts
+    (made,) = node.output
+    flat, rows, sizes = (network.fresh(f"{made}_{part}") for part in ("flat", "rows", "shape"))
     return [
-        helper.make_node("Shape", [node.input[0]], [sizes]),
-        helper.make_node("Flatten", [node.input[0]], [flat], axis=axis),
+        helper.make_node("Shape", [given], [sizes]),
+        helper.make_node("Flatten", [given], [flat], axis=axis),
         helper.make_node(node.op_type, [flat], [rows], node.name, axis=1),
         helper.make_node("Reshape", [rows, sizes], node.output),
     ]
