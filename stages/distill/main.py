@@ -4,7 +4,8 @@ from pathlib import Path
 
 from shared import cli
 from shared.training import Machine, Seed, Validation
-from stages.distill.settings import Descent, FineTuning, Settings, Student, Teacher
+from stages.distill.settings import Descent, FineTuning, Settings, Student
+from stages.distill.teaching import Matching, Teacher
 
 
 def run(
@@ -13,6 +14,7 @@ def run(
     test: Path,
     dst: Path,
     teaching: Teacher = Teacher(),
+    matching: Matching = Matching(),
     student: Student = Student(),
     descent: Descent = Descent(),
     tuning: FineTuning = FineTuning(),
@@ -34,7 +36,7 @@ def run(
         seed: of weights, order and views.
     """
     settings = Settings(
-        teaching, student, descent, tuning, held_out=held_out, machine=machine, seed=seed
+        teaching, matching, student, descent, tuning, held_out=held_out, machine=machine, seed=seed
     )
     settings.check()
 

@@ -4,34 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from shared.cli import at_least, between, more_than
+from shared.cli import at_least, more_than
 from shared.errors import StageError
 from shared.training import Interpolation, Machine, Pixels, Validation
 from stages.distill.presets import Preset, preset_of
+from stages.distill.teaching import Matching, Teacher
 
 Schedule = Literal["cosine", "constant"]
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """The teacher, and how its logits count.
-
-    Attributes:
-        teacher: folder of teacher, fusion or sumrule with train_logits.npy (N, K) and
-            test_scores.npy, made from the same rows.
-        onnx: instead of that, folders of ONNX files beside a model.json or a preprocessing.json;
-            their logits are averaged.
-        targets: cached (the teacher's logits of the plain view of a row) or consistent (ONNX
-            teachers see the same random view as the student).
-        alpha: weight of the hard-label term; 1 - alpha is the weight of the soft term.
-        temperature: softens both sides of the soft term.
-    """
-
-    teacher: Path | None = None
-    onnx: tuple[Path, ...] | None = None
-    targets: Literal["cached", "consistent"] = "cached"
-    alpha: Annotated[float, between(0, 1)] = 0.7
-    temperature: Annotated[float | None, more_than(0)] = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +87,7 @@ class Settings:
 
     Attributes:
         teacher: whom the student learns from.
+        matching: what it takes from the teacher's logits.
         student: what learns.
         descent: how it learns.
         tuning: how it is fine-tuned for INT8.
@@ -117,6 +97,7 @@ class Settings:
     """
 
     teacher: Teacher
+    matching: Matching
     student: Student
     descent: Descent
     tuning: FineTuning
@@ -148,23 +129,9 @@ class Settings:
         bands = self.student.bands
         if len(set(bands)) < len(bands):
             raise StageError(f"--bands: expected different bands, found {', '.join(bands)}")
-        self._check_teacher()
+        self.teacher.check(needed=self.is_training)
+        self.matching.check()
         if self.student.checkpoint and self.student.weights:
             raise StageError("--weights: --checkpoint has weights of its own; give one of the two")
         if self.student.adapt and not self.student.weights:
             raise StageError("--adapt: nothing to adapt without --weights")
-
-    def _check_teacher(self) -> None:
-        folder, onnx = self.teacher.teacher, self.teacher.onnx
-        if folder and onnx:
-            raise StageError("--onnx: --teacher has cached logits already; give one of the two")
-        if self.is_training and not folder and not onnx:
-            raise StageError(
-                "--teacher: expected the folder of a teacher, fusion or sumrule, or ONNX folders "
-                "as --onnx, found neither"
-            )
-        if self.teacher.targets == "consistent" and not onnx:
-            raise StageError(
-                "--targets=consistent: cached logits know only the plain view; give the networks "
-                "as --onnx"
-            )

@@ -21,7 +21,7 @@ from shared.training.data import (
 )
 from shared.training.loop import Recipe, check_patience
 from stages.distill import checkpoint, initial_network, qat_training, teacher_targets
-from stages.distill.loss import hard_and_soft
+from stages.distill.loss import choose_term, hard_and_soft
 from stages.distill.settings import Settings
 from stages.distill.teacher_targets import Targets
 
@@ -103,7 +103,9 @@ def _describe_run(settings: Settings) -> dict[str, Any]:
     if settings.student.checkpoint:  # trained elsewhere, nobody knows how
         own = {name: own[name] for name in ("size", "temperature")}
     teacher = settings.teacher
-    return {"alpha": teacher.alpha, "targets": teacher.targets, "seed": settings.seed, **own}
+    taken = {"loss": settings.matching.loss, "standardise": settings.matching.standardise}
+    said = {"alpha": teacher.alpha, "targets": teacher.targets, "seed": settings.seed}
+    return said | taken | own
 
 
 def _build_card(train: Path, settings: Settings) -> models.Card:
@@ -128,7 +130,10 @@ def _build_members(
     ours, theirs = _load_splits(files, card, labels, targets, settings)
     side = teacher_targets.read_side(files[0], card.bands)
     loss = partial(hard_and_soft, temperature=settings.preset.temperature)
-    distillation = loss(settings.teacher.alpha, teacher=targets.logits_of(ours, side))
+    distillation = loss(
+        settings.teacher.alpha, teacher=targets.logits_of(ours, side),
+        term=choose_term(settings.matching),
+    )  # fmt: skip
     held_out = holdout.hold_out(files[:1], labels[0].numpy(), settings.held_out.validation)
     member = ensemble.Member(
         name="student", card=card,

@@ -31,10 +31,12 @@ from stages.distill import (
     onnx_teachers,
     presets,
     qat_training,
+    soft_terms,
     teacher_targets,
 )
 from stages.distill import main as stage
-from stages.distill.settings import Descent, FineTuning, Settings, Student, Teacher
+from stages.distill.settings import Descent, FineTuning, Settings, Student
+from stages.distill.teaching import Matching, Teacher
 from tests import foreign, weight_forms
 from tests import training_wiring as wiring
 from tests.conftest import pixels, write_raw
@@ -98,14 +100,16 @@ def test_loss_by_hand() -> None:
 
 def test_gradient_of_the_soft_term() -> None:
     student = STUDENT.clone().requires_grad_()
-    ((1 - 0.7) * loss.soft(student, TEACHER, 3.0)).backward()
+    ((1 - 0.7) * soft_terms.hinton(student, TEACHER, ROWS["label"], 3.0)).backward()
     expected = 0.3 * 3.0 * ((student / 3).softmax(1) - (TEACHER / 3).softmax(1)) / 2
     torch.testing.assert_close(student.grad, expected.detach())
-    assert loss.soft(TEACHER, TEACHER + 5, 2.0).item() == pytest.approx(0, abs=1e-12)
+    assert soft_terms.hinton(TEACHER, TEACHER + 5, ROWS["label"], 2.0).item() == pytest.approx(
+        0, abs=1e-12
+    )
 
 
 def test_alpha_weighs_the_labels_and_the_teacher_may_be_asked() -> None:
-    soft = loss.soft(STUDENT, TEACHER, 2.0).item()
+    soft = soft_terms.hinton(STUDENT, TEACHER, ROWS["label"], 2.0).item()
     asked = loss.hard_and_soft(0.0, 2.0, lambda rows: rows["label"][:, None] * 0 + TEACHER)
     assert asked(STUDENT, {"label": ROWS["label"]}).item() == pytest.approx(soft, rel=1e-12)
 
@@ -119,7 +123,9 @@ def test_temperature_squared_keeps_the_soft_term_in_size() -> None:
     """For large T, T² KL is half the mean square of the centred logit differences."""
     apart = (STUDENT - TEACHER) - (STUDENT - TEACHER).mean(1, keepdim=True)
     limit = (apart**2).mean(1).mean().item() / 2
-    assert loss.soft(STUDENT, TEACHER, 1e4).item() == pytest.approx(limit, rel=1e-3)
+    assert soft_terms.hinton(STUDENT, TEACHER, ROWS["label"], 1e4).item() == pytest.approx(
+        limit, rel=1e-3
+    )
 
 
 def test_probabilities_given_as_logits_are_recognised() -> None:
@@ -382,8 +388,8 @@ FORMS = {
 def taught_by(folders: tuple[Path, ...]) -> Settings:
     """Settings of a small student of ONNX teachers."""
     return Settings(
-        Teacher(onnx=folders), Student("test_resnet"), Descent(), FineTuning(), Validation(),
-        Machine(resident=1.0), 42,
+        Teacher(onnx=folders), Matching(), Student("test_resnet"), Descent(), FineTuning(),
+        Validation(), Machine(resident=1.0), 42,
     )  # fmt: skip
 
 
