@@ -16,14 +16,14 @@ export UV_CONFIG_FILE := images/uv.toml
 	@touch $@
 
 # torch.txt before the stages that it constrains, pytest.txt beside dev. One version of each package for all Pythons.
-LOCKS := images/uv images/torch images/ship tests/pytest tests/mutation tests/requirements tests/bench/tda tests/bench/train $(basename $(wildcard images/*/requirements.in))
+LOCKS := images/uv images/torch images/ship images/tensorboard tests/pytest tests/mutation tests/requirements tests/bench/tda tests/bench/train $(basename $(wildcard images/*/requirements.in))
 COMPILE = $(UV) pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command 'make lock' $(UPGRADE)
 .PHONY: lock
 lock: | $(UV) ## write every requirements.txt again from its requirements.in
 	set -e; for lock in $(LOCKS); do $(COMPILE) --output-file $$lock.txt $$lock.in >/dev/null; done
 
-ENVIRONMENTS := dev ship $(patsubst images/%/requirements.txt,%,$(wildcard images/*/requirements.txt))
+ENVIRONMENTS := dev ship tensorboard $(patsubst images/%/requirements.txt,%,$(wildcard images/*/requirements.txt))
 .PHONY: $(ENVIRONMENTS:%=.venvs/%) .venvs/pytest .venvs/mutation
 $(ENVIRONMENTS:%=.venvs/%) .venvs/pytest .venvs/mutation: .venvs/%: .venvs/%/made
 
@@ -32,9 +32,9 @@ SYNC = @echo "environment $*" >&2; .venvs/$*/bin/python -c '' 2>/dev/null || $(U
 	$(UV) pip sync --quiet --python .venvs/$*/bin/python --require-hashes $< && touch $@
 .venvs/dev/made: .venvs/%/made: tests/requirements.txt | $(UV)
 	$(SYNC)
-.venvs/ship/made: .venvs/%/made: images/ship.txt | $(UV)
+.venvs/ship/made .venvs/tensorboard/made: .venvs/%/made: images/%.txt | $(UV)
 	$(SYNC)
-$(patsubst %,.venvs/%/made,$(filter-out dev ship,$(ENVIRONMENTS))): .venvs/%/made: images/%/requirements.txt | $(UV)
+$(patsubst %,.venvs/%/made,$(filter-out dev ship tensorboard,$(ENVIRONMENTS))): .venvs/%/made: images/%/requirements.txt | $(UV)
 	$(SYNC)
 .venvs/pytest/made .venvs/mutation/made: .venvs/%/made: tests/%.txt | $(UV)
 	@rm -rf .venvs/$*
