@@ -23,6 +23,14 @@ def test_what_is_older_than_its_input_is_made_again(
         Path(f"{name}.run.json").touch()
         os.utime(f"{name}.run.json", (number, number))
     assert remaining.outdated([one, two, three]) == []
+    os.utime("two.run.json", (1, 1))  # as old as its input
+    assert remaining.outdated([one, two, three]) == []
+    own = Product("d", "three", (), raw=("brought",))
+    Path("brought").touch()
+    os.utime("brought", (4, 4))
+    assert remaining.outdated([own]) == [own]
+    os.utime("brought", (3, 3))
+    assert remaining.outdated([own, Product("e", "new", ("nowhere",))])[0].path == "new"
     os.utime("one.run.json", (9, 9))
     assert remaining.outdated([one, two, three]) == [two]
     Path("one").unlink()
@@ -99,6 +107,31 @@ def test_a_step_tells_its_stage_what_is_left(tmp_path: Path) -> None:
     assert done.stderr.endswith(
         "error: nowhere/python: cannot be run (No such file or directory)\n"
     )
+
+
+def test_where_stages_run_is_said_before_the_first_product(tmp_path: Path) -> None:
+    """Only there, and only of products of this run."""
+    state = {
+        "todo": [str(tmp_path / name) for name in "ba"], "expected": {}, "recorded": {},
+        "pairs": {}, "start": 0, "runner": "local",
+    }  # fmt: skip
+    (tmp_path / "s.json").write_text(json.dumps(state))
+    said = f"product 1 of 2: tda -> {tmp_path}/a\n"
+    first = step(tmp_path, "true").stderr
+    assert first == f"{remaining.RUNS['local']}\n== {said}"
+    assert first.startswith("runner: local, in the virtual environments .venvs/ (RUNNER=docker: in")
+    (tmp_path / "s.started").write_text(f"{tmp_path}/b\n")
+    assert step(tmp_path, "true").stderr == f"== {said.replace('1 of', '2 of')}"
+    (tmp_path / "s.json").write_text(json.dumps({**state, "todo": []}))
+    assert step(tmp_path, "true").stderr == f"== tda -> {tmp_path}/a\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "1 s"), (1.4, "1 s"), (89.4, "89 s"), (90, "2 min"), (149, "2 min"), (151, "3 min")],
+)
+def test_time_in_words(seconds: float, words: str) -> None:
+    assert remaining.in_words(seconds) == f"about {words}"
 
 
 def test_a_killed_stage_is_explained_and_its_code_kept() -> None:
