@@ -22,13 +22,14 @@ import tomllib
 from tests.mutation.concern import Tests, list_tests
 from tests.mutation.measure import Measured, is_fresh, measure, place
 from tests.mutation.mutants import ROOT, Mutant, draw
-from tests.mutation.trial import choose, copy_tree, survives
+from tests.mutation.trial import Bench, choose, copy_tree
 
 EQUIVALENT = Path(__file__).with_name("equivalent.toml")
 MEMORY = 12 << 30  # bytes that one process may ask for: a wrong number can want any
 GOAL = 0.9  # share of the mutants that are not equivalent, of which a test should fail
 
 
+Place = TypeVar("Place")
 Given = TypeVar("Given")
 Result = TypeVar("Result")
 
@@ -59,26 +60,23 @@ def report(mutants: list[Mutant], alive: list[bool], equivalent: int) -> bool:
     return share >= GOAL
 
 
-class Trees:
-    """Copies of the checkout, one for each job."""
+def share(
+    work: Callable[[Place, Given], Result], places: list[Place], given: Iterable[Given]
+) -> list[Result]:
+    """The work for each of those given, in one of the places at a time."""
+    free: SimpleQueue[Place] = SimpleQueue()
+    for each in places:
+        free.put(each)
 
-    def __init__(self, scratch: Path, jobs: int) -> None:
-        self.free: SimpleQueue[Path] = SimpleQueue()
-        self.pool = ThreadPoolExecutor(jobs)
-        for number in range(jobs):
-            self.free.put(copy_tree(scratch / str(number)))
+    def one(of: Given) -> Result:
+        mine = free.get()
+        try:
+            return work(mine, of)
+        finally:
+            free.put(mine)
 
-    def map(self, work: Callable[[Path, Given], Result], given: Iterable[Given]) -> list[Result]:
-        """The work for each of those given, in a tree of its own."""
-
-        def one(of: Given) -> Result:
-            tree = self.free.get()
-            try:
-                return work(tree, of)
-            finally:
-                self.free.put(tree)
-
-        return list(self.pool.map(one, given))
+    with ThreadPoolExecutor(len(places)) as pool:
+        return list(pool.map(one, given))
 
 
 def look(tree: Path, tests: Tests) -> None:
@@ -88,10 +86,10 @@ def look(tree: Path, tests: Tests) -> None:
     say(f"measured: {tests.path}")
 
 
-def try_mutant(tree: Path, mutant: Mutant, measured: Measured) -> bool:
+def try_mutant(bench: Bench, mutant: Mutant) -> bool:
     """Whether no test sees the mistake; says so."""
-    tests = choose(mutant, measured)
-    alive = survives(tree, mutant, tests, measured)
+    tests = choose(mutant, bench.measured)
+    alive = bench.survives(mutant, tests)
     say(f"{'SURVIVED' if alive else 'killed'}: {mutant.path}: {mutant.kind}: {mutant.new}")
     if alive:
         say("\n".join([mutant.diff(), f"{len(tests)} tests passed:", *tests[:9], ""]))
@@ -114,10 +112,13 @@ def main() -> int:
     )
     mutants = [of for of in drawn if (of.path, of.old, of.new) not in known]
     with tempfile.TemporaryDirectory() as scratch:
-        trees = Trees(Path(scratch), given.jobs)
-        trees.map(look, [tests for tests in suites if not is_fresh(place(tests), ROOT)])
+        trees = [copy_tree(Path(scratch) / str(number)) for number in range(given.jobs)]
+        share(look, trees, [tests for tests in suites if not is_fresh(place(tests), ROOT)])
         measured = Measured(suites)
-        alive = trees.map(lambda tree, mutant: try_mutant(tree, mutant, measured), mutants)
+        benches = [Bench(tree, measured) for tree in trees]
+        alive = share(try_mutant, benches, mutants)
+        for bench in benches:
+            bench.close()
     return 0 if report(mutants, alive, len(drawn) - len(mutants)) else 1
 
 

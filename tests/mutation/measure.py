@@ -65,10 +65,10 @@ def measure(tree: Path, tests: Tests) -> list[str]:
         (scratch / "coverage").symlink_to(Path(coverage.__file__).parent)
         (scratch / "sitecustomize.py").write_text(START)
         (scratch / "settings").write_text(SETTINGS.format(scratch=scratch, tree=tree))
-        (scratch / "seconds.json").write_text("{}")
+        (scratch / "result.json").write_text('{"seconds": {}, "modules": []}')
         environment = os.environ | QUIET | {
             "PYTHONPATH": name, "COVERAGE_PROCESS_START": str(scratch / "settings"),
-            "MUTATION_RESULT": str(scratch / "seconds.json"),
+            "MUTATION_RESULT": str(scratch / "result.json"),
         }  # fmt: skip
         line = tests.command("-p", "tests.mutation.contexts", tests.path)
         done = subprocess.run(
@@ -93,9 +93,9 @@ def _keep(scratch: Path, tree: Path, tests: Tests) -> None:
         data.close()
     whole.close()
     (scratch / "whole").replace(record.with_suffix(".sqlite"))
-    seconds = json.loads((scratch / "seconds.json").read_text())
+    result = json.loads((scratch / "result.json").read_text())
     digests = {name: digest(tree / name) for name in sorted(files) if (tree / name).is_file()}
-    record.write_text(json.dumps({"seconds": seconds, "digests": digests}))
+    record.write_text(json.dumps(result | {"digests": digests}))
 
 
 class Measured:
@@ -104,6 +104,7 @@ class Measured:
     Attributes:
         seconds: of each test that passes, and of the fixtures that the tests of a file share.
         environments: of each file of tests.
+        modules: those of packages that the tests of an environment import.
         sources: every measured file and what stands in it.
     """
 
@@ -111,9 +112,11 @@ class Measured:
         self.seconds: dict[str, float] = {}
         self.environments = {tests.path: tests.environment for tests in suites}
         self.holders: defaultdict[str, list[Path]] = defaultdict(list)
+        self.modules: defaultdict[str, set[str]] = defaultdict(set)
         for tests in suites:
             record = json.loads(place(tests).read_text())
             self.seconds |= record["seconds"]
+            self.modules[tests.environment].update(record["modules"])
             for name in record["digests"]:
                 self.holders[name].append(place(tests).with_suffix(".sqlite"))
         self.sources = {name: (ROOT / name).read_text() for name in self.holders}

@@ -242,20 +242,77 @@ def test_a_mutant_is_tried_in_each_environment_until_a_test_fails(
     (tmp_path / "a.py").write_text("x = 1\n")
     runs: list[tuple[str, list[str], str]] = []
 
-    def passes(tree: Path, environment: str, tests: list[str], _: dict[str, float]) -> bool:
-        runs.append((environment, tests, (tree / "a.py").read_text()))
+    def passes(bench: trial.Bench, environment: str, tests: list[str]) -> bool:
+        runs.append((environment, tests, (bench.tree / "a.py").read_text()))
         return environment != "tda"
 
-    monkeypatch.setattr(trial, "passes", passes)
+    monkeypatch.setattr(trial.Bench, "passes", passes)
     measured = measure.Measured([])
     measured.environments = {"t/x.py": "dev", "t/y.py": "tda", "t/z.py": "voyager"}
-    assert trial.survives(tmp_path, mutant, ["t/x.py::a", "t/x.py::b"], measured)
-    assert trial.survives(tmp_path, mutant, [], measured)
+    bench = trial.Bench(tmp_path, measured)
+    assert bench.survives(mutant, ["t/x.py::a", "t/x.py::b"])
+    assert bench.survives(mutant, [])
     tests = ["t/x.py::a", "t/y.py::c", "t/x.py::b", "t/z.py::d"]
-    assert not trial.survives(tmp_path, mutant, tests, measured)
+    assert not bench.survives(mutant, tests)
     both = ("dev", ["t/x.py::a", "t/x.py::b"], "x = 2\n")
     assert runs == [both, both, ("tda", ["t/y.py::c"], "x = 2\n")]
     assert (tmp_path / "a.py").read_text() == "x = 1\n"
+
+
+TESTS = """import time
+from pathlib import Path
+
+import a
+
+
+def test_first():
+    Path("ran").open("a").write("1")
+
+
+def test_second():
+    Path("ran").open("a").write("2")
+    assert a.x == 1
+
+
+def test_slow():
+    time.sleep(a.x - 1)
+
+
+def test_other():
+    assert False
+"""
+
+
+def test_mutants_run_in_forks_of_one_process_and_see_the_mistake(tmp_path: Path) -> None:
+    """In a tree with tests of its own; one of them fails and is not asked, one waits for a day."""
+    (tmp_path / ".venvs").symlink_to(mutants.ROOT / ".venvs")
+    (tmp_path / "a.py").write_text("x = 1\n")
+    for path in (mutants.ROOT / "tests" / "mutation").glob("*.py"):
+        (tmp_path / "tests" / "mutation").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "tests" / "mutation" / path.name).write_text(path.read_text())
+    (tmp_path / "tests" / "test_a.py").write_text(TESTS)
+    (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\npythonpath = ["."]\n')
+    names = {of: f"tests/test_a.py::test_{of}" for of in ("first", "second", "slow", "other")}
+    measured = measure.Measured([])
+    measured.seconds = dict.fromkeys(names.values(), 0.0) | {names["slow"]: -5.99}  # 0.05 s allowed
+    measured.environments = {"tests/test_a.py": "dev"}
+    bench = trial.Bench(tmp_path, measured)
+
+    def survives(new: str, *asked: str) -> bool:
+        mutant = mutants.Mutant("a.py", "NumberReplacer", new, "x = 1\n", new)
+        return bench.survives(mutant, [names[name] for name in asked])
+
+    try:
+        assert survives("x = 1.0\n", "second", "first", "slow")
+        assert (tmp_path / "ran").read_text() == "21"  # in the order asked, not that of the file
+        assert not survives("x = 2\n", "second", "first")
+        assert (tmp_path / "ran").read_text() == "212"  # the first that fails ends it
+        assert survives("x = 2\n", "first")
+        assert not survives("x = \n", "first")
+        assert not survives("x = 86400\n", "slow")
+        assert len(bench.servers) == 1
+    finally:
+        bench.close()
 
 
 def test_equivalent_mutants_are_still_there_and_say_why() -> None:
