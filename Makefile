@@ -32,7 +32,7 @@ include images/images.mk
 # The variables that the caller set, on the command line or in the environment.
 SETTABLE := SR W WEIGHTS WEIGHTS-% MIRROR ARCHITECTURES MODES FUSION_VARIANTS STUDENT_TEACHER ABLATED EUROSAT SPLIT_LISTS \
 	DATA MEMBERS MEMBERS-% EPOCHS EPOCHS-% PIXELS PIXELS-% TEACHER_BATCH TEACHER_BATCH-% FUSION_BATCH LEARNING FLAGS-% \
-	STAGE GRID SEEDS
+	STAGE GRID SEEDS STUDENTS
 CHANGED := $(foreach name,$(filter $(SETTABLE),$(.VARIABLES)),$(if $(filter command environment override,$(origin $(name))),$(name)))
 SETTINGS := --source $(call quoted,$(SOURCE)) --runner $(call quoted,$(RUNNER)) --set $(call quoted,D=$(D)) \
 	$(foreach name,$(CHANGED),--set $(call quoted,$(name)=$($(name))))

@@ -12,13 +12,17 @@ def changed_fields(content: Mapping[str, Any], changes: Mapping[str, str]) -> di
     values: dict[str, Any] = {}
     words = {"SR": "sr", "ARCHITECTURES": "architectures", "MODES": "modes",
              "FUSION_VARIANTS": "fusion_variants", "LEARNING": "learning",
-             "SEEDS": "seeds"}  # fmt: skip
+             "SEEDS": "seeds", "STUDENTS": "students"}  # fmt: skip
     texts = {"D": "data", "W": "weights_folder", "WEIGHTS": "weights", "MIRROR": "mirror",
              "STUDENT_TEACHER": "student_teacher", "ABLATED": "ablated",
              "EUROSAT": "eurosat", "SPLIT_LISTS": "split_lists", "FUSION_BATCH": "fusion_batch",
              "STAGE": "sweep_stage", "GRID": "grid"}  # fmt: skip
     values |= {key: tuple(changes[name].split()) for name, key in words.items() if name in changes}
     values |= {key: changes[name] for name, key in texts.items() if name in changes}
+    if "STUDENT_TEACHER" in changes:
+        values["students_teacher"] = changes["STUDENT_TEACHER"]
+    if "FLAGS-distill" in changes:  # those of the caller win over all that the source says
+        values["student_flags"] = ()
     values["own_weights"] = _by_ending(changes, "WEIGHTS-")
     own_flags = _by_ending(changes, "FLAGS-")
     values["flags"] = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from shared.errors import StageError
 from shared.pipeline.product import Product, override
-from shared.pipeline.products import chain, ensembles, super_resolution, sweep
+from shared.pipeline.products import chain, ensembles, students, super_resolution, sweep
 from shared.pipeline.settings import Settings
 
 RUNNERS = ("docker", "local")
@@ -104,6 +104,7 @@ def _products(settings: Settings, runner: str) -> Iterator[Product]:
     yield from super_resolution.products(settings, in_docker=runner == "docker")
     yield from ensembles.products(settings)
     yield from chain.edge(settings)
+    yield from students.products(settings)
 
 
 def as_table(plan: Plan) -> str:

@@ -27,7 +27,7 @@ class Settings:
             them: demo or eurosat.
         weights_folder: of published weights, ``W``.
         weights: published or trained.
-        own_weights: file by variant, such as "edsr-x2".
+        own_weights: file by variant, such as "edsr-x2", or by architecture of a teacher.
         mirror: folder or address with published weights, "" for the addresses of their authors.
         sr: variants that `make all` makes.
         compared: variants that sr-eval and `make sr` compare.
@@ -36,6 +36,10 @@ class Settings:
         modes: how members draw their bands.
         fusion_variants: patches that the members of a fusion see in turn: "prepare" or a variant.
         student_teacher: product below ``D`` that the student learns from.
+        students: architectures of `make students`; the published ones where there are none.
+        students_teacher: product below ``D`` that these learn from.
+        student_seeds: seeds that these are repeated with; none leaves the seed out of their names.
+        student_flags: flags of these that win over those of distill.
         ablated: fusion that `make ablations` takes apart.
         all: patterns of the ensembles, below ``D``, that `make all` makes; {first} stands for the
             first architecture, {mode} for the first mode, {ablated} for the ablated fusion.
@@ -53,7 +57,7 @@ class Settings:
         milestones: patterns of the products below ``D`` after which the report is renewed.
         sweep_stage: stage of `make sweep`, "" for none.
         grid: its flags and their values, such as "alpha=0.3,0.7 temperature=1,3".
-        seeds: of the repetitions of sweeps.
+        seeds: of the repetitions of sweeps and students.
         seconds: of each product below ``D`` on two cores; the time left is estimated from them.
     """
 
@@ -71,6 +75,10 @@ class Settings:
     modes: tuple[str, ...] = ()
     fusion_variants: tuple[str, ...] = ()
     student_teacher: str = ""
+    students: tuple[str, ...] = ()
+    students_teacher: str = ""
+    student_seeds: tuple[str, ...] = ()
+    student_flags: tuple[str, ...] = ()
     ablated: str = ""
     all: tuple[str, ...] = ("*",)
     has_topology: bool = True
@@ -124,6 +132,7 @@ def read_settings(source: str, changes: Mapping[str, str] | None = None) -> Sett
     first, mode = values["architectures"][0], values["modes"][0]
     values.setdefault("data", "data" if source == "so2sat" else f"data/{source}")
     values.setdefault("student_teacher", f"teacher/{first}-{mode}")
+    values.setdefault("students_teacher", values["student_teacher"])
     values.setdefault("ablated", f"{first}-{mode}")
     for name in ("sr", "compared"):
         values.setdefault(name, methods.variants())

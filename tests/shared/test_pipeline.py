@@ -298,6 +298,89 @@ def test_a_sweep_over_seeds_alone_and_of_a_stage_that_is_not_compared() -> None:
     assert not plan("tiny", STAGE="teacher").by_verb()["sweep"]
 
 
+def words_of(plan: Plan, path: str) -> dict[str, str]:
+    """Value by flag of a product whose flags all have one."""
+    words = plan.arguments(product(plan, path))
+    assert len(words) == 2 * len({*words[::2]}), words
+    return dict(zip(words[::2], words[1::2], strict=True))
+
+
+SMALL_ONES = (
+    "simple-net", "student-resnet", "student-separable", "student-depthwise-skip", "student-light",
+)  # fmt: skip
+
+
+def test_students_of_eurosat_are_repeated_and_compared() -> None:
+    whole, folder = plan("eurosat", SEEDS="42 43 43"), "data/eurosat"
+    teacher, *students, comparison = whole.by_verb()["students"]
+    assert teacher.path == f"{folder}/teacher/efficientnet_b4-rand"
+    words = words_of(whole, teacher.path)
+    assert (words["--architecture"], words["--size"], words["--members"]) == (
+        "efficientnet_b4", "64", "1",
+    )  # fmt: skip
+    assert "--weights" not in words
+    names = [f"{folder}/distill/{name}-{seed}" for name in SMALL_ONES for seed in (42, 43)]
+    assert [one.path for one in students] == names
+    words = words_of(whole, f"{folder}/distill/student-light-43")
+    assert words == {
+        "--dst": f"{folder}/distill/student-light-43", "--teacher": teacher.path,
+        "--train": f"{folder}/prepare/training.h5", "--test": f"{folder}/prepare/testing.h5",
+        "--architecture": "student-light", "--batch": "64", "--lr": "0.002", "--size": "64",
+        "--epochs": "20", "--seed": "43",
+    }  # fmt: skip
+    assert (comparison.stage, comparison.path) == ("compare", f"{folder}/compare")
+    assert comparison.inputs == (teacher.path, *names)
+    assert comparison.flags == ("--src", ",".join(comparison.inputs))
+    assert [one.path for one in whole.by_verb()["compare"]] == [comparison.path]
+    beside = {one.path for one in (teacher, *students, comparison)}
+    assert not beside & {one.path for one in whole.products if one.in_all}
+    assert teacher not in whole.by_verb()["teacher"]
+
+
+def test_students_of_eurosat_begin_with_one_seed_and_a_report_shows_them() -> None:
+    whole = plan("eurosat", goals="students report")
+    students = [one.path for one in whole.by_verb()["students"] if one.stage == "distill"]
+    assert students == [f"data/eurosat/distill/{name}-42" for name in SMALL_ONES]
+    shown = product(whole, "data/eurosat/report.html").inputs
+    assert {*students} < {*shown}
+    assert "data/eurosat/compare" not in shown  # a page has no place for it
+
+
+def test_a_small_teacher_and_other_students_on_request() -> None:
+    changes = {"STUDENT_TEACHER": "teacher/resnet18-rand", "STUDENTS": "simple-net",
+               "FLAGS-distill": "--epochs 1"}  # fmt: skip
+    whole = plan("eurosat", **changes)
+    student, comparison = whole.by_verb()["students"]
+    assert not [one for one in whole.products if "efficientnet" in one.path]
+    assert "data/eurosat/teacher/resnet18-rand" in student.inputs
+    words = words_of(whole, "data/eurosat/distill/simple-net-42")
+    assert words["--teacher"] == "data/eurosat/teacher/resnet18-rand"
+    assert words["--epochs"] == "1"
+    assert comparison.inputs == ("data/eurosat/teacher/resnet18-rand", student.path)
+
+
+def test_weights_of_a_teacher_by_its_architecture() -> None:
+    whole = plan("eurosat", **{"WEIGHTS-efficientnet_b4": "data/b4.safetensors"})
+    words = words_of(whole, "data/eurosat/teacher/efficientnet_b4-rand")
+    assert words["--weights"] == "data/b4.safetensors"
+    assert "--weights" not in words_of(whole, "data/eurosat/teacher/resnet18-rand")
+
+
+def test_students_of_other_sources_are_the_published_ones() -> None:
+    whole = plan("so2sat", "docker")
+    names = ["mobilenetv3_small_100", "mobilenetv4_conv_medium", "efficientnet_b0"]
+    students = whole.by_verb()["students"]
+    assert [one.path for one in students] == [f"data/distill/{name}" for name in names]
+    assert whole.command(students[0]) == (
+        "docker compose run --rm -T distill --dst data/distill/mobilenetv3_small_100 "
+        "--train data/prepare/training.h5 --test data/prepare/testing.h5 "
+        "--teacher data/teacher/resnet18-rand --architecture mobilenetv3_small_100"
+    )
+    *repeated, comparison = plan("so2sat", SEEDS="1 2").by_verb()["students"]
+    assert [one.path.rpartition("-")[2] for one in repeated] == ["1", "2"] * 3
+    assert comparison.path == "data/compare"
+
+
 def test_plan_for_people_and_programs() -> None:
     line = [sys.executable, "-m", "shared.pipeline", "plan", "--source", "demo"]
     table = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True).stdout

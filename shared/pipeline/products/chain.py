@@ -9,7 +9,6 @@ from shared.pipeline.products.super_resolution import SPLITS
 from shared.pipeline.settings import Settings
 
 FIRST_STUDENT = "resnet18"
-STUDENTS = ("mobilenetv3_small_100", "mobilenetv4_conv_medium", "efficientnet_b0")
 QAT_EPOCHS = "5"
 BEYOND = ("teacher", "fusion", "sumrule", "distill", "export", "voyager")  # shown if they exist
 
@@ -38,7 +37,7 @@ def patch_files(settings: Settings) -> Iterator[Product]:
 
 
 def edge(settings: Settings) -> Iterator[Product]:
-    """Student, ONNX and bundle; the student fine-tuned for INT8; the other published students."""
+    """Student, ONNX and bundle; the student fine-tuned for INT8."""
     prepared, teacher = prepared_products(settings), settings.below(settings.student_teacher)
     both = splits(settings)
     learning = (*both, "--teacher", teacher)
@@ -61,11 +60,6 @@ def edge(settings: Settings) -> Iterator[Product]:
         "export", settings.below(f"export/{FIRST_STUDENT}-qat"), (*prepared, tuned),
         ("--src", tuned, *both), verbs=("qat",), aside=True,
     )  # fmt: skip
-    for name in STUDENTS:
-        yield Product(
-            "distill", settings.below(f"distill/{name}"), (*prepared, teacher),
-            (*learning, "--architecture", name), verbs=("students",), aside=True,
-        )  # fmt: skip
 
 
 def report(settings: Settings, others: Iterable[Product], goals: Iterable[str]) -> Product:
@@ -92,10 +86,10 @@ def _in_page_order(products: Iterable[Product]) -> list[Product]:
 
 def is_shown_beyond(product: Product, goals: set[str]) -> bool:
     """Whether the report shows a product that `make all` leaves out."""
-    if goals & set(product.verbs) & {"qat", "students"}:
-        return True
     if product.stage not in BEYOND:
         return False
+    if goals & set(product.verbs) & {"qat", "students"}:
+        return True
     if product.stage in goals:
         return not product.aside
     return Path(product.record).exists()

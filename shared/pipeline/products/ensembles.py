@@ -1,6 +1,7 @@
 """Topology, teachers, fusions of image and topology, and their sums by the sum rule."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from shared.pipeline.product import Flags, Product, flag, paths
@@ -13,6 +14,7 @@ def products(settings: Settings) -> Iterator[Product]:
     names = [f"{a}-{mode}" for a in settings.architectures for mode in settings.modes]
     for name in names:
         yield teacher(settings, name)
+    yield from teacher_of_students(settings, names)
     if not settings.has_topology:
         return
     yield from topology(settings)
@@ -64,14 +66,25 @@ def split_name(name: str) -> tuple[str, str]:
 
 def teacher(settings: Settings, name: str) -> Product:
     """An ensemble on random band triples."""
-    batch = flag("batch", chosen(settings.teacher_batch, split_name(name)[0]))
+    architecture = split_name(name)[0]
+    batch = flag("batch", chosen(settings.teacher_batch, architecture))
+    weights = flag("weights", settings.own_weights.get(architecture))
     return Product(
         "teacher",
         settings.below(f"teacher/{name}"),
         prepared_products(settings),
-        (*splits(settings), *network(settings, name), *batch),
+        (*splits(settings), *network(settings, name), *batch, *weights),
         in_all=is_in_all(settings, f"teacher/{name}"),
     )
+
+
+def teacher_of_students(settings: Settings, names: Iterable[str]) -> Iterator[Product]:
+    """The teacher that the source has for `make students`, if it is none of these."""
+    stage, _, name = settings.students_teacher.partition("/")
+    chosen_by_source = settings.students_teacher != settings.student_teacher
+    if chosen_by_source and stage == "teacher" and name not in names:
+        made = teacher(settings, name)
+        yield replace(made, in_all=False, aside=True, verbs=("students",))
 
 
 def prepared_products(settings: Settings) -> tuple[str, ...]:

@@ -1,0 +1,33 @@
+"""`make students`: further students of one teacher, seed by seed where a source repeats them."""
+
+from collections.abc import Iterator
+
+from shared.pipeline.product import Product, flag, paths
+from shared.pipeline.products.ensembles import prepared_products, splits
+from shared.pipeline.settings import Settings
+
+PUBLISHED = ("mobilenetv3_small_100", "mobilenetv4_conv_medium", "efficientnet_b0")
+
+
+def products(settings: Settings) -> Iterator[Product]:
+    """The students, each with its twin inside, and their comparison where they have seeds."""
+    teacher = settings.below(settings.students_teacher)
+    inputs = (*prepared_products(settings), teacher)
+    flags = (*splits(settings), "--teacher", teacher)
+    seeds = tuple(dict.fromkeys(settings.seeds or settings.student_seeds))
+    made = [
+        Product(
+            "distill", settings.below(f"distill/{name}{f'-{seed}' if seed else ''}"), inputs,
+            (*flags, "--architecture", name), verbs=("students",), aside=True,
+            own=(*settings.student_flags, *flag("seed", seed)),
+        )
+        for name in dict.fromkeys(settings.students or PUBLISHED)
+        for seed in seeds or ("",)
+    ]  # fmt: skip
+    yield from made
+    if seeds and made:
+        compared = (teacher, *(product.path for product in made))
+        yield Product(
+            "compare", settings.below("compare"), compared, paths("src", compared),
+            verbs=("students",), renewed=True,
+        )  # fmt: skip
