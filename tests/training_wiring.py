@@ -1,5 +1,6 @@
 """Flags of the trainers of ensembles, and what they should become, for tests of the wiring."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,17 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from shared import cli
+from shared.cli import arguments
+from shared.runs import record
 from shared.training import ensemble, networks
 from shared.training.loop import Recipe
 
 FLAGS = (
     "--members=3", "--together=2", "--seed=11", "--epochs=7", "--batch=9", "--lr=0.125",
     "--momentum=0.5", "--weight_decay=0.25", "--cosine", "--noaugment", "--validation=0.5",
-    "--patience=3", "--precision=bfloat16", "--size=48", "--interpolation=nearest",
+    "--patience=3", "--monitor=loss", "--min_improvement=0.25", "--precision=bfloat16",
+    "--size=48", "--interpolation=nearest",
 )  # fmt: skip
 
 
@@ -24,8 +29,8 @@ def recipe(clip: float = 0.0) -> Recipe:
     """The recipe that FLAGS describe."""
     return Recipe(
         epochs=7, batch=9, lr=0.125, seed=11, optimiser="sgd", momentum=0.5, weight_decay=0.25,
-        cosine=True, clip=clip, augment=False, device="cpu", precision="bfloat16", keep_best=True,
-        patience=3,
+        schedule="cosine", clip=clip, augment=False, device="cpu", precision="bfloat16",
+        keep_best=True, patience=3, monitor="loss", min_improvement=0.25,
     )  # fmt: skip
 
 
@@ -43,6 +48,17 @@ def mark(path: Path, *rows: int) -> None:
         marks = np.zeros(len(file["label"]), np.uint8)
         marks[list(rows)] = 1
         file["validation"] = marks
+
+
+def plan_is_that_of_before(
+    run: Callable[..., None], flags: Sequence[str], gained: set[str]
+) -> bool:
+    """Whether a product made before its stage had these parameters is one of the same flags now."""
+    job = cli.read_signature(run).job(arguments.collect(run, flags))
+    now, defaults = job.plan([]), job.default_plan()
+    assert gained <= now["parameters"].keys()
+    kept = {name: of for name, of in now["parameters"].items() if name not in gained}
+    return record.fill_defaults(now | {"parameters": kept}, defaults) == now
 
 
 def stop_at_training(monkeypatch: pytest.MonkeyPatch) -> list[Any]:

@@ -6,13 +6,16 @@ from shared.training.groups import (
     Interpolation,
     Machine,
     Network,
+    Optimiser,
     Pixels,
     Plan,
+    Schedule,
     Seed,
     Validation,
 )
 
 __all__ = [
-    "Descent", "Ensemble", "Interpolation", "Machine", "Network", "Pixels", "Plan", "Seed",
-    "Validation", "cost", "ensemble", "members", "networks", "results", "students", "trained",
+    "Descent", "Ensemble", "Interpolation", "Machine", "Network", "Optimiser", "Pixels", "Plan",
+    "Schedule", "Seed", "Validation", "cost", "ensemble", "members", "networks", "results",
+    "students", "trained",
 ]  # fmt: skip

@@ -12,6 +12,8 @@ from shared.cli import at_least, between, more_than
 Interpolation = Literal["bilinear", "nearest"]
 Pixels = Annotated[int, between(16, 1024)]
 Seed = Annotated[int, at_least(0)]
+Optimiser = Literal["sgd", "adamw", "adam"]
+Schedule = Literal["constant", "cosine", "plateau"]
 
 
 @dataclass(frozen=True)
@@ -56,16 +58,19 @@ class Network:
 
 @dataclass(frozen=True)
 class Descent:
-    """Training with stochastic gradient descent.
+    """Training by gradient descent.
 
     Attributes:
         epochs: passes over the training split.
         batch: rows per step.
-        lr: learning rate.
-        momentum: momentum of the steps.
-        weight_decay: L2 penalty.
-        cosine: whether the learning rate falls to zero along a cosine; the published setting keeps
-            it constant.
+        lr: learning rate, at the beginning.
+        optimiser: sgd, adamw or adam.
+        momentum: momentum of the steps, of sgd.
+        weight_decay: L2 penalty; of adamw decoupled.
+        schedule: of the learning rate: constant (as published), cosine (falls to zero over the
+            epochs) or plateau (is halved where the validation loss has not become lower in more
+            than two epochs; needs rows held out).
+        cosine: the earlier name of --schedule cosine.
     """
 
     epochs: Annotated[int, at_least(1)] = 12
@@ -73,6 +78,8 @@ class Descent:
     lr: Annotated[float, at_least(0)] = 1e-3
     momentum: Annotated[float, at_least(0)] = 0.9
     weight_decay: Annotated[float, at_least(0)] = 1e-4
+    optimiser: Optimiser = "sgd"
+    schedule: Schedule = "constant"
     cosine: bool = False
 
 
@@ -85,10 +92,15 @@ class Validation:
             the epoch that is best on them is kept. 0 keeps the last epoch. Rows that the file marks
             as validation are never trained on, whatever the share: exactly these are held out.
         patience: epochs without a better one after which training stops; 0 for never.
+        monitor: by which an epoch is better: validation accuracy, or validation loss, the mean
+            cross-entropy of the rows held out.
+        min_improvement: an epoch is better by more than this only.
     """
 
     validation: Annotated[float, between(0, 0.5)] = 0.0
     patience: Annotated[int, at_least(0)] = 0
+    monitor: Literal["accuracy", "loss"] = "accuracy"
+    min_improvement: Annotated[float, at_least(0)] = 0.0
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,12 @@ from pathlib import Path
 
 from shared import cli
 from shared.training import Machine, Seed, Validation
+from stages.distill.presets import complete_stopping
 from stages.distill.settings import Descent, FineTuning, Settings, Student
 from stages.distill.teaching import Matching, Teacher
 
 
+@cli.completed_by(complete_stopping)
 def run(
     *,
     train: Path,
@@ -26,7 +28,8 @@ def run(
 
     Flags without a default have the published one of the student: ResNet18 (also for any network
     without a published one), MobileNetV3-Small, MobileNetV4-Medium, EfficientNet-B0, and the five
-    students of EuroSAT. README.md has them in a table; metrics.json says which were used.
+    students of EuroSAT, which say --patience, --monitor and --min_improvement as well. README.md
+    has them in a table; metrics.json says which were used.
 
     Args:
         train: patch file with label and the bands of student and ONNX teachers.

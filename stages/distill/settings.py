@@ -6,11 +6,9 @@ from typing import Annotated, Literal
 
 from shared.cli import at_least, more_than
 from shared.errors import StageError
-from shared.training import Interpolation, Machine, Pixels, Validation
+from shared.training import Interpolation, Machine, Optimiser, Pixels, Schedule, Validation
 from stages.distill.presets import Preset, preset_of
 from stages.distill.teaching import Matching, Teacher
-
-Schedule = Literal["cosine", "constant"]
 
 
 @dataclass(frozen=True)
@@ -49,19 +47,23 @@ class Student:
 
 @dataclass(frozen=True)
 class Descent:
-    """Training of the student with AdamW; without a value, the published one of the student.
+    """Training of the student; without a value, the published one of the student.
 
     Attributes:
         epochs: passes over the training split.
         batch: rows per step.
-        lr: learning rate of AdamW.
-        weight_decay: decoupled weight decay of AdamW.
-        schedule: of the learning rate: cosine (falls to zero) or constant.
+        lr: learning rate, at the beginning.
+        optimiser: adamw, adam or sgd (with momentum 0.9).
+        weight_decay: decoupled weight decay of adamw; L2 penalty of the others.
+        schedule: of the learning rate: cosine (falls to zero over the epochs), constant, or plateau
+            (is halved where the validation loss has not become lower in more than two epochs; needs
+            rows held out).
     """
 
     epochs: Annotated[int | None, at_least(1)] = None
     batch: Annotated[int | None, at_least(2)] = None
     lr: Annotated[float | None, at_least(0)] = None
+    optimiser: Optimiser | None = None
     weight_decay: Annotated[float | None, at_least(0)] = None
     schedule: Schedule | None = None
 
@@ -112,7 +114,7 @@ class Settings:
         return preset_of(
             student.architecture, size=student.size, lr=descent.lr, batch=descent.batch,
             weight_decay=descent.weight_decay, schedule=descent.schedule, epochs=descent.epochs,
-            temperature=self.teacher.temperature,
+            temperature=self.teacher.temperature, optimiser=descent.optimiser,
         )  # fmt: skip
 
     @property

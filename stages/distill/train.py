@@ -19,7 +19,7 @@ from shared.training.data import (
     locate_inputs,
     read_label_pair,
 )
-from shared.training.loop import Recipe, check_patience
+from shared.training.loop import Recipe, check_held_out
 from stages.distill import checkpoint, initial_network, qat_training, teacher_targets
 from stages.distill.loss import choose_term, hard_and_soft
 from stages.distill.settings import Settings
@@ -66,13 +66,14 @@ def train_student(train: Path, test: Path, dst: Path, settings: Settings) -> Non
 
 def _build_recipe(settings: Settings) -> Recipe:
     """How the student is trained."""
-    preset, machine = settings.preset, settings.machine
-    check_patience(settings.held_out)
+    preset, machine, held_out = settings.preset, settings.machine, settings.held_out
+    check_held_out(held_out, preset.schedule if settings.is_training else "")
     return Recipe(
         epochs=preset.epochs, batch=preset.batch, lr=preset.lr, seed=settings.seed,
-        optimiser="adamw", weight_decay=preset.weight_decay, cosine=preset.schedule == "cosine",
+        optimiser=preset.optimiser, weight_decay=preset.weight_decay, schedule=preset.schedule,
         augment=settings.student.augment, device=machine.device, precision=machine.precision,
-        keep_best=settings.held_out.validation > 0, patience=settings.held_out.patience,
+        keep_best=held_out.validation > 0, patience=held_out.patience, monitor=held_out.monitor,
+        min_improvement=held_out.min_improvement,
     )  # fmt: skip
 
 

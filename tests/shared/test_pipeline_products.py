@@ -245,6 +245,8 @@ def test_eurosat_has_neither_topology_nor_super_resolution() -> None:
     assert paths[:3] == ["prepare", "teacher/resnet18-rand", "distill/resnet18"]
     assert not [p for p in paths if p.startswith(("sr", "tda", "fusion", "sumrule"))]
     assert product(whole, "teacher/resnet18-rand").inputs == ("d/prepare",)
+    adam = "--optimiser adam --lr 0.002 --weight_decay 0 --batch 64"
+    assert flags(whole, "teacher/resnet18-rand").endswith(adam)
     assert product(whole, "prepare").in_all
 
 

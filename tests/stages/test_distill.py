@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.functional import mse_loss
 
 from shared import cli, lcz, models, patches
+from shared.cli import arguments
 from shared.errors import StageError
 from shared.models import scores
 from shared.onnx_graphs import matlab_export
@@ -98,6 +99,18 @@ def test_loss_by_hand() -> None:
     assert loss.hard_and_soft(1.0, 3.0)(STUDENT, alone).item() == pytest.approx(hard, rel=1e-12)
 
 
+def test_the_alpha_that_stands_for_a_loss_without_temperature_squared() -> None:
+    """0.7 KL + 0.3 CE at T 3 is ours at alpha 27/34, but for the factor 45/17, gradients too."""
+    student = STUDENT.clone().requires_grad_()
+    apart = loss.soft(student, TEACHER, 3.0) / 9
+    theirs = 0.7 * apart + 0.3 * loss.hard_and_soft(1.0, 3.0)(student, ROWS)
+    ours = loss.hard_and_soft(27 / 34, 3.0)(student, ROWS)
+    assert ours.item() == pytest.approx(45 / 17 * theirs.item(), rel=1e-12)
+    slopes = [torch.autograd.grad(of, student)[0] for of in (ours, theirs)]
+    torch.testing.assert_close(slopes[0], 45 / 17 * slopes[1])
+    assert ours.item() != pytest.approx(theirs.item(), rel=0.5)
+
+
 def test_gradient_of_the_soft_term() -> None:
     student = STUDENT.clone().requires_grad_()
     ((1 - 0.7) * soft_terms.hinton(student, TEACHER, ROWS["label"], 3.0)).backward()
@@ -147,11 +160,11 @@ def test_probabilities_given_as_logits_are_recognised() -> None:
         ("mobilenet_v3_small", 1_535_281, (32, 1e-3, 0.0, "constant", 64, 20, 2.0)),
         ("mobilenetv4_conv_medium", 8_456_289, (224, 3e-4, 1e-4, "constant", 128, 30, 2.0)),
         ("efficientnet_b0", 4_029_325, (224, 3e-4, 1e-4, "constant", 128, 30, 2.0)),
-        ("simple-net", 2_233_329, (64, 2e-3, 0.0, "constant", 64, 20, 3.0)),
-        ("student-resnet", 169_649, (64, 2e-3, 0.0, "constant", 64, 20, 3.0)),
-        ("student-separable", 152_140, (64, 2e-3, 0.0, "constant", 64, 20, 3.0)),
-        ("student-depthwise-skip", 154_188, (64, 2e-3, 0.0, "constant", 64, 20, 3.0)),
-        ("student-light", 8_394_865, (64, 2e-3, 0.0, "constant", 64, 20, 3.0)),
+        ("simple-net", 2_233_329, (64, 2e-3, 0.0, "plateau", 64, 20, 3.0, "adam")),
+        ("student-resnet", 169_649, (64, 2e-3, 0.0, "plateau", 64, 20, 3.0, "adam")),
+        ("student-separable", 152_140, (64, 2e-3, 0.0, "plateau", 64, 20, 3.0, "adam")),
+        ("student-depthwise-skip", 154_188, (64, 2e-3, 0.0, "plateau", 64, 20, 3.0, "adam")),
+        ("student-light", 8_394_865, (64, 2e-3, 0.0, "plateau", 64, 20, 3.0, "adam")),
     ],
 )
 def test_published_students(name: str, parameters: int, settings: tuple) -> None:  # type: ignore[type-arg]
@@ -164,6 +177,46 @@ def test_a_flag_wins_over_the_published_value() -> None:
     preset = presets.preset_of("efficientnet_b0", lr=0.5, weight_decay=0.0, size=None)
     assert (preset.lr, preset.weight_decay, preset.size) == (0.5, 0.0, 224)
     assert presets.preset_of("any_other") == presets.preset_of("resnet18")
+
+
+def test_students_for_eurosat() -> None:
+    names = (
+        "simple-net", "student-resnet", "student-separable", "student-depthwise-skip",
+        "student-light",
+    )  # fmt: skip
+    for name in names:
+        preset = presets.preset_of(name)
+        assert (preset.size, preset.batch, preset.epochs, preset.temperature) == (64, 64, 20, 3.0)
+        assert (preset.optimiser, preset.lr, preset.weight_decay) == ("adam", 0.002, 0.0)
+        assert preset.schedule == "plateau"
+        assert presets.preset_of(name, batch=32).lr == 0.001
+        assert presets.preset_of(name, batch=32, lr=0.5).lr == 0.5
+    assert presets.preset_of("resnet18", batch=32).lr == 2e-4
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ([], (0, "accuracy", 0.0)),
+        (["--architecture=student-light"], (4, "loss", 1e-4)),
+        (["--architecture=student-light", "--patience=0"], (0, "loss", 1e-4)),
+        (["--architecture=student-light", "--monitor=accuracy"], (4, "accuracy", 1e-4)),
+        (["--architecture=student-light", "--validation=0"], (0, "accuracy", 0.0)),
+        (["--architecture=student-light", "--checkpoint=x.pth"], (0, "accuracy", 0.0)),
+    ],
+)
+def test_students_for_eurosat_stop_by_the_validation_loss(
+    flags: list[str], expected: tuple[object, ...]
+) -> None:
+    found = arguments.collect(stage.run, ["--train=a", "--test=b", "--dst=c", *flags])
+    assert (found["patience"], found["monitor"], found["min_improvement"]) == expected
+
+
+def test_products_of_before_are_up_to_date(prepared: Path, teacher: Path) -> None:
+    given = [f"--train={prepared}", f"--test={prepared}", f"--teacher={teacher}", "--dst=x"]
+    gained = {"optimiser", "monitor", "min_improvement"}
+    for flags in ([], ["--schedule=constant", "--patience=2"]):
+        assert wiring.plan_is_that_of_before(stage.run, [*given, *flags], gained)
 
 
 def test_product(prepared: Path, prepared_test: Path, teacher: Path, tmp_path: Path) -> None:
@@ -253,6 +306,7 @@ def handed_on(
 
 UNUSUAL = (
     "--epochs=7", "--batch=9", "--lr=0.125", "--weight_decay=0.25", "--schedule=constant",
+    "--optimiser=sgd", "--monitor=loss", "--min_improvement=0.125",
     "--noaugment", "--validation=0.5", "--patience=3", "--seed=11", "--precision=bfloat16",
     "--alpha=0.4", "--temperature=1.5", "--size=48", "--interpolation=nearest", "--noeight_bit",
 )  # fmt: skip
@@ -264,8 +318,10 @@ def test_every_flag_reaches_the_training(
     assert prepared_test.exists()
     members, recipe = handed_on(prepared, teacher, tmp_path / "distill", *UNUSUAL)
     assert recipe == Recipe(
-        epochs=7, batch=9, lr=0.125, seed=11, optimiser="adamw", weight_decay=0.25, cosine=False,
-        augment=False, device="cpu", precision="bfloat16", keep_best=True, patience=3,
+        epochs=7, batch=9, lr=0.125, seed=11, optimiser="sgd", weight_decay=0.25,
+        schedule="constant", augment=False, device="cpu", precision="bfloat16", keep_best=True,
+        patience=3,
+        monitor="loss", min_improvement=0.125,
     )  # fmt: skip
     assert [member.name for member in members] == ["student", "baseline"]
     for member in members:
@@ -277,7 +333,8 @@ def test_every_flag_reaches_the_training(
         assert len(member.train) == 34
         assert member.test.extra["label"].tolist() == list(range(17))
     _, usual = handed_on(prepared, teacher, tmp_path / "distill")
-    assert (usual.epochs, usual.lr, usual.cosine, usual.augment) == (2, 2e-4, True, True)
+    assert (usual.epochs, usual.lr, usual.schedule, usual.augment) == (2, 2e-4, "cosine", True)
+    assert (usual.optimiser, usual.monitor, usual.min_improvement) == ("adamw", "accuracy", 0)
 
 
 def test_rows_that_the_file_marks_are_never_trained_on(
@@ -764,7 +821,7 @@ def refused(prepared, teacher, capfd, *flags: str, folder: Path | None = None) -
         ("--validation=0.9", "--validation: expected 0 to 0.5, found 0.9"),
         ("--architecture=mobilenetv9", "expected a timm or torchvision name, found 'mobilenetv9'"),
         ("--batch=1", "--batch: expected at least 2, found 1"),
-        ("--schedule=step", "--schedule: expected cosine or constant, found 'step'"),
+        ("--schedule=step", "--schedule: expected constant, cosine or plateau, found 'step'"),
         ("--bands=B4,B4", "--bands: expected different bands, found B4, B4"),
         ("--bands=B4,B99", "expected band 'B99', found ['VH_real'"),
         ("--targets=fresh", "--targets: expected cached or consistent, found 'fresh'"),
@@ -782,6 +839,13 @@ def test_refuses(prepared, prepared_test, teacher, capfd, flag, message) -> None
     given = None if flag == "--teacher=None" else teacher
     flags = [flag.replace("TEACHER", str(teacher))] if given else []
     assert message in refused(prepared, given, capfd, *flags, folder=teacher.parent)
+
+
+def test_refuses_a_plateau_without_rows_held_out(prepared, prepared_test, teacher, capfd) -> None:  # type: ignore[no-untyped-def]
+    assert prepared_test.exists()
+    flags = ("--validation=0", "--schedule=plateau")
+    heard = refused(prepared, teacher, capfd, *flags, folder=teacher.parent)
+    assert "--schedule=plateau: needs rows held out by --validation; any share above 0" in heard
 
 
 def spoil_rows(folder: Path) -> str:

@@ -130,6 +130,31 @@ def test_rows_that_the_file_marks_are_never_trained_on(
         assert recipe.keep_best == (share > 0)  # 0 measures them, and keeps the last epoch
 
 
+GAINED = {"schedule", "optimiser", "monitor", "min_improvement"}
+
+
+@pytest.mark.parametrize("flags", [(), ("--cosine",), ("--validation=0.1", "--patience=3")])
+def test_products_of_before_are_up_to_date(
+    prepared: Path, prepared_test: Path, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    given = line(prepared, prepared_test, tmp_path / "teacher", *flags)
+    assert wiring.plan_is_that_of_before(stage.run, given, GAINED)
+    given.append("--optimiser=adam")
+    assert not wiring.plan_is_that_of_before(stage.run, given, GAINED)
+
+
+def test_a_cosine_by_either_name_makes_the_same(
+    prepared: Path, prepared_test: Path, tmp_path: Path
+) -> None:
+    flags = ("--members=1", "--epochs=2", "--batch=9", "--lr=0.01")
+    made = [
+        content(command(prepared, prepared_test, tmp_path / name, *flags, flag))
+        for name, flag in (("a", "--cosine"), ("b", "--schedule=cosine"), ("c", "--nocosine"))
+    ]
+    assert made[0] == made[1]
+    assert made[0]["member-01.onnx"] != made[2]["member-01.onnx"]
+
+
 def test_it_learns(prepared: Path, prepared_test: Path, tmp_path: Path) -> None:
     """Brightness tells the classes apart: more than chance after a few epochs."""
     flags = ("--members=1", "--epochs=25", "--lr=0.05", "--augment=false")
@@ -191,7 +216,8 @@ def test_rows_in_pieces_and_held_out(prepared: Path, prepared_test: Path, tmp_pa
     flags = ("--epochs=3", "--validation=0.5", "--patience=2", "--resident=0.0002")
     dst = command(prepared, prepared_test, tmp_path / "teacher", *flags, "--batch=4")
     curves = (dst / "curves.csv").read_text().splitlines()
-    assert curves[0] == "network,epoch,train loss,train accuracy,validation accuracy"
+    quantities = "train loss,train accuracy,validation accuracy,validation loss"
+    assert curves[0] == f"network,epoch,{quantities}"
     assert len(curves) > 2
 
 
@@ -250,6 +276,7 @@ def test_goes_on_after_a_kill(prepared: Path, prepared_test: Path, tmp_path: Pat
         ("--resident=0", "--resident: expected above 0, found 0.0"),
         ("--validation=0.6", "--validation: expected 0 to 0.5, found 0.6"),
         ("--patience=2", "--patience: expected 0 without rows held out by --validation"),
+        ("--schedule=plateau", "--schedule=plateau: needs rows held out by --validation; any"),
         ("--precision=16-mixed", "--precision: expected auto, float32 or bfloat16, found '16-m"),
         ("--lr=1e30", "member-01: training diverged in epoch 1; lower --lr"),
         ("--epoch=3", "--epoch: no such flag; did you mean --epochs?"),

@@ -74,6 +74,8 @@ def test_two_processes_train_what_one_does(tmp_path: Path, start: Callable[[Path
         assert ranks[0][name][1] == ranks[1][name][1]
         assert ranks[0][name][1]["train loss"] == pytest.approx(series["train loss"], abs=1e-5)
         assert ranks[0][name][1]["validation accuracy"] == series["validation accuracy"]
+        losses = [of["validation loss"] for of in (ranks[0][name][1], series)]
+        assert losses[0] == pytest.approx(losses[1], abs=1e-5)
 
 
 def test_other_commands_side_by_side_are_refused(tmp_path: Path) -> None:

@@ -52,7 +52,12 @@ def test_two_epochs_of_sgd_are_those_of_a_loop(tmp_path: Path) -> None:
 
 
 def test_clipping_and_cosine_change_the_steps(tmp_path: Path) -> None:
-    changes: list[dict[str, Any]] = [{}, {"clip": 1e-3}, {"cosine": True}, {"optimiser": "adamw"}]
+    changes: list[dict[str, Any]] = [
+        {},
+        {"clip": 1e-3},
+        {"schedule": "cosine"},
+        {"optimiser": "adamw"},
+    ]
     trained = [fit(tmp_path / str(i), recipe(**more))[0] for i, more in enumerate(changes)]
     assert not any(same(trained[0], other) for other in trained[1:])
 
@@ -73,7 +78,7 @@ def crash(folder: Path, plan: Recipe, epoch: int, held_out: np.ndarray | None = 
 
 
 @pytest.mark.parametrize("epoch", [1, 3, 4])
-@pytest.mark.parametrize("more", [{}, {"optimiser": "adamw", "cosine": True, "clip": 5.0}])
+@pytest.mark.parametrize("more", [{}, {"optimiser": "adamw", "schedule": "cosine", "clip": 5.0}])
 def test_resumed_run_equals_an_undisturbed_one(
     tmp_path: Path, epoch: int, more: dict[str, object]
 ) -> None:

@@ -1,6 +1,7 @@
 """Bands drawn for a member, members of a shard, settings that are refused."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ from shared import lcz
 from shared.cli import arguments
 from shared.errors import StageError
 from shared.training import groups
-from shared.training.loop import check_patience
+from shared.training.loop import Recipe, check_held_out, recipe_of
 from shared.training.members import draw_bands, members_of_shard
 
 SEN2, SEN1 = lcz.SEN2.bands, lcz.SEN1.bands
@@ -70,6 +71,10 @@ def test_members_of_shards() -> None:
         ("--resident=0", "--resident: expected above 0, found 0.0"),
         ("--validation=0.6", "--validation: expected 0 to 0.5, found 0.6"),
         ("--patience=-1", "--patience: expected at least 0, found -1"),
+        ("--monitor=f1", "--monitor: expected accuracy or loss, found 'f1'"),
+        ("--min_improvement=-1", "--min_improvement: expected at least 0, found -1.0"),
+        ("--schedule=step", "--schedule: expected constant, cosine or plateau, found 'step'"),
+        ("--optimiser=lbfgs", "--optimiser: expected sgd, adamw or adam, found 'lbfgs'"),
         ("--size=8", "--size: expected 16 to 1024, found 8"),
         ("--interpolation=cubic", "--interpolation: expected bilinear or nearest, found 'cubic'"),
         ("--mode=all", "--mode: expected rand, randrgb or sar, found 'all'"),
@@ -103,7 +108,40 @@ run.__kwdefaults__ = {
 }  # fmt: skip
 
 
-def test_patience_needs_rows_held_out() -> None:
-    check_patience(groups.Validation(0.1, 2))
-    with pytest.raises(StageError, match="--patience: expected 0 without rows held out"):
-        check_patience(groups.Validation(0.0, 2))
+@pytest.mark.parametrize(
+    ("held_out", "schedule", "message"),
+    [
+        ({"patience": 2}, "constant", "--patience: expected 0 without rows held out"),
+        ({"monitor": "loss"}, "constant", "--monitor: expected accuracy without rows held out"),
+        ({"min_improvement": 0.1}, "cosine", "--min_improvement: expected 0.0 without rows held"),
+        ({}, "plateau", "--schedule=plateau: needs rows held out by --validation; any share above"),
+    ],
+)
+def test_needs_rows_held_out(held_out: dict[str, Any], schedule: str, message: str) -> None:
+    check_held_out(groups.Validation(0.1, **held_out), schedule)
+    check_held_out(groups.Validation(), "cosine")
+    with pytest.raises(StageError, match=message):
+        check_held_out(groups.Validation(**held_out), schedule)
+
+
+def descend(**flags: Any) -> Recipe:
+    """The recipe of an ensemble with these flags of `Descent`."""
+    descent = groups.Descent(**flags)
+    plan = groups.Plan(
+        groups.Ensemble(), groups.Network(), descent, groups.Validation(0.1), groups.Machine()
+    )
+    return recipe_of(plan)
+
+
+def test_cosine_is_the_earlier_name_of_a_schedule() -> None:
+    assert descend().schedule == "constant"
+    assert descend(cosine=True) == descend(schedule="cosine")
+    assert descend(schedule="plateau").schedule == "plateau"
+    with pytest.raises(StageError, match="--cosine: the earlier name of --schedule cosine, found"):
+        descend(cosine=True, schedule="plateau")
+
+
+def test_momentum_is_that_of_sgd() -> None:
+    assert descend(optimiser="adam").optimiser == "adam"
+    with pytest.raises(StageError, match="--momentum: concerns --optimiser sgd, found adamw"):
+        descend(optimiser="adamw", momentum=0.5)

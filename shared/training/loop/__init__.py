@@ -1,13 +1,13 @@
 """The training loop: the engine, its learners, the recipe, several processes."""
 
 from shared.training.loop.learner import Learner, Loss
-from shared.training.loop.recipe import Recipe, check_patience, recipe_of
+from shared.training.loop.recipe import Recipe, check_held_out, recipe_of
 
 __all__ = [
     "Learner",
     "Loss",
     "Recipe",
-    "check_patience",
+    "check_held_out",
     "display",
     "distributed",
     "engine",
@@ -17,4 +17,5 @@ __all__ = [
     "recipe",
     "recipe_of",
     "recompute",
+    "selection",
 ]

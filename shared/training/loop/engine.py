@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from shared.progress import say
 from shared.training.data import Batch, Split
 from shared.training.data import order as orders
-from shared.training.loop import distributed, recompute
+from shared.training.loop import distributed, recompute, selection
 from shared.training.loop.display import EpochProgress
 from shared.training.loop.learner import Learner
 from shared.training.loop.recipe import Recipe
@@ -87,9 +87,9 @@ def _epochs(
                 for learner in active:
                     learner.step(fabric, batch, len(batches[step]), step)
                 show.step(active, len(batches[step]))
-            accuracies = _accuracies(fabric, active, split, recipe, held_out)
-            for learner, accuracy in zip(active, accuracies, strict=True):
-                learner.end_epoch(fabric, accuracy)
+            measured = _measure(fabric, active, split, recipe, held_out)
+            for learner, values in zip(active, measured, strict=True):
+                learner.end_epoch(fabric, values)
                 _save(fabric, learner, folder)
             show.epoch(active)
 
@@ -124,17 +124,19 @@ def place_split(split: Split, device: torch.device) -> Split:
     return split.to(device)
 
 
-def _accuracies(
+def _measure(
     fabric: Fabric, learners: Sequence[Learner], split: Split, recipe: Recipe,
     held_out: NDArray[np.intp] | None,
-) -> Sequence[float | None]:  # fmt: skip
+) -> Sequence[selection.Measured | None]:  # fmt: skip
     """Of each network on the rows held out, in one pass; the same numbers in every process."""
     if held_out is None or not len(held_out):
         return [None] * len(learners)
     truth = split.extra["label"].cpu().numpy()[held_out]
     said = compute_logits(learners, split, recipe, held_out)
-    accuracies: list[float] = fabric.broadcast([float((o.argmax(1) == truth).mean()) for o in said])
-    return accuracies
+    measured: list[selection.Measured] = fabric.broadcast(
+        [selection.measure(logits, truth) for logits in said]
+    )
+    return measured
 
 
 def _usable(checkpoint: Path) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 """One network in training: its optimiser, what happens in a step and after an epoch."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,8 @@ from torch import Tensor, nn
 
 from shared.errors import StageError
 from shared.training.data import Batch, View, draw_views, rows_of_process
-from shared.training.loop.recipe import Recipe, build_optimiser
+from shared.training.loop.recipe import Recipe, build_optimiser, build_schedule, step_schedule
+from shared.training.loop.selection import Measured, find_best
 
 Loss = Callable[[Tensor, Batch], Tensor]
 Weights = dict[str, Tensor]
@@ -19,7 +21,7 @@ Weights = dict[str, Tensor]
 
 @dataclass
 class History:
-    """Values per epoch, by quantity: "train loss", "train accuracy", "validation accuracy"."""
+    """Values per epoch, by quantity: "train loss", "train accuracy", and validation likewise."""
 
     series: dict[str, list[float]] = field(default_factory=dict)
 
@@ -43,7 +45,7 @@ class Learner:
     Attributes:
         epoch: epochs that are done.
         history: values per epoch.
-        best: validation accuracy and weights of the best epoch.
+        best: monitored value and weights of the best epoch.
         large_steps: whether a step takes so much memory that it takes long, too.
     """
 
@@ -56,7 +58,7 @@ class Learner:
         self.name, self.view, self.loss = name, view, loss
         self.recipe, self.seed, self.features = recipe, seed, features
         self.epoch, self.history = 0, History()
-        self.best: tuple[float, Weights] = (-1.0, {})
+        self.best: tuple[float, Weights] = (math.nan, {})
         self.totals = torch.zeros(3)
         self.wrapped: Any = network
         self.large_steps = False
@@ -71,9 +73,7 @@ class Learner:
         self.network.to(fabric.device)
         self.view.to(fabric.device)
         self.optimiser = build_optimiser(self.network, self.recipe)
-        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-            self.optimiser, self.recipe.epochs
-        )
+        self.schedule = build_schedule(self.optimiser, self.recipe)
         if state:
             self.optimiser.load_state_dict(state["optimiser"])
             self.schedule.load_state_dict(state["schedule"])
@@ -117,8 +117,12 @@ class Learner:
         scores: Tensor = (network or self.network)(images, *second)
         return scores
 
-    def end_epoch(self, fabric: Fabric, accuracy: float | None) -> None:
-        """Note loss and accuracies of the epoch; keep the weights if they are the best so far.
+    def end_epoch(self, fabric: Fabric, measured: Measured | None) -> None:
+        """Note losses and accuracies of the epoch; keep the weights if they are the best so far.
+
+        Args:
+            fabric: where.
+            measured: on the rows held out, if there are any.
 
         Raises:
             StageError: the loss is no longer finite.
@@ -130,27 +134,40 @@ class Learner:
             raise StageError(f"{self.name}: training diverged in epoch {self.epoch}; lower --lr")
         self.history.add("train loss", loss / count)
         self.history.add("train accuracy", hits / count)
-        if self.recipe.cosine:
-            self.schedule.step()
-        if accuracy is not None:
-            self.history.add("validation accuracy", accuracy)
-            if accuracy > self.best[0] and (self.recipe.keep_best or self.recipe.patience):
-                weights = self.network.state_dict()
-                self.best = (accuracy, {k: v.detach().cpu().clone() for k, v in weights.items()})
+        if measured:
+            self.history.add("validation accuracy", measured.accuracy)
+            self.history.add("validation loss", measured.loss)
+            if self._best == len(self._monitored) - 1 and self._chooses:
+                weights = self.network.state_dict()  # cloned: the next step changes them in place
+                kept = {name: of.detach().cpu().clone() for name, of in weights.items()}
+                self.best = (self._monitored[-1], kept)
+        step_schedule(self.schedule, self.recipe, measured.loss if measured else None)
 
     @property
     def finished(self) -> bool:
         """Whether all epochs are done, or `patience` of them without a better one."""
-        said = self.history.series.get("validation accuracy", [])
-        since = len(said) - 1 - int(np.argmax(said)) if said else 0
+        since = len(self._monitored) - 1 - self._best
         waited = bool(self.recipe.patience) and since >= self.recipe.patience
         return self.epoch >= self.recipe.epochs or waited
 
     @property
     def kept(self) -> int:
         """Epoch, counted from 1, whose weights were chosen; 0 where the last one's are kept."""
-        said = self.history.series.get("validation accuracy", [])
-        return int(np.argmax(said)) + 1 if said and self.best[1] else 0
+        return self._best + 1 if self.best[1] else 0
+
+    @property
+    def _chooses(self) -> bool:
+        """Whether the best epoch is handed on instead of the last one."""
+        return self.recipe.keep_best or bool(self.recipe.patience)
+
+    @property
+    def _monitored(self) -> list[float]:
+        """By which epochs are compared, one value an epoch; none without rows held out."""
+        return self.history.series.get(f"validation {self.recipe.monitor}", [])
+
+    @property
+    def _best(self) -> int:
+        return find_best(self._monitored, self.recipe.monitor, self.recipe.min_improvement)
 
     def state(self) -> dict[str, Any]:
         """All that is needed to go on."""
@@ -165,10 +182,12 @@ class Learner:
         self.network.load_state_dict(state["network"])
         self.epoch, self.best = state["epoch"], state["best"]
         self.history = History(state["history"])
+        if measured := self.history.series.get("validation accuracy"):  # before there was a loss
+            self.history.series.setdefault("validation loss", [math.nan] * len(measured))
 
     def end(self) -> None:
         """The network as it is handed on: on the CPU, evaluating, the best epoch if wanted."""
-        if (self.recipe.keep_best or self.recipe.patience) and self.best[1]:
+        if self._chooses and self.best[1]:
             self.network.load_state_dict(self.best[1])
         self.network.cpu().eval()
         self.wrapped = self.network

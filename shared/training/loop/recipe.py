@@ -1,12 +1,16 @@
-"""How a network is trained: the settings, and the optimiser they mean."""
+"""How a network is trained: the settings, and the optimiser and the learning rate they mean."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
 from shared.errors import StageError
-from shared.training.groups import Plan, Validation
+from shared.training.groups import Descent, Plan, Validation
+
+PLATEAU = "--schedule=plateau: needs rows held out by --validation"
+OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 
 @dataclass(frozen=True)
@@ -16,18 +20,21 @@ class Recipe:
     Attributes:
         epochs: passes over the split, at most.
         batch: rows a step, of all processes together.
-        lr: learning rate.
+        lr: learning rate, at the beginning.
         seed: of the order of the rows.
-        optimiser: "sgd" or "adamw".
+        optimiser: "sgd", "adamw" or "adam".
         momentum: of SGD.
-        weight_decay: L2 (SGD) or decoupled (AdamW).
-        cosine: whether the rate falls to zero along a cosine.
+        weight_decay: L2 (SGD, Adam) or decoupled (AdamW).
+        schedule: of the learning rate: "constant", "cosine" falls to zero over the epochs, and
+            "plateau" is halved where the validation loss stays.
         clip: largest gradient norm, 0 for no limit.
         augment: whether training sees random views.
         device: "auto", "cpu" or "cuda".
         precision: "auto", "float32" or "bfloat16".
-        keep_best: keep the epoch with the best validation accuracy instead of the last one.
-        patience: epochs without a better validation accuracy after which to stop, 0 for never.
+        keep_best: keep the epoch that is best on the rows held out instead of the last one.
+        patience: epochs without a better one after which to stop, 0 for never.
+        monitor: by which an epoch is better: validation "accuracy" or "loss".
+        min_improvement: an epoch is better by more than this only.
     """
 
     epochs: int
@@ -37,13 +44,15 @@ class Recipe:
     optimiser: str = "sgd"
     momentum: float = 0.9
     weight_decay: float = 1e-4
-    cosine: bool = False
+    schedule: str = "constant"
     clip: float = 0.0
     augment: bool = True
     device: str = "auto"
     precision: str = "auto"
     keep_best: bool = False
     patience: int = 0
+    monitor: str = "accuracy"
+    min_improvement: float = 0.0
 
 
 def recipe_of(plan: Plan, *, clip: float = 0.0, augment: bool = True) -> Recipe:
@@ -55,27 +64,92 @@ def recipe_of(plan: Plan, *, clip: float = 0.0, augment: bool = True) -> Recipe:
         augment: False where there is no picture to augment.
 
     Raises:
-        StageError: patience without rows held out.
+        StageError: flags that do not go together, such as patience without rows held out.
     """
     descent, held_out, machine = plan.descent, plan.held_out, plan.machine
-    check_patience(held_out)
+    schedule = _choose_schedule(descent)
+    check_held_out(held_out, schedule)
+    if descent.optimiser != "sgd" and descent.momentum != Descent.momentum:
+        raise StageError(f"--momentum: concerns --optimiser sgd, found {descent.optimiser}")
     return Recipe(
         epochs=descent.epochs, batch=descent.batch, lr=descent.lr, seed=plan.ensemble.seed,
-        momentum=descent.momentum, weight_decay=descent.weight_decay, cosine=descent.cosine,
-        clip=clip, augment=plan.network.augment and augment, device=machine.device,
-        precision=machine.precision, keep_best=held_out.validation > 0, patience=held_out.patience,
+        optimiser=descent.optimiser, momentum=descent.momentum, weight_decay=descent.weight_decay,
+        schedule=schedule, clip=clip, augment=plan.network.augment and augment,
+        device=machine.device, precision=machine.precision, keep_best=held_out.validation > 0,
+        patience=held_out.patience, monitor=held_out.monitor,
+        min_improvement=held_out.min_improvement,
     )  # fmt: skip
 
 
-def check_patience(held_out: Validation) -> None:
-    """Refuse patience where no rows are held out to measure an epoch."""
-    if held_out.patience and not held_out.validation:
-        raise StageError("--patience: expected 0 without rows held out by --validation")
+def _choose_schedule(descent: Descent) -> str:
+    """--cosine is what --schedule cosine was called before; old products are known by it."""
+    if not descent.cosine:
+        return descent.schedule
+    if descent.schedule != "constant":
+        raise StageError(
+            f"--cosine: the earlier name of --schedule cosine, found --schedule {descent.schedule} "
+            "beside it; give --schedule alone"
+        )
+    return "cosine"
+
+
+def check_held_out(held_out: Validation, schedule: str) -> None:
+    """Refuse what needs measured epochs where no rows are held out to measure them.
+
+    Args:
+        held_out: which rows are.
+        schedule: of the learning rate.
+
+    Raises:
+        StageError: names the flag.
+    """
+    if held_out.validation:
+        return
+    for name in ("patience", "min_improvement", "monitor"):
+        plain = getattr(Validation, name)
+        if getattr(held_out, name) != plain:
+            raise StageError(f"--{name}: expected {plain} without rows held out by --validation")
+    if schedule == "plateau":
+        raise StageError(f"{PLATEAU}; any share above 0 will do where the file marks rows")
 
 
 def build_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD or AdamW over all weights, in one pass over them a step."""
+    """SGD, AdamW or Adam over all weights, in one pass over them a step."""
     weights, more = network.parameters(), {"weight_decay": recipe.weight_decay, "fused": True}
     if recipe.optimiser == "sgd":
         return torch.optim.SGD(weights, recipe.lr, recipe.momentum, **more)  # type: ignore[arg-type]
-    return torch.optim.AdamW(weights, recipe.lr, **more)  # type: ignore[arg-type]
+    return OPTIMISERS[recipe.optimiser](weights, recipe.lr, **more)  # type: ignore[arg-type]
+
+
+def build_schedule(
+    optimiser: torch.optim.Optimizer, recipe: Recipe
+) -> CosineAnnealingLR | ReduceLROnPlateau:
+    """What changes the learning rate after an epoch; of a constant one, no step is ever taken.
+
+    On a plateau the rate is halved after more than two epochs in a row whose validation loss is not
+    below the lowest one by a ten-thousandth of it: torch's rule, in its words patience 2.
+    """
+    if recipe.schedule == "plateau":
+        return ReduceLROnPlateau(optimiser, factor=0.5, patience=2)
+    return CosineAnnealingLR(optimiser, recipe.epochs)
+
+
+def step_schedule(
+    schedule: CosineAnnealingLR | ReduceLROnPlateau, recipe: Recipe, loss: float | None
+) -> None:
+    """Take the rate to the next epoch.
+
+    Args:
+        schedule: as `build_schedule` made it.
+        recipe: how.
+        loss: of the epoch on the rows held out, if there are any.
+
+    Raises:
+        StageError: there are none, and the rate follows their loss.
+    """
+    if recipe.schedule == "cosine":
+        schedule.step()
+    if recipe.schedule == "plateau":
+        if loss is None:
+            raise StageError(f"{PLATEAU}, and its share is less than one row of each class")
+        schedule.step(loss)
