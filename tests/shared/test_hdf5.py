@@ -1,6 +1,8 @@
 """Reading HDF5 of others: what it leaves out or refers to is named, whatever the library says."""
 
+import mmap
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -339,3 +341,32 @@ def test_a_mistake_of_our_own_is_no_damage(tmp_path: Path, monkeypatch: pytest.M
     path = write_raw(tmp_path / "a.h5", {"x": VALUES})
     with pytest.raises(ZeroDivisionError):
         record.digest(path)
+
+
+def test_the_child_may_take_four_gigabytes_more_and_two_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than it has of addresses, not of memory in use: these are 2 GiB apart here."""
+    path, log = write_raw(tmp_path / "a.h5", {"x": VALUES}), tmp_path / "log"
+
+    def note(kind: int, limits: tuple[int, int]) -> None:
+        with log.open("a") as file:
+            file.write(f"{kind} {limits[0]}\n")
+
+    monkeypatch.setattr(resource, "setrlimit", note)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (-1, resource.RLIM_INFINITY))
+    with mmap.mmap(-1, 2 * 2**30):
+        addresses = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        assert guard.probe(path) == []
+    pairs = [line.split() for line in log.read_text().splitlines()]
+    noted = {int(kind): int(limit) for kind, limit in pairs}
+    assert abs(noted[resource.RLIMIT_AS] - addresses - 4 * 2**30) < 2**28
+    assert (noted[resource.RLIMIT_CPU], noted[resource.RLIMIT_CORE]) == (120, 0)
+
+
+def test_limits_of_the_system_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, log = write_raw(tmp_path / "a.h5", {"x": VALUES}), tmp_path / "log"
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: log.write_text(str(limits)))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (-1, 0))
+    guard.probe(path)
+    assert log.read_text() == "(0, 0)"

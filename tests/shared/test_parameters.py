@@ -9,6 +9,7 @@ import pytest
 from shared import cli
 from shared.cli import help_text
 from shared.cli.arguments import collect
+from shared.cli.parameters import Parameter
 from shared.errors import StageError
 
 
@@ -162,3 +163,33 @@ def test_help_is_grouped_and_complete() -> None:
     ) in text
     assert "  --share X (number, 0 to below 1; default: 0.5)\n" in text
     assert max(map(len, text.splitlines())) <= 60
+
+
+def wrapped(width: int, text: str, flag: str = "a") -> list[str]:
+    """The lines of one flag in the help."""
+    parameter = Parameter(flag, bool, default=True, text=text)
+    signature = cli.Signature(run, "stage", "Do it.", (parameter,), {})
+    lines = help_text.render(signature, width).splitlines()
+    start = lines.index("Optional:") + 1
+    return lines[start : lines.index("", start)]
+
+
+def test_lines_of_help_are_filled_to_the_last_column() -> None:
+    """A word that ends at the last column stays in its line; the next one does not."""
+    head = "  --a (switch; default: on)"
+    text = "two words"
+    assert wrapped(len(head), text) == [head, "      two words"]
+    assert wrapped(len(head) - 1, text) == [head[:-4], "      on)", "      two words"]
+    long = "x" * 30
+    assert wrapped(6 + 30 + 2, f"{long} y") == [head, f"      {long} y"]
+    assert wrapped(6 + 30 + 1, f"{long} y") == [head, f"      {long}", "      y"]
+
+
+def test_help_is_as_wide_as_the_terminal_and_no_wider_than_a_hundred_columns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    signature = cli.Signature(run, "stage", " ".join(["word"] * 60), (), {})
+    for columns, widest in ((60, 59), (100, 99), (200, 99)):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        lines = help_text.render(signature).splitlines()
+        assert max(len(line) for line in lines if line.startswith("word ")) == widest

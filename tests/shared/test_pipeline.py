@@ -6,12 +6,13 @@ import json
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from shared.errors import StageError
-from shared.pipeline import Plan, Product, build, read_settings, settings
+from shared.pipeline import Plan, Product, build, read_settings, remaining, settings
 from shared.pipeline.__main__ import main, suggest
 from shared.pipeline.settings import sources
 
@@ -231,6 +232,102 @@ def test_unknown_goals_name_the_nearest(
 ) -> None:
     monkeypatch.chdir(ROOT)
     assert answer in suggest(name)
+
+
+def test_near_verbs_are_three_at_most() -> None:
+    """Of which the nearest comes first; verbs of make's own and of stages alike."""
+    said = suggest("sr-e")
+    assert said.count("`make sr") == 3
+    assert "`make sr-eval`" in said
+    assert suggest("rerun-tdaplot").startswith("make rerun-tdaplot: no such verb; did you mean `m")
+    assert "`make rerun-tda-plot`" in suggest("rerun-tdaplot")
+
+
+def test_a_setting_may_have_equal_signs(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["plan", "--source", "demo", "--set", "FLAGS-tda=--a=b=c", "--set", "D=x=y"]
+    assert main(words) == 0
+    assert "--dst x=y/tda/prepare/training.h5 --src x=y/prepare/training.h5 --a=b=c" in (
+        capsys.readouterr().out
+    )
+
+
+def test_errors_of_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    """What make includes is one line that begins with ERROR; people get a line on stderr."""
+    wrong = ["--source", "demo", "--set", "WEIGHTS=x"]
+    assert main(["rules", *wrong]) == 0
+    assert capsys.readouterr().out.startswith("ERROR WEIGHTS: expected published or trained")
+    assert main(["plan", *wrong]) == 2
+    heard = capsys.readouterr()
+    assert heard.err.startswith("error: WEIGHTS: expected published or trained, found x")
+    assert heard.out == ""
+    assert main(["suggest", "tacher"]) == 2
+    assert "did you mean `make teacher`" in capsys.readouterr().err
+    for words in (["plan"], ["rules", "--runner", "local"], []):
+        with pytest.raises(SystemExit):
+            main(words)
+        assert capsys.readouterr().err.startswith("usage: shared.pipeline ")
+
+
+def test_commands_that_are_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All words after the first ones, in their order."""
+    heard: list[object] = []
+
+    def note(code: int) -> Callable[..., int]:
+        def ending(*words: object) -> int:
+            heard.append(words)
+            if code != 5:
+                sys.exit(code)  # the process has become another one
+            return code
+
+        return ending
+
+    for name, code in (("become", 3), ("step", 4), ("explain_end", 5)):
+        monkeypatch.setattr(remaining, name, note(code))
+    for words, code in (
+        (["run", "docker", "compose", "run"], 3),
+        (["step", "s.json", "tda", "d/tda", "--", "python", "-m", "x"], 4),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert ended.value.code == code
+    assert main(["ended", "137", "tda"]) == 5
+    assert heard == [
+        (["docker", "compose", "run"],),
+        (Path("s.json"), ("tda", "d/tda"), ["python", "-m", "x"]),
+        (137, "tda"),
+    ]
+
+
+def test_in_containers_the_data_folder_is_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outside = ["plan", "--source", "demo", "--set", "D=/elsewhere"]
+    assert main([*outside, "--runner", "local"]) == 0
+    assert main([*outside, "--runner", "docker"]) == 2
+    assert capsys.readouterr().err.startswith("error: D")
+
+
+def test_rules_are_written_where_they_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The state of a run only where there are goals."""
+    monkeypatch.chdir(tmp_path)
+    words = ["rules", "--source", "demo"]
+    assert main(words) == 0
+    rules = Path(capsys.readouterr().out.strip())
+    assert rules.suffix == ".mk"
+    assert not rules.with_suffix(".json").exists()
+    written = rules.stat().st_mtime_ns
+    assert main(words) == 0
+    assert rules.stat().st_mtime_ns == written
+    Path(rules).write_text("old")
+    assert main(words) == 0
+    assert rules.read_text() != "old"
+    assert main([*words, "--goals", "tda"]) == 0
+    (state,) = Path(".make").glob("*.json")
+    todo = json.loads(state.read_text())["todo"]
+    assert todo[-1] == "data/demo/tda/sr-edsr-x2/testing.h5"
 
 
 def make(*words: str) -> subprocess.CompletedProcess[str]:

@@ -163,3 +163,43 @@ def test_tolerance_decides(tmp_path: Path, capsys) -> None:  # type: ignore[no-u
     assert rerun.main([*line, "--tolerance=0.001"]) == 0
     assert "largest difference 0.0001, within 0.001" in capsys.readouterr().out
     assert two.exists()  # a comparison removes nothing
+
+
+def test_arrays_differ_by_shape_type_or_values() -> None:
+    """Whichever of the two is the larger one."""
+    plain = np.zeros((2, 3))
+    others = [np.zeros((3, 3)), np.zeros((1, 3)), np.zeros((2, 3, 1)), plain.astype("f4")]
+    for other in others:
+        for pair in ((plain, other), (other, plain)):
+            (one,) = comparison.compare_arrays("x", *pair)
+            assert one.size == np.inf
+            assert one.what == " and ".join(f"{a.shape} {a.dtype}" for a in pair)
+    texts = np.array(["a", "b"])
+    assert not list(comparison.compare_arrays("x", texts, texts.copy()))
+    (one,) = comparison.compare_arrays("x", texts, texts[::-1])
+    assert (one.what, one.size) == ("different values", np.inf)
+    assert not list(comparison.compare_arrays("x", np.zeros((0, 3)), np.zeros((0, 3))))
+    for a, b, size in ((1.0, np.nan, np.inf), (np.nan, np.nan, None), (3, 1, 2), (1, 3, 2)):
+        found = list(comparison.compare_arrays("x", np.array([0, a]), np.array([0, b])))
+        assert [(d.what, d.size) for d in found] == (
+            [] if size is None else [("1 of 2 values, largest at [1]", size)]
+        )
+
+
+def test_datasets_are_compared_in_blocks_of_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row of the block stands before the place in it."""
+    monkeypatch.setattr(comparison, "BLOCK", 8)
+    for number, path in enumerate(pair(tmp_path, "a.h5")):
+        with h5py.File(path, "w") as file:
+            values = np.zeros((5, 4), np.float32)
+            values[3, 1] = values[4, 2] = number
+            file["x"], file["one"] = values, np.float64(number)
+            file["few"] = np.full(2 + number, 1)
+    assert sorted(said(tmp_path)) == [
+        ("a.h5: few", "(2,) int64 and (3,) int64", np.inf),
+        ("a.h5: one", "1 of 1 values, largest at []", 1.0),
+        ("a.h5: x from row 2", "1 of 8 values, largest at [1, 1]", 1.0),
+        ("a.h5: x from row 4", "1 of 4 values, largest at [0, 2]", 1.0),
+    ]

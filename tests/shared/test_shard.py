@@ -26,3 +26,9 @@ def test_second_of_three() -> None:
 def test_refuses(text: str) -> None:
     with pytest.raises(StageError, match="--shard: expected"):
         shard.shard_range(10, text)
+
+
+def test_whole_numbers_alone() -> None:
+    assert shard.shard_range(10, "1/1") == range(10)
+    assert shard.shard_range(10, "3/3") == range(6, 10)
+    assert shard.shard_range(3, "1/4") == range(0)

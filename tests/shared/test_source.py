@@ -1,5 +1,6 @@
 """Reading patch files: decoded values; refusals name the file, the dataset and the rows."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from shared import lcz, patches
 from shared.errors import StageError
+from shared.patches import attributes, hdf5
 from shared.terminal import escape
 from tests import hostile
 from tests.conftest import ROWS, pixels, write_patches, write_raw
@@ -208,3 +210,109 @@ def test_members_whose_names_are_not_utf8_are_left_alone(prepared: Path) -> None
         with pytest.raises(StageError, match="expected dataset 'sen9', found") as refused:
             _ = source["sen9"]
     assert hostile.is_calm(escape(str(refused.value)))
+
+
+# --- attributes, each of them from both sides -----------------------------------------------------
+@pytest.fixture
+def owner(tmp_path: Path) -> Iterator[hdf5.File]:
+    """A file with attributes of many kinds."""
+    given = {
+        "text": "sen2", "bytes": np.bytes_(b"sen2  "), "one": ["sen2"], "two": ["a", "b"],
+        "same": ["a", "a"], "blank": ["a", " "], "odd": ["a\nb"], "latin": np.array([b"\xe9"]),
+        "number": 2, "list": [2.5], "numbers": [1.0, 2.0], "nan": np.nan, "true": True,
+        "half": 0.5, "ones": [1], "several": [1, 0], "square": [["a"]], "none": np.zeros(0, "S1"),
+        "infinite": [1.0, np.inf],
+    }  # fmt: skip
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for name, value in given.items():
+            file.attrs[name] = value
+    with hdf5.File(tmp_path / "a.h5") as file:
+        yield file
+
+
+def outcome(read: Callable[..., Any], owner: hdf5.File, name: str, *more: int) -> Any:
+    """What is read, or what was found instead."""
+    try:
+        return read(owner, name, *more)
+    except StageError as error:
+        return str(error).partition(f"attribute {name!r}: ")[2]
+
+
+def test_attributes_that_are_texts(owner: hdf5.File) -> None:
+    for name in ("text", "bytes", "one"):
+        assert outcome(attributes.read_text, owner, name) == "sen2"
+    for name, found in (("two", "texts of shape (2,)"), ("number", "2"), ("latin", None)):
+        found = found or "texts of shape (1,)"
+        assert outcome(attributes.read_text, owner, name) == f"expected a text, found {found}"
+    assert outcome(attributes.read_text, owner, "x") == "expected a value, found no such attribute"
+
+
+def test_attributes_that_are_names(owner: hdf5.File) -> None:
+    assert outcome(attributes.read_texts, owner, "two") == ("a", "b")
+    assert outcome(attributes.read_texts, owner, "two", 2) == ("a", "b")
+    names = "expected different names"
+    for name, found in (
+        ("text", f"{names}, found 'sen2'"), ("square", f"{names}, found texts of shape (1, 1)"),
+        ("none", f"{names}, found texts of shape (0,)"), ("same", f"{names}, found 'a' twice"),
+        ("numbers", f"{names}, found float64 numbers of shape (2,)"),
+        ("blank", f"{names} of printable letters, found ''"),
+        ("odd", f"{names} of printable letters, found 'a\\nb'"),
+        ("latin", f"{names}, found one that is not UTF-8 text"),
+    ):  # fmt: skip
+        assert outcome(attributes.read_texts, owner, name) == found, name
+    for count in (1, 3):
+        said = outcome(attributes.read_texts, owner, "two", count)
+        assert said == f"expected {count} different names, found 2"
+
+
+def test_attributes_that_are_numbers(owner: hdf5.File) -> None:
+    assert outcome(attributes.read_number, owner, "number") == 2
+    assert outcome(attributes.read_number, owner, "list") == 2.5
+    for name in ("numbers", "nan", "true", "text"):
+        assert outcome(attributes.read_number, owner, name).startswith("expected one number, found")
+    np.testing.assert_array_equal(outcome(attributes.read_numbers, owner, "numbers", 2), [1, 2])
+    for name, count in (("numbers", 1), ("numbers", 3), ("infinite", 2), ("two", 2), ("number", 1)):
+        said = outcome(attributes.read_numbers, owner, name, count)
+        assert str(said).startswith(f"expected {count} finite numbers, found ")
+
+
+def test_attributes_that_are_truth_values(owner: hdf5.File) -> None:
+    assert outcome(attributes.read_flag, owner, "true") is True
+    assert outcome(attributes.read_flag, owner, "ones") is True
+    for name in ("number", "half", "several", "text"):
+        assert str(outcome(attributes.read_flag, owner, name)).startswith("expected true or false")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"low": 1.0, "high": 1.0},
+            "attribute 'low': expected a number below attribute 'high', fo",
+        ),
+        ({"low": 2.8}, "attribute 'low': expected a number below .*, found 2.8 and 2.8"),
+        ({"per_unit": 0}, "attribute 'per_unit': expected a number above 0, found 0"),
+    ],
+)
+def test_ranges_that_are_none(tmp_path: Path, given: dict[str, float], message: str) -> None:
+    path = write_raw(tmp_path / "a.h5", {"sen2": np.ones((2, 3, 4, 10))})
+    with h5py.File(path, "r+") as file:
+        file["sen2"].attrs.update(given)
+    with pytest.raises(StageError, match=f"a.h5: sen2: {message}"):
+        patches.read(path, "sen2")
+
+
+def test_a_range_of_its_own_is_read(tmp_path: Path) -> None:
+    path = write_raw(tmp_path / "a.h5", {"sen2": np.full((2, 3, 4, 2), 6.0)})
+    with h5py.File(path, "r+") as file:
+        file["sen2"][0, 0, 0, 0] = 7
+        file["sen2"].attrs.update({"bands": ["B2", "B8"], "low": -1, "high": 4, "per_unit": 2})
+    with patches.read(path, "sen2") as source:
+        layout = source["sen2"].layout
+        assert layout == lcz.Layout(("B2", "B8"), -1.0, 4.0, per_unit=2.0, clip=lcz.SEN2.clip)
+        np.testing.assert_array_equal(source["sen2"][0:1].ravel()[:2], [3.5, 3])
+
+
+def test_row_numbers_in_messages() -> None:
+    assert patches.list_rows(np.arange(8)) == "rows 0, 1, 2, 3, 4, 5, 6, 7"
+    assert patches.list_rows(np.arange(9)) == "rows 0, 1, 2, 3, 4, 5, 6, 7, … (9 rows)"

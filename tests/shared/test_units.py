@@ -12,6 +12,7 @@ import pytest
 from shared import lcz, patches
 from shared.errors import StageError
 from shared.patches import explain_wrong_units, thin_out
+from shared.patches.units import _tell
 from tests.conftest import ROWS, pixels, write_patches, write_raw
 
 SEN2 = dataclasses.replace(lcz.SEN2, per_unit=1.0)
@@ -198,3 +199,99 @@ def test_radar_in_decibels_is_refused_by_the_reader(tmp_path: Path) -> None:
         pytest.raises(StageError, match=r"a.h5: sen1: VH looks like decibels"),
     ):
         source["sen1"][0:2]
+
+
+# --- limits, each from both sides -----------------------------------------------------------------
+def spread(share: float, value: float, band: int | None = None) -> np.ndarray:
+    """(1, 20, 5, 10) reflectance of 1, and so much of it, or of one band, of another value."""
+    values = np.ones((1, 20, 5, 10))
+    flat = values.reshape(100, 10)
+    flat[: round(100 * share), slice(None) if band is None else band] = value
+    return values
+
+
+def told(values: np.ndarray, name: str = "sen2") -> str:
+    layout = {"sen1": lcz.SEN1, "sen2": SEN2, "rgb": lcz.RGB}[name]
+    return explain_wrong_units(values, name, layout)
+
+
+@pytest.mark.parametrize("outside", [2.8 + 0.15, -0.15])  # 0.05 of the range is 0.14
+def test_more_than_half_of_all_values_outside(outside: float) -> None:
+    assert told(spread(0.5, outside)) == ""
+    assert told(spread(0.51, outside)).startswith("sen2: expected values of 0 … 2.8, found ")
+
+
+@pytest.mark.parametrize("inside", [2.8 + 0.13, -0.13])
+def test_a_little_beyond_the_range_is_inside(inside: float) -> None:
+    assert told(spread(1, inside)) == ""
+
+
+def test_nine_tenths_of_one_band_outside() -> None:
+    assert told(spread(0.89, 5.0, band=3)) == ""
+    assert told(spread(0.9, 5.0, band=3)).startswith(
+        "sen2: B5: expected values of 0 … 2.8, found 1"
+    )
+    values = spread(0.9, 5.0, band=3)
+    values.reshape(100, 10)[90:, 3] = np.nan  # those that are none do not count
+    values.reshape(100, 10)[85:90, 3] = 1.0
+    assert told(values).startswith("sen2: B5: ")
+
+
+def test_what_is_told_of_reflectance() -> None:
+    """Above 255 they are digital numbers; all of them below the range are marks."""
+    assert "digital numbers (values up to 256)" in told(spread(1, 256.0))
+    assert "most of them outside; bring them to that range, as `prepare --s" in told(spread(1, 255))
+    assert told(spread(1, -1.0)).endswith(
+        "found -1 to -1: marks of missing data; take such rows out"
+    )
+    assert told(spread(0.9, -1.0)).endswith("as `prepare --scale` and `--offset` do")
+    mixed = spread(0.6, -9999.0)
+    mixed[0, 0, 0, 0] = 300.0  # the median is below the range
+    assert "digital" not in told(mixed)
+    assert told(np.full((1, 2, 2, 3), 999.0), "rgb").endswith("outside; bring them to that range")
+
+
+def test_fractions_of_colours() -> None:
+    half = np.full((1, 2, 2, 3), 0.5)
+    assert told(half, "rgb") == "rgb looks like fractions (0.5 to 0.5): multiply by 255"
+    half[0, 0, 0, 0] = 1.0
+    assert told(half, "rgb")
+    half[0, 0, 0, 0] = 1.01
+    assert told(half, "rgb") == ""
+    half[0, 0, 0, 0] = -0.5
+    assert told(half, "rgb") == ""
+
+
+def radar(share: float, value: float, band: int = 4) -> np.ndarray:
+    values = np.full((1, 20, 5, 8), 0.5)
+    values.reshape(100, 8)[: round(100 * share), band] = value
+    return values
+
+
+def test_limits_of_radar() -> None:
+    """Nine tenths of one intensity; -200 dB is the last that is no mark; 100 no number yet."""
+    assert told(radar(0.89, -5.0), "sen1") == ""
+    assert told(radar(0.9, -5.0), "sen1").startswith("sen1: VH looks like decibels (-5 to 0.5)")
+    assert "looks like decibels (-200 to" in told(radar(0.9, -200.0), "sen1")
+    assert "found -201 to 0.5: marks of missing data" in told(radar(0.9, -201.0), "sen1")
+    assert told(radar(1, 100.0), "sen1") == ""
+    assert "digital numbers (101 to 101)" in told(radar(1, 101.0), "sen1")
+    assert told(radar(1, -5.0, band=0), "sen1") == ""  # a real part
+    assert told(radar(1, -5.0, band=7), "sen1") == ""  # an imaginary one
+    mostly = radar(0.95, -5.0)
+    mostly.reshape(100, 8)[:50, 4] = np.nan
+    assert "looks like decibels" in told(mostly, "sen1")
+
+
+def test_numbers_as_people_write_them() -> None:
+    for value, shown in ((100.0, "100"), (99.96, "100"), (12345.6, "12,346"), (0.01234, "0.0123")):
+        assert _tell(np.float64(value)) == shown
+
+
+def test_thinned_out_blocks() -> None:
+    """Every k-th row and pixel, k being how often 128 rows and 4 pixels go into the sizes."""
+    assert thin_out(np.zeros((128, 32, 64, 3))).shape == (128, 4, 4, 3)
+    assert thin_out(np.zeros((256, 3, 9, 3))).shape == (128, 3, 5, 3)
+    assert thin_out(np.zeros((255, 1, 4, 3))).shape == (255, 1, 4, 3)
+    picked = thin_out(np.arange(256).reshape(256, 1, 1, 1) * np.ones((1, 8, 8, 2)))
+    np.testing.assert_array_equal(picked[:, 0, 0, 0], np.arange(0, 256, 2))
