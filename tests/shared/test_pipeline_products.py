@@ -242,7 +242,8 @@ def test_the_first_architecture_and_the_first_mode_teach() -> None:
 def test_eurosat_has_neither_topology_nor_super_resolution() -> None:
     whole = plan("eurosat")
     paths = [p for p in short([*whole.products]) if not p.startswith("data/weights/")]
-    assert paths[:3] == ["prepare", "teacher/resnet18-rand", "distill/resnet18"]
+    large = "teacher/efficientnet_b4-rand"  # of make students alone
+    assert paths[:4] == ["prepare", "teacher/resnet18-rand", large, "distill/resnet18"]
     assert not [p for p in paths if p.startswith(("sr", "tda", "fusion", "sumrule"))]
     assert product(whole, "teacher/resnet18-rand").inputs == ("d/prepare",)
     adam = "--optimiser adam --lr 0.002 --weight_decay 0 --batch 64"
@@ -380,7 +381,8 @@ def test_rules_of_verbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert "\t@echo 'tda: no product of SOURCE=eurosat' >&2; exit 2" in lines
     assert [line for line in lines if line.startswith("\t@echo 'sweep: expected STAGE and GRID; ")]
     assert not [line for line in lines if line.startswith(("merge:", "eurosat:"))]
-    assert "PRODUCTS-teacher := d/teacher/resnet18-rand" in lines
+    both = "d/teacher/resnet18-rand d/teacher/efficientnet_b4-rand"
+    assert f"PRODUCTS-teacher := {both}" in lines
     (every,) = [line for line in lines if line.startswith("PRODUCTS :=")]
     assert every == (
         "PRODUCTS := d/prepare d/teacher/resnet18-rand d/distill/resnet18 d/export/resnet18 "
