@@ -16,8 +16,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 KEYWORD = "DropKeyword"
 NEED_ARGUMENTS = {"core/VariableInserter", "core/VariableReplacer"}
-# Lines whose mutants say nothing: whoever imports them does not run them; frozen is for readers.
-SKIPPED = re.compile(r"\b(__name__|TYPE_CHECKING)\b|@(dataclasses\.)?dataclass\(")
+# Lines whose mutants say nothing: whoever imports them does not run them; frozen is for readers;
+# how much is read at once, in powers of two, changes no result.
+SKIPPED = re.compile(
+    r"\b(__name__|TYPE_CHECKING)\b|@(dataclasses\.)?dataclass\("
+    r"|^(BLOCK|PIECE_BYTES|LAYER_BYTES|READ_BYTES) = .*2\*\*"
+)
+STRICT = re.compile(r",\s*(strict=(True|False))?\s*(?=\))")  # of zip: it asserts what we know
 
 
 @dataclass(frozen=True, order=True)
@@ -79,6 +84,8 @@ def build(path: str, kind: str, source: str, mutated: str | None) -> Mutant | No
         if line[:2] in ("- ", "+ ")
     ]  # fmt: skip
     old, new = ("\n".join(x[2:].strip() for x in changed if x[0] == sign) for sign in "-+")
+    if "zip(" in old and "strict=True" not in new and STRICT.sub("", old) == STRICT.sub("", new):
+        return None
     if SKIPPED.search(old) or (kind.endswith("BitOr") and _meaning(source) == _meaning(mutated)):
         return None
     return Mutant(path, kind, mutated, old, new)

@@ -55,6 +55,26 @@ def test_mistakes_that_say_nothing_are_left_out(kind: str, old: str, new: str) -
     assert mutants.build("a.py", kind, SOURCE, SOURCE.replace(old, new)) is None
 
 
+@pytest.mark.parametrize(
+    ("line", "mutant", "says_something"),
+    [
+        ("x = dict(zip(a, b, strict=True))", "x = dict(zip(a, b, strict=False))", False),
+        ("x = dict(zip(a, b, strict=True))", "x = dict(zip(a, b, ))", False),
+        ("x = dict(zip(a, b, strict=False))", "x = dict(zip(a, b, strict=True))", True),
+        ("x = dict(zip(a, b, strict=True))", "x = dict(zip(a, c, strict=True))", True),
+        ("net.load(x, strict=True)", "net.load(x, strict=False)", True),
+        ("BLOCK = 2**20", "BLOCK = 2**19", False),
+        ("BLOCK = 256  # rows", "BLOCK = 255  # rows", True),
+        ("CHUNK_BYTES = 2**20", "CHUNK_BYTES = 2**19", True),
+    ],
+)
+def test_lines_that_only_assert_or_say_how_much_is_read(
+    line: str, mutant: str, says_something: bool
+) -> None:
+    made = mutants.build("a.py", "NumberReplacer", f"{line}\n", f"{mutant}\n")
+    assert (made is not None) == says_something
+
+
 def test_what_cosmic_ray_cannot_change_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """It stumbles over `except (OSError, shutil.Error)`, which must not end the whole draw."""
 
