@@ -66,7 +66,7 @@ def test_eurosat_becomes_a_bundle_that_reads_back_alike(real: Path, tmp_path: Pa
     splits = (f"--train={patches / 'training.h5'}", f"--test={patches / 'testing.h5'}")
     learn = ("--size=32", "--batch=64", "--epochs=1")
     teacher, student, onnx = tmp_path / "teacher", tmp_path / "distill", tmp_path / "export"
-    stage("eurosat", f"--src={pictures}", f"--dst={patches}")
+    stage("eurosat", f"--src={pictures}", f"--dst={patches}", "--test_share=0.2")
     stage("teacher", *splits, f"--dst={teacher}", *learn, "--members=1", "--lr=0.02")
     stage("distill", *splits, f"--teacher={teacher}", f"--dst={student}", *learn, "--lr=0.002")
     stage("export", f"--src={student}", *splits, f"--dst={onnx}", "--calibration_per_class=8")
