@@ -133,6 +133,8 @@ class Settings:
             raise StageError(f"--bands: expected different bands, found {', '.join(bands)}")
         self.teacher.check(needed=self.is_training)
         self.matching.check()
+        if self.teacher.targets == "views" and not self.student.augment:
+            raise StageError("--targets=views: expected random views, found --augment=false")
         if self.student.checkpoint and self.student.weights:
             raise StageError("--weights: --checkpoint has weights of its own; give one of the two")
         if self.student.adapt and not self.student.weights:

@@ -1,25 +1,25 @@
-"""The teacher's logits of the student's rows: read from a folder, or computed by ONNX networks."""
+"""The teacher's logits of the student's rows: read from a folder, or asked of its networks."""
 
-from collections.abc import Sequence
+import json
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shared import patches
-from shared.models import scores
-from shared.progress import bar
-from shared.training.data import Batch, Split, View, load_split, locate_inputs, order
-from stages.distill import cached_logits, loss
+from shared import models, onnx_graphs
+from shared.backend import devices
+from shared.errors import StageError
+from shared.training.data import Batch, Split, locate_inputs
+from stages.distill import cached_logits, loss, teacher_logits
 from stages.distill.onnx_teachers import Teacher, read
 from stages.distill.settings import Settings
 
-ROWS = 64  # pictures at once through a network
 Labels = tuple[Tensor, Tensor]
+Files = tuple[Path, Path]
 
 
 @dataclass(frozen=True)
@@ -28,18 +28,21 @@ class Targets:
 
     Attributes:
         accuracy: of the teacher on the test rows; None without a teacher.
-        extra: (N, K) "teacher" logits of the training rows, where they are cached.
-        teachers: networks that see every batch, where the logits are not cached.
+        extra: (N, K) "teacher" logits of the training rows, where they are not asked for anew.
+        teachers: networks that see every batch, where they are.
+        validation: accuracy of the teacher on the plain view of the rows that are held out; None
+            where there are none.
     """
 
     accuracy: float | None = None
     extra: Batch = field(default_factory=dict)
     teachers: tuple[Teacher, ...] = ()
+    validation: float | None = None
 
     @property
     def bands(self) -> tuple[str, ...]:
         """Bands that have to be in every batch for the teachers."""
-        return list_bands(self.teachers)
+        return teacher_logits.list_bands(self.teachers)
 
     def logits_of(self, split: Split, side: int) -> loss.TeacherLogits:
         """How the loss gets the teacher's logits of a batch.
@@ -50,93 +53,100 @@ class Targets:
         """
         if not self.teachers:
             return loss.read_cached
-        views = build_views(self.teachers, split, side)
+        views = teacher_logits.build_views(self.teachers, split, side)
 
         def compute(batch: Batch) -> Tensor:
-            logits = stack_logits(self.teachers, views, batch).mean(0)
-            return torch.from_numpy(logits).to(batch["label"].device)
+            return teacher_logits.stack_logits(self.teachers, views, batch).mean(0)
 
         return compute
 
 
-def list_bands(teachers: Sequence[Teacher]) -> tuple[str, ...]:
-    """Every band that any of them sees, once."""
-    return tuple(dict.fromkeys(band for teacher in teachers for band in teacher.card.bands))
-
-
-def build_views(teachers: Sequence[Teacher], split: Split, side: int) -> list[View]:
-    """How each of them sees a batch; in the random geometry of the batch, if it has one."""
-    return [View(teacher.card, split.layouts, side) for teacher in teachers]
-
-
-def stack_logits(
-    teachers: Sequence[Teacher], views: Sequence[View], batch: Batch
-) -> NDArray[np.float32]:
-    """(T, B, K) logits of every teacher on a batch."""
-    pairs = zip(teachers, views, strict=True)
-    return np.stack([teacher.logits(view(batch).cpu().numpy()) for teacher, view in pairs])
-
-
 def prepare(
-    files: tuple[Path, Path], labels: Labels, classes: tuple[str, ...], settings: Settings,
-    work: Path,
+    files: Files, labels: Labels, classes: tuple[str, ...], settings: Settings, work: Path,
+    held_out: NDArray[np.intp],
 ) -> Targets:  # fmt: skip
-    """Read the teacher's logits, or compute them.
+    """Read the teacher's logits, or ask its networks.
 
     Args:
-        files: patch files of training and test rows, with the bands of ONNX teachers.
+        files: patch files of training and test rows, with the bands of the networks.
         labels: class numbers of both.
         classes: (K,) names.
-        settings: which teacher, and whether it sees the plain view or every random one.
+        settings: which teacher, and which views of a row it is asked about.
         work: folder that keeps the logits for a run that goes on.
+        held_out: training rows that choose the epoch.
 
     Raises:
-        StageError: as `cached_logits.read` and `onnx_teachers.read`; a band is missing.
+        StageError: as `cached_logits.read` and `onnx_teachers.read`; a band is missing; a folder
+            without networks where they are needed.
     """
-    teacher, resident = settings.teacher, settings.machine.resident
+    teacher, facts = settings.teacher, dict[str, Any]()
     if teacher.teacher:
         logits, accuracy = cached_logits.read(teacher.teacher, labels, classes)
-        return Targets(accuracy, {"teacher": logits})
-    if not teacher.onnx:
+        said = logits[torch.from_numpy(held_out)].numpy()
+        facts = {"accuracy": accuracy, "validation": _hits(said, labels[0].numpy()[held_out])}
+        if teacher.targets == "cached" or not settings.is_training:
+            return Targets(extra={"teacher": logits}, **facts)
+        _check_networks(teacher.teacher)
+    folders = (teacher.teacher,) if teacher.teacher else teacher.onnx
+    if not folders:
         return Targets()
-    teachers = tuple(read(teacher.onnx, classes, files[1]))
+    anew = teacher.targets != "cached" and settings.is_training
+    teachers = tuple(read(folders, classes, files[1], in_torch=anew))
     for path in files:  # both before hours with the first
-        locate_inputs(path, list_bands(teachers))
-    compute = partial(_compute, teachers, resident=resident)
-    scores_of_test = compute(files[1], labels[1], kept=work / "teacher-test.npy", soft=True)
-    accuracy = float((scores_of_test.argmax(1) == labels[1].numpy()).mean())
-    if teacher.targets == "consistent":
-        return Targets(accuracy, teachers=teachers)
+        locate_inputs(path, teacher_logits.list_bands(teachers))
+    return _ask(teachers, files, labels, settings, work, held_out, facts)
+
+
+def _ask(
+    teachers: tuple[Teacher, ...], files: Files, labels: Labels, settings: Settings, work: Path,
+    held_out: NDArray[np.intp], facts: dict[str, Any],
+) -> Targets:  # fmt: skip
+    """What the flags want to know of these networks, beside the facts that are known already."""
+    targets, resident = settings.teacher.targets, settings.machine.resident
+    device = "cpu" if targets == "cached" else devices.choose_device(settings.machine.device)
+
+    def gather(number: int) -> teacher_logits.Audience:
+        given = files[number], labels[number], resident, device
+        return teacher_logits.gather(teachers, *given)
+
+    if not facts:
+        facts["accuracy"] = _hits(
+            teacher_logits.keep(
+                work / "teacher-test.npy",
+                lambda: teacher_logits.mean_probabilities(gather(1).ask()),
+            ),
+            labels[1].numpy(),
+        )
+    truth = labels[0].numpy()[held_out]
     if not settings.is_training:
-        return Targets(accuracy)
-    rows = compute(files[0], labels[0], kept=work / "teacher-train.npy", soft=False)
-    return Targets(accuracy, {"teacher": torch.from_numpy(rows)})
+        return Targets(**facts)
+    if targets == "cached":
+        kept = work / "teacher-train.npy"
+        rows = teacher_logits.keep(kept, lambda: teacher_logits.mean_logits(gather(0).ask()))
+        facts["validation"] = _hits(rows[held_out], truth)
+        return Targets(extra={"teacher": torch.from_numpy(rows)}, **facts)
+    if "validation" not in facts and len(held_out):
+        kept = work / "teacher-held-out.npy"
+        few = teacher_logits.keep(kept, lambda: teacher_logits.mean_logits(gather(0).ask(held_out)))
+        facts["validation"] = _hits(few, truth)
+    if targets == "consistent":
+        return Targets(teachers=teachers, **facts)
+    rows = gather(0).ask_views(settings.teacher.teacher_views, settings.seed, work)
+    return Targets(extra={"teacher": torch.from_numpy(rows)}, **facts)
 
 
-def _compute(
-    teachers: Sequence[Teacher], path: Path, label: Tensor, *, resident: float, kept: Path,
-    soft: bool,
-) -> NDArray[np.float32]:  # fmt: skip
-    """(N, K) mean probabilities (soft) or mean logits of the plain views of a file's rows."""
-    if kept.exists():
-        return scores.read_array(kept, 2)
-    split = load_split(locate_inputs(path, list_bands(teachers)), {"label": label}, resident, ROWS)
-    views, parts = build_views(teachers, split, read_side(path, list_bands(teachers))), []
-    with bar(len(split), f"teachers on {path.stem}") as shown:
-        for batch in split.batches(order.cut_batches(np.arange(len(split)), ROWS)):
-            logits = stack_logits(teachers, views, batch)
-            rows = np.stack([scores.softmax(one) for one in logits]) if soft else logits
-            parts.append(rows.mean(0).astype(np.float32))
-            shown.update(len(batch["label"]))
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    draft = kept.with_suffix(".draft.npy")
-    np.save(draft, np.concatenate(parts))
-    draft.replace(kept)
-    return np.concatenate(parts)
+def _hits(said: NDArray[np.floating], truth: NDArray[np.integer]) -> float | None:
+    """Share of (N, K) rows whose largest value is that of the (N,) label; None of no rows."""
+    return float((said.argmax(1) == truth).mean()) if len(truth) else None
 
 
-def read_side(path: Path, bands: Sequence[str]) -> int:
-    """Patch side of the first of some bands."""
-    want = locate_inputs(path, bands[:1])[0]
-    with patches.read(path) as source:
-        return int(source[want.dataset].shape[1])
+def _check_networks(folder: Path) -> None:
+    """StageError where a score folder holds no networks that could be asked."""
+    if onnx_graphs.name_description(folder).is_file():
+        return
+    joined = json.loads((folder / "metrics.json").read_text()).get("members", [])
+    names = ", ".join(str(one["name"]) for one in joined) or "its members"
+    raise StageError(
+        f"{folder}: expected networks, found no {models.MODEL_FILE}; their logits alone know only "
+        f"the plain view: give the folders of {names} as --onnx"
+    )

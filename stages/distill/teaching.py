@@ -19,15 +19,17 @@ class Teacher:
             test_scores.npy, made from the same rows.
         onnx: instead of that, folders of ONNX files beside a model.json or a preprocessing.json;
             their logits are averaged.
-        targets: cached (the teacher's logits of the plain view of a row) or consistent (ONNX
-            teachers see the same random view as the student).
+        targets: cached (the teacher's logits of the plain view of a row), consistent (its networks
+            see the same random view as the student) or views (their mean over some random views).
+        teacher_views: random views of each row for --targets=views.
         alpha: weight of the hard-label term; 1 - alpha is the weight of the soft term.
         temperature: softens both sides of the soft term.
     """
 
     teacher: Path | None = None
     onnx: tuple[Path, ...] | None = None
-    targets: Literal["cached", "consistent"] = "cached"
+    targets: Literal["cached", "consistent", "views"] = "cached"
+    teacher_views: Annotated[int, at_least(1)] = 8
     alpha: Annotated[float, between(0, 1)] = 0.7
     temperature: Annotated[float | None, more_than(0)] = None
 
@@ -46,11 +48,6 @@ class Teacher:
             raise StageError(
                 "--teacher: expected the folder of a teacher, fusion or sumrule, or ONNX folders "
                 "as --onnx, found neither"
-            )
-        if self.targets == "consistent" and not self.onnx:
-            raise StageError(
-                "--targets=consistent: cached logits know only the plain view; give the networks "
-                "as --onnx"
             )
 
 

@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shared import models, patches
@@ -20,7 +22,14 @@ from shared.training.data import (
     read_label_pair,
 )
 from shared.training.loop import Recipe, check_held_out
-from stages.distill import checkpoint, initial_network, qat_training, teacher_targets
+from stages.distill import (
+    checkpoint,
+    initial_network,
+    lead,
+    qat_training,
+    teacher_logits,
+    teacher_targets,
+)
 from stages.distill.loss import choose_term, hard_and_soft
 from stages.distill.settings import Settings
 from stages.distill.teacher_targets import Targets
@@ -44,15 +53,23 @@ def train_student(train: Path, test: Path, dst: Path, settings: Settings) -> Non
     recipe = _build_recipe(settings)
     card = _build_card(train, settings)
     labels = read_label_pair(train, test, card.classes)
+    held_out = holdout.hold_out((train,), labels[0].numpy(), settings.held_out.validation)
     targets = teacher_targets.prepare(
-        (train, test), labels, card.classes, settings, dst / ensemble.WORK
+        (train, test), labels, card.classes, settings, dst / ensemble.WORK, held_out
     )
-    members = _build_members((train, test), card, labels, targets, settings)
+    if settings.is_training:
+        truth = labels[0].numpy()[held_out]
+        lead.tell(lead.doubt_teacher(targets.validation, truth, card.classes))
+    members = _build_members((train, test), card, labels, targets, held_out, settings)
     trained = ensemble.train_members(dst, members, recipe)
     more = _describe_run(settings)
     if len(members) > 1:
         alone = results.write_score_folder(dst / BASELINE, trained[1:], labels)
         more["baseline_accuracy"] = alone["overall_accuracy"]
+        clean = lead.is_clean(train, own=settings.teacher.teacher is not None)
+        found = lead.describe_lead(targets.validation, trained[1].series, clean)
+        lead.tell(lead.doubt_lead(found))
+        more |= found
     result = trained[0]
     if settings.tuning.qat:
         result, more["qat"] = _fine_tune(dst, members[0], result, labels, settings)
@@ -124,18 +141,17 @@ def _build_card(train: Path, settings: Settings) -> models.Card:
 
 def _build_members(
     files: tuple[Path, Path], card: models.Card, labels: Labels, targets: Targets,
-    settings: Settings,
+    held_out: NDArray[np.intp], settings: Settings,
 ) -> list[ensemble.Member]:  # fmt: skip
     """The student and, for --baseline, its twin: both have the same rows, views and start."""
     student = settings.student
     ours, theirs = _load_splits(files, card, labels, targets, settings)
-    side = teacher_targets.read_side(files[0], card.bands)
+    side = teacher_logits.read_side(files[0], card.bands)
     loss = partial(hard_and_soft, temperature=settings.preset.temperature)
     distillation = loss(
         settings.teacher.alpha, teacher=targets.logits_of(ours, side),
         term=choose_term(settings.matching),
     )  # fmt: skip
-    held_out = holdout.hold_out(files[:1], labels[0].numpy(), settings.held_out.validation)
     member = ensemble.Member(
         name="student", card=card,
         network=partial(initial_network.build, student, card.size, len(card.classes)),

@@ -443,6 +443,9 @@ FORMS = {
 }  # fmt: skip
 
 
+NOBODY = np.array([], np.intp)  # held out
+
+
 def taught_by(folders: tuple[Path, ...]) -> Settings:
     """Settings of a small student of ONNX teachers."""
     return Settings(
@@ -471,7 +474,7 @@ def test_several_teachers_are_averaged_each_fed_its_own_bands(
     settings = taught_by(folders)
     labels = split.read_label_pair(prepared, prepared_test, lcz.CLASSES)
     targets = teacher_targets.prepare(
-        (prepared, prepared_test), labels, lcz.CLASSES, settings, tmp_path / "w"
+        (prepared, prepared_test), labels, lcz.CLASSES, settings, tmp_path / "w", NOBODY
     )
     mean = expected(prepared, ours, matrix()) + expected(prepared, theirs, matrix(1, seed=1))
     np.testing.assert_allclose(targets.extra["teacher"], mean / 2, atol=1e-5)
@@ -533,7 +536,7 @@ def test_the_accuracy_of_teachers_is_that_of_their_mean_probabilities(
     settings = taught_by(folders)
     pair = split.read_label_pair(prepared, prepared_test, lcz.CLASSES)
     targets = teacher_targets.prepare(
-        (prepared, prepared_test), pair, lcz.CLASSES, settings, tmp_path / "w"
+        (prepared, prepared_test), pair, lcz.CLASSES, settings, tmp_path / "w", NOBODY
     )
     assert targets.accuracy == pytest.approx(9 / 17)
 
@@ -825,8 +828,8 @@ def refused(prepared, teacher, capfd, *flags: str, folder: Path | None = None) -
         ("--schedule=step", "--schedule: expected constant, cosine or plateau, found 'step'"),
         ("--bands=B4,B4", "--bands: expected different bands, found B4, B4"),
         ("--bands=B4,B99", "expected band 'B99', found ['VH_real'"),
-        ("--targets=fresh", "--targets: expected cached or consistent, found 'fresh'"),
-        ("--targets=consistent", "--targets=consistent: cached logits know only the plain view"),
+        ("--targets=fresh", "--targets: expected cached, consistent or views, found 'fresh'"),
+        ("--targets=consistent", "expected networks, found no model.json; their logits alone"),
         ("--onnx=TEACHER", "--onnx: --teacher has cached logits already; give one of the two"),
         ("--teacher=None", "--teacher: expected the folder of a teacher, fusion or sumrule, or"),
         ("--adapt", "--adapt: nothing to adapt without --weights"),
