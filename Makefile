@@ -172,7 +172,7 @@ torture: .venvs/dev/made $(MODULES:%=.venvs/%/made) ## damage inputs at random a
 	$(PYTHON) -m tests.torture $(if $(CAMPAIGNS),--campaigns $(CAMPAIGNS)) --cases $(or $(CASES),10000) --seed $(or $(SEED),0)
 
 # --- speed ---------------------------------------------------------------------------------------
-.PHONY: bench bench-despeckle bench-layouts bench-sr bench-tda bench-train bench-memory bench-edge
+.PHONY: bench bench-despeckle bench-layouts bench-sr bench-tda bench-train bench-memory bench-edge bench-distill
 bench: bench-despeckle bench-layouts bench-sr bench-tda bench-train bench-memory bench-edge ## measure the reference implementations and ours, side by side
 
 bench-despeckle: .venvs/prepare/made ## the speckle filter: milliseconds a patch
@@ -195,6 +195,12 @@ bench-memory: .venvs/teacher/made ## training: GB that a step takes, by network,
 
 bench-edge: .venvs/export/made .venvs/distill/made ## students on this CPU, FP32 and INT8, beside Metis' published figures
 	.venvs/export/bin/python -m tests.bench.edge --out data/bench
+
+# The teacher is that of the source's student, or TEACHER=folder; WAYS="NAME:FLAGS;NAME:FLAGS" are the settings, FLAGS-distill are of all of them.
+bench-distill: .venvs/distill/made .venvs/dev/made ## students beside their twins by setting, over SEEDS, with EPOCHS each: hours
+	$(PYTHON) -m tests.bench.distill --source $(SOURCE) --data $(call quoted,$(D)) --out $(call quoted,$(or $(OUT),$(D)/bench-distill)) \
+		$(if $(TEACHER),--teacher $(call quoted,$(TEACHER))) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(EPOCHS),--epochs $(EPOCHS)) \
+		$(if $(WAYS),--settings $(call quoted,$(WAYS))) $(if $(FLAGS-distill),--flags=$(call quoted,$(FLAGS-distill)))
 
 # What is only compared with; behind the packages of the stage.
 .venvs/bench_tda/made: tests/bench/tda.txt .venvs/tda/made
