@@ -4,17 +4,18 @@ from pathlib import Path
 
 from shared import cli
 from shared.training import Machine, Seed, Validation
-from stages.distill.presets import complete_stopping
+from stages.distill import recipes
 from stages.distill.settings import Descent, FineTuning, Settings, Student
 from stages.distill.teaching import Matching, Teacher
 
 
-@cli.completed_by(complete_stopping)
+@cli.completed_by(recipes.complete)
 def run(
     *,
     train: Path,
     test: Path,
     dst: Path,
+    recipe: recipes.Name = "published",
     teaching: Teacher = Teacher(),
     matching: Matching = Matching(),
     student: Student = Student(),
@@ -36,11 +37,14 @@ def run(
         test: patch file of the test split, same classes and bands.
         dst: folder with student.onnx, student.safetensors, model.json, scores, logits, metrics,
             curves; baseline/, the same student without a teacher; float/, the student before qat.
+        recipe: published, or consistent (dist, teachers that see the student's views, twice the
+            epochs); flags that are given win over it.
         seed: of weights, order and views.
     """
     settings = Settings(
-        teaching, matching, student, descent, tuning, held_out=held_out, machine=machine, seed=seed
-    )
+        teaching, matching, student, descent, tuning, held_out=held_out, machine=machine, seed=seed,
+        recipe=recipe,
+    )  # fmt: skip
     settings.check()
 
     from stages.distill import train as training

@@ -96,6 +96,7 @@ class Settings:
         held_out: rows that choose the epoch.
         machine: where it learns.
         seed: of weights, order and views.
+        recipe: word that said what the caller did not.
     """
 
     teacher: Teacher
@@ -106,6 +107,7 @@ class Settings:
     held_out: Validation
     machine: Machine
     seed: int
+    recipe: str = "published"
 
     @property
     def preset(self) -> Preset:

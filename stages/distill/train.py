@@ -122,7 +122,8 @@ def _describe_run(settings: Settings) -> dict[str, Any]:
         own = {name: own[name] for name in ("size", "temperature")}
     teacher = settings.teacher
     taken = {"loss": settings.matching.loss, "standardise": settings.matching.standardise}
-    said = {"alpha": teacher.alpha, "targets": teacher.targets, "seed": settings.seed}
+    said = {"recipe": settings.recipe, "seed": settings.seed}
+    said |= {"alpha": teacher.alpha, "targets": teacher.targets}
     return said | taken | own
 
 
