@@ -1,0 +1,117 @@
+"""The networks of the products given: their logits, and torch modules of them for gradients."""
+
+import dataclasses
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from torch import nn
+
+from shared import models, onnx_graphs
+from shared.errors import StageError
+from shared.models import Card
+from shared.patches import Source
+from shared.progress import say
+from shared.training import trained
+
+BATCH = 32  # pictures in one call
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """One network.
+
+    Attributes:
+        name: of its product, below what all products have in common.
+        stem: the same as a part of a file's name; no two are alike.
+        card: what it takes; classes in the order of the data.
+        session: runs it on the CPU.
+        network: for gradients; None where its weights are in no architecture that is known.
+    """
+
+    name: str
+    stem: str
+    card: Card
+    session: onnxruntime.InferenceSession
+    network: nn.Module | None
+
+    def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, K) of (N, C, S, S)."""
+        entry = self.session.get_inputs()[0].name
+        pieces = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
+        return np.concatenate([self.session.run(None, {entry: piece})[0] for piece in pieces])
+
+    def read(self, source: Source, rows: list[int]) -> NDArray[np.float32]:
+        """(N, C, S, S) rows of a patch file as the network takes them; 0 is the training mean."""
+        values = [models.read_scaled(source, self.card.bands, slice(r, r + 1)) for r in rows]
+        return models.preprocess(np.concatenate(values), self.card)
+
+
+def read(folders: tuple[Path, ...], source: Source, member: int) -> list[Classifier]:
+    """One classifier a folder.
+
+    Args:
+        folders: model folders.
+        source: the rows that they are going to see.
+        member: which network of a folder with several, from 1.
+
+    Raises:
+        StageError: no model folder, other classes or bands than the patch file has.
+    """
+    names = name_products(folders)
+    stems = [re.sub(r"[^\w.+-]+", "_", name.replace("/", "-")) for name in names]
+    stems = [s if stems.count(s) == 1 else f"{s}-{n}" for n, s in enumerate(stems, 1)]
+    found = zip(folders, names, stems, strict=True)
+    return [_read(folder, name, stem, source, member) for folder, name, stem in found]
+
+
+def name_products(folders: tuple[Path, ...]) -> list[str]:
+    """What tells folders apart: their paths below what all have in common."""
+    places = [Path(os.path.normpath(folder.absolute())) for folder in folders]
+    if len(set(places)) < len(places):
+        raise StageError("--src: expected different products, found one of them twice")
+    common = os.path.commonpath([place.parent for place in places])
+    return [place.relative_to(common).as_posix() for place in places]
+
+
+def _read(folder: Path, name: str, stem: str, source: Source, member: int) -> Classifier:
+    written = _choose_member(folder, onnx_graphs.read_cards(folder, source.classes), member)
+    models.locate_bands(source, written.bands)
+    classes = onnx_graphs.match_classes(written.classes, source.classes)
+    if not classes:
+        source.expect_classes(written.classes)
+    written = dataclasses.replace(written, classes=classes)
+    card = dataclasses.replace(written, classes=source.classes)
+    pictures = onnx_graphs.read_pictures(source, card)
+    adopted = onnx_graphs.adopt(folder / card.file, written, pictures, card.classes)
+    session = onnx_graphs.open_session(adopted.model)
+    return Classifier(name, stem, card, session, _restore(folder, written, card))
+
+
+def _choose_member(folder: Path, cards: list[Card], member: int) -> Card:
+    """The card of a member; a folder of one network has no choice."""
+    if len(cards) > 1 and member > len(cards):
+        raise StageError(f"--member: expected 1 to {len(cards)} for {folder}, found {member}")
+    card = cards[member - 1 if len(cards) > 1 else 0]
+    if card.features:
+        raise StageError(
+            f"{folder}: expected a network of pictures alone, found one that takes "
+            f"{card.features} tda features as well"
+        )
+    return card
+
+
+def _restore(folder: Path, written: Card, card: Card) -> nn.Module | None:
+    """The torch module where its weights fit an architecture, and its classes the data's order."""
+    if written.classes != card.classes:
+        say(f"{folder}: no Grad-CAM: its classes have another order than those of the data")
+        return None
+    try:
+        return trained.read(folder, card)
+    except StageError as error:
+        say(f"{folder}: no Grad-CAM: {error}")
+        return None
