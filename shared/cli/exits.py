@@ -40,5 +40,5 @@ def report_errors(
 
 
 def _fail(line: str, code: int) -> None:
-    print(terminal.join_line(line), file=sys.stderr, flush=True)
+    print(terminal.join_line(line), file=sys.stderr)
     raise SystemExit(code)

@@ -77,7 +77,7 @@ def allocate(file: h5py.File, name: str, field: Field, count: int) -> None:
     creation.set_obj_track_times(False)  # equal content, equal bytes
     creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-    kind, space = h5py.h5t.py_create(dtype, logical=True), h5py.h5s.create_simple(shape)
+    kind, space = h5py.h5t.py_create(dtype), h5py.h5s.create_simple(shape)
     dataset = h5py.Dataset(h5py.h5d.create(file.id, name.encode(), kind, space, creation))
     if field.names:
         dataset.attrs["names"] = list(field.names)

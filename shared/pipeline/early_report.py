@@ -79,4 +79,4 @@ def _renew(state: Mapping[str, Any], page: Path, shown: list[str]) -> None:
 def remove(page: Path) -> None:
     """Remove a page, its record and what an interrupted run left of it."""
     for path in page.parent.glob(f"{page.name}*"):
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -155,7 +155,7 @@ def step(state_file: Path, product: tuple[str, str], command: Sequence[str]) -> 
             if number == 1 and state.get("runner"):
                 print(RUNS[state["runner"]], file=sys.stderr)
     line = f"== {progress}{': ' if progress else ''}{stage} -> {path}"
-    print(terminal.escape(line), file=sys.stderr, flush=True)
+    print(terminal.escape(line), file=sys.stderr)
     become(command, {VARIABLE: progress})
 
 
@@ -171,7 +171,7 @@ def explain_end(code: int, stage: str) -> int:
         print(
             f"{stage}: ended with exit code {code}: the system killed it, {memory}; the same "
             f"command goes on where it stopped. See 'Memory' in docs/machines.md",
-            file=sys.stderr, flush=True,
+            file=sys.stderr,
         )  # fmt: skip
     return code
 

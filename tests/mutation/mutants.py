@@ -22,7 +22,9 @@ SKIPPED = re.compile(
     r"\b(__name__|TYPE_CHECKING)\b|@(dataclasses\.)?dataclass\("
     r"|^(BLOCK|PIECE_BYTES|LAYER_BYTES|READ_BYTES) = .*2\*\*"
 )
-STRICT = re.compile(r",\s*(strict=(True|False))?\s*(?=\))")  # of zip: it asserts what we know
+# Keywords without which nothing is other: the first asserts what we know of two lengths, the second
+# is the default, and stands there for those who read.
+SILENT = re.compile(r"\b(strict=(True|False)|check=False)(, )?")
 
 
 @dataclass(frozen=True, order=True)
@@ -84,11 +86,19 @@ def build(path: str, kind: str, source: str, mutated: str | None) -> Mutant | No
         if line[:2] in ("- ", "+ ")
     ]  # fmt: skip
     old, new = ("\n".join(x[2:].strip() for x in changed if x[0] == sign) for sign in "-+")
-    if "zip(" in old and "strict=True" not in new and STRICT.sub("", old) == STRICT.sub("", new):
+    if SKIPPED.search(old) or _is_silent(old, new):
         return None
-    if SKIPPED.search(old) or (kind.endswith("BitOr") and _meaning(source) == _meaning(mutated)):
+    if kind.endswith("BitOr") and _meaning(source) == _meaning(mutated):
         return None
     return Mutant(path, kind, mutated, old, new)
+
+
+def _is_silent(old: str, new: str) -> bool:
+    """Whether only keywords of `SILENT` differ."""
+    if "strict=True" in new or ("strict" in old and "zip(" not in old):
+        return False
+    one, other = (re.sub(r",?\s*(?=\)|$)", "", SILENT.sub("", text)) for text in (old, new))
+    return one == other
 
 
 def list_places(source: str) -> Iterator[tuple[str, list[tuple[str, int]]]]:

@@ -30,8 +30,8 @@ if words[:2] == ["image", "inspect"]:
     print(images[words[-1]]["id"], json.dumps(images[words[-1]]["labels"]))
 elif words[:2] == ["compose", "build"]:
     print("step 1 of 1")
-    if os.environ.get("BROKEN"):
-        sys.exit("no space left on device")
+    if broken := os.environ.get("BROKEN"):
+        sys.exit({{"yes": "no space left on device"}}.get(broken, broken))
     labels = {{"lcz42-edge.inputs": os.environ["INPUTS"]}}
     labels["org.opencontainers.image.revision"] = os.environ["REVISION"]
     images["lcz42-edge/" + words[2]] = {{"id": f"sha256:{{len(images)}}", "labels": labels}}
@@ -166,6 +166,12 @@ def test_a_build_that_fails_shows_its_end(
     with pytest.raises(StageError, match="`docker compose build merge` failed"):
         containers.ensure_image("merge")
     assert "step 1 of 1\nno space left on device" in capsys.readouterr().err
+    monkeypatch.setenv("BROKEN", "\n".join(map(str, range(40))))
+    with pytest.raises(StageError, match="`docker compose build merge` failed"):
+        containers.ensure_image("merge")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("image merge: building")
+    assert lines[1:] == list(map(str, range(10, 40)))  # the last thirty
 
 
 def test_without_an_engine_there_is_one_line(

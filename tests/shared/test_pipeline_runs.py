@@ -184,7 +184,10 @@ def test_an_early_report_has_no_record(tmp_path: Path, capfd: pytest.CaptureFixt
 def test_an_early_report_that_fails_keeps_the_page(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    state, page = early(tmp_path, "import sys; sys.exit('first\\nerror: broken')"), "report.html"
+    state, page = (
+        early(tmp_path, "import sys; sys.exit('one\\ntwo\\nerror: broken')"),
+        "report.html",
+    )
     (tmp_path / page).write_text("old")
     (tmp_path / "report-so-far.html.partial").mkdir()  # of an interrupted run
     early_report.refresh(state)
@@ -192,6 +195,25 @@ def test_an_early_report_that_fails_keeps_the_page(
     assert [path.name for path in tmp_path.glob("report*")] == [page]
     assert capfd.readouterr().err == f"{tmp_path}/{page}: not renewed yet (error: broken)\n"
     early_report.refresh(tmp_path / "none.json")  # a removed state ends no run
+
+
+def test_an_early_report_waits_for_products_and_for_a_run_that_makes_it(tmp_path: Path) -> None:
+    path = early(tmp_path, WRITES)
+    state = json.loads(path.read_text())
+    for changes in ({"refresh": False}, {"shown": [str(tmp_path / "b")]}):
+        path.write_text(json.dumps({**state, **changes}))
+        early_report.refresh(path)
+        assert not (tmp_path / "report.html").exists()
+    path.write_text(json.dumps(state))
+    early_report.refresh(path)
+    assert (tmp_path / "report.html").exists()
+
+
+def test_an_early_report_that_says_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    early_report.refresh(early(tmp_path, "import sys; sys.exit(1)"))
+    assert capfd.readouterr().err.endswith("report.html: not renewed yet (no message)\n")
 
 
 def test_two_products_that_end_together_renew_the_report_once(tmp_path: Path) -> None:

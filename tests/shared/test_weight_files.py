@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from shared.errors import StageError
-from shared.weight_files import reader, safetensors_file, stored
+from shared.weight_files import modules, reader, safetensors_file, stored
+from shared.weight_files.objects import Inert
 from tests.torch_files import flat, mapping, number, storage, strides, tensor, text, write
 
 VALUES = {
@@ -301,3 +302,17 @@ def count_read_bytes() -> int:
     """Bytes that this process has read so far."""
     lines = Path("/proc/self/io").read_text().splitlines()
     return int(dict(line.split(": ") for line in lines)["rchar"])
+
+
+def test_entries_are_counted_to_the_last_one() -> None:
+    """A module, its two tensors and a module in it with one: five looks."""
+    inner = Inert("torch.nn.Linear", state={"_parameters": {"w": 3}, "_modules": {}})
+    outer = Inert(
+        "net.Net",
+        state={"_parameters": {"a": 1, "b": 2}, "_modules": {"in": inner, "none": None}},
+    )  # fmt: skip
+    visits = modules.Visits(left=5)
+    assert modules.state_dict(outer, visits) == {"a": 1, "b": 2, "in.w": 3}
+    assert visits.left == 0
+    with pytest.raises(ValueError, match="it nests its entries without end"):
+        modules.state_dict(outer, modules.Visits(left=4))

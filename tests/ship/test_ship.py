@@ -107,6 +107,14 @@ def test_bundles_lie_beside_each_other(home: Path, sent: Path) -> None:
     assert install(sent, "verify", "--bundle", NAME).returncode == 0
 
 
+def test_half_a_bundle_is_none(sent: Path) -> None:
+    """What a stopped copy left; any other end of a name is one of a bundle."""
+    whole = shutil.copytree(sent / NAME, sent / "x.partial")
+    assert install(sent, "verify").returncode == 0
+    whole.rename(sent / "x.z")
+    assert f"which are {NAME}, x.z" in install(sent, "verify").stderr
+
+
 @pytest.mark.parametrize("dest", ['user@metis:it\'s a `touch hurt`; "dir"', "-x", ""])
 def test_make_hands_on_what_was_typed(dest: str, tmp_path: Path) -> None:
     """And makes nothing first when there is no destination, which the tool tells at once."""

@@ -416,6 +416,15 @@ def test_look_ups() -> None:
     assert graph.shapes["w_1"] == (2, 3)
 
 
+def test_a_graph_of_no_opset_has_opset_0() -> None:
+    """And so is older than any; that of another domain says nothing."""
+    graph = network("y = Relu (x)")
+    del graph.model.opset_import[0]
+    assert graph.opset == 0
+    graph.model.opset_import.append(helper.make_opsetid("ai.onnx", 9))
+    assert graph.opset == 9
+
+
 def test_sizes_of_any_number_of_pictures() -> None:
     graph = network("y = Relu (x)", 17, (3, 2, 6, 4))
     graph.infer(None)

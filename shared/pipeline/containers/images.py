@@ -145,4 +145,4 @@ def _build(stage: str, recipe: Recipe, inputs: str) -> None:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(text, file=sys.stderr)
