@@ -1,7 +1,6 @@
 """Topology, teachers, fusions of image and topology, and their sums by the sum rule."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from shared.pipeline.product import Flags, Product, flag, paths
@@ -14,7 +13,6 @@ def products(settings: Settings) -> Iterator[Product]:
     names = [f"{a}-{mode}" for a in settings.architectures for mode in settings.modes]
     for name in names:
         yield teacher(settings, name)
-    yield from teacher_of_students(settings, names)
     if not settings.has_topology:
         return
     yield from topology(settings)
@@ -36,12 +34,8 @@ def is_in_all(settings: Settings, name: str) -> bool:
 
 def splits(settings: Settings) -> Flags:
     """--train and --test, as prepared."""
-    return (
-        "--train",
-        f"{settings.prepared}/training.h5",
-        "--test",
-        f"{settings.prepared}/testing.h5",
-    )
+    train, test = (f"{settings.prepared}/{split}.h5" for split in SPLITS)
+    return ("--train", train, "--test", test)
 
 
 def trained(settings: Settings, architecture: str) -> Flags:
@@ -76,15 +70,6 @@ def teacher(settings: Settings, name: str) -> Product:
         (*splits(settings), *network(settings, name), *batch, *weights),
         in_all=is_in_all(settings, f"teacher/{name}"),
     )
-
-
-def teacher_of_students(settings: Settings, names: Iterable[str]) -> Iterator[Product]:
-    """The teacher that the source has for `make students`, if it is none of these."""
-    stage, _, name = settings.students_teacher.partition("/")
-    chosen_by_source = settings.students_teacher != settings.student_teacher
-    if chosen_by_source and stage == "teacher" and name not in names:
-        made = teacher(settings, name)
-        yield replace(made, in_all=False, aside=True, verbs=("students",))
 
 
 def prepared_products(settings: Settings) -> tuple[str, ...]:

@@ -1,9 +1,11 @@
 """`make students`: further students of one teacher, seed by seed where a source repeats them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from shared.pipeline.product import Product, flag, paths
-from shared.pipeline.products.ensembles import prepared_products, splits
+from shared.pipeline.products.ensembles import prepared_products, split_name, splits
+from shared.pipeline.products.ensembles import teacher as ensemble
 from shared.pipeline.settings import Settings
 
 PUBLISHED = ("mobilenetv3_small_100", "mobilenetv4_conv_medium", "efficientnet_b0")
@@ -11,6 +13,7 @@ PUBLISHED = ("mobilenetv3_small_100", "mobilenetv4_conv_medium", "efficientnet_b
 
 def products(settings: Settings) -> Iterator[Product]:
     """The students, each with its twin inside, and their comparison where they have seeds."""
+    yield from teacher_of_its_own(settings)
     teacher = settings.below(settings.students_teacher)
     inputs = (*prepared_products(settings), teacher)
     flags = (*splits(settings), "--teacher", teacher)
@@ -31,3 +34,14 @@ def products(settings: Settings) -> Iterator[Product]:
             "compare", settings.below("compare"), compared, paths("src", compared),
             verbs=("students",), renewed=True,
         )  # fmt: skip
+
+
+def teacher_of_its_own(settings: Settings) -> Iterator[Product]:
+    """The teacher that the source has for `make students`, unless it is one of its ensembles."""
+    stage, _, name = settings.students_teacher.partition("/")
+    architecture, mode = split_name(name)
+    is_other = settings.students_teacher != settings.student_teacher
+    is_known = architecture in settings.architectures and mode in settings.modes
+    if stage == "teacher" and is_other and not is_known:
+        made = ensemble(settings, name)
+        yield replace(made, in_all=False, aside=True, verbs=("students",))
