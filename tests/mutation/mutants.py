@@ -22,9 +22,12 @@ SKIPPED = re.compile(
     r"\b(__name__|TYPE_CHECKING)\b|@(dataclasses\.)?dataclass\("
     r"|^(BLOCK|PIECE_BYTES|LAYER_BYTES|READ_BYTES) = .*2\*\*"
 )
-# Keywords without which nothing is other: the first asserts what we know of two lengths, the second
-# is the default, and stands there for those who read.
-SILENT = re.compile(r"\b(strict=(True|False)|check=False)(, )?")
+# What no test sees: strict of zip asserts what we know of two lengths, check=False is the default,
+# lines and letters of a figure may be a little larger, and a billion is shown with three digits.
+SILENT = re.compile(
+    r"\b(strict=(True|False)|check=False|(linewidth|markersize|fontsize|shrink|rotation|dpi)="
+    r"\s*-?[\d.]+)(, )?|\b(1e9|999999999\.0|1000000001\.0)\b"
+)
 
 
 @dataclass(frozen=True, order=True)

@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import functools
 import gzip
+import io
 import json
 import pickle
 import struct
@@ -18,7 +19,7 @@ import numpy as np
 import pytest
 
 from shared.errors import StageError
-from shared.weight_files import modules, reader, safetensors_file, stored
+from shared.weight_files import modules, pickles, reader, safetensors_file, stored
 from shared.weight_files.objects import Inert
 from tests.torch_files import flat, mapping, number, storage, strides, tensor, text, write
 
@@ -316,3 +317,13 @@ def test_entries_are_counted_to_the_last_one() -> None:
     assert visits.left == 0
     with pytest.raises(ValueError, match="it nests its entries without end"):
         modules.state_dict(outer, modules.Visits(left=4))
+
+
+def test_operations_are_counted_to_the_last_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three of them: the protocol, a number, the end."""
+    content = pickle.dumps(5, 2)
+    monkeypatch.setattr(pickles, "STEPS", 3)
+    assert pickles.load(io.BytesIO(content)) == 5
+    monkeypatch.setattr(pickles, "STEPS", 2)
+    with pytest.raises(ValueError, match="it has far more operations than weights need"):
+        pickles.load(io.BytesIO(content))
