@@ -17,7 +17,7 @@ from shared.runs import record
 IMAGES = ("sen2", "rgb", "sen1")
 FOLDERS = {
     "readback.json": "bundle", "report.json": "export", "panel.png": "comparison",
-    "metrics.json": "classifier",
+    "metrics.json": "classifier", "overview.png": "explanation",
 }  # fmt: skip
 
 
@@ -28,7 +28,8 @@ class Product:
     Attributes:
         path: file or folder.
         name: path below what all products have in common.
-        kind: patches, features, weights, comparison, classifier, export or bundle.
+        kind: patches, features, weights, comparison, classifier, export,
+            bundle or explanation.
         made: its record; empty when it has none.
     """
 

@@ -409,7 +409,7 @@ SMALL_ONES = (
 
 def test_students_of_eurosat_are_repeated_and_compared() -> None:
     whole, folder = plan("eurosat", SEEDS="42 43 43"), "data/eurosat"
-    teacher, *students, comparison = whole.by_verb()["students"]
+    teacher, *students, explained, comparison = whole.by_verb()["students"]
     assert teacher.path == f"{folder}/teacher/efficientnet_b4-rand"
     words = words_of(whole, teacher.path)
     assert (words["--architecture"], words["--size"], words["--members"]) == (
@@ -429,7 +429,9 @@ def test_students_of_eurosat_are_repeated_and_compared() -> None:
     assert comparison.inputs == (teacher.path, *names)
     assert comparison.flags == ("--src", ",".join(comparison.inputs))
     assert [one.path for one in whole.by_verb()["compare"]] == [comparison.path]
-    beside = {one.path for one in (teacher, *students, comparison)}
+    assert explained.path == f"{folder}/explain/students"
+    assert explained.flags[:2] == ("--src", ",".join(name for name in names if name[-2:] == "42"))
+    beside = {one.path for one in (teacher, *students, explained, comparison)}
     assert not beside & {one.path for one in whole.products if one.in_all}
     assert teacher not in whole.by_verb()["teacher"]
 
@@ -447,7 +449,7 @@ def test_a_small_teacher_and_other_students_on_request() -> None:
     changes = {"STUDENT_TEACHER": "teacher/resnet18-rand", "STUDENTS": "simple-net",
                "FLAGS-distill": "--epochs 1"}  # fmt: skip
     whole = plan("eurosat", **changes)
-    student, comparison = whole.by_verb()["students"]
+    student, _, comparison = whole.by_verb()["students"]
     assert not [one for one in whole.products if "efficientnet" in one.path]
     assert "data/eurosat/teacher/resnet18-rand" in student.inputs
     words = words_of(whole, "data/eurosat/distill/simple-net-42")
@@ -466,16 +468,37 @@ def test_weights_of_a_teacher_by_its_architecture() -> None:
 def test_students_of_other_sources_are_the_published_ones() -> None:
     whole = plan("so2sat", "docker")
     names = ["mobilenetv3_small_100", "mobilenetv4_conv_medium", "efficientnet_b0"]
-    students = whole.by_verb()["students"]
+    *students, explained = whole.by_verb()["students"]
     assert [one.path for one in students] == [f"data/distill/{name}" for name in names]
+    assert explained.inputs == ("data/prepare/training.h5", "data/prepare/testing.h5", *(
+        one.path for one in students
+    ))  # fmt: skip
     assert whole.command(students[0]) == (
         "docker compose run --rm -T distill --dst data/distill/mobilenetv3_small_100 "
         "--train data/prepare/training.h5 --test data/prepare/testing.h5 "
         "--teacher data/teacher/resnet18-rand --architecture mobilenetv3_small_100"
     )
-    *repeated, comparison = plan("so2sat", SEEDS="1 2").by_verb()["students"]
+    *repeated, _, comparison = plan("so2sat", SEEDS="1 2").by_verb()["students"]
     assert [one.path.rpartition("-")[2] for one in repeated] == ["1", "2"] * 3
     assert comparison.path == "data/compare"
+
+
+def test_a_student_is_explained_beside_its_teacher_on_request() -> None:
+    whole = plan("so2sat")
+    explained = product(whole, "data/explain/resnet18")
+    assert whole.arguments(explained) == (
+        "--dst", "data/explain/resnet18",
+        "--src", "data/distill/resnet18,data/teacher/resnet18-rand",
+        "--test", "data/prepare/testing.h5",
+    )  # fmt: skip
+    assert whole.by_verb()["explain"] == [explained]
+    assert not explained.in_all
+    fused = plan("so2sat", STUDENT_TEACHER="fusion/resnet18-rand")
+    alone = product(fused, "data/explain/resnet18")
+    assert alone.flags[:2] == ("--src", "data/distill/resnet18")
+    shown = product(plan("demo", goals="explain report"), "data/demo/report.html").inputs
+    assert "data/demo/explain/resnet18" in shown
+    assert "data/demo/explain/students" not in shown
 
 
 def test_plan_for_people_and_programs() -> None:

@@ -1,5 +1,6 @@
 """report: the figures it computes itself, the page from all products and from few, the refusals."""
 
+import base64
 import json
 import os
 import re
@@ -29,6 +30,7 @@ from stages.report import (
     comparison,
     confusions,
     ensembles,
+    explanations,
     inputs,
     opening,
     pictures,
@@ -777,6 +779,24 @@ def test_a_loss_in_resolution_has_one_sign(tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text(json.dumps({"wald": wald}))
     product = Product(tmp_path, "sr-eval", "comparison")
     assert opening.key_figures([product], [])[0]["value"] == "-0.5 dB"
+
+
+def test_pictures_of_where_networks_look(tmp_path: Path) -> None:
+    folder = tmp_path / "explain" / "resnet18"
+    folder.mkdir(parents=True)
+    png = b"\x89PNG\r\n\x1a\n"
+    for number, name in enumerate(("overview.png", "bands.png")):
+        (folder / name).write_bytes(png + bytes([number]))
+    html = command(tmp_path / "page.html", folder)
+    page = Balanced(html)
+    assert "Where they look" in page.text
+    assert "what is lost without each band" in page.text
+    assert "right by the best network" not in html
+    for number in range(2):
+        assert base64.b64encode(png + bytes([number])).decode() in html
+    (folder / "overview.png").write_text("none")
+    with pytest.raises(StageError, match=r"overview.png: expected a PNG picture"):
+        explanations.describe(Product(folder, "resnet18", "explanation"))
 
 
 # Names of files and classes as people have them.

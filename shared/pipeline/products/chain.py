@@ -10,7 +10,9 @@ from shared.pipeline.settings import Settings
 
 FIRST_STUDENT = "resnet18"
 QAT_EPOCHS = "5"
-BEYOND = ("teacher", "fusion", "sumrule", "distill", "export", "voyager")  # shown if they exist
+BEYOND = (  # shown if they exist
+    "teacher", "fusion", "sumrule", "distill", "explain", "export", "voyager",
+)  # fmt: skip
 
 
 def patch_files(settings: Settings) -> Iterator[Product]:
@@ -59,6 +61,32 @@ def edge(settings: Settings) -> Iterator[Product]:
     yield Product(
         "export", settings.below(f"export/{FIRST_STUDENT}-qat"), (*prepared, tuned),
         ("--src", tuned, *both), verbs=("qat",), aside=True,
+    )  # fmt: skip
+
+
+def explanation(settings: Settings) -> Product:
+    """Where the student looks, beside its teacher where that is one of pictures alone."""
+    seen = [settings.below(f"distill/{FIRST_STUDENT}")]
+    if settings.student_teacher.startswith("teacher/"):
+        seen.append(settings.below(settings.student_teacher))
+    return explained(settings, FIRST_STUDENT, seen)
+
+
+def explained(
+    settings: Settings, name: str, seen: list[str], verbs: tuple[str, ...] = ()
+) -> Product:
+    """Pictures of where these classifiers look on the test split.
+
+    Args:
+        settings: of the source.
+        name: of the product, below ``D/explain``.
+        seen: products of teacher or distill.
+        verbs: further ones that make it; then it is that verb's alone, and made anew with it.
+    """
+    return Product(
+        "explain", settings.below(f"explain/{name}"), (*prepared_products(settings), *seen),
+        (*paths("src", seen), "--test", f"{settings.prepared}/testing.h5"), verbs=verbs,
+        aside=bool(verbs), renewed=bool(verbs),
     )  # fmt: skip
 
 

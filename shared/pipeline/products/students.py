@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from shared.pipeline.product import Product, flag, paths
+from shared.pipeline.products.chain import explained
 from shared.pipeline.products.ensembles import prepared_products, split_name, splits
 from shared.pipeline.products.ensembles import teacher as ensemble
 from shared.pipeline.settings import Settings
@@ -12,7 +13,7 @@ PUBLISHED = ("mobilenetv3_small_100", "mobilenetv4_conv_medium", "efficientnet_b
 
 
 def products(settings: Settings) -> Iterator[Product]:
-    """The students, each with its twin inside, and their comparison where they have seeds."""
+    """The students, each with its twin inside; where the first ones look; their comparison."""
     yield from teacher_of_its_own(settings)
     teacher = settings.below(settings.students_teacher)
     inputs = (*prepared_products(settings), teacher)
@@ -28,6 +29,8 @@ def products(settings: Settings) -> Iterator[Product]:
         for seed in seeds or ("",)
     ]  # fmt: skip
     yield from made
+    first = [one.path for one in made[:: len(seeds) or 1]]
+    yield explained(settings, "students", first, verbs=("students",))
     if seeds and made:
         compared = (teacher, *(product.path for product in made))
         yield Product(
