@@ -50,7 +50,7 @@ $(D):
 	@mkdir -p $@
 
 # --- verbs ---------------------------------------------------------------------------------------
-.PHONY: help all demo gallery tiny eurosat products plan status new-stage picture merge ship
+.PHONY: help all demo gallery tiny eurosat products plan status new-stage picture merge ship tensorboard
 
 help: ## this list, with the present SOURCE, D and RUNNER
 	@grep -hE '^[a-zA-Z%_.$$()-]+:.*## ' $(filter-out $(RULES),$(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -122,6 +122,10 @@ rerun-%: .venvs/merge/made ## make the products of one stage again and compare t
 BUNDLE ?= $(D)/voyager/resnet18
 ship: $(if $(DEST),$(filter $(D)/voyager/%,$(BUNDLE:%=%.run.json)) $(if $(filter docker,$(RUNNER)),build/export)) | .venvs/ship/made ## copy the export image and the bundle to another machine and check them there: DEST=user@host:dir or a folder
 	@.venvs/ship/bin/python -m shared.tools.ship.main --bundle=$(call quoted,$(BUNDLE)) --dest=$(call quoted,$(DEST)) $(FLAGS-ship)
+
+# What trainers have logged so far, of products that are being made as well; an environment of its own, as no image needs it.
+tensorboard: .venvs/tensorboard/made ## show how the networks of SOURCE have learned, and learn: losses, accuracies, speeds in a browser, at PORT=6006 of this machine
+	@.venvs/tensorboard/bin/tensorboard --logdir $(D) --port $(or $(PORT),6006)
 
 .DEFAULT:
 	@python3 -m shared.pipeline suggest $(call quoted,$@)

@@ -41,14 +41,13 @@ def compare_products(one: Path, other: Path) -> list[Difference]:
 
 def _folders(one: Path, other: Path) -> Iterator[Difference]:
     names = [
-        {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+        {path.relative_to(folder).as_posix() for path in record.files_of(folder)}
         for folder in (one, other)
     ]
     for name in sorted(names[0] ^ names[1]):
         yield Difference(name, "only in one of the two", np.inf)
     for name in sorted(names[0] & names[1]):
-        if not name.endswith(record.NOT_COMPARED):
-            yield from _files(name, one / name, other / name)
+        yield from _files(name, one / name, other / name)
 
 
 def _files(name: str, one: Path, other: Path) -> Iterator[Difference]:

@@ -16,6 +16,6 @@ from shared.training.groups import (
 
 __all__ = [
     "Descent", "Ensemble", "Interpolation", "Machine", "Network", "Optimiser", "Pixels", "Plan",
-    "Schedule", "Seed", "Validation", "cost", "ensemble", "members", "networks", "results",
-    "students", "trained",
+    "Schedule", "Seed", "Validation", "cost", "ensemble", "events", "members", "networks",
+    "results", "students", "trained",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shared import models
-from shared.training import cost, networks
+from shared.training import cost, events, networks
 from shared.training.data import Split
 from shared.training.loop import Learner, Loss, Recipe, distributed, engine
 from shared.training.results import Result, write_score_folder
@@ -76,7 +76,8 @@ def train_members(dst: Path, members: Sequence[Member], recipe: Recipe) -> list[
     if waiting:
         learners = [member.learner(recipe) for member in waiting]
         fresh = [o for m, o in zip(waiting, learners, strict=True) if not m.trained]
-        engine.fit(fresh, waiting[0].train, recipe, work, waiting[0].held_out)
+        shown = dst / events.FOLDER
+        engine.fit(fresh, waiting[0].train, recipe, work, waiting[0].held_out, shown)
         for name in ("train", "test"):
             said = engine.compute_logits(learners, getattr(waiting[0], name), recipe)
             for member, rows in zip(waiting, said, strict=True):

@@ -55,8 +55,8 @@ def clear(dst: Path) -> None:
 
 
 def contents(product: Path) -> dict[str, bytes]:
-    files = [product] if product.is_file() else sorted(product.rglob("*"))
-    return {str(file.relative_to(product)): file.read_bytes() for file in files if file.is_file()}
+    files = record.files_of(product)
+    return {str(file.relative_to(product)): file.read_bytes() for file in files}
 
 
 def plan(product: Path) -> Any:

@@ -1,5 +1,6 @@
 """distill: the loss by hand, students, teachers as ONNX, their views, fake INT8, the refusals."""
 
+import csv
 import dataclasses
 import json
 from pathlib import Path
@@ -20,6 +21,7 @@ from shared.cli import arguments
 from shared.errors import StageError
 from shared.models import scores
 from shared.onnx_graphs import matlab_export
+from shared.runs import record
 from shared.training import Machine, Validation, ensemble, networks
 from shared.training.data import split
 from shared.training.data.view import View, draw_views, warp_images
@@ -38,7 +40,7 @@ from stages.distill import (
 from stages.distill import main as stage
 from stages.distill.settings import Descent, FineTuning, Settings, Student
 from stages.distill.teaching import Matching, Teacher
-from tests import foreign, weight_forms
+from tests import event_files, foreign, weight_forms
 from tests import training_wiring as wiring
 from tests.conftest import pixels, write_raw
 
@@ -73,7 +75,7 @@ def command(prepared: Path, teacher: Path | None, dst: Path, *flags: str) -> Pat
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    files = record.files_of(folder)
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
@@ -264,6 +266,27 @@ def test_a_student_of_our_own_is_trained_tuned_and_scored_again(
     np.testing.assert_array_equal(
         np.load(again / "test_logits.npy"), np.load(dst / "test_logits.npy")
     )
+
+
+def test_logs_for_tensorboard_lie_in_the_product(
+    prepared: Path, prepared_test: Path, teacher: Path, tmp_path: Path
+) -> None:
+    """Of the student, its twin and the epochs of fake INT8; they say what the curves say."""
+    pytest.importorskip("tensorboardX")
+    assert prepared_test.exists()
+    dst = command(prepared, teacher, tmp_path / "distill", "--qat=3", "--validation=0.5")
+    places = {path.name: path for path in (dst / "tensorboard").iterdir()}
+    epochs = {"student": 2, "baseline": 2, "int8-after": 3}
+    assert places.keys() == epochs.keys()
+    for name, count in epochs.items():
+        values = event_files.read_values(places[name])
+        for quantity in ("train loss", "validation accuracy", "learning rate", "rows per second"):
+            steps = [step for step, _ in values[f"epoch/{quantity}"]]
+            assert steps == [*range(1, count + 1)], (name, quantity)
+    with (dst / "float" / "curves.csv").open(newline="") as file:
+        curve = [float(line["train loss"]) for line in csv.DictReader(file)]
+    said = event_files.read_values(places["student"])["epoch/train loss"]
+    np.testing.assert_allclose([value for _, value in said], curve, rtol=1e-6)
 
 
 def test_goes_on_after_a_stop(

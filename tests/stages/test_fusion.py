@@ -13,6 +13,7 @@ from torch import Tensor
 
 from shared import cli, lcz, models, patches
 from shared.models import scores
+from shared.runs import record
 from shared.training import ensemble, networks, students
 from shared.training.data.split import Split, merge_inputs
 from shared.training.data.stream import load_split
@@ -343,7 +344,7 @@ def test_topology_alone_by_shards_and_after_a_crash(
         only_topology(two, tmp_path / "cut", "--members=2")
     cut = only_topology(two, tmp_path / "cut", "--members=2")
     assert done == ["member-01", "member-02", "member-02"]
-    for path in whole.iterdir():
+    for path in record.files_of(whole):
         assert (cut / path.name).read_bytes() == path.read_bytes(), path.name
 
 

@@ -18,6 +18,7 @@ from shared import cli, lcz, models, onnx_graphs, patches
 from shared.backend import weights
 from shared.errors import StageError
 from shared.models import scores
+from shared.runs import record
 from shared.training import (
     Descent,
     Ensemble,
@@ -55,7 +56,7 @@ def command(train: Path, test: Path, dst: Path, *flags: str) -> Path:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    return {path.name: path.read_bytes() for path in record.files_of(folder)}
 
 
 @pytest.mark.parametrize("name", ["simple-net", "student-separable"])
@@ -75,7 +76,7 @@ def test_product_is_what_its_onnx_files_say(
     prepared: Path, prepared_test: Path, tmp_path: Path, mode: str
 ) -> None:
     dst = command(prepared, prepared_test, tmp_path / "teacher", f"--mode={mode}")
-    assert {path.name for path in dst.iterdir()} == {
+    assert {path.name for path in record.files_of(dst)} == {
         "confusion.csv", "confusion.png", "curves.csv", "curves.png", "member-01.onnx",
         "member-02.onnx", "metrics.json", "model.json", "models.csv", "test_labels.npy",
         "test_logits.npy", "test_scores.npy", "train_labels.npy", "train_logits.npy",
@@ -371,7 +372,7 @@ def test_checkpoint_says_what_plain_torchvision_says(
     prepared: Path, prepared_test: Path, tmp_path: Path, checkpoint: Path
 ) -> None:
     dst = command(prepared, prepared_test, tmp_path / "t", f"--checkpoint={checkpoint}", *TAKEN)
-    assert {path.name for path in dst.iterdir()} == {
+    assert {path.name for path in record.files_of(dst)} == {
         "confusion.csv", "confusion.png", "member-01.onnx", "member-02.onnx", "metrics.json",
         "model.json", "models.csv", "test_labels.npy", "test_logits.npy", "test_scores.npy",
         "train_labels.npy", "train_logits.npy",

@@ -14,6 +14,7 @@ import torch
 
 from shared import models
 from shared.models import scores
+from shared.runs import record
 from shared.training import ensemble, networks
 from shared.training.loop import distributed
 from shared.training.results import Result, write_score_folder
@@ -74,7 +75,10 @@ def test_a_member_begins_with_weights_and_draws_of_its_own_seed() -> None:
 
 
 def test_product(two: Path) -> None:
-    assert {path.name for path in two.iterdir()} == PRODUCT | {"member-01.onnx", "member-02.onnx"}
+    assert {path.name for path in record.files_of(two)} == PRODUCT | {
+        "member-01.onnx",
+        "member-02.onnx",
+    }
     probabilities = np.load(two / "test_scores.npy")
     np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-6)
     assert np.load(two / "train_logits.npy").shape == (30, 3)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from shared import lcz, models
+from shared.runs import record
 from shared.training.data.split import Band, Batch, Split
 from shared.training.data.view import View
 from shared.training.ensemble import Member
@@ -89,9 +90,7 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Content of every file under a folder, by relative path."""
+    """Content of every file of a product that counts, by relative path."""
     return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in record.files_of(folder)
     }

@@ -95,6 +95,17 @@ def deterministic(fabric: Fabric) -> Iterator[None]:
         filled.fill_uninitialized_memory = before[1]
 
 
+@contextlib.contextmanager
+def without_tf32() -> Iterator[None]:
+    """Left to itself, cuDNN rounds the factors of a convolution to TF32, which has ten bits."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
 class GlobalBatchNorm(TorchFunctionMode):
     """While it is active, batch norm in training takes mean and deviation over all processes.
 

@@ -4,8 +4,8 @@ Every random draw comes from (seed, epoch, step), so a run that was killed and g
 that was not, and networks trained together equal those trained apart.
 """
 
-import contextlib
 import io
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from lightning.fabric import Fabric
 from numpy.typing import NDArray
 
 from shared.progress import say
+from shared.training import events
 from shared.training.data import Batch, Split
 from shared.training.data import order as orders
 from shared.training.loop import distributed, recompute, selection
@@ -32,6 +33,7 @@ def fit(
     recipe: Recipe,
     folder: Path,
     held_out: NDArray[np.intp] | None = None,
+    shown: Path | None = None,
 ) -> None:
     """Train networks in place, going on from their checkpoints if they are there.
 
@@ -41,6 +43,7 @@ def fit(
         recipe: how; what it says of seeds is that of the order of the rows.
         folder: of the checkpoints, NAME.ckpt, written after every epoch; the caller removes them.
         held_out: (M,) rows that are not trained on but measured after each epoch.
+        shown: folder of what TensorBoard shows, a folder for each network in it.
 
     Raises:
         StageError: the loss is no longer finite, the device is not there, or a step does not fit
@@ -58,7 +61,9 @@ def fit(
                 rows = min(recipe.batch, len(split))
                 recompute.fit_into_memory(fabric, learner, split, rows)
                 waiting.append(learner)
-        _epochs(fabric, waiting, split, recipe, folder, held_out)
+        logs = {one.name: one.log for one in learners}
+        with events.write_to(shown if fabric.is_global_zero else None, logs):
+            _epochs(fabric, waiting, split, recipe, folder, held_out)
     for learner in learners:
         recompute.restore(learner.network)
         learner.end()
@@ -79,6 +84,7 @@ def _epochs(
             active = [one for one in learners if one.epoch == epoch and not one.finished]
             if not active:
                 continue
+            begun = time.monotonic()
             for learner in active:
                 learner.network.train()
             order = orders.shuffle_rows(rows, recipe.seed, epoch, split.at_once)
@@ -87,9 +93,12 @@ def _epochs(
                 for learner in active:
                     learner.step(fabric, batch, len(batches[step]), step)
                 show.step(active, len(batches[step]))
+            torch.stack([one.totals for one in active]).tolist()  # a GPU has ended its steps
+            speed = sum(map(len, batches)) / (time.monotonic() - begun)
             measured = _measure(fabric, active, split, recipe, held_out)
             for learner, values in zip(active, measured, strict=True):
                 learner.end_epoch(fabric, values)
+                learner.log.end_epoch(fabric, learner.epoch, learner.history.series, speed)
                 _save(fabric, learner, folder)
             show.epoch(active)
 
@@ -179,21 +188,10 @@ def compute_logits(
         learner.view.to(device)
     order = orders.cut_batches(np.arange(len(split)) if rows is None else rows, ROWS)
     said: list[list[torch.Tensor]] = [[] for _ in learners]
-    with torch.inference_mode(), _without_tf32():
+    with torch.inference_mode(), distributed.without_tf32():
         for batch in iterate_on(split, order, device):
             for learner, parts in zip(learners, said, strict=True):
                 parts.append(learner.logits(batch).float().cpu())
     for learner, training in zip(learners, modes, strict=True):
         learner.network.train(training)
     return [torch.cat(parts).numpy() for parts in said]
-
-
-@contextlib.contextmanager
-def _without_tf32() -> Iterator[None]:
-    """Left to itself, cuDNN rounds the factors of a convolution to TF32, which has ten bits."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before

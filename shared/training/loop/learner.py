@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from shared.errors import StageError
 from shared.training.data import Batch, View, draw_views, rows_of_process
+from shared.training.events import Log
 from shared.training.loop.recipe import Recipe, build_optimiser, build_schedule, step_schedule
 from shared.training.loop.selection import Measured, find_best
 
@@ -45,6 +46,7 @@ class Learner:
     Attributes:
         epoch: epochs that are done.
         history: values per epoch.
+        log: what TensorBoard shows.
         best: monitored value and weights of the best epoch.
         large_steps: whether a step takes so much memory that it takes long, too.
     """
@@ -57,7 +59,7 @@ class Learner:
         self.network = network.to(memory_format=torch.channels_last)
         self.name, self.view, self.loss = name, view, loss
         self.recipe, self.seed, self.features = recipe, seed, features
-        self.epoch, self.history = 0, History()
+        self.epoch, self.history, self.log = 0, History(), Log()
         self.best: tuple[float, Weights] = (math.nan, {})
         self.totals = torch.zeros(3)
         self.wrapped: Any = network
@@ -104,6 +106,7 @@ class Learner:
         fabric.backward(loss * weight)
         if self.recipe.clip:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
+        self.log.step(loss, self.optimiser.param_groups[0]["lr"])
         self.optimiser.step()
         hits, count = (logits.argmax(1) == batch["label"]).sum(), len(logits)
         self.totals += torch.stack([loss.detach() * count, hits, torch.full_like(loss, count)])
@@ -175,6 +178,7 @@ class Learner:
             "network": self.network.state_dict(), "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(), "epoch": self.epoch,
             "history": self.history.series, "best": self.best,
+            "log": self.log.state(),
         }  # fmt: skip
 
     def resume(self, state: dict[str, Any]) -> None:
@@ -182,6 +186,7 @@ class Learner:
         self.network.load_state_dict(state["network"])
         self.epoch, self.best = state["epoch"], state["best"]
         self.history = History(state["history"])
+        self.log.resume(state.get("log"))
         if measured := self.history.series.get("validation accuracy"):  # before there was a loss
             self.history.series.setdefault("validation loss", [math.nan] * len(measured))
 
