@@ -41,9 +41,19 @@ def take(node: NodeProto, name: str, default: Any = None) -> Any:
     return value
 
 
+def entry(node: NodeProto) -> str:
+    """The tensor that a node reads first; of most it is the only one that is no constant."""
+    return str(node.input[0])
+
+
+def result(node: NodeProto) -> str:
+    """The tensor that a node writes first; of most it is the only one."""
+    return str(node.output[0])
+
+
 def call(node: NodeProto) -> str:
     """A node for messages: operator and name."""
-    return f"{node.op_type} {(node.name or node.output[0])!r}"
+    return f"{node.op_type} {(node.name or result(node))!r}"
 
 
 def first_line(error: Exception) -> str:

@@ -6,7 +6,7 @@ import onnx
 from onnx import NodeProto
 
 from shared.onnx_graphs.network import Network
-from shared.onnx_graphs.nodes import UnconvertibleError
+from shared.onnx_graphs.nodes import UnconvertibleError, result
 from shared.onnx_graphs.rewriting import BORDER
 
 STATISTICS = {"BatchNormalization": (3, 4)}  # inputs that are measured, not learned
@@ -54,7 +54,7 @@ def _count_macs(network: Network, node: NodeProto) -> int:
     """MACs of one node; 0 for operators that multiply no matrices."""
     if node.op_type not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
         return 0
-    shapes = [network.shapes.get(name, (None,)) for name in (*node.input[:2], node.output[0])]
+    shapes = [network.shapes.get(name, (None,)) for name in (*node.input[:2], result(node))]
     if any(None in shape for shape in shapes):
         return 0
     first, second, made = (tuple(size or 0 for size in shape) for shape in shapes)

@@ -72,6 +72,7 @@ def test_mistakes_that_say_nothing_are_left_out(kind: str, old: str, new: str) -
         ("plot(x, dpi=100, y=1)", "plot(x, dpi=100, y= 2)", True),
         ("gb = x / 1e9", "gb = x / 999999999.0", False),
         ("gb = x / 1e9", "gb = x * 1e9", True),
+        ("mb = x / 1e6", "mb = x / 1000001.0", False),
         ("BLOCK = 2**20", "BLOCK = 2**19", False),
         ("BLOCK = 256  # rows", "BLOCK = 255  # rows", True),
         ("CHUNK_BYTES = 2**20", "CHUNK_BYTES = 2**19", True),

@@ -194,3 +194,51 @@ def test_free_memory_heeds_the_limit_of_a_container(tmp_path: Path) -> None:
     (tmp_path / "memory.max").write_text("max\n")
     assert devices._free_of_groups(tmp_path) == []
     assert 2**28 < devices.free_memory(torch.device("cpu")) < 2**50
+
+
+def test_the_most_that_a_backward_pass_holds() -> None:
+    """By hand: module a keeps 5, its inner b 7; results are 1 and 2; 10 and 100 enter.
+
+    Stored, b holds 12 and two gradients of 1, a 12 and two of 2. Computed again, of a only what
+    enters it lies there besides, whether the network itself is named or not.
+    """
+    for above in ((), ("",)):
+        a, b = (*above, "a"), (*above, "a", "a.b")
+        events = [
+            memory.Event("enter", a, {1: 10}), memory.Event("keep", a, {2: 5}),
+            memory.Event("enter", b, {3: 100}), memory.Event("keep", b, {4: 7}),
+            memory.Event("keep", b, {4: 7}), memory.Event("leave", b, {5: 1}),
+            memory.Event("leave", a, {6: 2}),
+        ]  # fmt: skip
+        assert memory.peak(events) == 5 + 7 + 2 * 2
+        assert memory.peak(events, frozenset({"a"})) == 10 + 5 + 7 + 2 * 2
+        assert memory.peak(events, frozenset({"a.b"})) == 5 + 100 + 7 + 2 * 1
+        again = [*events, memory.Event("enter", (*above, "c"), {7: 1}),
+                 memory.Event("leave", (*above, "c"), {8: 20})]  # fmt: skip
+        assert memory.peak(again, frozenset({"a", "c"})) == 10 + 1 + 2 * 20
+
+
+def test_modules_that_are_worth_computing_again() -> None:
+    """An eighth of the network is small; else more than half of it has to lie in no part."""
+    inner = nn.Sequential(nn.Linear(1, 1), nn.ReLU())
+    network = nn.Sequential(inner, nn.Linear(1, 1))
+    for own, parts, chosen in (
+        (10.0, {"0.0": 10.0}, ["0"]),  # leaves are no parts
+        (0.0, {}, []),
+        (80.0, {}, ["0"]),
+    ):
+        inside = {"": 80.0, "0": own, **parts}
+        assert memory.choose_segments(network, inside) == chosen, own
+    deep = nn.Sequential(nn.Sequential(inner, nn.Sequential(nn.ReLU())))
+    for part, chosen in ((40.0, ["0.0"]), (39.0, ["0"])):
+        inside = {"": 80.0, "0": 80.0, "0.0": part}
+        assert memory.choose_segments(deep, inside) == chosen
+    small = {"": 80.0, "0": 10.0, "0.0": 10.0}
+    assert memory.choose_segments(deep, small) == ["0"]
+    assert memory.choose_segments(deep, {**small, "0": 10.1, "0.0": 10.1}) == ["0.0"]
+
+
+def test_gigabytes_of_a_step() -> None:
+    measured = memory.Estimate(fixed=10**9, stored=5e8, recomputed=1e8, segments=("a",))
+    assert measured.gigabytes(4) == 3.0
+    assert measured.gigabytes(4, recompute=True) == pytest.approx(1.4)

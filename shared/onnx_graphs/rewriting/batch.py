@@ -4,7 +4,7 @@ import numpy as np
 from onnx import NodeProto, helper
 
 from shared.onnx_graphs.network import Network
-from shared.onnx_graphs.nodes import attributes, take
+from shared.onnx_graphs.nodes import attributes, entry, result, take
 
 Instead = list[NodeProto] | None
 
@@ -37,7 +37,7 @@ def free_batch(network: Network, rows: int) -> None:
 
 def _free_reshape(network: Network, node: NodeProto, rows: int) -> None:
     """New sizes that begin, as the old ones, with the number of pictures: 0 copies that."""
-    before, after = (network.shapes.get(name) for name in (node.input[0], node.output[0]))
+    before, after = (network.shapes.get(name) for name in (entry(node), result(node)))
     if not before or not after or (before[0], after[0]) != (rows, rows):
         return
     sizes_of_one = [[size or 0 for size in shape[1:]] for shape in (before, after)]
@@ -45,26 +45,26 @@ def _free_reshape(network: Network, node: NodeProto, rows: int) -> None:
         return
     take(node, "allowzero")
     kept = np.array([0, *after[1:]], np.int64)
-    node.input[1] = network.store(f"{node.output[0]}_sizes", kept)
+    node.input[1] = network.store(f"{result(node)}_sizes", kept)
 
 
 def _name_axes(network: Network, node: NodeProto) -> None:
     """A Squeeze without axes would drop the axis of one picture, too."""
-    before = network.shapes.get(node.input[0])
+    before = network.shapes.get(entry(node))
     if len(node.input) > 1 or not before or None in before:
         return
     axes = [axis for axis, size in enumerate(before) if axis and size == 1]
-    node.input.append(network.store(f"{node.output[0]}_axes", np.array(axes, np.int64)))
+    node.input.append(network.store(f"{result(node)}_axes", np.array(axes, np.int64)))
 
 
 def _free_expand(network: Network, node: NodeProto, rows: int) -> None:
     """A first size of 1 keeps as many as there are."""
-    sizes, before = network.constant(node.input[1]), network.shapes.get(node.input[0])
+    sizes, before = network.constant(node.input[1]), network.shapes.get(entry(node))
     if sizes is None or not before or len(before) != len(sizes):
         return
     if before[0] == sizes[0] == rows:
         kept = np.array([1, *sizes[1:]], np.int64)
-        node.input[1] = network.store(f"{node.output[0]}_sizes", kept)
+        node.input[1] = network.store(f"{result(node)}_sizes", kept)
 
 
 def _repeat_constants(network: Network, node: NodeProto, rows: int) -> Instead:
@@ -75,14 +75,14 @@ def _repeat_constants(network: Network, node: NodeProto, rows: int) -> Instead:
     if not ours or not same or attributes(node)["axis"] == 0:
         return None
     added = []
-    shape, first = network.fresh(f"{node.output[0]}_shape"), network.fresh(f"{node.output[0]}_rows")
-    ends = [network.store(f"{node.output[0]}_end", np.array([k], np.int64)) for k in (0, 1)]
+    shape, first = network.fresh(f"{result(node)}_shape"), network.fresh(f"{result(node)}_rows")
+    ends = [network.store(f"{result(node)}_end", np.array([k], np.int64)) for k in (0, 1)]
     added.append(helper.make_node("Shape", [network.input.name], [shape]))
     added.append(helper.make_node("Slice", [shape, *ends], [first]))
     for name, values in ours.items():
         once = network.store(f"{name}_once", values[:1])
         rest = network.store(f"{name}_sizes", np.array(values.shape[1:], np.int64))
-        sizes, many = f"{node.output[0]}_{name}_sizes", f"{node.output[0]}_{name}_repeated"
+        sizes, many = f"{result(node)}_{name}_sizes", f"{result(node)}_{name}_repeated"
         added.append(helper.make_node("Concat", [first, rest], [sizes], axis=0))
         added.append(helper.make_node("Expand", [once, sizes], [many]))
         node.input[:] = [many if given == name else given for given in node.input]

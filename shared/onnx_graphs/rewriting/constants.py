@@ -6,7 +6,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from shared.onnx_graphs.network import Network
-from shared.onnx_graphs.nodes import UnconvertibleError, all_nodes, attributes, call
+from shared.onnx_graphs.nodes import UnconvertibleError, all_nodes, attributes, call, entry, result
 
 WIDE = (TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
 TYPES = {"to": "Cast", "dtype": ""}  # attributes that name an element type
@@ -84,16 +84,16 @@ def _fold_known_sizes(network: Network) -> bool:
     """Store sizes that single nodes take from a known shape; whether there were any."""
     known: dict[str, np.ndarray] = {}
     for node in network.graph.node:
-        shape = network.makers.get(node.input[0]) if node.op_type == "Gather" else None
+        shape = network.makers.get(entry(node)) if node.op_type == "Gather" else None
         if shape is None or shape.op_type != "Shape" or attributes(shape):
             continue
-        sizes, places = network.shapes.get(shape.input[0]), network.constant(node.input[1])
+        sizes, places = network.shapes.get(entry(shape)), network.constant(node.input[1])
         if sizes is None or places is None or not (places % len(sizes)).all():  # 0: pictures
             continue
         taken = [sizes[int(place)] for place in places.ravel()]
         if None not in taken:
-            known[node.output[0]] = np.array(taken, np.int64).reshape(places.shape)
-    network.set_nodes([node for node in network.graph.node if node.output[0] not in known])
+            known[result(node)] = np.array(taken, np.int64).reshape(places.shape)
+    network.set_nodes([node for node in network.graph.node if result(node) not in known])
     for name, values in known.items():
         network.graph.initializer.append(numpy_helper.from_array(values, name))
     network.refresh()
@@ -143,12 +143,12 @@ def drop_idle(network: Network) -> None:
     """Without Identity, Dropout, and Cast from float32 to float32; element types are inferred."""
     for node in list(network.graph.node):
         same = node.op_type == "Cast" and attributes(node)["to"] == TensorProto.FLOAT
-        same &= bool(node.input) and network.kinds.get(node.input[0]) == TensorProto.FLOAT
+        same &= bool(node.input) and network.kinds.get(entry(node)) == TensorProto.FLOAT
         idle = node.op_type in ("Identity", "Dropout") or same
         if (
             idle
             and node.domain in ("", "ai.onnx")
             and not any(map(network.users.get, node.output[1:]))
         ):
-            network.redirect(node.output[0], node.input[0])
+            network.redirect(result(node), entry(node))
     network.drop_unused()

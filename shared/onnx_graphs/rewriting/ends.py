@@ -5,7 +5,7 @@ import onnx
 from onnx import NodeProto, helper
 
 from shared.onnx_graphs.network import Network
-from shared.onnx_graphs.nodes import attributes
+from shared.onnx_graphs.nodes import attributes, entry
 
 IMAGE, LOGITS, BATCH = "image", "logits", "batch"
 LEAST = np.float32(1e-30)  # of a probability, before its logarithm
@@ -28,7 +28,7 @@ def cut_tail(network: Network, rows: int, classes: int, soft: bool) -> bool:
     name, gone, best = network.output.name, set[str](), (network.output.name, False)
     holds = True
     while (node := network.makers.get(name)) and _is_tail(network, node, soft):
-        name = node.input[0]
+        name = entry(node)
         gone.add(node.op_type)
         logarithm = gone & LOGARITHM and not gone & SOFT
         same = node.op_type not in SAME_ORDER | {"Transpose"}
@@ -53,7 +53,7 @@ def cut_tail(network: Network, rows: int, classes: int, soft: bool) -> bool:
 
 def _is_tail(network: Network, node: NodeProto, soft: bool) -> bool:
     if node.op_type == "Transpose":  # of one axis that is not 1
-        shape = network.shapes.get(node.input[0], (0, 0, 0))
+        shape = network.shapes.get(entry(node), (0, 0, 0))
         return sum(size != 1 for size in shape[1:]) <= 1 and attributes(node)["perm"][0] == 0
     return node.op_type in SAME_ORDER or (soft and node.op_type in SOFT | LOGARITHM)
 
@@ -73,13 +73,13 @@ def _before_quotient(network: Network, name: str) -> str:
     kinds = (power.op_type if power else "", total.op_type if total else "")
     if not power or not total or kinds != ("Exp", "ReduceSum"):
         return ""
-    if total.input[0] != quotient.input[0]:
+    if entry(total) != entry(quotient):
         return ""
-    less = network.makers.get(power.input[0])
+    less = network.makers.get(entry(power))
     largest = network.makers.get(less.input[1]) if less and less.op_type == "Sub" else None
-    if less and largest and largest.op_type == "ReduceMax" and largest.input[0] == less.input[0]:
-        return str(less.input[0])
-    return str(power.input[0])
+    if less and largest and largest.op_type == "ReduceMax" and entry(largest) == entry(less):
+        return str(entry(less))
+    return str(entry(power))
 
 
 def add_logarithm(network: Network) -> None:
@@ -134,7 +134,7 @@ def _rename(network: Network, old: str, new: str) -> None:
     network.redirect(old, new)
     for node in network.graph.node:
         node.output[:] = [new if name == old else name for name in node.output]
-    for entry in (*network.graph.initializer, *network.graph.input):
-        if entry.name == old:
-            entry.name = new
+    for stored in (*network.graph.initializer, *network.graph.input):
+        if stored.name == old:
+            stored.name = new
     network.refresh()

@@ -10,7 +10,7 @@ import numpy as np
 from onnx import NodeProto, helper
 
 from shared.onnx_graphs.network import Network
-from shared.onnx_graphs.nodes import attributes
+from shared.onnx_graphs.nodes import attributes, entry, result
 
 LAST, FIRST = [0, 2, 3, 1], [0, 3, 1, 2]  # perm to channels last, and back
 UNARY = {
@@ -64,7 +64,7 @@ def _is_last(network: Network, name: str) -> bool:
 def _over(network: Network, node: NodeProto) -> list[NodeProto] | None:
     """What stands instead of a node that reads a transpose to channels last, if anything can."""
     if node.op_type == "Transpose" and attributes(node).get("perm") == FIRST:
-        network.redirect(node.output[0], _source(network, node.input[0]))
+        network.redirect(result(node), _source(network, entry(node)))
         return []
     rules: dict[str, Callable[[Network, NodeProto], list[NodeProto] | None]] = {
         **dict.fromkeys(UNARY, _over_one), **dict.fromkeys(SEVERAL, _over_several),
@@ -77,24 +77,24 @@ def _over(network: Network, node: NodeProto) -> list[NodeProto] | None:
 
 def _source(network: Network, name: str) -> str:
     """The tensor before its transpose."""
-    return network.makers[name].input[0]
+    return entry(network.makers[name])
 
 
 def _after(network: Network, node: NodeProto, inputs: list[str]) -> list[NodeProto]:
     """The node on channels first, and the transpose after it."""
-    made = network.fresh(f"{node.output[0]}_first")
+    made = network.fresh(f"{result(node)}_first")
     copy = NodeProto()
     copy.CopyFrom(node)
     copy.input[:], copy.output[:] = inputs, [made]
     back = helper.make_node("Transpose", [made], node.output, perm=LAST)
-    shape = network.shapes.get(node.output[0])
+    shape = network.shapes.get(result(node))
     if shape is not None and len(shape) == 4:
         network.shapes[made] = tuple(shape[place] for place in FIRST)
     return [copy, back]
 
 
 def _over_one(network: Network, node: NodeProto) -> list[NodeProto]:
-    return _after(network, node, [_source(network, node.input[0]), *node.input[1:]])
+    return _after(network, node, [_source(network, entry(node)), *node.input[1:]])
 
 
 def _over_several(network: Network, node: NodeProto) -> list[NodeProto] | None:
@@ -120,8 +120,8 @@ def _over_pad(network: Network, node: NodeProto) -> list[NodeProto] | None:
     if widths is None:
         return None
     turned = widths.reshape(2, 4)[:, FIRST].ravel()
-    name = network.store(f"{node.output[0]}_pads", turned)
-    return _after(network, node, [_source(network, node.input[0]), name, *node.input[2:]])
+    name = network.store(f"{result(node)}_pads", turned)
+    return _after(network, node, [_source(network, entry(node)), name, *node.input[2:]])
 
 
 def _over_reduction(network: Network, node: NodeProto) -> list[NodeProto] | None:
@@ -131,9 +131,9 @@ def _over_reduction(network: Network, node: NodeProto) -> list[NodeProto] | None
     if axes is None:
         return None
     turned = [LAST[int(axis) % 4] for axis in np.ravel(axes)]
-    inputs = [_source(network, node.input[0])]
+    inputs = [_source(network, entry(node))]
     if stored:
-        inputs.append(network.store(f"{node.output[0]}_axes", np.array(turned, np.int64)))
+        inputs.append(network.store(f"{result(node)}_axes", np.array(turned, np.int64)))
     moved = _after(network, node, inputs)
     for item in moved[0].attribute:
         if item.name == "axes":
@@ -148,10 +148,8 @@ def _over_squeeze(network: Network, node: NodeProto) -> list[NodeProto] | None:
     if axes is None:
         return None
     turned = [LAST[int(axis) % 4] for axis in axes.ravel()]
-    name = network.store(f"{node.output[0]}_axes", np.array(turned, np.int64))
-    return _without_transpose(
-        _after(network, node, [_source(network, node.input[0]), name]), turned
-    )
+    name = network.store(f"{result(node)}_axes", np.array(turned, np.int64))
+    return _without_transpose(_after(network, node, [_source(network, entry(node)), name]), turned)
 
 
 def _without_transpose(moved: list[NodeProto], gone: list[int]) -> list[NodeProto] | None:
@@ -165,16 +163,16 @@ def _without_transpose(moved: list[NodeProto], gone: list[int]) -> list[NodeProt
 
 def _over_flatten(network: Network, node: NodeProto) -> list[NodeProto] | None:
     """Into rows for a classifier, whose weights are put into the order of channels first."""
-    source = _source(network, node.input[0])
-    before, after = network.shapes.get(source), network.shapes.get(node.output[0])
+    source = _source(network, entry(node))
+    before, after = network.shapes.get(source), network.shapes.get(result(node))
     if not before or not after or None in before or len(after) != 2 or after[0] != before[0]:
         return None
-    users = network.users.get(node.output[0], [])
+    users = network.users.get(result(node), [])
     channels, height, width = (size or 0 for size in before[1:])
     if channels > 1 and height * width > 1:
-        if not users or network.output.name == node.output[0]:
+        if not users or network.output.name == result(node):
             return None
-        if not all(_can_turn(network, user, node.output[0]) for user in users):
+        if not all(_can_turn(network, user, result(node)) for user in users):
             return None
         for user in users:
             _turn_weights(network, user, (height, width, channels))
@@ -183,7 +181,7 @@ def _over_flatten(network: Network, node: NodeProto) -> list[NodeProto] | None:
 
 
 def _can_turn(network: Network, user: NodeProto, rows: str) -> bool:
-    if user.op_type not in ("MatMul", "Gemm") or user.input[0] != rows:
+    if user.op_type not in ("MatMul", "Gemm") or entry(user) != rows:
         return False
     stored = network.constant(user.input[1])
     return stored is not None and stored.ndim == 2 and not attributes(user).get("transA", 0)

@@ -4,7 +4,7 @@ import numpy as np
 from onnx import NodeProto, helper
 
 from shared.onnx_graphs.network import Network
-from shared.onnx_graphs.nodes import attributes, take
+from shared.onnx_graphs.nodes import attributes, entry, result, take
 
 WINDOWS = {"Conv", "MaxPool", "AveragePool"}
 ROWS = {"Flatten", "Reshape", "Squeeze"}
@@ -16,7 +16,7 @@ def write_pads(network: Network) -> None:
         mode = attributes(node).get("auto_pad", "NOTSET")
         if node.op_type not in WINDOWS or node.domain not in ("", "ai.onnx") or mode == "NOTSET":
             continue
-        before, kernel = network.shapes.get(node.input[0]), _kernel(network, node)
+        before, kernel = network.shapes.get(entry(node)), _kernel(network, node)
         if mode == "VALID":
             pads = [0] * (2 * len(kernel or ()))
         elif before is None or None in before[1:] or kernel is None:
@@ -60,7 +60,7 @@ def write_gemms(network: Network) -> None:
     kept: list[NodeProto] = []
     merged: set[str] = set()
     for node in network.graph.node:
-        if node.output[0] in merged:
+        if result(node) in merged:
             continue
         gemm = _gemm(network, node)
         if gemm is not None:
@@ -70,12 +70,12 @@ def write_gemms(network: Network) -> None:
 
 
 def _gemm(network: Network, node: NodeProto) -> NodeProto | None:
-    if node.op_type != "MatMul" or len(network.shapes.get(node.input[0], ())) != 2:
+    if node.op_type != "MatMul" or len(network.shapes.get(entry(node), ())) != 2:
         return None
     matrix = network.constant(node.input[1])
     if matrix is None or matrix.ndim != 2 or matrix.dtype != np.float32:
         return None
-    users, product = network.users.get(node.output[0], []), node.output[0]
+    users, product = network.users.get(result(node), []), result(node)
     if len(users) == 1 and users[0].op_type == "Add" and network.output.name != product:
         (other,) = [name for name in users[0].input if name != product] or [product]
         bias = network.constant(other)
@@ -89,19 +89,19 @@ def _gemm(network: Network, node: NodeProto) -> NodeProto | None:
 
 def _from_convolutions(network: Network) -> None:
     for node in list(network.graph.node):
-        users = network.users.get(node.output[0], [])
-        rows = network.shapes.get(users[0].output[0], ()) if len(users) == 1 else ()
+        users = network.users.get(result(node), [])
+        rows = network.shapes.get(result(users[0]), ()) if len(users) == 1 else ()
         if node.op_type != "Conv" or len(rows) != 2 or users[0].op_type not in ROWS:
             continue
-        before, kernel = network.shapes.get(node.input[0], ()), network.constant(node.input[1])
+        before, kernel = network.shapes.get(entry(node), ()), network.constant(node.input[1])
         given = attributes(node)
         plain = not any(given.get("pads", ())) and given.get("group", 1) == 1
         if kernel is None or not plain or (before[1:], before[:1]) != (kernel.shape[1:], rows[:1]):
             continue
         matrix = network.store(f"{node.input[1]}_rows", kernel.reshape(len(kernel), -1).T)
-        flat = network.fresh(f"{node.output[0]}_flat")
+        flat = network.fresh(f"{result(node)}_flat")
         gemm = helper.make_node("Gemm", [flat, matrix, *node.input[2:]], users[0].output, node.name)
         flatten = helper.make_node("Flatten", node.input[:1], [flat], axis=1)
-        kept = [other for other in network.graph.node if other.output[0] != users[0].output[0]]
-        place = [other.output[0] for other in kept].index(node.output[0])
+        kept = [other for other in network.graph.node if result(other) != result(users[0])]
+        place = [result(other) for other in kept].index(result(node))
         network.set_nodes([*kept[:place], flatten, gemm, *kept[place + 1 :]])

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from shared.onnx_graphs.network import Network
-from shared.onnx_graphs.nodes import attributes, take
+from shared.onnx_graphs.nodes import attributes, entry, result, take
 
 Values = NDArray[np.float64]
 BORDER = "_border"  # ends the names of maps that are computed here, not learned
@@ -19,8 +19,8 @@ STEPS = {"Mul", "Add", "Sub", "Div"}
 def merge_pads(network: Network) -> None:
     """A Pad with zeros of height and width before a convolution becomes pads of that."""
     for node in list(network.graph.node):
-        pad = network.makers.get(node.input[0]) if node.op_type == "Conv" else None
-        if pad is None or pad.op_type != "Pad" or len(network.users[node.input[0]]) > 1:
+        pad = network.makers.get(entry(node)) if node.op_type == "Conv" else None
+        if pad is None or pad.op_type != "Pad" or len(network.users[entry(node)]) > 1:
             continue
         widths = network.constant(pad.input[1])
         value = network.constant(pad.input[2]) if len(pad.input) > 2 and pad.input[2] else 0
@@ -33,7 +33,7 @@ def merge_pads(network: Network) -> None:
         own = take(node, "pads", [0] * 4)
         both = (np.array(own) + widths[[2, 3, 6, 7]]).tolist()
         node.attribute.append(helper.make_attribute("pads", both))
-        node.input[0] = pad.input[0]
+        node.input[0] = entry(pad)
     network.drop_unused()
 
 
@@ -47,7 +47,7 @@ def fold_into_convolution(network: Network) -> None:
         if step is None:
             return
         scale, offset = step
-        name, changed = users[0].output[0], True
+        name, changed = result(users[0]), True
     if not changed or len(users) != 1 or users[0].op_type != "Conv":
         return
     if scale.shape[2:] != (1, 1) or attributes(users[0]).get("group", 1) != 1:
@@ -64,7 +64,7 @@ def _apply(
     if stored is None or stored.ndim > 4 or (stored.ndim == 4 and len(stored) != 1):
         return None
     values = stored.astype(np.float64).reshape((1,) * (4 - stored.ndim) + stored.shape)
-    first = node.input[0] == name
+    first = entry(node) == name
     if node.op_type == "Mul":
         return scale * values, offset * values
     if node.op_type == "Add":
@@ -84,8 +84,8 @@ def _fold(network: Network, conv: NodeProto, scale: Values, offset: Values) -> N
     scaled = (kernel * scale.reshape(1, -1, 1, 1)).astype(np.float32)
     centre = added[:, :, added.shape[2] // 2, added.shape[3] // 2].ravel()
     stored = [
-        network.store(f"{conv.output[0]}_kernel", scaled),
-        network.store(f"{conv.output[0]}_bias", (bias + centre).astype(np.float32)),
+        network.store(f"{result(conv)}_kernel", scaled),
+        network.store(f"{result(conv)}_bias", (bias + centre).astype(np.float32)),
     ]
     conv.input[:] = [network.input.name, *stored]
     rest = added - centre[None, :, None, None]
@@ -95,11 +95,11 @@ def _fold(network: Network, conv: NodeProto, scale: Values, offset: Values) -> N
 
 
 def _add_map(network: Network, conv: NodeProto, rest: NDArray[np.float32]) -> None:
-    old, new = conv.output[0], network.fresh(f"{conv.output[0]}_plain")
+    old, new = result(conv), network.fresh(f"{result(conv)}_plain")
     border = network.store(f"{old}{BORDER}", rest)
     nodes = []
     for node in network.graph.node:
-        if node.output[0] == old:
+        if result(node) == old:
             node.output[0] = new
             nodes += [node, helper.make_node("Add", [new, border], [old], f"{old}_at_border")]
         else:

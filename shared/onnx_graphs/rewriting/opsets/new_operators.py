@@ -7,7 +7,7 @@ import numpy as np
 from onnx import NodeProto, helper
 
 from shared.onnx_graphs.network import Network
-from shared.onnx_graphs.nodes import attributes, take
+from shared.onnx_graphs.nodes import attributes, entry, result, take
 
 Rule = Callable[[Network, NodeProto], list[NodeProto] | None]
 
@@ -21,7 +21,7 @@ class Steps:
     """
 
     def __init__(self, network: Network, node: NodeProto) -> None:
-        self.network, self.made, self.name = network, node.output[0], node.name
+        self.network, self.made, self.name = network, result(node), node.name
         self.nodes: list[NodeProto] = []
 
     def add(self, kind: str, *inputs: str, **attributes: object) -> str:
@@ -42,14 +42,14 @@ class Steps:
 
 def mish(network: Network, node: NodeProto) -> list[NodeProto]:
     """Mish is an operator since 18: x * tanh(softplus(x))."""
-    steps, given = Steps(network, node), node.input[0]
+    steps, given = Steps(network, node), entry(node)
     steps.add("Mul", given, steps.add("Tanh", steps.add("Softplus", given)))
     return steps.end()
 
 
 def swish(network: Network, node: NodeProto) -> list[NodeProto]:
     """Swish is an operator since 24: x * sigmoid(alpha x)."""
-    steps, given = Steps(network, node), node.input[0]
+    steps, given = Steps(network, node), entry(node)
     scaled = steps.add("Mul", given, steps.number(attributes(node).get("alpha", 1.0)))
     steps.add("Mul", given, steps.add("Sigmoid", scaled))
     return steps.end()
@@ -57,7 +57,7 @@ def swish(network: Network, node: NodeProto) -> list[NodeProto]:
 
 def gelu(network: Network, node: NodeProto) -> list[NodeProto]:
     """Gelu is an operator since 20; before, exporters wrote x / √2, Erf, + 1, * x, / 2."""
-    steps, given = Steps(network, node), node.input[0]
+    steps, given = Steps(network, node), entry(node)
     if attributes(node).get("approximate", "none") == "tanh":
         cube = steps.add("Mul", steps.add("Mul", given, given), given)
         bent = steps.add("Add", given, steps.add("Mul", cube, steps.number(0.044715)))
@@ -72,20 +72,20 @@ def gelu(network: Network, node: NodeProto) -> list[NodeProto]:
 def group_normalisation(network: Network, node: NodeProto) -> list[NodeProto] | None:
     """GroupNormalization 21, scaled by channel: InstanceNormalization of groups as channels."""
     scale, bias = (network.constant(name) for name in node.input[1:3])
-    given, shape = node.input[0], network.shapes.get(node.input[0])
+    given, shape = entry(node), network.shapes.get(entry(node))
     groups = attributes(node)["num_groups"]
     if scale is None or bias is None or shape is None or shape[1] != scale.size:
         return None
     steps = Steps(network, node)
-    sizes = network.store(f"{node.output[0]}_sizes", np.array([0, groups, -1], np.int64))
-    ones = network.store(f"{node.output[0]}_ones", np.ones(groups, np.float32))
-    none = network.store(f"{node.output[0]}_none", np.zeros(groups, np.float32))
+    sizes = network.store(f"{result(node)}_sizes", np.array([0, groups, -1], np.int64))
+    ones = network.store(f"{result(node)}_ones", np.ones(groups, np.float32))
+    none = network.store(f"{result(node)}_none", np.zeros(groups, np.float32))
     rows = steps.add("Reshape", given, sizes)
     least = take(node, "epsilon", 1e-5)
     plain = steps.add("InstanceNormalization", rows, ones, none, epsilon=least)
     whole = steps.add("Reshape", plain, steps.add("Shape", given))
     channels = (-1, *(1,) * (len(shape) - 2))
-    stored = [network.store(f"{node.output[0]}_row", v.reshape(channels)) for v in (scale, bias)]
+    stored = [network.store(f"{result(node)}_row", v.reshape(channels)) for v in (scale, bias)]
     steps.add("Add", steps.add("Mul", whole, stored[0]), stored[1])
     return steps.end()
 

@@ -6,7 +6,7 @@ import numpy as np
 from onnx import NodeProto, defs, helper
 
 from shared.onnx_graphs.network import Network
-from shared.onnx_graphs.nodes import UnconvertibleError, attributes, call, take
+from shared.onnx_graphs.nodes import UnconvertibleError, attributes, call, entry, result, take
 from shared.onnx_graphs.rewriting.opsets import new_operators
 
 OPSET = 17
@@ -38,8 +38,8 @@ def pad(network: Network, node: NodeProto) -> Instead:
     whole = np.zeros((2, rank), np.int64)
     whole[:, axes.ravel() % rank] = widths.reshape(2, -1)
     node.input[:] = [
-        node.input[0],
-        network.store(f"{node.output[0]}_pads", whole.ravel()),
+        entry(node),
+        network.store(f"{result(node)}_pads", whole.ravel()),
         node.input[2],
     ]
     return None
@@ -50,12 +50,12 @@ def split(network: Network, node: NodeProto) -> Instead:
     count = take(node, "num_outputs")
     if count is None or (len(node.input) > 1 and node.input[1]):
         return None
-    axis, shape = attributes(node).get("axis", 0), network.shapes.get(node.input[0])
+    axis, shape = attributes(node).get("axis", 0), network.shapes.get(entry(node))
     if shape is None or shape[axis] is None:
         raise UnconvertibleError(f"{call(node)}: axis {axis}: expected a known size to split")
     step = -(-shape[axis] // count)
     sizes = [step] * (count - 1) + [shape[axis] - step * (count - 1)]
-    node.input[:] = [node.input[0], network.store(f"{node.output[0]}_sizes", np.array(sizes))]
+    node.input[:] = [entry(node), network.store(f"{result(node)}_sizes", np.array(sizes))]
     return None
 
 
@@ -126,7 +126,7 @@ def _constant(network: Network, node: NodeProto, place: int, name: str) -> np.nd
 
 
 def _rank(network: Network, node: NodeProto) -> int:
-    shape = network.shapes.get(node.input[0])
+    shape = network.shapes.get(entry(node))
     if shape is None:
         raise UnconvertibleError(f"{call(node)}: axes of an unknown number of axes")
     return len(shape)

@@ -11,7 +11,7 @@ import numpy as np
 from onnx import NodeProto, helper
 
 from shared.onnx_graphs.network import Network
-from shared.onnx_graphs.nodes import UnconvertibleError, attributes, call, take
+from shared.onnx_graphs.nodes import UnconvertibleError, attributes, call, entry, result, take
 
 Instead = list[NodeProto] | None
 Rule = Callable[[Network, NodeProto], Instead]
@@ -86,7 +86,7 @@ def _resize(node: NodeProto, scales: str, mode: str) -> NodeProto:
     if mode == "nearest":
         corners["nearest_mode"] = "floor"
     mode = "linear" if mode == "bilinear" else mode
-    given = [node.input[0], "", scales]
+    given = [entry(node), "", scales]
     return helper.make_node("Resize", given, node.output, node.name, mode=mode, **corners)
 
 
@@ -144,15 +144,15 @@ def upgrade(network: Network) -> None:
 
 
 def _ints(network: Network, node: NodeProto, values: Any) -> str:
-    return network.store(f"{node.output[0]}_numbers", np.array(list(values), np.int64))
+    return network.store(f"{result(node)}_numbers", np.array(list(values), np.int64))
 
 
 def _floats(network: Network, node: NodeProto, values: Any) -> str:
-    return network.store(f"{node.output[0]}_scales", np.array(list(values), np.float32))
+    return network.store(f"{result(node)}_scales", np.array(list(values), np.float32))
 
 
 def _scalar(network: Network, node: NodeProto, value: float | None) -> str:
     """A stored number; "" for one that is not given."""
     if value is None:
         return ""
-    return network.store(f"{node.output[0]}_value", np.array(value, np.float32))
+    return network.store(f"{result(node)}_value", np.array(value, np.float32))
