@@ -15,7 +15,7 @@ from shared import models, onnx_graphs
 from shared.errors import StageError
 from shared.models import Card
 from shared.patches import Source
-from shared.progress import say
+from shared.terminal import escape
 from shared.training import trained
 
 BATCH = 32  # pictures in one call
@@ -31,6 +31,7 @@ class Classifier:
         card: what it takes; classes in the order of the data.
         session: runs it on the CPU.
         network: for gradients; None where its weights are in no architecture that is known.
+        lacking: why there is none.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Classifier:
     card: Card
     session: onnxruntime.InferenceSession
     network: nn.Module | None
+    lacking: str
 
     def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, K) of (N, C, S, S)."""
@@ -70,12 +72,12 @@ def read(folders: tuple[Path, ...], source: Source, member: int) -> list[Classif
 
 
 def name_products(folders: tuple[Path, ...]) -> list[str]:
-    """What tells folders apart: their paths below what all have in common."""
+    """What tells folders apart: their paths below what all have in common, as can be printed."""
     places = [Path(os.path.normpath(folder.absolute())) for folder in folders]
     if len(set(places)) < len(places):
         raise StageError("--src: expected different products, found one of them twice")
     common = os.path.commonpath([place.parent for place in places])
-    return [place.relative_to(common).as_posix() for place in places]
+    return [escape(place.relative_to(common).as_posix()) for place in places]
 
 
 def _read(folder: Path, name: str, stem: str, source: Source, member: int) -> Classifier:
@@ -89,7 +91,8 @@ def _read(folder: Path, name: str, stem: str, source: Source, member: int) -> Cl
     pictures = onnx_graphs.read_pictures(source, card)
     adopted = onnx_graphs.adopt(folder / card.file, written, pictures, card.classes)
     session = onnx_graphs.open_session(adopted.model)
-    return Classifier(name, stem, card, session, _restore(folder, written, card))
+    network, lacking = _restore(folder, written, card)
+    return Classifier(name, stem, card, session, network, lacking)
 
 
 def _choose_member(folder: Path, cards: list[Card], member: int) -> Card:
@@ -105,13 +108,11 @@ def _choose_member(folder: Path, cards: list[Card], member: int) -> Card:
     return card
 
 
-def _restore(folder: Path, written: Card, card: Card) -> nn.Module | None:
-    """The torch module where its weights fit an architecture, and its classes the data's order."""
+def _restore(folder: Path, written: Card, card: Card) -> tuple[nn.Module | None, str]:
+    """The torch module, or why there is none: its weights must fit an architecture."""
     if written.classes != card.classes:
-        say(f"{folder}: no Grad-CAM: its classes have another order than those of the data")
-        return None
+        return None, "its classes have another order than those of the data"
     try:
-        return trained.read(folder, card)
+        return trained.read(folder, card), ""
     except StageError as error:
-        say(f"{folder}: no Grad-CAM: {error}")
-        return None
+        return None, str(error)

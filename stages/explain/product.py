@@ -43,29 +43,29 @@ class Sample:
 
 def explain(src: tuple[Path, ...], source: Source, dst: Path, maps: Maps, choice: Choice) -> None:
     """Write the product: see `stages.explain.main.run`."""
+    labels = source.labels()
     found = classifiers.read(src, source, choice.member)
     lookers = findings.prepare(found, source, maps)
-    labels = source.labels()
     rows = test_rows.sample(source.total, choice.sample)
     sample = Sample(np.array(rows), labels[rows], test_rows.classify(found, source, rows))
+    for one in found:
+        if one.lacking:
+            say(f"{one.name}: occlusion alone, no Grad-CAM: {one.lacking}")
     lines, groups = choose_lines(sample, labels, source.classes, choice)
-    versus = choose_versus(sample, choice.seed)
-    wanted = [row for _, line in lines for row in line if row is not None]
-    both = list(dict.fromkeys([*wanted, *versus[1]]))
-    scene = pictures.Scene(
-        lookers, source.classes, maps.opacity,
-        pictures.show_patches(source, both, found[0].card.bands),
-        look_at(lookers, source, both, labels),
-    )  # fmt: skip
+    pair, telling = choose_versus(sample, choice.seed)
+    wanted = dict.fromkeys([row for _, line in lines for row in line if row is not None] + telling)
+    shown = pictures.show_patches(source, [*wanted], found[0].card.bands)
+    seen = look_at(lookers, source, [*wanted], labels)
+    scene = pictures.Scene(lookers, source.classes, maps.opacity, shown, seen)
     dst.mkdir(exist_ok=True)
-    write_bands(dst, {x.name: test_rows.measure_bands(said, sample.labels)
-                      for x, said in zip(found, sample.said, strict=True)})  # fmt: skip
+    grades = [test_rows.measure_bands(said, sample.labels) for said in sample.said]
+    write_bands(dst, dict(zip([one.name for one in found], grades, strict=True)))
     pictures.overview(dst / "overview.png", scene, lines, groups)
-    if versus[1]:
-        best, worst = (lookers[place] for place in versus[0])
-        named = [(source.classes[labels[row]], row) for row in versus[1]]
+    if telling:
+        best, worst = (lookers[place] for place in pair)
+        named = [(source.classes[labels[row]], row) for row in telling]
         pictures.versus(dst / VERSUS, scene, (best, worst), named)
-    write_maps(dst, scene, both)
+    write_maps(dst, scene, [*wanted])
 
 
 def choose_lines(

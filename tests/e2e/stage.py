@@ -23,6 +23,7 @@ HEAVY = (
     "realesrgan", "torchmetrics", "shared.sr.forward",
     "onnx", "onnxruntime", "onnxruntime.quantization", "sklearn", "scipy.ndimage", "matplotlib",
     "PIL.Image", "yaml", "jinja2", "pandas", "shared.models.figures", "shared.training.ensemble",
+    "captum.attr",
 )  # fmt: skip
 
 

@@ -41,6 +41,8 @@ GOOD = {
     "sumrule": {"src": "scores-1,scores-2"},
     "compare": {"src": "scores-1,scores-2", "latency_runs": "0"},
     "distill": {**PAIR, "teacher": "scores-1", "baseline": "false", **STUDENT},
+    "explain": {"src": "student", "test": "test.h5", "sample": "8", "occlusion": "16",
+                "rows": "0,20"},
     "export": {"src": "student", **PAIR, "calibration_per_class": "1", "latency_runs": "1"},
     "voyager": {"src": "exported", **PAIR, "calibration": "200", "per_class_val": "1"},
     "report": {"src": "train.h5"},
@@ -58,8 +60,8 @@ PATCHES = {
     "prepare": ("src",), "merge": ("src",), "sr_train": ("src",),
     **{f"sr_{name}": ("src",) for name in METHODS}, "sr_degrade": ("src",),
     "sr_eval": ("src", "wald", "enlarged"), "tda": ("src",), "teacher": ("train", "test"),
-    "fusion": ("train", "test"), "distill": ("train", "test"), "export": ("train", "test"),
-    "voyager": ("train", "test"),
+    "fusion": ("train", "test"), "distill": ("train", "test"), "explain": ("test",),
+    "export": ("train", "test"), "voyager": ("train", "test"),
 }  # fmt: skip
 TRAINERS = {"teacher", "fusion", "distill"}  # they want both splits stored alike
 UNLABELLED = {"sr_train"}  # learns from pixels alone
@@ -118,9 +120,9 @@ def cases() -> Iterator[Case]:
     yield from foreign("report", "src")
     for stage, name in (("tda", "grid"), ("prepare", "geo"), ("report", "src")):
         yield from incomplete(stage, name)
-    for stage, folder in (("export", "student.onnx"), ("voyager", "student.onnx")):
-        yield Case(stage, "no onnx", "src", folder, inputs.text, "ONNX")
-        yield Case(stage, "cut onnx", "src", folder, inputs.cut, "ONNX")
+    for stage in ("explain", "export", "voyager"):
+        yield Case(stage, "no onnx", "src", "student.onnx", inputs.text, "ONNX")
+        yield Case(stage, "cut onnx", "src", "student.onnx", inputs.cut, "ONNX")
         yield Case(stage, "json", "src", "model.json", inputs.no_json, "not a model description")
     for stage in ("sumrule", "compare"):
         for name in ("test_scores.npy", "test_labels.npy"):

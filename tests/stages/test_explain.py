@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import os
 import re
 import warnings
 from pathlib import Path
@@ -29,7 +30,7 @@ from stages.explain import (
     sheet,
     test_rows,
 )
-from tests import networks
+from tests import hostile, networks
 
 NAME = "test_resnet"  # the smallest of timm
 SIZE = 64
@@ -344,8 +345,12 @@ def test_product_and_the_same_bytes_again(products: dict[str, Path], tmp_path: P
     assert command(src, products["test"], tmp_path / "again", *flags) == made
 
 
-def test_scores_are_those_of_the_network(products: dict[str, Path], tmp_path: Path) -> None:
+def test_scores_are_those_of_the_network(
+    products: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     made = command(str(products["onnx"]), products["test"], tmp_path / "out", "--rows=3,11")
+    said = "onnx: occlusion alone, no Grad-CAM: --architecture: expected a timm or torchvision name"
+    assert said in capsys.readouterr().err
     index = table(made["index.csv"])
     logits = np.load(products["onnx"] / "test_logits.npy")
     labels = np.load(products["onnx"] / "test_labels.npy")
@@ -463,3 +468,24 @@ def test_names_of_products_tell_them_apart(tmp_path: Path) -> None:
     assert classifiers.name_products((one,)) == ["a"]
     assert classifiers.name_products((one, other)) == ["distill/a", "teacher/a"]
     assert classifiers.name_products((one, one.with_name("b"))) == ["a", "b"]
+    strange = tmp_path / os.fsdecode(b"For\xeat\n")
+    assert classifiers.name_products((strange,)) == [r"For\xeat\n"]
+
+
+@pytest.mark.parametrize("name", hostile.ODD.values(), ids=hostile.ODD)
+def test_odd_names_of_classes_bands_and_folders(
+    products: dict[str, Path], tmp_path: Path, name: str
+) -> None:
+    """They stand in pictures and tables, and what no file name can have is left out of theirs."""
+    bands = (name, "B3", "B2")
+    card = models.load(products["onnx"])[0]
+    place = products["onnx"].rename(tmp_path / name.replace(",", ";").replace("/", "|"))
+    classes = (name, *card.classes[1:])
+    models.save(place, [dataclasses.replace(card, classes=classes, bands=bands)])
+    with h5py.File(products["test"], "r+") as file:
+        file["sen2"].attrs["bands"] = [name, "B3", "B2", *map(str, range(7))]
+        file.attrs["classes"] = classes
+    made = command(str(place), products["test"], tmp_path / "out", "--rows=0", "--sample=4")
+    assert {line["class"] for line in table(made["index.csv"])} == {name}
+    assert [line["band"] for line in table(made["bands.csv"])] == [*bands]
+    assert all(v.startswith(b"\x89PNG") for n, v in made.items() if n.endswith(".png"))
