@@ -83,6 +83,12 @@ class Network:
         self.shapes |= {name: tuple(tensor.dims) for name, tensor in self.weights.items()}
         self.kinds |= {name: tensor.data_type for name, tensor in self.weights.items()}
 
+    def sizes(self, name: str) -> tuple[int, ...] | None:
+        """The shape of a tensor, if every size of it is known."""
+        shape = self.shapes.get(name, (None,))
+        sizes = tuple(size for size in shape if size is not None)
+        return sizes if len(sizes) == len(shape) else None
+
     def constant(self, name: str) -> NDArray[Any] | None:
         """Values of a stored tensor; None for all else."""
         tensor = self.weights.get(name)

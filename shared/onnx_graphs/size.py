@@ -54,10 +54,9 @@ def _count_macs(network: Network, node: NodeProto) -> int:
     """MACs of one node; 0 for operators that multiply no matrices."""
     if node.op_type not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
         return 0
-    shapes = [network.shapes.get(name, (None,)) for name in (*node.input[:2], result(node))]
-    if any(None in shape for shape in shapes):
+    first, second, made = (network.sizes(name) for name in (*node.input[:2], result(node)))
+    if first is None or second is None or made is None:
         return 0
-    first, second, made = (tuple(size or 0 for size in shape) for shape in shapes)
     if node.op_type == "Conv":
         return math.prod(made) * math.prod(second[1:])
     if node.op_type == "ConvTranspose":

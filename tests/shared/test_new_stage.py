@@ -54,6 +54,7 @@ def test_a_stage_that_exists_is_left_alone(
 ) -> None:
     monkeypatch.chdir(ROOT)
     before = (ROOT / "compose.yaml").read_bytes()
-    assert main(["merge"]) == 2
+    monkeypatch.setattr(sys, "argv", ["make", "merge"])
+    assert main() == 2
     assert "merge: exists; choose another NAME" in capsys.readouterr().err
     assert (ROOT / "compose.yaml").read_bytes() == before

@@ -4,6 +4,7 @@ import csv
 import gzip
 import hashlib
 import json
+import os
 import shlex
 import shutil
 import signal
@@ -15,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.tools.ship import destination, image_archive
+from shared.errors import StageError
+from shared.runs import record as records
+from shared.tools.ship import destination, image_archive, packing
 from tests.ship.shipment import FILES, IMAGE, NAME, NUMBER, Image, manifest, ship
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,6 +108,32 @@ def test_bundles_lie_beside_each_other(home: Path, sent: Path) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert f"which are {NAME}, other" in done.stderr
     assert install(sent, "verify", "--bundle", NAME).returncode == 0
+
+
+def test_a_bundle_is_sent_as_its_record_has_it(home: Path) -> None:
+    bundle = home.parent / "bundle"
+    output = records.fingerprint(bundle)
+    records.save(bundle, {"plan": {"stage": "voyager"}, "output": output})
+    assert packing.name_of(bundle) == NAME
+    flip(bundle / "model.onnx")
+    with pytest.raises(StageError, match="changed since it was made"):
+        packing.name_of(bundle)
+
+
+def test_what_runs_there_reads_nothing_of_what_is_typed_here(
+    home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (home / "x.py").write_text("import sys; print(repr(sys.stdin.read()))")
+    (home / "typed").write_text("secret")
+    with (home / "typed").open() as typed:
+        before = os.dup(0)
+        os.dup2(typed.fileno(), 0)
+        try:
+            destination.parse(str(home)).show("x.py")
+        finally:
+            os.dup2(before, 0)
+            os.close(before)
+    assert capfd.readouterr().out == "''\n"
 
 
 def test_half_a_bundle_is_none(sent: Path) -> None:

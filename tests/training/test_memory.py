@@ -1,6 +1,8 @@
 """Memory of a step: foretold from a few rows, and halved by computing twice, bit for bit alike."""
 
+import contextlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -242,3 +244,40 @@ def test_gigabytes_of_a_step() -> None:
     measured = memory.Estimate(fixed=10**9, stored=5e8, recomputed=1e8, segments=("a",))
     assert measured.gigabytes(4) == 3.0
     assert measured.gigabytes(4, recompute=True) == pytest.approx(1.4)
+
+
+@pytest.mark.parametrize(
+    ("device", "processes", "rows", "fits"),
+    [
+        ("cpu", 1, 8, True),  # 8 of 10 GB, of which 8.5 may be used
+        ("cpu", 1, 9, False),
+        ("cpu", 2, 8, True),  # each takes 4 rows, and half of the memory
+        ("cpu", 2, 10, False),  # 5 GB each
+        ("cuda", 2, 16, True),  # each has its own
+        ("cuda", 2, 18, False),
+    ],
+)
+def test_how_much_of_the_free_memory_a_process_may_use(
+    monkeypatch: pytest.MonkeyPatch, device: str, processes: int, rows: int, fits: bool
+) -> None:
+    estimate = memory.Estimate(fixed=0, stored=1e9, recomputed=1e9, segments=())
+    monkeypatch.setattr(memory, "estimate", lambda *_: estimate)
+    monkeypatch.setattr(devices, "free_memory", lambda _: 10e9)
+    fabric = SimpleNamespace(device=torch.device(device), world_size=processes)
+    one = SimpleNamespace(name="a", network=nn.ReLU(), large_steps=None)
+    with contextlib.ExitStack() as stack:
+        if not fits:
+            stack.enter_context(pytest.raises(StageError, match="rows takes about"))
+        recompute.fit_into_memory(fabric, one, {}, rows)  # type: ignore[arg-type]
+    assert one.large_steps is True
+
+
+def test_batches_that_are_suggested_are_powers_of_two() -> None:
+    """The largest that fits, of all processes together; none where two rows do not."""
+    estimate = memory.Estimate(fixed=10**9, stored=1e9, recomputed=5e8, segments=("a",))
+    for have, processes, batch in (
+        (5.0, 1, "--batch 8, "), (4.9, 1, "--batch 4, "), (5.0, 2, "--batch 8, "),
+        (2.0, 1, "--batch 2, "), (1.9, 1, ""), (10.0**9, 1, f"--batch {2**19}, "),
+    ):  # fmt: skip
+        said = recompute._suggest(estimate, have, processes)
+        assert said == f"use {batch}a smaller --size or a machine with more memory"

@@ -37,11 +37,8 @@ def free_batch(network: Network, rows: int) -> None:
 
 def _free_reshape(network: Network, node: NodeProto, rows: int) -> None:
     """New sizes that begin, as the old ones, with the number of pictures: 0 copies that."""
-    before, after = (network.shapes.get(name) for name in (entry(node), result(node)))
+    before, after = (network.sizes(name) for name in (entry(node), result(node)))
     if not before or not after or (before[0], after[0]) != (rows, rows):
-        return
-    sizes_of_one = [[size or 0 for size in shape[1:]] for shape in (before, after)]
-    if None in before or None in after or len({int(np.prod(s)) for s in sizes_of_one}) > 1:
         return
     take(node, "allowzero")
     kept = np.array([0, *after[1:]], np.int64)
@@ -50,8 +47,8 @@ def _free_reshape(network: Network, node: NodeProto, rows: int) -> None:
 
 def _name_axes(network: Network, node: NodeProto) -> None:
     """A Squeeze without axes would drop the axis of one picture, too."""
-    before = network.shapes.get(entry(node))
-    if len(node.input) > 1 or not before or None in before:
+    before = network.sizes(entry(node))
+    if len(node.input) > 1 or not before:
         return
     axes = [axis for axis, size in enumerate(before) if axis and size == 1]
     node.input.append(network.store(f"{result(node)}_axes", np.array(axes, np.int64)))

@@ -1,5 +1,7 @@
 """The two ends of a network: `image` (batch, C, size, size) in, `logits` (batch, K) out."""
 
+import math
+
 import numpy as np
 import onnx
 from onnx import NodeProto, helper
@@ -59,9 +61,8 @@ def _is_tail(network: Network, node: NodeProto, soft: bool) -> bool:
 
 
 def _holds_scores(network: Network, name: str, rows: int, classes: int) -> bool:
-    shape = network.shapes.get(name, ())
-    known = bool(shape) and None not in shape and shape[0] == rows
-    return known and int(np.prod([size or 0 for size in shape])) == rows * classes
+    sizes = network.sizes(name)
+    return sizes is not None and sizes[:1] == (rows,) and math.prod(sizes) == rows * classes
 
 
 def _before_quotient(network: Network, name: str) -> str:

@@ -164,11 +164,11 @@ def _without_transpose(moved: list[NodeProto], gone: list[int]) -> list[NodeProt
 def _over_flatten(network: Network, node: NodeProto) -> list[NodeProto] | None:
     """Into rows for a classifier, whose weights are put into the order of channels first."""
     source = _source(network, entry(node))
-    before, after = network.shapes.get(source), network.shapes.get(result(node))
-    if not before or not after or None in before or len(after) != 2 or after[0] != before[0]:
+    before, after = network.sizes(source), network.sizes(result(node))
+    if before is None or after is None or len(after) != 2 or after[0] != before[0]:
         return None
     users = network.users.get(result(node), [])
-    channels, height, width = (size or 0 for size in before[1:])
+    channels, height, width = before[1:]
     if channels > 1 and height * width > 1:
         if not users or network.output.name == result(node):
             return None

@@ -1,5 +1,7 @@
 """The same numbers in the operators that compilers list: Gemm, and pads that are written out."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from onnx import NodeProto, helper
 
@@ -16,13 +18,13 @@ def write_pads(network: Network) -> None:
         mode = attributes(node).get("auto_pad", "NOTSET")
         if node.op_type not in WINDOWS or node.domain not in ("", "ai.onnx") or mode == "NOTSET":
             continue
-        before, kernel = network.shapes.get(entry(node)), _kernel(network, node)
+        sizes, kernel = network.sizes(entry(node)), _kernel(network, node)
         if mode == "VALID":
             pads = [0] * (2 * len(kernel or ()))
-        elif before is None or None in before[1:] or kernel is None:
+        elif sizes is None or kernel is None:
             continue
         else:
-            pads = _same_pads(node, [size or 0 for size in before[2:]], kernel, mode)
+            pads = _same_pads(node, sizes[2:], kernel, mode)
         take(node, "auto_pad")
         take(node, "pads")
         if pads:
@@ -32,11 +34,13 @@ def write_pads(network: Network) -> None:
 def _kernel(network: Network, node: NodeProto) -> list[int] | None:
     if node.op_type != "Conv":
         return list(attributes(node)["kernel_shape"])
-    shape = network.shapes.get(node.input[1])
-    return None if shape is None or None in shape else [size or 0 for size in shape[2:]]
+    sizes = network.sizes(node.input[1])
+    return None if sizes is None else list(sizes[2:])
 
 
-def _same_pads(node: NodeProto, sizes: list[int], kernel: list[int], mode: str) -> list[int]:
+def _same_pads(
+    node: NodeProto, sizes: Sequence[int], kernel: Sequence[int], mode: str
+) -> list[int]:
     """Begins, then ends, of SAME_UPPER or SAME_LOWER: the odd one goes to the end or the begin."""
     given = attributes(node)
     strides, steps = (given.get(name, [1] * len(sizes)) for name in ("strides", "dilations"))
