@@ -301,3 +301,35 @@ def test_refuses_what_is_no_array_of_numbers(
     with pytest.raises(StageError, match=message) as refused:
         patches.read(tmp_path / "a.mat", "sen2")
     assert str(refused.value).startswith(f"{tmp_path / 'a.mat'}: sen2: ")
+
+
+@pytest.mark.parametrize(
+    ("shape", "limit", "sizes"),
+    [
+        ((4, 6), 24, [24]), ((4, 6), 23, [18, 6]), ((4, 6), 12, [12, 12]), ((4, 6), 6, [6] * 4),
+        ((4, 6), 5, [5, 1] * 4), ((4, 6), 1, [1] * 24), ((4, 6), 0, [1] * 24), ((7,), 3, [3, 3, 1]),
+        ((2, 3, 4), 8, [8, 4, 8, 4]),
+    ],
+)  # fmt: skip
+def test_boxes_of_so_many_elements(shape: tuple[int, ...], limit: int, sizes: list[int]) -> None:
+    """They cover an array once, in its order, each without a gap."""
+    array = np.arange(np.prod(shape)).reshape(shape)
+    boxes = [array[box] for box in pieces.split(shape, limit)]
+    assert [box.size for box in boxes] == sizes
+    seen = np.concatenate([box.ravel() for box in boxes]) if boxes else np.zeros(0)
+    np.testing.assert_array_equal(seen, np.arange(np.prod(shape)))
+
+
+def test_pictures_of_one_number_may_all_be_alike(tmp_path: Path) -> None:
+    """A patch of one pixel and one band holds one value only, rightly; two bands do not."""
+    for bands, refused in ((["B2"], False), (["B2", "B3"], True)):
+        path = tmp_path / f"{len(bands)}.h5"
+        with h5py.File(path, "w") as file:
+            file["sen2"] = np.full((3, 1, 1, len(bands)), 0.5)
+            file["sen2"].attrs["bands"] = bands
+        with patches.read(path, "sen2") as source:
+            if refused:
+                with pytest.raises(StageError, match="one value only in each of 3 patches"):
+                    source["sen2"][0:3]
+            else:
+                assert source["sen2"][0:3].tolist() == [[[[0.5]]]] * 3

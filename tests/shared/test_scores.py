@@ -11,7 +11,7 @@ from sklearn import metrics as reference
 from sklearn.calibration import calibration_curve
 
 from shared.errors import StageError
-from shared.models import scores
+from shared.models import score_folders, scores
 
 CLASSES = ("a", "b", "c")
 LABELS = np.array([0, 0, 0, 1, 1, 1])
@@ -140,3 +140,21 @@ def test_refuses_arrays(tmp_path: Path) -> None:
         with pytest.raises(StageError, match=message) as refused:
             scores.read_array(path, 2)
         assert str(path) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("row", "refused"),
+    [
+        ([0.5, 0.25, 0.25], False), ([0.5, 0.25, 0.2509], False), ([0.5, 0.25, 0.2511], True),
+        ([0.5, 0.25, 0.2491], False), ([0.5, 0.25, 0.2489], True), ([1.1, -0.1, 0.0], True),
+        ([1.0, 0.0, 0.0], False),
+    ],
+)  # fmt: skip
+def test_rows_of_probabilities_sum_to_one(row: list[float], refused: bool) -> None:
+    """To a thousandth, as those of half precision do."""
+    rows = np.array([[1.0, 0, 0], row, [0.2, 0.3, 0.5]])
+    if not refused:
+        score_folders._check_sums(Path("a.npy"), rows)
+        return
+    with pytest.raises(StageError, match=r"a.npy: row 1 is no probability .* \(1 such rows\)"):
+        score_folders._check_sums(Path("a.npy"), rows)

@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 
 from shared.errors import StageError
-from shared.weight_files import modules, pickles, reader, safetensors_file, stored
+from shared.weight_files import keys, modules, pickles, reader, safetensors_file, stored
 from shared.weight_files.objects import Inert
+from shared.weight_files.stored import Storage, Stored
 from tests.torch_files import flat, mapping, number, storage, strides, tensor, text, write
 
 VALUES = {
@@ -327,3 +328,53 @@ def test_operations_are_counted_to_the_last_one(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(pickles, "STEPS", 2)
     with pytest.raises(ValueError, match="it has far more operations than weights need"):
         pickles.load(io.BytesIO(content))
+
+
+@pytest.mark.parametrize(
+    ("head", "what"),
+    [
+        (b"", "an empty file"), (b"\x08\x07\x12", "an ONNX model"),
+        (b"\x08\x1f\x42", "an ONNX model"), (b"\x08\x07\x3a", "an ONNX model"),
+        (b"\x08\x20\x12", ""), (b"\x08\x07", ""),
+        (b"\x09\x07\x12", ""), (b"\x08\x07\x13", ""), (b"\x80\x07\x12", ""),
+        (bytes(5), "a file that begins with zeros alone, as an interrupted copy leaves it"),
+        (bytes(4) + b"\1", ""), (b"a\tb\r\n", "text"), (b"a\x1fb", ""), ("é".encode(), ""),
+        (b"\n <!DOCTYPE html>", "a web page, such as a server sends instead of a file"),
+        (bytes(257) + b"ustar\0", "a tar archive; unpack it first"),
+        (bytes(256) + b"ustar\0", ""), (b"~", "text"),
+    ],
+)  # fmt: skip
+def test_what_a_file_without_weights_is(head: bytes, what: str) -> None:
+    assert reader.describe(head) == what
+
+
+def test_how_safetensors_begin() -> None:
+    """The length of the JSON, at most 100 MB, and its brace."""
+    for length, rest, begins in (
+        (100_000_000, b"{", True), (100_000_001, b"{", False), (2, b"[", False), (2, b"", False),
+        (2, b"{}", True),
+    ):  # fmt: skip
+        head = length.to_bytes(8, "little") + rest
+        assert safetensors_file.begins(head) == begins
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(2, 3), (3, 2)])
+def test_a_storage_has_one_size(tmp_path: Path, ours: int, theirs: int) -> None:
+    """Whichever of two tensors of it comes first; a legacy file says the size with each."""
+    operations = mapping({"a": tensor("0", ours, (2,), (1,)), "b": tensor("0", theirs, (2,), (1,))})
+    path = write(tmp_path / "a.pth", operations, {"0": np.zeros(3, np.float32)}, legacy=True)
+    with pytest.raises(StageError, match="storage 0 is of two sizes"):
+        reader.read(path)
+
+
+def test_a_value_that_is_no_mapping_is_named() -> None:
+    for value, said in (
+        ([1], "found list and no state dict"), (3.5, "found float and no state dict"),
+        (Inert("a.Name"), None), (Stored(Storage("F32", 1), 0, (1,), (1,)), "found Tensor and no"),
+    ):  # fmt: skip
+        visits = modules.Visits()
+        if said is None:
+            assert keys.open_mapping(value, True, visits) == {}
+            continue
+        with pytest.raises(keys.UnclearError, match=said):
+            keys.open_mapping(value, True, visits)
