@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import NDArray
 
 from shared import models
 from shared.patches import Source
-from stages.explain.canvas import DPI, INK, SOFT, WRONG, Pixels
+from stages.explain.canvas import INK, SOFT, WRONG, Pixels
 from stages.explain.findings import Drawn, Finding, Looker
 from stages.explain.sheet import Cell, Line, Sheet, draw
-from stages.explain.test_rows import Band
 
 TRUE_COLOUR = ("B4", "B3", "B2")
 GAMMA = 0.75  # lifts dark parts (trees, water) a little
@@ -145,33 +143,3 @@ def single(path: Path, scene: Scene, finding: Finding, drawn: Drawn) -> None:
     note = f"{finding.looker.classifier.name}: {how}"
     heads = [("", ["patch", "map over the patch"])]
     draw(path, Sheet(title, note, heads, [Line("", [cells])], scene.opacity, LARGE))
-
-
-def bars(path: Path, products: dict[str, list[Band]]) -> None:
-    """What is lost without each band, one panel a product.
-
-    Args:
-        path: PNG to write.
-        products: name to bands.
-    """
-    most = max(map(len, products.values()))
-    size = (0.6 + 4.6 * len(products), 1.5 + 0.36 * most)
-    figure, panels = plt.subplots(
-        1, len(products), figsize=size, squeeze=False, layout="constrained"
-    )
-    for axes, (name, bands) in zip(panels[0], products.items(), strict=True):
-        places = np.arange(len(bands))
-        lost = [100 * (b.accuracy - b.accuracy_without) for b in bands]
-        less = [100 * (b.score - b.score_without) for b in bands]
-        axes.barh(places - 0.2, lost, 0.38, label="accuracy, points", color="#2f6f9f")
-        axes.barh(places + 0.2, less, 0.38, label="score of the true class × 100", color="#e0a458")
-        axes.set_yticks(places, [b.band for b in bands])
-        axes.axvline(0, color=SOFT, linewidth=0.8)
-        axes.invert_yaxis()
-        axes.set(title=name, xlabel="lost where the band is its training mean")
-        axes.grid(axis="x", alpha=0.3)
-        axes.spines[["top", "right", "left"]].set_visible(False)
-    handles, labels = panels[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
-    figure.savefig(path, dpi=DPI, metadata={"Software": None})
-    plt.close(figure)

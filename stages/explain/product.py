@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shared.patches import Source
 from shared.progress import bar, say
-from stages.explain import classifiers, findings, pictures, test_rows
+from stages.explain import band_chart, classifiers, findings, pictures, test_rows
 from stages.explain.findings import Drawn, Finding, Looker
 from stages.explain.settings import Choice, Maps
 from stages.explain.test_rows import Band, Said
@@ -162,7 +162,7 @@ def write_bands(dst: Path, products: dict[str, list[Band]]) -> None:
         for band in bands
     ]
     _write_csv(dst / "bands.csv", ("product", *names), lines)
-    pictures.bars(dst / "bands.png", products)
+    band_chart.draw(dst / "bands.png", products)
 
 
 def _write_csv(path: Path, head: Sequence[str], lines: Iterable[Sequence[object]]) -> None:

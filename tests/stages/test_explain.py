@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 
 import h5py
-import matplotlib
+import matplotlib.image
 import numpy as np
 import onnx
 import pytest
@@ -22,8 +22,10 @@ from shared.models import Card, scores
 from shared.training import networks as torch_networks
 from stages.explain import (
     attribution,
+    band_chart,
     canvas,
     classifiers,
+    findings,
     main,
     pictures,
     product,
@@ -277,6 +279,60 @@ def test_true_colour_or_the_first_bands(prepared: Path) -> None:
     assert (shown[0][..., 1] == shown[0][..., 2]).all()
     assert (first[0][..., 0] == first[0][..., 2]).all()
     assert (first[0][..., 0] == shown[0][..., 0]).all()
+
+
+def test_cells_lie_in_their_places(tmp_path: Path) -> None:
+    red, blue = (np.full((2, 3, 3), colour, np.uint8) for colour in ((200, 0, 0), (0, 0, 200)))
+    lines = [
+        sheet.Line("first", [[sheet.Cell(red), sheet.Cell(blue)], [sheet.Cell(red)]]),
+        sheet.Line("second", [[], [sheet.Cell(blue)]]),
+    ]
+    headings = [("right", ["a", "b"]), ("wrong", ["a"])]
+    whole = sheet.Sheet("title", "note", headings, lines, 0.5, side=40)
+    sheet.draw(tmp_path / "sheet.png", whole)
+    picture = (255 * matplotlib.image.imread(tmp_path / "sheet.png")[..., :3]).round().astype(int)
+    found = {
+        name: np.argwhere((picture == colour).all(2))
+        for name, colour in (("red", (200, 0, 0)), ("blue", (0, 0, 200)))
+    }
+    assert {name: len(places) for name, places in found.items()} == {"red": 3200, "blue": 3200}
+    (top, first), (end, last) = found["red"].min(0), found["red"].max(0)
+    assert end - top == 39  # both in the first line, in the first column of the two groups
+    assert last - first == 2 * 40 + sheet.GAP + sheet.APART + 39
+    (above, left), (below, right) = found["blue"].min(0), found["blue"].max(0)
+    assert (above, left) == (top, first + 40 + sheet.GAP)
+    assert (below, right) == (end + 40 + sheet.CAPTION, last)
+
+
+def test_what_is_said_below_a_map() -> None:
+    values = np.zeros((2, 2), np.float32)
+    made = findings.Drawn("Grad-CAM", "conv1", values, -0.251)
+    classifier = classifiers.Classifier("a", "a", None, None, None, "")  # type: ignore[arg-type]
+    looker = findings.Looker(classifier, {}, 6, (2, 2))
+    covered = findings.Drawn("occlusion", "", values)
+    wrong = findings.Finding(7, 1, looker, 0, 0.756, (made, covered))
+    right = dataclasses.replace(wrong, row=8, label=0)
+    patch = {row: np.zeros((2, 2, 3), np.uint8) for row in (7, 8)}
+    seen = {(one.row, "a"): one for one in (wrong, right)}
+    scene = pictures.Scene([looker], ("road", "roof"), 0.5, patch, seen)
+    cells = [*scene.seen_by(looker, 7), *scene.seen_by(looker, 8)]
+    captions = ["road\n0.76 · ρ -0.25", "road\n0.76"]
+    assert [cell.caption for cell in cells] == captions * 2
+    assert [cell.colour for cell in cells] == [canvas.WRONG] * 2 + [canvas.INK] * 2
+    assert scene.columns(looker) == ["a\nGrad-CAM\nconv1", "\nocclusion\n6 × 6 pixels"]
+
+
+def test_losses_of_bands_in_percent() -> None:
+    bands = [test_rows.Band("B4", 9, 0.9, 0.6, 0.8, 0.7), test_rows.Band("B8", 9, 0.9, 1, 0.8, 0.8)]
+    accuracy, score = (values for values, _ in band_chart.losses(bands).values())
+    assert accuracy == pytest.approx([30, -10])
+    assert score == pytest.approx([10, 0])
+
+
+def test_falls_are_shares_of_the_largest() -> None:
+    fall = np.array([[-2, 1], [4, 0]], np.float32)
+    assert findings.share_of_largest(fall).tolist() == [[0, 0.25], [1, 0]]
+    assert findings.share_of_largest(-abs(fall)).tolist() == [[0, 0], [0, 0]]
 
 
 # --- the stage ------------------------------------------------------------------------------------
