@@ -17,7 +17,7 @@ from h5py import h5d, h5p, h5s, h5t, h5z
 from shared import patches
 from shared.errors import StageError
 from shared.patches import hdf5
-from shared.patches.hdf5 import guard, linked
+from shared.patches.hdf5 import guard, linked, storage
 from shared.runs import record
 from tests.conftest import pixels, write_raw
 
@@ -195,6 +195,13 @@ def test_files_of_raw_values_must_be_there_and_whole() -> None:
     assert refusal(Path("a.h5")) == expected
     Path("one.raw").unlink()
     assert refusal(Path("a.h5")) == "x: its values lie in one.raw, which is missing"
+
+
+def test_filters_are_called_as_the_hdf_group_registered_them() -> None:
+    assert storage.FILTERS == {
+        4: "szip", 305: "lzo", 307: "bzip2", 32000: "lzf", 32001: "blosc", 32004: "lz4",
+        32008: "bitshuffle", 32013: "zfp", 32015: "zstd", 32017: "sz", 32026: "blosc2",
+    }  # fmt: skip
 
 
 # --- what the library says ------------------------------------------------------------------------

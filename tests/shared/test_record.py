@@ -3,11 +3,12 @@
 import hashlib
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from shared.runs import environment, fingerprints, record
+from shared.runs import environment, fingerprints, processes, record
 
 
 def recorded(path: Path) -> Path:
@@ -178,3 +179,79 @@ def test_hashing_many_files_shows_progress(
     monkeypatch.setattr("shared.runs.fingerprints.MANY", 3)
     assert record.fingerprint(tmp_path) == alone
     assert f"hash {tmp_path.name}: 100%" in capsys.readouterr().err
+
+
+VARIABLES = ("RANK", "WORLD_SIZE", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "LOCAL_WORLD_SIZE",
+             "SLURM_STEP_NUM_NODES")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "place", "nodes"),
+    [
+        ({}, (0, 1), 1),
+        ({"RANK": "2"}, (0, 1), 1),  # one of the two says nothing
+        ({"WORLD_SIZE": "4"}, (0, 1), 1),
+        ({"RANK": "0", "WORLD_SIZE": "4"}, (0, 4), 1),
+        ({"RANK": "1", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"}, (1, 4), 2),
+        ({"RANK": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "4"}, (1, 2), 1),
+        ({"SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "8"}, (3, 8), 1),
+        (
+            {"SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "8", "RANK": "1", "WORLD_SIZE": "2",
+             "SLURM_STEP_NUM_NODES": "2"}, (1, 2), 2,
+        ),
+    ],
+)  # fmt: skip
+def test_place_among_several_processes(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], place: tuple[int, int], nodes: int
+) -> None:
+    """As torchrun says it, else as srun does."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert processes.rank_and_size() == place
+    assert processes.is_helper() == (place[0] > 0)
+    assert processes.count_nodes() == nodes
+
+
+@pytest.mark.parametrize(
+    ("given", "image"),
+    [
+        ({}, ""),
+        ({"STAGE_IMAGE": "sha256:1", "STAGE_INPUTS": "abc"}, "sha256:1"),
+        ({"STAGE_IMAGE": "", "STAGE_INPUTS": "abc"}, "built from abc"),
+        ({"STAGE_INPUTS": ""}, "built from "),
+    ],
+)
+def test_image_of_a_run(monkeypatch: pytest.MonkeyPatch, given: dict[str, str], image: str) -> None:
+    for name in ("STAGE_IMAGE", "STAGE_INPUTS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert environment.gather(0, "cpu")["image"] == image
+
+
+def test_revision_outside_a_checkout_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STAGE_REVISION", raising=False)
+    monkeypatch.setenv("GIT_DIR", "/nowhere")
+    environment._revision.cache_clear()
+    assert environment.gather(0, "cpu")["revision"] == "unknown"
+    monkeypatch.setenv("PATH", "/nowhere")
+    environment._revision.cache_clear()
+    assert environment.gather(0, "cpu")["revision"] == "unknown"
+    environment._revision.cache_clear()
+
+
+def test_packages_are_listed_by_name_the_first_on_the_path_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place, name, version in (
+        ("one", "Bee", "1"), ("two", "Bee", "9"), ("two", "ant", "2"), ("two", "Cat", "3"),
+    ):  # fmt: skip
+        folder = tmp_path / place / f"{name}-{version}.dist-info"
+        folder.mkdir(parents=True)
+        text = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        (folder / "METADATA").write_text(text)
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "one"), str(tmp_path / "two")])
+    packages = environment.gather(0, "cpu")["packages"]
+    assert list(packages.items()) == [("ant", "2"), ("Bee", "1"), ("Cat", "3")]

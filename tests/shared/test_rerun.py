@@ -203,3 +203,16 @@ def test_datasets_are_compared_in_blocks_of_rows(
         ("a.h5: x from row 2", "1 of 8 values, largest at [1, 1]", 1.0),
         ("a.h5: x from row 4", "1 of 4 values, largest at [0, 2]", 1.0),
     ]
+
+
+def test_folders_of_other_files(tmp_path: Path) -> None:
+    """What only one of them has, on either side, and what both have."""
+    one, two = pair(tmp_path, "x")
+    for folder, names in ((one.parent, "ab"), (two.parent, "bc")):
+        for name in names:
+            (folder / name).write_text(name if name != "b" else str(folder))
+    found = said(tmp_path)
+    assert found[:2] == [
+        ("a", "only in one of the two", np.inf), ("c", "only in one of the two", np.inf),
+    ]  # fmt: skip
+    assert [where for where, _, _ in found[2:]] == ["b"]

@@ -142,3 +142,21 @@ def test_empty_missing_and_broken(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert words(tmp_path) == {}
     assert status.main([str(tmp_path / "nowhere")]) == 2
     assert "error:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "locked"),
+    [(BlockingIOError(), True), (PermissionError(), True), (OSError("no locks here"), False)],
+)
+def test_a_plan_is_locked_where_the_system_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, locked: bool
+) -> None:
+    """A network volume without locks says nothing."""
+    (tmp_path / "plan").touch()
+    assert not status._is_locked(tmp_path / "plan")
+
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(status.fcntl, "lockf", refuse)
+    assert status._is_locked(tmp_path / "plan") == locked

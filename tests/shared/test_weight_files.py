@@ -378,3 +378,46 @@ def test_a_value_that_is_no_mapping_is_named() -> None:
             continue
         with pytest.raises(keys.UnclearError, match=said):
             keys.open_mapping(value, True, visits)
+
+
+@pytest.mark.parametrize(
+    ("operations", "message"),
+    [
+        (b"}(K\x01K\x02K\x03u.", "sets items of what is no mapping"),  # three of keys and values
+        (b"}(K\x01K\x02K\x03K\x04K\x05u.", "sets items of what is no mapping"),
+        (b"](K\x01K\x02u.", "sets items of what is no mapping"),
+        (b"}(K\x01e.", "appends to what is no list"),
+        (b"K\x01u.", "a pickle without a mark"),
+        (b"h\x05.", "recalls what it has not kept"),
+        (b"0.", "takes what it has not put"),
+        (b"(a.", "takes what it has not put"),
+        (b"K\x01}b.", "gives attributes to a plain value"),
+        (b"K\x01Q.", "a persistent id outside the weights"),
+        (b"Px\n.", "a persistent id that is not torch's"),
+    ],
+)
+def test_pickles_that_make_no_sense(operations: bytes, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        pickles.load(io.BytesIO(b"\x80\x02" + operations))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {1: 2, 3: [4, 5], "a": (6, 7, 8), 9: {}}, [[], (), {}, None, True, 2.5, "é"],
+        ((1,), (1, 2), (1, 2, 3), (1, 2, 3, 4)), [1] * 3, {"a": {"b": {"c": 1}}},
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("protocol", range(5))
+def test_plain_values_of_every_protocol(value: object, protocol: int) -> None:
+    assert pickles.load(io.BytesIO(pickle.dumps(value, protocol))) == value
+
+
+def test_what_is_kept_twice_is_one_value() -> None:
+    """A value duplicated, recalled and dropped: DUP, BINPUT and BINGET, POP, POP_MARK."""
+    for operations, value in (
+        (b"K\x012\x86.", (1, 1)), (b"K\x01q\x07K\x02h\x07\x87.", (1, 2, 1)),
+        (b"K\x01K\x020.", 1), (b"K\x01(K\x02K\x031.", 1), (b"(K\x01K\x02l.", [1, 2]),
+        (b"(K\x01K\x02d.", {1: 2}),
+    ):  # fmt: skip
+        assert pickles.load(io.BytesIO(b"\x80\x02" + operations)) == value
