@@ -1,7 +1,7 @@
 """Teachers as ONNX files, whoever trained them, run by onnxruntime on the CPU.
 
-Networks of a known architecture run in torch instead, on the device of the training, where they are
-asked about random views: a GPU then need not wait, and a CPU takes less time.
+Networks of a known architecture run in torch on a GPU instead, where training takes place there and
+they are asked about random views. On a CPU onnxruntime is the faster one.
 """
 
 import dataclasses

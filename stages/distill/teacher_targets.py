@@ -90,11 +90,16 @@ def prepare(
     folders = (teacher.teacher,) if teacher.teacher else teacher.onnx
     if not folders:
         return Targets()
-    anew = teacher.targets != "cached" and settings.is_training
-    teachers = tuple(read(folders, classes, files[1], in_torch=anew))
+    teachers = tuple(read(folders, classes, files[1], in_torch=is_on_gpu(settings)))
     for path in files:  # both before hours with the first
         locate_inputs(path, teacher_logits.list_bands(teachers))
     return _ask(teachers, files, labels, settings, work, held_out, facts)
+
+
+def is_on_gpu(settings: Settings) -> bool:
+    """Whether teachers are asked on a GPU: about more than plain views, where training is there."""
+    anew = settings.is_training and settings.teacher.targets != "cached"
+    return anew and devices.choose_device(settings.machine.device) == "cuda"
 
 
 def _ask(
@@ -103,7 +108,7 @@ def _ask(
 ) -> Targets:  # fmt: skip
     """What the flags want to know of these networks, beside the facts that are known already."""
     targets, resident = settings.teacher.targets, settings.machine.resident
-    device = "cpu" if targets == "cached" else devices.choose_device(settings.machine.device)
+    device = "cuda" if is_on_gpu(settings) else "cpu"
 
     def gather(number: int) -> teacher_logits.Audience:
         given = files[number], labels[number], resident, device

@@ -57,6 +57,7 @@ def train_student(train: Path, test: Path, dst: Path, settings: Settings) -> Non
     targets = teacher_targets.prepare(
         (train, test), labels, card.classes, settings, dst / ensemble.WORK, held_out
     )
+    clean = lead.is_clean(train, own=settings.teacher.teacher is not None)
     if settings.is_training:
         truth = labels[0].numpy()[held_out]
         lead.tell(lead.doubt_teacher(targets.validation, truth, card.classes))
@@ -66,7 +67,6 @@ def train_student(train: Path, test: Path, dst: Path, settings: Settings) -> Non
     if len(members) > 1:
         alone = results.write_score_folder(dst / BASELINE, trained[1:], labels)
         more["baseline_accuracy"] = alone["overall_accuracy"]
-        clean = lead.is_clean(train, own=settings.teacher.teacher is not None)
         found = lead.describe_lead(targets.validation, trained[1].series, clean)
         lead.tell(lead.doubt_lead(found))
         more |= found

@@ -2,18 +2,18 @@
 
 import dataclasses
 import json
+from functools import partial
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from shared import lcz, models, patches
 from shared.errors import StageError
 from shared.models import scores
-from shared.training import networks
+from shared.training import Machine, networks
 from shared.training.data import draw_views, split
 from shared.training.data.view import View, warp_images
 from stages.distill import lead, onnx_teachers, teacher_logits, teacher_targets
@@ -106,13 +106,18 @@ def test_other_networks_run_in_onnxruntime_and_one_line_says_so(
     assert all(t.network is None for t in onnx_teachers.read(folders, lcz.CLASSES, prepared))
 
 
+@pytest.mark.parametrize("in_torch", [False, True])
 def test_consistent_networks_of_a_score_folder_see_the_view_of_the_student(
-    prepared: Path, prepared_test: Path, tmp_path: Path
-) -> None:
+    prepared: Path, prepared_test: Path, tmp_path: Path, in_torch: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     assert prepared_test.exists()
+    read = partial(onnx_teachers.read, in_torch=in_torch)
+    monkeypatch.setattr(teacher_targets, "read", lambda *given, **_: read(*given))
     folder = score_folder(trained_folder(tmp_path / "t"), prepared)
     targets = prepared_targets(prepared, tmp_path / "w", teacher=folder, targets="consistent")
     assert (targets.accuracy, targets.extra, targets.bands) == (13 / 17, {}, ("B8", "B2", "VH"))
+    assert (targets.teachers[0].network is not None) == in_torch
     rows, (own,) = rows_of(prepared, targets.bands), models.load(folder)
     batch = rows[np.arange(34)] | draw_views(34, 32, torch.Generator().manual_seed(1))
     said = targets.logits_of(rows, 32)(batch)
@@ -194,25 +199,32 @@ def test_a_mean_of_teachers_names_the_folders_that_hold_networks(
 
 @pytest.mark.parametrize("targets", ["consistent", "views"])
 def test_a_student_of_networks_of_a_score_folder(
-    prepared: Path, prepared_test: Path, tmp_path: Path, targets: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    """By the command line; the networks run in torch."""
+    prepared: Path, prepared_test: Path, tmp_path: Path, targets: str
+) -> None:
+    """By the command line."""
     assert prepared_test.exists()
     folder = score_folder(trained_folder(tmp_path / "t"), prepared)
-    forms, usual = [], onnx_teachers.Teacher.answer
-
-    def noted(teacher: onnx_teachers.Teacher, images: Tensor) -> Tensor:
-        forms.append(teacher.network is None)
-        return usual(teacher, images)
-
-    monkeypatch.setattr(onnx_teachers.Teacher, "answer", noted)
     flags = (f"--targets={targets}", "--teacher_views=2", "--epochs=1", "--nobaseline")
     dst = command(prepared, folder, tmp_path / "distill", *flags)
     said = json.loads((dst / "metrics.json").read_text())
     assert (said["targets"], said["teacher_accuracy"]) == (targets, 13 / 17)
-    assert forms
-    assert not any(forms)
+    assert not list(dst.rglob("work*"))
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_teachers_are_asked_where_the_training_is(
+    gpu: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU about random views only: plain ones are the same on every machine."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    settings = dataclasses.replace(taught_by(()), machine=Machine())
+    for targets in ("cached", "consistent", "views"):
+        of = dataclasses.replace(settings, teacher=Teacher(targets=targets))  # type: ignore[arg-type]
+        assert teacher_targets.is_on_gpu(of) == (gpu and targets != "cached")
+    of = dataclasses.replace(
+        settings, teacher=Teacher(targets="consistent"), machine=Machine(device="cpu")
+    )
+    assert not teacher_targets.is_on_gpu(of)
 
 
 # --- the lead of a teacher ------------------------------------------------------------------------
