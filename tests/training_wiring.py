@@ -29,7 +29,7 @@ def recipe(clip: float = 0.0) -> Recipe:
     """The recipe that FLAGS describe."""
     return Recipe(
         epochs=7, batch=9, lr=0.125, seed=11, optimiser="sgd", momentum=0.5, weight_decay=0.25,
-        schedule="cosine", clip=clip, augment=False, device="cpu", precision="bfloat16",
+        schedule="cosine", clip=clip, augment="none", device="cpu", precision="bfloat16",
         keep_best=True, patience=3, monitor="loss", min_improvement=0.25,
     )  # fmt: skip
 

@@ -94,7 +94,7 @@ def _name(flag: str, parameters: Mapping[str, Parameter]) -> str:
     name = flag[2:].replace("-", "_")
     if flag.startswith("--") and name in parameters:
         return name
-    if flag.startswith("--no") and name[2:] in parameters and parameters[name[2:]].kind is bool:
+    if flag.startswith("--no") and name[2:] in parameters and parameters[name[2:]].is_switch:
         return name[2:]
     near = difflib.get_close_matches(name, list(parameters), 1)
     hint = f"did you mean --{near[0]}?" if near else f"the flags are --{', --'.join(parameters)}"
@@ -138,6 +138,7 @@ def convert(parameter: Parameter, text: Any) -> Any:
         StageError: the text is not of the declared type.
     """
     text = str(text)  # Fire answers --name and --noname with True and False
+    text = parameter.former.get(text.lower(), text)
     if parameter.optional and text == "None":
         return None
     try:

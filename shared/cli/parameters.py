@@ -2,10 +2,11 @@
 
 A parameter of ``run`` has a plain type: ``Path``, ``str``, ``int``, ``float``, ``bool``, a tuple of
 one of these (several values, separated by commas), a ``Literal`` (one of some choices), or any of
-them with ``| None``. ``Annotated`` adds the range that is accepted, or choices that are read from
-data (`one_of`). Parameters that belong together, or that several stages share, stand in a frozen
-dataclass; its fields become flags like all others. A default need not be among the values that are
-accepted: ``heads: Annotated[int, at_least(1)] = 0`` takes 0 for "as published"::
+them with ``| None``. ``Annotated`` adds the range that is accepted, choices that are read from data
+(`one_of`), or what values were called before (`formerly`). Parameters that belong together, or that
+several stages share, stand in a frozen dataclass; its fields become flags like all others. A
+default need not be among the values that are accepted: ``heads: Annotated[int, at_least(1)] = 0``
+takes 0 for "as published"::
 
     @dataclass(frozen=True)
     class Schedule:
@@ -37,12 +38,13 @@ stage.
 
 import dataclasses
 import inspect
-import math
 import types
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from shared.cli.annotations import Choices, Former, Range
 from shared.errors import StageError
 
 REQUIRED = inspect.Parameter.empty
@@ -57,62 +59,6 @@ KINDS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Range:
-    """The values that a number may have.
-
-    Attributes:
-        low: smallest value.
-        high: largest value.
-        above: whether `low` itself is excluded.
-        below: whether `high` itself is excluded.
-    """
-
-    low: float = -math.inf
-    high: float = math.inf
-    above: bool = False
-    below: bool = False
-
-    def __contains__(self, value: float) -> bool:
-        low = value > self.low if self.above else value >= self.low
-        return low and (value < self.high if self.below else value <= self.high)
-
-    def __str__(self) -> str:
-        if self.high == math.inf:
-            return f"above {self.low:g}" if self.above else f"at least {self.low:g}"
-        if self.above and self.below:
-            return f"above {self.low:g} and below {self.high:g}"
-        low = f"above {self.low:g}" if self.above else f"{self.low:g}"
-        return f"{low} to below {self.high:g}" if self.below else f"{low} to {self.high:g}"
-
-
-def at_least(low: float) -> Range:
-    """A range without an upper limit."""
-    return Range(low)
-
-
-def more_than(low: float) -> Range:
-    """A range without an upper limit that excludes its lower one."""
-    return Range(low, above=True)
-
-
-def between(low: float, high: float, *, above: bool = False, below: bool = False) -> Range:
-    """A range with both limits, each of which may be excluded (see `Range`)."""
-    return Range(low, high, above, below)
-
-
-@dataclasses.dataclass(frozen=True)
-class Choices:
-    """The only values that a parameter may have, where they are known when the program runs."""
-
-    values: tuple[str, ...]
-
-
-def one_of(*values: str) -> Choices:
-    """Choices that are read from data; those that are written in the code are a ``Literal``."""
-    return Choices(values)
-
-
-@dataclasses.dataclass(frozen=True)
 class Parameter:
     """One flag.
 
@@ -123,6 +69,7 @@ class Parameter:
         optional: whether None is accepted.
         choices: the only values that are accepted, if they are listed.
         limits: the range of its numbers, if there is one.
+        former: value of before, as it was spelt, to what it is called now.
         default: `REQUIRED` when there is none.
         text: its description.
         group: title of the group it belongs to, "" for a parameter of ``run`` itself.
@@ -134,9 +81,15 @@ class Parameter:
     optional: bool = False
     choices: tuple[Any, ...] = ()
     limits: Range | None = None
+    former: Mapping[str, str] = dataclasses.field(default_factory=dict)
     default: Any = REQUIRED
     text: str = ""
     group: str = ""
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether --noname is a way to say false; that of a former switch still is."""
+        return self.kind is bool or "false" in self.former
 
     @property
     def required(self) -> bool:
@@ -174,12 +127,13 @@ def read_parameter(
     name: str, hint: Any, default: Any = REQUIRED, text: str = "", group: str = ""
 ) -> Parameter:
     """One parameter by its annotation."""
-    limits, listed, optional, several = None, Choices(()), False, False
+    limits, listed, former, optional, several = None, Choices(()), Former({}), False, False
     while (origin := typing.get_origin(hint)) in WRAPPERS:
         inner = typing.get_args(hint)
         if origin is typing.Annotated:
             extras = {type(extra): extra for extra in hint.__metadata__}
             limits, listed = extras.get(Range, limits), extras.get(Choices, listed)
+            former = extras.get(Former, former)
         elif origin is not tuple:
             optional = type(None) in inner
         several |= origin is tuple
@@ -191,5 +145,5 @@ def read_parameter(
         raise TypeError(f"{name}: {hint} is not a type that a command line can give")
     return Parameter(
         name, kind, several=several, optional=optional, choices=choices, limits=limits,
-        default=default, text=text, group=group,
+        former=former.names, default=default, text=text, group=group,
     )  # fmt: skip

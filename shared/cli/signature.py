@@ -53,6 +53,7 @@ class Signature:
             parameters={n: v for n, v in values.items() if n not in {*paths, "dst"}},
             default_inputs={n: v for n, v in usual.items() if n in paths},
             default_parameters={n: v for n, v in usual.items() if n not in paths},
+            former={p.name: p.former for p in self.parameters if p.former},
             call=lambda dst: self.call({**values, "dst": dst}),
         )
 

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class Job:
         default_inputs: inputs that have a default, and their defaults.
         default_parameters: other parameters that have a default, and their defaults.
         call: runs the stage, which writes to the given path.
+        former: other parameters whose values had other names before, and those names.
     """
 
     stage: str
@@ -48,6 +49,7 @@ class Job:
     default_inputs: Mapping[str, Any]
     default_parameters: Mapping[str, Any]
     call: Callable[[Path], None]
+    former: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def plan(self, large_inputs: list[record.Fingerprint]) -> record.Plan:
         """The identity of the product; inputs that are large and new are added to the list."""
@@ -56,9 +58,10 @@ class Job:
         )
 
     def default_plan(self) -> record.Plan:
-        """Values for parameters that an older recorded plan does not contain yet."""
+        """Values that an older recorded plan does not contain yet, or has under other names."""
         parameters = _without_resources(self.default_parameters)
-        return record.plan(self.stage, parameters, dict(self.default_inputs))
+        usual = record.plan(self.stage, parameters, dict(self.default_inputs))
+        return usual | ({"former": dict(self.former)} if self.former else {})
 
 
 def _without_resources(parameters: Mapping[str, Any]) -> dict[str, Any]:

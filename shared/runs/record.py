@@ -110,11 +110,15 @@ def plan(
 def fill_defaults(old: Plan, defaults: Plan) -> Plan:
     """A recorded plan, completed with the defaults of parameters and inputs it does not contain.
 
-    The default of a parameter that a stage gains later is what the stage did before.
+    The default of a parameter that a stage gains later is what the stage did before. A value that
+    had another name then (`shared.cli.formerly`) gets the one of today.
     """
     parts = {
         part: {**defaults.get(part, {}), **old.get(part, {})} for part in ("parameters", "inputs")
     }
+    for name, names in defaults.get("former", {}).items():
+        value = parts["parameters"].get(name)
+        parts["parameters"][name] = names.get(str(value).lower(), value)
     return {**old, **parts}
 
 

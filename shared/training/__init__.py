@@ -1,6 +1,7 @@
 """Training on torch and Lightning, for the stages that train. The contract never imports it."""
 
 from shared.training.groups import (
+    Augment,
     Descent,
     Ensemble,
     Interpolation,
@@ -15,7 +16,7 @@ from shared.training.groups import (
 )
 
 __all__ = [
-    "Descent", "Ensemble", "Interpolation", "Machine", "Network", "Optimiser", "Pixels", "Plan",
-    "Schedule", "Seed", "Validation", "cost", "ensemble", "events", "members", "networks",
+    "Augment", "Descent", "Ensemble", "Interpolation", "Machine", "Network", "Optimiser", "Pixels",
+    "Plan", "Schedule", "Seed", "Validation", "cost", "ensemble", "events", "members", "networks",
     "results", "students", "trained",
 ]  # fmt: skip

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from shared.cli import at_least, between, more_than
+from shared.cli import at_least, between, formerly, more_than
 
+# A switch before, whose views are called lcz now.
+Augment = Annotated[Literal["none", "lcz", "sharp", "overhead"], formerly(true="lcz", false="none")]
 Interpolation = Literal["bilinear", "nearest"]
 Pixels = Annotated[int, between(16, 1024)]
 Seed = Annotated[int, at_least(0)]
@@ -46,14 +48,16 @@ class Network:
         size: pixels per side at the network's input.
         interpolation: how patches are enlarged: bilinear (as Voyager does) or nearest (as the
             thesis did).
-        augment: whether training sees flips, ±8° rotations, ±2 px shifts and cutouts.
+        augment: random views of training: none; sharp (flips, shifts of whole pixels, cutouts, and
+            ±8° rotations of every second row, sampled once); lcz (as published: every row rotated,
+            then resized); overhead (symmetries of the square, shifts, light, erasing).
     """
 
     architecture: str = "resnet18"
     mode: Literal["rand", "randrgb", "sar"] = "rand"
     size: Pixels = 224
     interpolation: Interpolation = "bilinear"
-    augment: bool = True
+    augment: Augment = "sharp"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,15 @@ from typing import Annotated, Literal
 
 from shared.cli import at_least, more_than
 from shared.errors import StageError
-from shared.training import Interpolation, Machine, Optimiser, Pixels, Schedule, Validation
+from shared.training import (
+    Augment,
+    Interpolation,
+    Machine,
+    Optimiser,
+    Pixels,
+    Schedule,
+    Validation,
+)
 from stages.distill.presets import Preset, preset_of
 from stages.distill.teaching import Matching, Teacher
 
@@ -22,7 +30,9 @@ class Student:
         bands: band names, one per input channel, from sen2 or rgb, and sen1.
         size: pixels per side at the network's input.
         interpolation: bilinear (as Voyager resizes) or nearest.
-        augment: whether training sees flips, ±8° rotations, ±2 px shifts and cutouts.
+        augment: random views of training: none; sharp (flips, shifts of whole pixels, cutouts, and
+            ±8° rotations of every second row, sampled once); lcz (as published: every row rotated,
+            then resized); overhead (symmetries of the square, shifts, light, erasing).
         eight_bit: whether values are rounded to whole levels of 0 … 255 before and after the
             resize: the pictures that Metis gets hold no more, nor do those that the SDK enlarges.
         baseline: whether to train the same student without a teacher as well.
@@ -37,7 +47,7 @@ class Student:
     bands: tuple[str, ...] = ("B4", "B3", "B2")
     size: Pixels | None = None
     interpolation: Interpolation = "bilinear"
-    augment: bool = True
+    augment: Augment = "sharp"
     eight_bit: bool = True
     baseline: bool = True
     weights: Path | None = None
@@ -135,8 +145,8 @@ class Settings:
             raise StageError(f"--bands: expected different bands, found {', '.join(bands)}")
         self.teacher.check(needed=self.is_training)
         self.matching.check()
-        if self.teacher.targets == "views" and not self.student.augment:
-            raise StageError("--targets=views: expected random views, found --augment=false")
+        if self.teacher.targets == "views" and self.student.augment == "none":
+            raise StageError("--targets=views: expected random views, found --augment=none")
         if self.student.checkpoint and self.student.weights:
             raise StageError("--weights: --checkpoint has weights of its own; give one of the two")
         if self.student.adapt and not self.student.weights:

@@ -73,18 +73,19 @@ class Audience:
                 yield stack_logits(self.teachers, views, batch).cpu().numpy()
                 shown.update(len(some))
 
-    def ask_views(self, count: int, seed: int, work: Path) -> Logits:
+    def ask_views(self, augment: str, count: int, seed: int, work: Path) -> Logits:
         """(N, K) mean logits over teachers and random views, each row's own ones.
 
         Args:
+            augment: which set of views, as `draw_views`.
             count: views of a row.
             seed: of the views.
             work: folder that keeps the answers about each view, for a run that goes on.
         """
         total = np.zeros((), np.float64)
         for number in range(count):
-            generator = torch.Generator().manual_seed(hash((seed, number)) % 2**63)
-            drawn = draw_views(len(self.split), self.side, generator)
+            own, bands = hash((seed, number)) % 2**63, list_bands(self.teachers)
+            drawn = draw_views(augment, len(self.split), self.side, own, bands)
             answers = self.ask(drawn=drawn, what=f", view {number + 1} of {count}")
             kept = work / f"teacher-view-{number + 1:03}.npy"
             total = total + keep(kept, partial(mean_logits, answers))

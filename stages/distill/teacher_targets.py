@@ -136,7 +136,8 @@ def _ask(
         facts["validation"] = _hits(few, truth)
     if targets == "consistent":
         return Targets(teachers=teachers, **facts)
-    rows = gather(0).ask_views(settings.teacher.teacher_views, settings.seed, work)
+    augment, count = settings.student.augment, settings.teacher.teacher_views
+    rows = gather(0).ask_views(augment, count, settings.seed, work)
     return Targets(extra={"teacher": torch.from_numpy(rows)}, **facts)
 
 

@@ -86,13 +86,14 @@ def _check_counts(
 def _refuse_picture_flags(files: ExtraFiles, network: Network) -> None:
     """Refuse --noimage without features, or with what concerns a picture.
 
-    A value equal to the default passes, because it cannot be told from a flag that is not given.
+    A value equal to the default passes, because it cannot be told from a flag that is not given;
+    and so does the default of before, which records of such products have.
     """
     if not files.tda_train:
         raise StageError("--noimage: needs --tda_train and --tda_test, features files")
     plain = asdict(Network()) | asdict(ExtraFiles(files.tda_train, files.tda_test))
     for name, value in (asdict(files) | asdict(network)).items():
-        if value != plain[name]:
+        if value != plain[name] and (name, value) != ("augment", "lcz"):
             raise StageError(f"--{name}: concerns the image branch, which --noimage leaves out")
 
 

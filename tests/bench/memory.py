@@ -41,7 +41,7 @@ def begin(architecture: str, size: int, batch: int, rows: int) -> tuple[Learner,
         "x.onnx", architecture, BANDS, (0.1,) * 3, (0.1,) * 3, size, "bilinear", names
     )
     network = timm.create_model(architecture, num_classes=CLASSES)
-    recipe = Recipe(epochs=1, batch=batch, lr=1e-3, seed=0, device="cpu", augment=False)
+    recipe = Recipe(epochs=1, batch=batch, lr=1e-3, seed=0, device="cpu", augment="none")
 
     def loss(logits: torch.Tensor, of: dict[str, torch.Tensor]) -> torch.Tensor:
         return torch.nn.functional.cross_entropy(logits, of["label"])

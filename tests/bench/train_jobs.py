@@ -21,8 +21,9 @@ from torch.nn import functional
 
 from shared import lcz, models
 from shared.training import networks
+from shared.training.data import draw_views
 from shared.training.data.split import Band, Batch, Split
-from shared.training.data.view import View, draw_views
+from shared.training.data.view import View
 from shared.training.loop import engine
 from shared.training.loop.learner import Learner
 from shared.training.loop.recipe import Recipe, build_optimiser
@@ -56,9 +57,11 @@ def now(device: str) -> float:
     return time.process_time() if alone else time.perf_counter()
 
 
-def pipeline(device: str, size: int, batch: int, rows: int, rounds: int) -> dict[str, Any]:
+def pipeline(
+    device: str, size: int, batch: int, rows: int, rounds: int, augment: str = "sharp"
+) -> dict[str, Any]:
     """Rows per second from the split in memory to network input: gather to resize."""
-    view, generator = View(card(0, size), split(1).layouts, 32), torch.Generator().manual_seed(0)
+    view = View(card(0, size), split(1).layouts, 32)
     ten = split(rows)
     source = engine.place_split(
         Split({b: ten.bands[b] for b in view.card.bands}, ten.extra), torch.device(device)
@@ -68,8 +71,9 @@ def pipeline(device: str, size: int, batch: int, rows: int, rounds: int) -> dict
 
     def epoch() -> float:
         start = now(device)
-        for stored in engine.iterate_on(source, steps, torch.device(device)):
-            drawn = draw_views(batch, 32, generator)
+        batches = engine.iterate_on(source, steps, torch.device(device))
+        for step, stored in enumerate(batches):
+            drawn = draw_views(augment, batch, 32, step, view.keys)
             view(stored | {name: of.to(device) for name, of in drawn.items()})
         return now(device) - start
 

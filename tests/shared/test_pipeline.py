@@ -82,7 +82,7 @@ def test_published_settings_are_the_defaults_of_the_stages() -> None:
     assert whole.command(product(whole, "data/teacher/resnet18-rand")) == (
         "docker compose run --rm -T teacher --dst data/teacher/resnet18-rand "
         "--train data/prepare/training.h5 --test data/prepare/testing.h5 "
-        "--architecture resnet18 --mode rand"
+        "--architecture resnet18 --mode rand --augment lcz"
     )
     swinir = product(whole, "data/sr-swinir/x2/testing.h5")
     weights = "data/weights/001_classicalSR_DF2K_s64w8_SwinIR-M_x2.pth"
@@ -476,7 +476,8 @@ def test_students_of_other_sources_are_the_published_ones() -> None:
     assert whole.command(students[0]) == (
         "docker compose run --rm -T distill --dst data/distill/mobilenetv3_small_100 "
         "--train data/prepare/training.h5 --test data/prepare/testing.h5 "
-        "--teacher data/teacher/resnet18-rand --architecture mobilenetv3_small_100"
+        "--teacher data/teacher/resnet18-rand --architecture mobilenetv3_small_100 "
+        "--augment lcz"
     )
     *repeated, _, comparison = plan("so2sat", SEEDS="1 2").by_verb()["students"]
     assert [one.path.rpartition("-")[2] for one in repeated] == ["1", "2"] * 3

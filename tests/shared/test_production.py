@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytest
 
@@ -381,3 +381,29 @@ def test_the_record_says_what_the_defaults_were(values: dict[str, Any]) -> None:
     assert content is not None
     assert content["defaults"]["parameters"]["scale"] == 2
     assert content["defaults"]["inputs"] == {"extra": None, "more": []}
+
+
+def test_product_of_a_former_value_is_up_to_date(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Made when --views was a switch; its meaning of then has the name "old" now."""
+
+    def before(*, dst: Path, views: bool = True) -> None:
+        dst.write_text(f"{views}")
+
+    def run(
+        *,
+        dst: Path,
+        views: Annotated[Literal["no", "old", "new"], cli.formerly(true="old", false="no")] = "new",
+    ) -> None:
+        dst.write_text(views)
+
+    dst = cli.produce(before, {"dst": tmp_path / "out", "views": True})
+    cli.produce(run, {"dst": dst, "views": "old"})
+    assert capsys.readouterr().err.endswith("out: up to date\n")
+    with pytest.raises(StageError, match=r"other settings \(views 'old', now 'new'\)"):
+        cli.produce(run, {"dst": dst, "views": "new"})
+    for flag, value in (("--views=true", "old"), ("--noviews", "no"), ("--views=new", "new")):
+        assert cli.arguments.collect(run, [f"--dst={dst}", flag])["views"] == value
+    with pytest.raises(StageError, match="--views: expected no, old or new, found 'yes'"):
+        cli.arguments.collect(run, [f"--dst={dst}", "--views=yes"])

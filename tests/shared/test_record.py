@@ -255,3 +255,12 @@ def test_packages_are_listed_by_name_the_first_on_the_path_in_use(
     monkeypatch.setattr(sys, "path", [str(tmp_path / "one"), str(tmp_path / "two")])
     packages = environment.gather(0, "cpu")["packages"]
     assert list(packages.items()) == [("ant", "2"), ("Bee", "1"), ("Cat", "3")]
+
+
+def test_a_value_with_a_former_name_has_that_of_today() -> None:
+    """A switch of before, true, is the word "lcz" now; other values stay what they are."""
+    defaults = {"parameters": {"x": "sharp"}, "former": {"x": {"true": "lcz", "false": "none"}}}
+    for stored, now in ((True, "lcz"), (False, "none"), ("overhead", "overhead")):
+        filled = record.fill_defaults({"parameters": {"x": stored}}, defaults)
+        assert filled["parameters"] == {"x": now}
+    assert record.fill_defaults({"parameters": {}}, defaults)["parameters"] == {"x": "sharp"}

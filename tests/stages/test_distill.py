@@ -23,8 +23,9 @@ from shared.models import scores
 from shared.onnx_graphs import matlab_export
 from shared.runs import record
 from shared.training import Machine, Validation, ensemble, networks
-from shared.training.data import split
-from shared.training.data.view import View, draw_views, warp_images
+from shared.training.data import draw_views, split
+from shared.training.data.view import View
+from shared.training.data.warping import warp_images
 from shared.training.loop import Recipe, engine
 from stages.distill import (
     cached_logits,
@@ -343,7 +344,7 @@ def test_every_flag_reaches_the_training(
     members, recipe = handed_on(prepared, teacher, tmp_path / "distill", *UNUSUAL)
     assert recipe == Recipe(
         epochs=7, batch=9, lr=0.125, seed=11, optimiser="sgd", weight_decay=0.25,
-        schedule="constant", augment=False, device="cpu", precision="bfloat16", keep_best=True,
+        schedule="constant", augment="none", device="cpu", precision="bfloat16", keep_best=True,
         patience=3,
         monitor="loss", min_improvement=0.125,
     )  # fmt: skip
@@ -357,7 +358,7 @@ def test_every_flag_reaches_the_training(
         assert len(member.train) == 34
         assert member.test.extra["label"].tolist() == list(range(17))
     _, usual = handed_on(prepared, teacher, tmp_path / "distill")
-    assert (usual.epochs, usual.lr, usual.schedule, usual.augment) == (2, 2e-4, "cosine", True)
+    assert (usual.epochs, usual.lr, usual.schedule, usual.augment) == (2, 2e-4, "cosine", "sharp")
     assert (usual.optimiser, usual.monitor, usual.min_improvement) == ("adamw", "accuracy", 0)
 
 
@@ -510,7 +511,7 @@ def test_consistent_teachers_see_the_view_of_the_student(prepared: Path, tmp_pat
     teachers = onnx_teachers.read((saved(tmp_path / "t", card()),), lcz.CLASSES, prepared)
     rows = split.Split(split.read_bands(prepared, card().bands), {"label": torch.arange(34) % 17})
     ask = teacher_targets.Targets(teachers=tuple(teachers)).logits_of(rows, 32)
-    batch, views = rows[np.arange(34)], draw_views(34, 32, torch.Generator().manual_seed(1))
+    batch, views = rows[np.arange(34)], draw_views("lcz", 34, 32, 1)
     plain = View(card(), rows.layouts, 32)(batch)
     turned = warp_images(plain, views["theta"], views["holes"])
     np.testing.assert_allclose(ask(batch), plain.mean((2, 3)).numpy() @ matrix(), atol=1e-4)
@@ -537,7 +538,8 @@ def test_two_consistent_teachers_are_averaged(prepared: Path, tmp_path: Path) ->
     teachers = onnx_teachers.read(unequal(tmp_path), lcz.CLASSES, prepared)
     rows = split.Split(split.read_bands(prepared, ("B8", "B11")), {"label": torch.arange(34) % 17})
     ask = teacher_targets.Targets(teachers=tuple(teachers)).logits_of(rows, 32)
-    batch = rows[np.arange(34)] | draw_views(34, 32, torch.Generator().manual_seed(1))
+    batch = rows[np.arange(34)]
+    batch |= draw_views("overhead", 34, 32, 1, [*batch])
     said = []
     for teacher, by in zip(teachers, (SURE, UNSURE), strict=True):
         said.append(View(teacher.card, rows.layouts, 32)(batch).mean((2, 3)).numpy() @ by)

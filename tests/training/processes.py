@@ -13,7 +13,7 @@ from tests.training import tiny
 
 def main(folder: Path) -> None:
     """Two networks in one pass over 29 rows by 8, with random views, clipped, some held out."""
-    plan = tiny.recipe(epochs=3, batch=8, augment=True, clip=0.5)
+    plan = tiny.recipe(epochs=3, batch=8, augment="overhead", clip=0.5)
     rows = tiny.split(33)
     both = [
         tiny.learner(rows, plan, name, seed, dropout=0.0) for name, seed in (("a", 5), ("b", 6))

@@ -17,7 +17,7 @@ from shared.training.loop.learner import Learner
 from shared.training.loop.recipe import Recipe
 from tests.training.tiny import SIDE, learner, loss, network, recipe, same, split, view, weights
 
-BUSY = {"augment": True, "epochs": 4}
+BUSY = {"augment": "sharp", "epochs": 4}
 Found = tuple[dict[str, torch.Tensor], dict[str, list[float]]]
 
 
@@ -123,7 +123,7 @@ def test_best_epoch_is_kept_also_over_a_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int | None
 ) -> None:
     held_out, plan = np.arange(20, 30), recipe(**BUSY, keep_best=True)
-    two_epochs, _ = fit(tmp_path / "two", recipe(augment=True, epochs=2), held_out=held_out)
+    two_epochs, _ = fit(tmp_path / "two", recipe(augment="sharp", epochs=2), held_out=held_out)
     accuracies(monkeypatch, 0.1, 0.9, 0.9, 0.4)
     if after:
         crash(tmp_path, plan, after, held_out)
@@ -134,7 +134,7 @@ def test_best_epoch_is_kept_also_over_a_stop(
 
 def test_patience_stops_and_keeps_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     held_out = np.arange(20, 30)
-    one_epoch, _ = fit(tmp_path / "one", recipe(augment=True, epochs=1), held_out=held_out)
+    one_epoch, _ = fit(tmp_path / "one", recipe(augment="sharp", epochs=1), held_out=held_out)
     accuracies(monkeypatch, 0.5, 0.4, 0.4, 0.9)
     trained, history = fit(tmp_path / "four", recipe(**BUSY, patience=2), held_out=held_out)
     assert history["validation accuracy"] == [0.5, 0.4, 0.4]
@@ -180,7 +180,7 @@ def test_networks_of_one_pass_equal_those_trained_apart(tmp_path: Path, late: in
 
 def test_each_epoch_step_and_network_has_views_of_its_own(tmp_path: Path) -> None:
     """What the networks see is computed again from seed, epoch and step, and is never the same."""
-    plan, rows, seen = recipe(augment=True, epochs=2, batch=15), split(), []
+    plan, rows, seen = recipe(augment="sharp", epochs=2, batch=15), split(), []
     both = [learner(rows, plan, name, seed) for name, seed in (("a", 5), ("b", 6))]
 
     def look(_: torch.nn.Module, given: tuple[torch.Tensor]) -> None:
@@ -195,8 +195,7 @@ def test_each_epoch_step_and_network_has_views_of_its_own(tmp_path: Path) -> Non
         batches = order.cut_batches(order.shuffle_rows(np.arange(30), plan.seed, epoch), 15)
         for step, batch in enumerate(batches):
             for seed in (5, 6):
-                drawn = torch.Generator().manual_seed(hash((seed, epoch, step)) % 2**63)
-                views = draw_views(15, SIDE, drawn)
+                views = draw_views("sharp", 15, SIDE, hash((seed, epoch, step)) % 2**63)
                 places.append(views["theta"])
                 torch.testing.assert_close(seen.pop(0), view(rows)(rows[batch] | views))
     assert not seen

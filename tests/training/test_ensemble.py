@@ -32,7 +32,7 @@ PRODUCT = {
 def train(dst: Path, *numbers: int, together: bool = False) -> Path:
     members = [tiny.member(number, TRAIN, TEST) for number in numbers]
     groups = [members] if together else [[member] for member in members]
-    ensemble.train_ensemble(dst, groups, tiny.recipe(epochs=2, augment=True), LABELS)
+    ensemble.train_ensemble(dst, groups, tiny.recipe(epochs=2, augment="sharp"), LABELS)
     return dst
 
 

@@ -104,9 +104,9 @@ def test_estimate_leaves_network_and_random_numbers_alone() -> None:
     assert torch.equal(random, torch.get_rng_state())
 
 
-@pytest.mark.parametrize("augment", [False, True])
+@pytest.mark.parametrize("augment", ["none", "lcz", "sharp"])
 def test_computing_twice_changes_no_bit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, augment: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, augment: str
 ) -> None:
     rows, plan = tiny.split(), tiny.recipe(augment=augment)
     plain, less = learner(rows, plan), learner(rows, plan)

@@ -15,7 +15,8 @@ from shared.errors import StageError
 from shared.models import scores
 from shared.training import Machine, networks
 from shared.training.data import draw_views, split
-from shared.training.data.view import View, warp_images
+from shared.training.data.view import View
+from shared.training.data.warping import see_images
 from stages.distill import lead, onnx_teachers, teacher_logits, teacher_targets
 from stages.distill.teaching import Teacher
 from tests.stages.test_distill import (
@@ -119,7 +120,7 @@ def test_consistent_networks_of_a_score_folder_see_the_view_of_the_student(
     assert (targets.accuracy, targets.extra, targets.bands) == (13 / 17, {}, ("B8", "B2", "VH"))
     assert (targets.teachers[0].network is not None) == in_torch
     rows, (own,) = rows_of(prepared, targets.bands), models.load(folder)
-    batch = rows[np.arange(34)] | draw_views(34, 32, torch.Generator().manual_seed(1))
+    batch = rows[np.arange(34)] | draw_views("sharp", 34, 32, 1)
     said = targets.logits_of(rows, 32)(batch)
     right = networks.run_onnx(folder / "a.onnx", {"image": View(own, rows.layouts, 32)(batch)})
     np.testing.assert_allclose(said, right, atol=1e-4)
@@ -149,8 +150,9 @@ def test_views_are_averaged_and_a_killed_run_goes_on(
     plain = torch.from_numpy(pictures(prepared))
     total = np.zeros((34, 17))
     for number in range(3):
-        drawn = draw_views(34, 32, torch.Generator().manual_seed(hash((42, number)) % 2**63))
-        total += warp_images(plain, drawn["theta"], drawn["holes"]).mean((2, 3)).numpy() @ matrix()
+        drawn = draw_views("sharp", 34, 32, hash((42, number)) % 2**63)
+        seen = see_images(plain, drawn, 32, 32, "bilinear")
+        total += seen.mean((2, 3)).numpy() @ matrix()
     np.testing.assert_allclose(targets.extra["teacher"], total / 3, atol=1e-4)
     apart = targets.extra["teacher"].numpy() - expected(prepared, card(), matrix())
     assert np.abs(apart).max() > 0.1

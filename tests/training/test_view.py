@@ -11,8 +11,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from shared import lcz, models, patches
-from shared.training.data import view as views
-from shared.training.data.view import View, draw_views, warp_images
+from shared.training.data import draw_views, drawing, warping
+from shared.training.data.drawing import draw_lcz
+from shared.training.data.view import View
+from shared.training.data.warping import warp_images
 
 STILL = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
 UNIT = lcz.Layout(("a",), 0.0, 1.0)
@@ -104,7 +106,7 @@ def test_cutout_is_k_by_k_at_every_resolution() -> None:
 def test_drawn_views_are_what_a_sampler_in_double_precision_finds(side: int) -> None:
     """Angle, flip and shift of each draw are read back, the picture made again pixel by pixel."""
     images = torch.rand((12, 2, side, side), generator=generator(1))
-    drawn = draw_views(12, side, generator(2))
+    drawn = draw_lcz(12, side, generator(2))
     warped = warp_images(images, **drawn).double().numpy()
     theta, holes = drawn["theta"].double().numpy(), (drawn["holes"] * side).numpy().round()
     assert len({tuple(hole) for hole in holes}) > 2  # some cut out, at several places
@@ -121,7 +123,7 @@ def test_drawn_views_are_what_a_sampler_in_double_precision_finds(side: int) -> 
 
 def test_drawn_ranges_and_rates() -> None:
     count, side = 20_000, 32
-    drawn = draw_views(count, side, generator(1))
+    drawn = draw_lcz(count, side, generator(1))
     theta, holes = drawn["theta"].numpy(), drawn["holes"].numpy() * side
     flipped = np.linalg.det(theta[:, :, :2]) < 0
     angle = np.degrees(np.arctan2(-theta[:, 0, 1], theta[:, 1, 1]))
@@ -147,18 +149,19 @@ def test_drawn_ranges_and_rates() -> None:
 
 def test_two_pixels_are_sentinel_pixels_at_every_side() -> None:
     """The same numbers at 64 px: as many pixels, so half as large a part of the patch."""
-    small, large = draw_views(50, 32, generator()), draw_views(50, 64, generator())
+    small, large = draw_lcz(50, 32, generator()), draw_lcz(50, 64, generator())
     torch.testing.assert_close(small["theta"][:, :, 2], large["theta"][:, :, 2] * 2)
     torch.testing.assert_close(small["theta"][:, :, :2], large["theta"][:, :, :2])
 
 
-def test_fewer_samples_get_what_the_first_of_many_get() -> None:
+@pytest.mark.parametrize("name", drawing.SETS)
+def test_fewer_samples_get_what_the_first_of_many_get(name: str) -> None:
     """So the draws of a batch do not depend on how many rows the last one has."""
-    many = draw_views(1024, 32, generator(3))
+    many = draw_views(name, 1024, 32, 3, ("B4", "B3"))
     for count in (1, 15, 16, 17, 600):
-        few = draw_views(count, 32, generator(3))
-        assert all(torch.equal(few[name], many[name][:count]) for name in ("theta", "holes"))
-    assert not torch.equal(many["theta"], draw_views(1024, 32, generator(4))["theta"])
+        few = draw_views(name, count, 32, 3, ("B4", "B3"))
+        assert all(torch.equal(few[key], many[key][:count]) for key in many)
+    assert not torch.equal(many["theta"], draw_views(name, 1024, 32, 4)["theta"])
 
 
 def ramp(side: int) -> Tensor:
@@ -167,12 +170,13 @@ def ramp(side: int) -> Tensor:
     return 1 + place[:, None] + 3 * place
 
 
-def test_sensors_of_several_resolutions_see_one_geometry() -> None:
+@pytest.mark.parametrize("name", ["lcz", "sharp"])
+def test_sensors_of_several_resolutions_see_one_geometry(name: str) -> None:
     """Channels of three sides, out of order in the batch, all of the same plane."""
     sides = {"s/a": 64, "b": 32, "c": 64, "d": 96}
     batch = {key: ramp(side).expand(9, -1, -1) for key, side in sides.items()}
     through = View(card(tuple("abcd"), 32), dict.fromkeys(sides, UNIT), 32, keys=tuple(sides))
-    viewed = through(batch | draw_views(9, 32, generator()))
+    viewed = through(batch | draw_views(name, 9, 32, 3))
     inside = viewed[:, :, 7:-7, 7:-7]  # no border comes in by 8 degrees and 2 pixels
     for channel in (1, 2, 3):
         torch.testing.assert_close(inside[:, 0], inside[:, channel], atol=1e-5, rtol=0)
@@ -187,19 +191,21 @@ def test_channels_stay_in_the_order_of_the_card_whatever_their_side() -> None:
     assert through(batch)[1, :, 3, 3].tolist() == [0.5, 0.25, 0.75]
 
 
-def test_a_row_is_seen_alike_in_every_batch() -> None:
-    batch = {"a": torch.rand((40, 32, 32), generator=generator())} | draw_views(
-        40, 32, generator(1)
-    )
+@pytest.mark.parametrize("name", drawing.SETS)
+def test_a_row_is_seen_alike_in_every_batch(name: str) -> None:
+    batch = {"a": torch.rand((40, 32, 32), generator=generator())}
+    batch |= draw_views(name, 40, 32, 1, ("a",))
     for size in (32, 48, 64):
         through = View(card(("a",), size), {"a": UNIT}, 32)
         some = through({key: values[7:12] for key, values in batch.items()})
         torch.testing.assert_close(through(batch)[7:12], some, atol=1e-6, rtol=0)
 
 
-def test_a_batch_of_several_runs_is_seen_row_by_row() -> None:
+@pytest.mark.parametrize("name", drawing.SETS)
+def test_a_batch_of_several_runs_is_seen_row_by_row(name: str) -> None:
     """300 rows are more than are warped at once: each with its own geometry and its own cutout."""
-    batch = {"a": torch.rand((300, 8, 8), generator=generator())} | draw_views(300, 8, generator(1))
+    batch = {"a": torch.rand((300, 8, 8), generator=generator())}
+    batch |= draw_views(name, 300, 8, 1, ("a",))
     through = View(card(("a",), 8), {"a": UNIT}, 8)
     together = through(batch)
     for row in (0, 127, 128, 200, 255, 256, 299):
@@ -241,7 +247,7 @@ def test_resize_is_that_of_torch(side: int, target: int, interpolation: str) -> 
     images = torch.randn((3, 2, side, side), generator=generator())
     more = {} if interpolation == "nearest" else {"align_corners": False}
     expected = functional.interpolate(images, target, mode=interpolation, **more)
-    resized = views._resize(images, target, interpolation)
+    resized = warping.resize_images(images, target, interpolation)
     torch.testing.assert_close(resized, expected, atol=5e-5, rtol=0)
 
 
@@ -250,7 +256,7 @@ def test_resize_is_that_of_torch(side: int, target: int, interpolation: str) -> 
 )
 def test_nearest_takes_the_same_pixels_as_numpy(source: int, target: int) -> None:
     row = torch.arange(source, dtype=torch.float32)
-    resized = views._resize(row.expand(1, 1, source, source), target, "nearest")[0, 0, 0]
+    resized = warping.resize_images(row.expand(1, 1, source, source), target, "nearest")[0, 0, 0]
     ours = models.resize(row[None].numpy(), 1, target, "nearest")
     np.testing.assert_array_equal(resized.numpy(), ours[0])
 
@@ -285,16 +291,19 @@ def test_whole_levels_are_numpys_at_every_stored_number(dtype: torch.dtype) -> N
     assert len(np.unique(levels.round())) == 256
 
 
-def test_what_comes_from_outside_is_the_mean_and_not_zero_reflectance() -> None:
+@pytest.mark.parametrize("name", ["lcz", "sharp"])
+def test_what_comes_from_outside_is_the_mean_and_not_zero_reflectance(name: str) -> None:
     """A patch of the mean stays the mean everywhere, whatever is moved in or cut out."""
     of = card(("a",), 16, mean=(0.25,), std=(0.1,))
-    batch = {"a": torch.full((30, 8, 8), 0.25)} | draw_views(30, 8, generator())
+    batch = {"a": torch.full((30, 8, 8), 0.25)} | draw_views(name, 30, 8, 0)
     assert View(of, {"a": UNIT}, 8)(batch).abs().max() < 1e-6
 
 
-def test_half_precision_training_does_not_move_the_grid_and_the_batch_is_not_changed() -> None:
+@pytest.mark.parametrize("name", drawing.SETS)
+def test_half_precision_training_does_not_move_the_grid_nor_the_batch(name: str) -> None:
     bytes_ = torch.randint(0, 255, (2, 3, 32, 32), dtype=torch.uint8, generator=generator())
-    batch = dict(zip(lcz.RGB.bands, bytes_.unbind(1), strict=True)) | draw_views(2, 32, generator())
+    batch = dict(zip(lcz.RGB.bands, bytes_.unbind(1), strict=True))
+    batch |= draw_views(name, 2, 32, 0, lcz.RGB.bands)
     kept = {key: values.clone() for key, values in batch.items()}
     through = View(card(lcz.RGB.bands, 48), dict.fromkeys(lcz.RGB.bands, lcz.RGB), 32)
     plain = through(batch)
@@ -306,4 +315,5 @@ def test_half_precision_training_does_not_move_the_grid_and_the_batch_is_not_cha
 
 
 def test_settings_are_the_published_ones() -> None:
-    assert (views.DEGREES, views.SHIFT, views.CUTOUT, views.CUTOUT_CHANCE) == (8, 2, (3, 5), 0.3)
+    assert (drawing.DEGREES, drawing.SHIFT) == (8, 2)
+    assert (drawing.CUTOUT, drawing.CUTOUT_CHANCE) == ((3, 5), 0.3)

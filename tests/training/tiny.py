@@ -60,7 +60,7 @@ def view(of: Split, size: int = SIDE) -> View:
 
 
 def recipe(**more: object) -> Recipe:
-    plain = {"epochs": 3, "batch": 7, "lr": 0.05, "seed": 3, "device": "cpu", "augment": False}
+    plain = {"epochs": 3, "batch": 7, "lr": 0.05, "seed": 3, "device": "cpu", "augment": "none"}
     return Recipe(**(plain | more))  # type: ignore[arg-type]
 
 

@@ -1,5 +1,6 @@
-"""Rows and views: splits in memory or streamed, validation rows, augmented views on the device."""
+"""Rows and views: splits in memory or streamed, validation rows, random views on the device."""
 
+from shared.training.data.drawing import draw_views
 from shared.training.data.order import rows_of_process
 from shared.training.data.split import (
     Batch,
@@ -10,7 +11,7 @@ from shared.training.data.split import (
     read_labels,
 )
 from shared.training.data.stream import bytes_per_row, check_same_storage, load_split
-from shared.training.data.view import View, draw_views
+from shared.training.data.view import View
 
 __all__ = [
     "Batch",
@@ -21,6 +22,7 @@ __all__ = [
     "bytes_per_row",
     "check_same_storage",
     "draw_views",
+    "drawing",
     "holdout",
     "load_split",
     "locate_inputs",
@@ -31,4 +33,5 @@ __all__ = [
     "split",
     "stream",
     "view",
+    "warping",
 ]

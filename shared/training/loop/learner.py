@@ -93,8 +93,9 @@ class Learner:
             step: number in the epoch.
         """
         seed = hash((self.seed, self.epoch, step)) % 2**63
-        if self.recipe.augment and isinstance(self.view, View):
-            views = draw_views(rows, self.view.side, torch.Generator().manual_seed(seed))
+        if self.recipe.augment != "none" and isinstance(self.view, View):
+            pictures = [name for name, of in batch.items() if of.ndim == 3]
+            views = draw_views(self.recipe.augment, rows, self.view.side, seed, pictures)
             part = rows_of_process(np.arange(rows), fabric.global_rank, fabric.world_size)
             batch = batch | {n: of[part].to(fabric.device) for n, of in views.items()}
         torch.manual_seed(seed + fabric.global_rank)  # of dropout

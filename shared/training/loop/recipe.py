@@ -28,7 +28,7 @@ class Recipe:
         schedule: of the learning rate: "constant", "cosine" falls to zero over the epochs, and
             "plateau" is halved where the validation loss stays.
         clip: largest gradient norm, 0 for no limit.
-        augment: whether training sees random views.
+        augment: which random views training sees: "none", "lcz", "sharp" or "overhead".
         device: "auto", "cpu" or "cuda".
         precision: "auto", "float32" or "bfloat16".
         keep_best: keep the epoch that is best on the rows held out instead of the last one.
@@ -46,7 +46,7 @@ class Recipe:
     weight_decay: float = 1e-4
     schedule: str = "constant"
     clip: float = 0.0
-    augment: bool = True
+    augment: str = "sharp"
     device: str = "auto"
     precision: str = "auto"
     keep_best: bool = False
@@ -74,8 +74,9 @@ def recipe_of(plan: Plan, *, clip: float = 0.0, augment: bool = True) -> Recipe:
     return Recipe(
         epochs=descent.epochs, batch=descent.batch, lr=descent.lr, seed=plan.ensemble.seed,
         optimiser=descent.optimiser, momentum=descent.momentum, weight_decay=descent.weight_decay,
-        schedule=schedule, clip=clip, augment=plan.network.augment and augment,
-        device=machine.device, precision=machine.precision, keep_best=held_out.validation > 0,
+        schedule=schedule, clip=clip, device=machine.device,
+        augment=plan.network.augment if augment else "none", precision=machine.precision,
+        keep_best=held_out.validation > 0,
         patience=held_out.patience, monitor=held_out.monitor,
         min_improvement=held_out.min_improvement,
     )  # fmt: skip
