@@ -38,8 +38,9 @@ def choose(mutant: Mutant, measured: Measured) -> list[str]:
     """The tests that may see a mistake, in the order in which they are asked."""
     source = (ROOT / mutant.path).read_text()
     spots = locate(source, changed_lines(source, mutant.source))
-    found = find_tests(mutant.path, spots, measured.sources, measured.running)
     near = {tests.path for tests in choose_tests(mutant.path)}
+    found = find_tests(mutant.path, spots, measured.sources, measured.running)
+    found |= {name for name in near if "::" in name}  # it reads declarations, and runs no line
     chosen = rank(found, near, measured.seconds)
     if all(spot.lines for spot in spots) and measured.running(mutant.path):
         return chosen

@@ -240,6 +240,20 @@ def test_a_file_that_runs_only_as_a_copy_is_asked_of_the_tests_that_concern_it()
     assert trial.choose(mutant, measured) == []  # it runs, but nobody runs this line
 
 
+def test_the_page_of_flags_is_asked_of_a_default_that_runs_with_the_stage() -> None:
+    path, line = "stages/sr_train/main.py", "batch: Annotated[int, cli.at_least(1)] = 512"
+    source = (mutants.ROOT / path).read_text()
+    assert source.count(line) == 1
+    mutant = mutants.build(path, "NumberReplacer", source, source.replace(line, line + " + 1"))
+    assert mutant is not None
+    page = "tests/test_stages.py::test_flags_are_as_docs_say[sr_train]"
+    stage = "tests/stages/test_sr_train.py::a"
+    measured = measure.Measured([])
+    measured.seconds = {page: 0.1, stage: 0.05, page.replace("sr_train", "tda"): 0.1}
+    measured.running = lambda _: {line: {stage} for line in range(200)}
+    assert trial.choose(mutant, measured) == [page, stage]
+
+
 def test_only_what_changed_is_measured_again(tmp_path: Path) -> None:
     record = tmp_path / "record.json"
     assert not measure.is_fresh(record, tmp_path)  # never measured

@@ -11,7 +11,7 @@ from shared import lcz
 from shared.errors import StageError
 from shared.patches.layers import Stored
 from shared.training.data import order, stream
-from shared.training.data.split import Input, Split, locate_inputs, read_labels
+from shared.training.data.split import Batch, Input, Split, locate_inputs, read_labels
 from shared.training.data.stream import Streamed, bytes_per_row, load_split
 from tests.conftest import pixels, write_patches
 
@@ -115,3 +115,27 @@ def test_more_than_the_machine_has_is_refused(path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(stream.os, "sysconf", lambda _: 100)
     with pytest.raises(StageError, match="lower --resident reads them in pieces"):
         split(path, 1.0)
+
+
+def test_neighbouring_rows_are_read_in_one_run(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[slice]] = []
+
+    def note(inputs: object, runs: list[slice], opened: object) -> Batch:
+        del inputs, opened
+        asked.append(runs)
+        return {}
+
+    monkeypatch.setattr(stream, "read_inputs", note)
+    whole = stream.Streamed([Input(path, "sen2", {"B2": 0})], {"label": torch.arange(34)}, 8)
+    picked = whole[[7, 3, 2, 4, 7]]
+    assert asked == [[slice(2, 5), slice(7, 8)]]
+    assert picked["label"].tolist() == [7, 3, 2, 4, 7]
+
+
+def test_groups_are_filled_as_far_as_whole_batches_go() -> None:
+    batches = [np.arange(n) for n in (4, 4, 4, 2, 9, 1)]
+    for at_once, sizes in ((8, [[4, 4], [4, 2], [9], [1]]), (12, [[4, 4, 4], [2, 9, 1]]),
+                           (1, [[4], [4], [4], [2], [9], [1]])):  # fmt: skip
+        groups = list(stream._grouped(batches, at_once))
+        assert [[len(batch) for batch in group] for group in groups] == sizes
+    assert not list(stream._grouped([], 8))
