@@ -21,7 +21,7 @@ NEED_ARGUMENTS = {"core/VariableInserter", "core/VariableReplacer"}
 SKIPPED = re.compile(
     r"\b(__name__|TYPE_CHECKING)\b|@(dataclasses\.)?dataclass\("
     r"|^(BLOCK|PIECE_BYTES|LAYER_BYTES|READ_BYTES) = .*2\*\*"
-    r"|^BATCH = .* (at once|then written)"
+    r"|^BATCH = .* (at once|then written)|^MALLOPT = "
 )
 # What no test sees: strict of zip asserts what we know of two lengths, check=False is the default,
 # lines and letters of a figure may be a little larger, names in messages are cut at about 40 or 80

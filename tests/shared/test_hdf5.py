@@ -221,6 +221,9 @@ def test_an_unknown_filter_is_named(tmp_path: Path) -> None:
     assert "h5repack -f GZIP=1 a.h5 new.h5" in message
     with hdf5.File(tmp_path / "a.h5") as opened:
         np.testing.assert_array_equal(opened["plain"][()], VALUES)
+    other = (40000).to_bytes(2, "little") + gzip[2:]  # registered by nobody: it has a name itself
+    (tmp_path / "a.h5").write_bytes(content.replace(gzip, other))
+    assert "x: needs HDF5 filter 40000 (deflate), which is not here" in refusal(tmp_path / "a.h5")
 
 
 def test_a_file_in_use_is_told_so(tmp_path: Path) -> None:

@@ -116,10 +116,13 @@ def test_hdf5_by_dataset_attribute_and_row(tmp_path: Path) -> None:
             file["features"] = values
             file["label"] = np.eye(3)
             file["label"].attrs["unit"] = "m" if number else "s"
+            file["label"].attrs[f"only{number}"] = 1
             if number:
                 file["city"] = [1]
     assert said(tmp_path) == [
         ("a.h5: city", "only in one of the two", np.inf),
+        ("a.h5: label: attribute only0", "only in one of the two", np.inf),
+        ("a.h5: label: attribute only1", "only in one of the two", np.inf),
         ("a.h5: label: attribute unit", "different values", np.inf),
         ("a.h5: features from row 0", "1 of 24 values, largest at [4, 2]", 0.25),
     ]

@@ -316,3 +316,36 @@ def test_a_range_of_its_own_is_read(tmp_path: Path) -> None:
 def test_row_numbers_in_messages() -> None:
     assert patches.list_rows(np.arange(8)) == "rows 0, 1, 2, 3, 4, 5, 6, 7"
     assert patches.list_rows(np.arange(9)) == "rows 0, 1, 2, 3, 4, 5, 6, 7, … (9 rows)"
+
+
+def test_arrays_of_matlab_are_turned_by_their_bands_and_classes(tmp_path: Path) -> None:
+    """Ten rows of ten bands, seventeen of seventeen classes: which axis is the last one."""
+    path = tmp_path / "a.mat"
+    with h5py.File(path, "w", userblock_size=512) as file:
+        for name, values in (("sen2", np.ones((17, 4, 3, 10))), ("label", np.eye(17))):
+            values[0, 0] *= 0.5 if name == "sen2" else 1
+            file[name] = values.T
+            file[name].attrs["MATLAB_class"] = np.bytes_("double")
+    with patches.read(path, "sen2", "label") as source:
+        assert source["sen2"].shape == (17, 4, 3, 10)
+        assert source["label"].shape == (17, 17)
+        assert source.labels().tolist() == list(range(17))
+    with h5py.File(path, "r+") as file:
+        del file["label"], file["sen2"]
+        file.attrs["classes"] = ["a", "b"]
+        for name, values in (("rgb", np.ones((2, 5, 4, 3))), ("label", np.eye(2)[[0, 1]])):
+            values[0, 0] *= 0.5 if name == "rgb" else 1
+            file[name] = values.T
+            file[name].attrs["MATLAB_class"] = np.bytes_("double")
+    with patches.read(path, "rgb", "label") as source:
+        assert source["rgb"].shape == (2, 5, 4, 3)
+        assert source.labels().tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("values", [np.int64(3), np.zeros((4, 1), np.int64), np.zeros(4)])
+def test_row_numbers_of_ours_are_a_list_of_whole_numbers(tmp_path: Path, values: Any) -> None:
+    path = broken(tmp_path / "a.h5", row=values)
+    with h5py.File(path, "r+") as file:
+        file.attrs["complete_header"] = True
+    with pytest.raises(StageError, match=r"a.h5: row: expected \(N,\) whole numbers, found"):
+        patches.read(path, "sen2")

@@ -21,7 +21,7 @@ import pytest
 from shared.errors import StageError
 from shared.weight_files import keys, modules, pickles, reader, safetensors_file, stored
 from shared.weight_files.objects import Inert
-from shared.weight_files.stored import Storage, Stored
+from shared.weight_files.stored import Array, Budget, Storage, Stored
 from tests.torch_files import flat, mapping, number, storage, strides, tensor, text, write
 
 VALUES = {
@@ -421,3 +421,40 @@ def test_what_is_kept_twice_is_one_value() -> None:
         (b"(K\x01K\x02d.", {1: 2}),
     ):  # fmt: skip
         assert pickles.load(io.BytesIO(b"\x80\x02" + operations)) == value
+
+
+def test_a_budget_is_spent_to_the_last_byte() -> None:
+    """Sixteen times the file, and 64 MiB."""
+    budget = Budget.of_file(10)
+    assert budget.left == 160 + 2**26
+    budget.spend(100)
+    budget.spend(60 + 2**26)
+    assert budget.left == 0
+    budget.spend(0)
+    with pytest.raises(ValueError, match="its tensors claim many times the size of the file"):
+        budget.spend(1)
+
+
+@pytest.mark.parametrize("length", range(9))
+def test_headers_of_safetensors_end_at_eight_bytes(tmp_path: Path, length: int) -> None:
+    """With as few spaces as that takes; the values follow at once."""
+    arrays = {"a": Array("F32", np.ones((2, 3), np.float32))}
+    safetensors_file.write(tmp_path / "a", arrays, {"x": "y" * length})
+    content = (tmp_path / "a").read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    header = content[8 : 8 + size]
+    assert size % 8 == 0
+    assert len(header) - len(header.rstrip()) < 8
+    assert content[8 + size :] == np.ones(6, np.float32).tobytes()
+    assert json.loads(header)["a"]["data_offsets"] == [0, 24]
+
+
+def test_tensors_are_looked_for_eight_mappings_deep() -> None:
+    inner: dict[str, Any] = {"w": Stored(Storage("F32", 1), 0, (1,), (1,))}
+    for _ in range(7):
+        inner = {"in": inner}
+    assert keys.has_tensors(inner, modules.Visits())
+    assert not keys.has_tensors({"in": inner}, modules.Visits())
+    endless: dict[str, Any] = {}
+    endless["self"] = endless
+    assert not keys.has_tensors(endless, modules.Visits())

@@ -136,6 +136,12 @@ def test_what_runs_there_reads_nothing_of_what_is_typed_here(
     assert capfd.readouterr().out == "''\n"
 
 
+def test_help_there_says_what_every_word_means(sent: Path) -> None:
+    said = " ".join(install(sent, "--help").stdout.split())
+    for words in ("of classify and sdk", "which one, when several lie here", "{verify,load,check,"):
+        assert words in said
+
+
 def test_half_a_bundle_is_none(sent: Path) -> None:
     """What a stopped copy left; any other end of a name is one of a bundle."""
     whole = shutil.copytree(sent / NAME, sent / "x.partial")

@@ -103,6 +103,34 @@ def test_processes_that_do_not_fit_the_machines_are_refused(
         launchers.processes_per_node("cuda")
 
 
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        ({}, "LightningEnvironment"),
+        ({"RANK": "0", "WORLD_SIZE": "2"}, "TorchElasticEnvironment"),
+        ({"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "3"}, "Step"),
+        ({"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}, "LightningEnvironment"),
+    ],
+)
+def test_who_started_the_processes(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], kind: str
+) -> None:
+    names = ("RANK", "WORLD_SIZE", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "MASTER_ADDR")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    found = launchers.choose_environment()
+    assert type(found).__name__ == kind
+    if isinstance(found, launchers.Step):
+        assert found.world_size() == 3
+        monkeypatch.setenv("SLURM_STEP_NODELIST", "gpu[07-09]")
+        assert found.main_address == "gpu07"
+        assert os.environ["MASTER_ADDR"] == "gpu07"
+        monkeypatch.setenv("MASTER_ADDR", "other")
+        assert found.main_address == "other"
+
+
 @pytest.mark.parametrize("shape", [(6, 3), (6, 3, 4, 5)])
 def test_batch_norm_of_one_process_is_torchs(
     shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch

@@ -264,3 +264,14 @@ def test_the_bar_of_a_run_that_goes_on_begins_where_the_last_one_stopped() -> No
     one.epoch = 3
     with EpochProgress([one], rows=30, epochs=4, quiet=False) as progress:
         assert (progress.bar.initial, progress.bar.total) == (90, 120)
+
+
+def test_the_end_of_an_epoch_is_told_by_its_means() -> None:
+    """Of the last epoch, over the networks that have ended it."""
+    one, two = (learner(split(), recipe(epochs=4)) for _ in range(2))
+    for of, losses, hits in ((one, [9.0, 1.0], [0.0, 0.5]), (two, [9.0, 2.0], [0.0, 0.75])):
+        of.epoch = 2
+        of.history.series["train loss"], of.history.series["train accuracy"] = losses, hits
+    with EpochProgress([one, two], rows=30, epochs=4, quiet=False) as progress:
+        progress.epoch([one, two])
+        assert progress.bar.postfix == "epoch 2/4 loss 1.500 accuracy 0.625"

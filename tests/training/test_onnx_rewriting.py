@@ -206,6 +206,8 @@ BEFORE = {
     "a = Add (x, each)\nc = Conv <pads=[1,1,1,1]> (a, k)\ny = Relu (c)": ["Conv", "Add", "Relu"],
     "a = Div (two, x)\ny = Conv (a, k)": ["Div", "Conv"],
     "a = Mul (x, map)\ny = Conv (a, k)": ["Mul", "Conv"],
+    "a = Mul (x, many)\ny = Conv (a, k)": ["Mul", "Conv"],  # three pictures of one
+    "a = Add (x, once)\ny = Conv (a, k)": ["Conv"],
     "a = Mul (x, x)\ny = Conv (a, k)": ["Mul", "Conv"],
     "a = Mul (x, five)\nr = Squeeze (a, zero)\ny = Conv (r, k)": ["Mul", "Squeeze", "Conv"],
     "a = Relu (x)\ny = Conv (a, k)": ["Relu", "Conv"],
@@ -225,6 +227,7 @@ def test_steps_before_the_first_convolution_go_into_it(text: str) -> None:
     stored: dict[str, Any] = {
         "two": 2.0, "each": np.array([3, -4], np.float32).reshape(1, 2, 1, 1), "flat": [0.5],
         "map": pictures((6, 4), 6), "k": KERNEL, "b": pictures((3,), 2), "zero": [0],
+        "many": pictures((3, 1, 1, 1), 7), "once": pictures((1, 1, 1, 1), 8),
         "pair": pictures((4, 1, 2, 2), 3), "five": pictures((1, 1, 2, 1, 1), 4),
     }  # fmt: skip
     graph = network(text, **stored)
