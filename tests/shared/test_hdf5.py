@@ -184,6 +184,21 @@ def test_a_missing_number_of_a_virtual_dataset_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("inside")
+@pytest.mark.parametrize(("axis", "count"), [(0, 3), (1, 4)])
+def test_sources_are_numbered_along_the_axis_without_an_end(
+    monkeypatch: pytest.MonkeyPatch, axis: int, count: int
+) -> None:
+    """Of (25, 40) values from 2 and 1 on, ten rows or columns each."""
+    counts = [1, 1]
+    counts[axis] = h5s.UNLIMITED
+    slab = ((2, 1), (10, 10), tuple(counts), (10, 10))
+    monkeypatch.setattr(storage, "_hyperslab", lambda _: slab)
+    monkeypatch.setattr(linked, "last_block", lambda *_: -1)
+    names = list(storage._repeats(None, (25, 40), ("a%b.h5", "x"), Path("own.h5")))
+    assert names == [(f"a{number}.h5", "x") for number in range(count)]
+    assert list(storage._repeats(None, (25, 40), ("a.h5", "x"), Path("own.h5"))) == [("a.h5", "x")]
+
+
 def test_files_of_raw_values_must_be_there_and_whole() -> None:
     with h5py.File("a.h5", "w") as file:
         parts = [("one.raw", 0, 160), ("two.raw", 8, h5s.UNLIMITED)]

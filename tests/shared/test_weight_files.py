@@ -20,7 +20,7 @@ import pytest
 
 from shared.errors import StageError
 from shared.weight_files import keys, modules, pickles, reader, safetensors_file, stored
-from shared.weight_files.objects import Inert
+from shared.weight_files.objects import Inert, Name
 from shared.weight_files.stored import Array, Budget, Storage, Stored
 from tests.torch_files import flat, mapping, number, storage, strides, tensor, text, write
 
@@ -411,6 +411,11 @@ def test_pickles_that_make_no_sense(operations: bytes, message: str) -> None:
 @pytest.mark.parametrize("protocol", range(5))
 def test_plain_values_of_every_protocol(value: object, protocol: int) -> None:
     assert pickles.load(io.BytesIO(pickle.dumps(value, protocol))) == value
+
+
+def test_names_with_spaces_are_names() -> None:
+    said = pickles.load(io.BytesIO(b"\x80\x02cnet\nA B C\n."))
+    assert said == Name("net.A B C")
 
 
 def test_what_is_kept_twice_is_one_value() -> None:

@@ -140,3 +140,16 @@ def test_names_never_break_the_terminal(tmp_path: Path, name: str) -> None:
     with pytest.raises(StageError) as told:
         weights.read(tmp_path / "w.pth")
     assert str(told.value).isprintable()
+
+
+def test_sizes_of_a_network_by_either_of_its_ends() -> None:
+    """A weight, else a bias; the first convolution, else the last one, else a guess."""
+    first = {"in.weight": torch.zeros(8, 3, 3, 3)}
+    last = {"out.weight": torch.zeros(5, 9, 3, 3), "out.bias": torch.zeros(5)}
+    assert weights.ends({**first, **last}, "in", "out", 64) == (8, 3)
+    assert weights.ends(first, "in", "out", 64) == (8, 3)
+    assert weights.ends(last, "in", "out", 64) == (9, 5)
+    assert weights.ends({}, "in", "out", 64) == (64, 1)
+    assert weights.ends({"out.bias": torch.zeros(5)}, "in", "out", 64) == (64, 5)
+    assert weights.size({"in.weight": torch.zeros(0, 2)}, "in", 0, 7) == 7
+    assert weights.size({"in.weight": torch.zeros(4, 2)}, "in", 2, 7) == 7

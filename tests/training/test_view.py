@@ -317,3 +317,20 @@ def test_half_precision_training_does_not_move_the_grid_nor_the_batch(name: str)
 def test_settings_are_the_published_ones() -> None:
     assert (drawing.DEGREES, drawing.SHIFT) == (8, 2)
     assert (drawing.CUTOUT, drawing.CUTOUT_CHANCE) == ((3, 5), 0.3)
+
+
+def test_each_number_of_a_view_is_drawn_by_itself() -> None:
+    """Flip, angle, both shifts, whether and how much is cut out, and where: none tells another."""
+    drawn = draw_views("lcz", 20_000, 32, 7)
+    theta, holes = drawn["theta"], drawn["holes"] * 32
+    flip, size = theta[:, 0, 0].sign(), (holes[:, 2] - holes[:, 0])
+    numbers = [flip, -theta[:, 0, 1], theta[:, 0, 2], theta[:, 1, 2], (size > 0).float()]
+    whole = torch.stack(numbers)
+    cut = size > 0
+    places = torch.stack([*(one[cut] for one in numbers[:4]), size[cut], *holes[cut, :2].T])
+    for table in (whole, places):
+        related = torch.corrcoef(table.double()) - torch.eye(len(table))
+        assert related.abs().max() < 0.1  # a larger hole begins a little earlier
+    for side in (0, 1):  # up to both ends
+        assert holes[cut, side].min() == 0
+        assert holes[cut, side + 2].max() == 32

@@ -103,9 +103,8 @@ def _copy_convolution(
         weight.shape[1], weight.shape[0], like.kernel_size, like.stride, like.padding,
         bias=bias is not None,
     )  # fmt: skip
-    made.weight.copy_(weight)
-    if made.bias is not None and bias is not None:
-        made.bias.copy_(bias)
+    state = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
+    made.load_state_dict(state)
     return made
 
 
