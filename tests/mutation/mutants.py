@@ -17,11 +17,11 @@ ROOT = Path(__file__).resolve().parents[2]
 KEYWORD = "DropKeyword"
 NEED_ARGUMENTS = {"core/VariableInserter", "core/VariableReplacer"}
 # Lines whose mutants say nothing: whoever imports them does not run them; frozen is for readers;
-# how much is read at once changes no result.
+# how much is read at once, and how often something is told, changes no result.
 SKIPPED = re.compile(
     r"\b(__name__|TYPE_CHECKING)\b|@(dataclasses\.)?dataclass\("
     r"|^(BLOCK|PIECE_BYTES|LAYER_BYTES|READ_BYTES) = .*2\*\*"
-    r"|^BATCH = .* (at once|then written)|^MALLOPT = "
+    r"|^BATCH = .* (at once|then written)|^(MALLOPT|EVERY|INTERVAL) = "
 )
 # What no test sees: strict of zip asserts what we know of two lengths, check=False is the default,
 # lines and letters of a figure may be a little larger, names in messages are cut at about 40 or 80

@@ -227,6 +227,15 @@ DEMO = "--src: no such file or folder: data/demo/tda/prepare/x.h5"
         ),
         ({"src": ["data/demo/tda/prepare/x.h5"]}, f"{DEMO}; make SOURCE=demo tda makes it"),
         ({"src": ["/a/data/demo/x.h5"]}, "--src: no such file or folder: /a/data/demo/x.h5"),
+        (
+            {"src": ["data/demo"], "more": ["data/demo/tda", "data/data/fusion/x.h5"]},
+            "--src: no such file or folder: data/demo; --more: no such file or folder: "
+            "data/demo/tda, data/data/fusion/x.h5; make fusion makes them",
+        ),
+        (
+            {"src": ["/a/data/tda/b/"]},
+            "--src: no such file or folder: /a/data/tda/b; make tda makes it",
+        ),
         ({"src": ["data/mine/x.h5"]}, "--src: no such file or folder: data/mine/x.h5"),
         ({"src": ["teacher/x.h5"]}, "--src: no such file or folder: teacher/x.h5"),
         ({"src": ["data/teacher"]}, "--src: no such file or folder: data/teacher"),

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from shared.errors import StageError
-from shared.weight_files import keys, modules, pickles, reader, safetensors_file, stored
+from shared.weight_files import keys, modules, pickles, reader, safetensors_file, stored, torch_file
 from shared.weight_files.objects import Inert, Name
 from shared.weight_files.stored import Array, Budget, Storage, Stored
 from tests.torch_files import flat, mapping, number, storage, strides, tensor, text, write
@@ -358,11 +358,12 @@ def test_how_safetensors_begin() -> None:
         assert safetensors_file.begins(head) == begins
 
 
+@both_kinds
 @pytest.mark.parametrize(("ours", "theirs"), [(2, 3), (3, 2)])
-def test_a_storage_has_one_size(tmp_path: Path, ours: int, theirs: int) -> None:
-    """Whichever of two tensors of it comes first; a legacy file says the size with each."""
+def test_a_storage_has_one_size(tmp_path: Path, ours: int, theirs: int, legacy: bool) -> None:
+    """Whichever of two tensors of it comes first."""
     operations = mapping({"a": tensor("0", ours, (2,), (1,)), "b": tensor("0", theirs, (2,), (1,))})
-    path = write(tmp_path / "a.pth", operations, {"0": np.zeros(3, np.float32)}, legacy=True)
+    path = write(tmp_path / "a.pth", operations, {"0": np.zeros(ours, np.float32)}, legacy)
     with pytest.raises(StageError, match="storage 0 is of two sizes"):
         reader.read(path)
 
@@ -391,6 +392,8 @@ def test_a_value_that_is_no_mapping_is_named() -> None:
         (b"h\x05.", "recalls what it has not kept"),
         (b"0.", "takes what it has not put"),
         (b"(a.", "takes what it has not put"),
+        (b"K\x01X\x01\x00\x00\x00a\x93.", "a name that is no text"),
+        (b"X\x01\x00\x00\x00aK\x01\x93.", "a name that is no text"),
         (b"K\x01}b.", "gives attributes to a plain value"),
         (b"K\x01Q.", "a persistent id outside the weights"),
         (b"Px\n.", "a persistent id that is not torch's"),
@@ -463,3 +466,24 @@ def test_tensors_are_looked_for_eight_mappings_deep() -> None:
     endless: dict[str, Any] = {}
     endless["self"] = endless
     assert not keys.has_tensors(endless, modules.Visits())
+
+
+@pytest.mark.parametrize(
+    ("view", "values"),
+    [
+        (("v", 1, 2), [2, 3]), (("v", 0, 4), [1, 2, 3, 4]), (("v", 4, 0), []), (("v", 3, 2), None),
+        (("v", 4, 1), None), (("v", -1, 2), None), (("v", 2, -1), None), (("v", 0.0, 1), None),
+        (["v", 0, 1], None), (("v", True, 1), None),
+    ],
+)  # fmt: skip
+def test_parts_of_a_storage_in_old_files(view: Any, values: list[float] | None) -> None:
+    """Its part from a value on, so many values, none of them outside."""
+    raw = np.array([1, 2, 3, 4], np.float32)
+    root = Storage("F32", 4, lambda: bytearray(raw.tobytes()))
+    if values is None:
+        with pytest.raises(ValueError, match="a view that "):
+            torch_file._view(root, view)
+        return
+    part = torch_file._view(root, view)
+    assert (part.kind, part.count) == ("F32", len(values))
+    assert part.values().tolist() == values

@@ -75,6 +75,7 @@ def test_goes_on_after_a_stop_to_the_same_bytes(tmp_path: Path, batch: int) -> N
     with h5py.File(tmp_path / "a.h5") as file:
         done = int((file["row"][:] >= 0).sum())
         np.testing.assert_array_equal(file["row"][:done], np.arange(done))
+        assert (file["row"][done:] == -1).all()
         np.testing.assert_array_equal(file["sen1"][:done], ARRAYS["sen1"][:done].astype("f2"))
     assert done >= 14
     assert write(tmp_path / "a.h5", batch=batch).read_bytes() == whole

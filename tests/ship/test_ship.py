@@ -136,6 +136,12 @@ def test_what_runs_there_reads_nothing_of_what_is_typed_here(
     assert capfd.readouterr().out == "''\n"
 
 
+def test_anybody_there_may_read_a_bundle_and_nobody_else_write_it(sent: Path) -> None:
+    """The container may run as someone else, whatever the umask was."""
+    for path in (sent / NAME, *(sent / NAME).rglob("*")):
+        assert oct(path.stat().st_mode & 0o777) == ("0o755" if path.is_dir() else "0o644"), path
+
+
 def test_help_there_says_what_every_word_means(sent: Path) -> None:
     said = " ".join(install(sent, "--help").stdout.split())
     for words in ("of classify and sdk", "which one, when several lie here", "{verify,load,check,"):

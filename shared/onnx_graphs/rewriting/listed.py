@@ -80,13 +80,15 @@ def _gemm(network: Network, node: NodeProto) -> NodeProto | None:
     if matrix is None or matrix.ndim != 2 or matrix.dtype != np.float32:
         return None
     users, product = network.users.get(result(node), []), result(node)
-    if len(users) == 1 and users[0].op_type == "Add" and network.output.name != product:
-        (other,) = [name for name in users[0].input if name != product] or [product]
+    sums = [user for user in users if user.op_type == "Add"]
+    if len(users) == len(sums) == 1 and network.output.name != product:
+        (add,) = sums
+        (other,) = [name for name in add.input if name != product] or [product]
         bias = network.constant(other)
         if bias is not None and bias.size == matrix.shape[1] and bias.size == max(bias.shape[-1:]):
             stored = network.store(f"{other}_row", bias.reshape(-1))
             return helper.make_node(
-                "Gemm", [*node.input, stored], users[0].output, node.name or users[0].name
+                "Gemm", [*node.input, stored], add.output, node.name or add.name
             )
     return helper.make_node("Gemm", node.input, node.output, node.name)
 
@@ -94,8 +96,11 @@ def _gemm(network: Network, node: NodeProto) -> NodeProto | None:
 def _from_convolutions(network: Network) -> None:
     for node in list(network.graph.node):
         users = network.users.get(result(node), [])
-        rows = network.shapes.get(result(users[0]), ()) if len(users) == 1 else ()
-        if node.op_type != "Conv" or len(rows) != 2 or users[0].op_type not in ROWS:
+        if node.op_type != "Conv" or len(users) != 1:
+            continue
+        (user,) = users
+        rows = network.shapes.get(result(user), ())
+        if len(rows) != 2 or user.op_type not in ROWS:
             continue
         before, kernel = network.shapes.get(entry(node), ()), network.constant(node.input[1])
         given = attributes(node)
@@ -104,8 +109,8 @@ def _from_convolutions(network: Network) -> None:
             continue
         matrix = network.store(f"{node.input[1]}_rows", kernel.reshape(len(kernel), -1).T)
         flat = network.fresh(f"{result(node)}_flat")
-        gemm = helper.make_node("Gemm", [flat, matrix, *node.input[2:]], users[0].output, node.name)
+        gemm = helper.make_node("Gemm", [flat, matrix, *node.input[2:]], user.output, node.name)
         flatten = helper.make_node("Flatten", node.input[:1], [flat], axis=1)
-        kept = [other for other in network.graph.node if result(other) != result(users[0])]
+        kept = [other for other in network.graph.node if result(other) != result(user)]
         place = [result(other) for other in kept].index(result(node))
         network.set_nodes([*kept[:place], flatten, gemm, *kept[place + 1 :]])
