@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -140,6 +141,26 @@ def test_anybody_there_may_read_a_bundle_and_nobody_else_write_it(sent: Path) ->
     """The container may run as someone else, whatever the umask was."""
     for path in (sent / NAME, *(sent / NAME).rglob("*")):
         assert oct(path.stat().st_mode & 0o777) == ("0o755" if path.is_dir() else "0o644"), path
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("/gone/x", tarfile.REGTYPE), ("../x", tarfile.REGTYPE), ("a/../../x", tarfile.REGTYPE),
+        ("folder", tarfile.DIRTYPE), ("link", tarfile.FIFOTYPE),
+    ],
+)  # fmt: skip
+def test_a_bundle_unpacks_nowhere_else(sent: Path, name: str, kind: bytes) -> None:
+    with tarfile.open(sent / "other.tar", "w") as tar:
+        member = tarfile.TarInfo(name)
+        member.type = kind
+        tar.addfile(member)
+    line = [sys.executable, str(sent / "receive.py"), "unpack", "other"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"other.tar: expected plain files, found {name}" in done.stderr
+    assert not (sent / "other").exists()
+    assert not (sent / "x").exists()
 
 
 def test_help_there_says_what_every_word_means(sent: Path) -> None:

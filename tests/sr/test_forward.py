@@ -84,3 +84,27 @@ def test_gpu_agrees_and_does_not_depend_on_the_batch(network: nn.Module, precisi
     part = forward.enlarge_bands(model, sen2[3:], device="cuda", precision=precision)
     np.testing.assert_array_equal(part, whole[3:])
     np.testing.assert_allclose(whole, expected, atol=1e-5 if precision == "float32" else 2e-2)
+
+
+def test_a_call_that_is_not_full_is_filled_up() -> None:
+    """Every call has one shape, and what fills the last one is left out."""
+    shapes: list[torch.Size] = []
+
+    def network(given: torch.Tensor) -> torch.Tensor:
+        shapes.append(given.shape)
+        return given * 2
+
+    images = np.random.default_rng(0).random((5, 3, 4, 2), np.float32)
+    said = forward.apply(network, images, device="cpu", precision="float32", per_patch=4)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(said, images * 2)
+    assert shapes == [(4, 3, 4, 2)] * 2
+
+
+def test_images_in_one_call() -> None:
+    """On a GPU 320 of 32 x 32, as many whole patches as that is, and one at least."""
+    assert forward.images_per_call(10, 32 * 32, "cpu") == 10
+    assert forward.images_per_call(10, 32 * 32, "cuda") == 320
+    assert forward.images_per_call(3, 32 * 32, "cuda") == 318
+    assert forward.images_per_call(10, 64 * 64, "cuda") == 80
+    assert forward.images_per_call(10, 16 * 16, "cuda") == 320
+    assert forward.images_per_call(10, 1024 * 1024, "cuda") == 10

@@ -139,3 +139,11 @@ def test_groups_are_filled_as_far_as_whole_batches_go() -> None:
         groups = list(stream._grouped(batches, at_once))
         assert [[len(batch) for batch in group] for group in groups] == sizes
     assert not list(stream._grouped([], 8))
+
+
+def test_bytes_of_a_row_by_hand(path: Path) -> None:
+    """Two bands of 32 x 32 and two bytes each, also where a dataset comes whole."""
+    some = [Input(path, "sen2", {"B2": 0, "B3": 1})]
+    assert bytes_per_row(some) == 2 * ROW
+    assert bytes_per_row([*some, Input(path, "sen1", {"VV": 5})]) == 3 * ROW
+    assert bytes_per_row([Input(path, "sen2", {"all": None})]) == 10 * ROW
