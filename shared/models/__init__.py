@@ -10,12 +10,12 @@ from shared.models.preprocessing import (
     locate_bands,
     preprocess,
     read_scaled,
-    resize,
     round_to_levels,
 )
+from shared.models.resizing import halve, level_taps, resize, resize_levels
 
 __all__ = [
-    "FEW_LEVELS", "MODEL_FILE", "Card", "band_statistics", "describe_levels", "figures", "load",
-    "locate_bands", "preprocess", "read_scaled", "resize", "round_to_levels", "save",
-    "score_folders", "scores", "span_levels",
+    "FEW_LEVELS", "MODEL_FILE", "Card", "band_statistics", "describe_levels", "figures", "halve",
+    "level_taps", "load", "locate_bands", "preprocess", "read_scaled", "resize", "resize_levels",
+    "round_to_levels", "save", "score_folders", "scores", "span_levels",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from shared.errors import StageError
 from shared.models.cards import Card
+from shared.models.resizing import resize, resize_levels
 from shared.patches import Source
 
 
@@ -57,9 +58,7 @@ def preprocess(values: NDArray[np.float32], card: Card) -> NDArray[np.float32]:
     mean, std = (np.asarray(value, np.float32)[:, None, None] for value in (card.mean, card.std))
     images = np.moveaxis(values, -1, 1)
     if card.eight_bit:
-        images = round_to_levels(
-            resize(round_to_levels(images), card.size, card.size, card.interpolation)
-        )
+        images = resize_levels(round_to_levels(images), card.size, card.size, card.interpolation)
         return np.ascontiguousarray((images / np.float32(255) - mean) / std, np.float32)
     normal = (images / np.float32(255) - mean) / std
     return resize(normal, card.size, card.size, card.interpolation)
@@ -72,32 +71,3 @@ def round_to_levels(values: NDArray[np.floating]) -> NDArray[np.floating]:
     is rounded in the same direction by all code that does this.
     """
     return np.clip(np.floor(values + np.float32(0.501)), 0, 255)
-
-
-def resize(
-    images: NDArray[np.float32], height: int, width: int, interpolation: str
-) -> NDArray[np.float32]:
-    """(…, H, W) to (…, height, width): half-pixel centres, no antialias, "bilinear" or "nearest".
-
-    Equals ``torch.nn.functional.interpolate(align_corners=False)`` and OpenCV to rounding. Element
-    by element, because a matrix product rounds differently from one processor to the next.
-    """
-    for axis, target in ((-2, height), (-1, width)):
-        left, right, part = _taps(images.shape[axis], target, interpolation)
-        part = part[:, None] if axis == -2 else part
-        images = images.take(left, axis) * (1 - part) + images.take(right, axis) * part
-    return np.ascontiguousarray(images, np.float32)
-
-
-def _taps(
-    source: int, target: int, interpolation: str
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """(target,) source pixels left and right of each target pixel, and the share of the right."""
-    if interpolation == "nearest":  # in single precision as torch: 41 * (32 / 82) is below 16
-        taken = np.arange(target, dtype=np.float32) * (np.float32(source) / np.float32(target))
-        nearest = np.minimum(taken.astype(np.intp), source - 1)
-        return nearest, nearest, np.zeros(target, np.float32)
-    centres = (np.arange(target) + 0.5) * source / target
-    place = np.clip(centres - 0.5, 0, source - 1)
-    left = np.minimum(place.astype(np.intp), source - 1)
-    return left, np.minimum(left + 1, source - 1), (place - left).astype(np.float32)

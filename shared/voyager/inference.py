@@ -26,10 +26,8 @@ def preprocess(
     resize = steps["resize"]
     width, height = resize["width"], resize["height"]
     if resize["half_pixel_centers"]:
-        images = np.moveaxis(pictures, -1, 1).astype(np.float32)
-        planes = models.round_to_levels(
-            models.resize(images, height, width, resize["interpolation"])
-        )
+        images = np.moveaxis(pictures, -1, 1)
+        planes = models.resize_levels(images, height, width, resize["interpolation"])
     else:
         from PIL import Image
 

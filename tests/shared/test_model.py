@@ -167,6 +167,52 @@ def test_resize_keeps_constants_and_ramps(target: int) -> None:
     np.testing.assert_allclose(ramp[0], centres.clip(0, 31), atol=1e-5)
 
 
+def by_opencv(pictures: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(C, H, W) levels resized by the SDK's library."""
+    cv2 = pytest.importorskip("cv2")
+    image = np.moveaxis(pictures, 0, -1).astype(np.uint8)
+    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.moveaxis(resized.reshape(height, width, -1), -1, 0)
+
+
+def test_levels_by_hand() -> None:
+    """A half goes up in the middle; at the upper edge, 341 / 2048 and 1707 / 2048 lose a part each."""
+    chequered = models.resize_levels(np.array([[[0, 1], [1, 0]]]), 3, 3, "bilinear")
+    assert chequered.tolist() == [[[0, 0, 1], [1, 1, 1], [1, 0, 0]]]
+
+
+def test_half_the_size_is_the_mean_of_four() -> None:
+    """1.5 and 2.5: a half goes up with one, three and four channels, else to the even level."""
+    pictures = np.array([[[1, 2, 2, 3], [1, 2, 2, 3]]])
+    for channels, expected in ((1, [2, 3]), (2, [2, 2]), (3, [2, 3]), (4, [2, 3]), (5, [2, 2])):
+        halves = models.resize_levels(pictures.repeat(channels, 0), 1, 2, "bilinear")
+        assert halves.tolist() == [[expected]] * channels
+
+
+def test_levels_are_opencv_s_at_every_size() -> None:
+    rng = np.random.default_rng(0)
+    for size in range(8, 513):
+        pictures = rng.integers(0, 256, (1, 32, 32))
+        ours = models.resize_levels(pictures, size, size, "bilinear")
+        np.testing.assert_array_equal(ours, by_opencv(pictures, size, size), err_msg=str(size))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 10])
+def test_levels_are_opencv_s_for_any_shape_and_channels(channels: int) -> None:
+    rng = np.random.default_rng(channels)
+    shapes = [tuple(rng.integers(8, 130, 4).tolist()) for _ in range(20)]
+    for height, width, *target in [*shapes, (64, 64, 32, 32), (48, 20, 24, 10), (40, 40, 40, 40)]:
+        pictures = rng.integers(0, 256, (channels, height, width))
+        ours = models.resize_levels(pictures, *target, "bilinear")
+        np.testing.assert_array_equal(ours, by_opencv(pictures, *target), err_msg=f"{target}")
+
+
+def test_extreme_levels_stay() -> None:
+    for level in (0, 1, 254, 255):
+        flat = models.resize_levels(np.full((3, 32, 32), level), 224, 224, "bilinear")
+        np.testing.assert_array_equal(flat, by_opencv(np.full((3, 32, 32), level), 224, 224))
+
+
 @pytest.mark.parametrize("size", [32, 48, 224])
 def test_eight_bits_are_those_that_the_sdk_enlarges(size: int) -> None:
     """A student sees in training what the bundle's pictures become on the way to Metis."""
