@@ -12,10 +12,9 @@ from shared.models.preprocessing import (
     read_scaled,
     round_to_levels,
 )
-from shared.models.resizing import halve, level_taps, resize, resize_levels
+from shared.models.resizing import VECTORISED, level_taps, resize, resize_levels
 
 __all__ = [
-    "FEW_LEVELS", "MODEL_FILE", "Card", "band_statistics", "describe_levels", "figures", "halve",
-    "level_taps", "load", "locate_bands", "preprocess", "read_scaled", "resize", "resize_levels",
+    "FEW_LEVELS", "MODEL_FILE", "VECTORISED", "Card", "band_statistics", "describe_levels", "figures", "level_taps", "load", "locate_bands", "preprocess", "read_scaled", "resize", "resize_levels",
     "round_to_levels", "save", "score_folders", "scores", "span_levels",
 ]  # fmt: skip

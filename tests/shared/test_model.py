@@ -176,7 +176,7 @@ def by_opencv(pictures: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def test_levels_by_hand() -> None:
-    """A half goes up in the middle; at the upper edge, 341 / 2048 and 1707 / 2048 lose a part each."""
+    """A half goes up in the middle; at the edge, 341 and 1707 / 2048 lose a part each."""
     chequered = models.resize_levels(np.array([[[0, 1], [1, 0]]]), 3, 3, "bilinear")
     assert chequered.tolist() == [[[0, 0, 1], [1, 1, 1], [1, 0, 0]]]
 
