@@ -15,6 +15,7 @@ from shared.models.preprocessing import (
 from shared.models.resizing import VECTORISED, level_taps, resize, resize_levels
 
 __all__ = [
-    "FEW_LEVELS", "MODEL_FILE", "VECTORISED", "Card", "band_statistics", "describe_levels", "figures", "level_taps", "load", "locate_bands", "preprocess", "read_scaled", "resize", "resize_levels",
-    "round_to_levels", "save", "score_folders", "scores", "span_levels",
+    "FEW_LEVELS", "MODEL_FILE", "VECTORISED", "Card", "band_statistics", "describe_levels",
+    "figures", "level_taps", "load", "locate_bands", "preprocess", "read_scaled", "resize",
+    "resize_levels", "round_to_levels", "save", "score_folders", "scores", "span_levels",
 ]  # fmt: skip

@@ -39,7 +39,7 @@ def _taps(
 
 
 def resize_levels(
-    pictures: NDArray[np.floating], height: int, width: int, interpolation: str
+    pictures: NDArray[np.number], height: int, width: int, interpolation: str
 ) -> NDArray[np.float32]:
     """(…, C, H, W) whole levels 0 … 255 to (…, C, height, width), as 8-bit pictures are resized.
 

@@ -1,5 +1,6 @@
 """The formats of the Voyager SDK: the bundle and how its pictures become logits."""
 
+from shared.voyager import calibration
 from shared.voyager.bundle import READBACK, SDK, Bundle, open_bundle, sdk_folder
 from shared.voyager.inference import Network, preprocess
 
@@ -9,6 +10,7 @@ __all__ = [
     "Bundle",
     "Network",
     "bundle",
+    "calibration",
     "inference",
     "open_bundle",
     "preprocess",

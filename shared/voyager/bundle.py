@@ -64,6 +64,11 @@ class Bundle:
         return self.path(self.model["weight_path"])
 
     @property
+    def calibration(self) -> Path:
+        """The folder of calibration pictures."""
+        return self.path(self.dataset["repr_imgs_dir_path"])
+
+    @property
     def validation(self) -> Path:
         """The folder of class folders."""
         return self.folder / str(self.dataset["val_data"])

@@ -15,7 +15,7 @@ from shared.errors import StageError
 from shared.models import scores
 from shared.pictures import ENDINGS, tell_skipped, walk_files
 from shared.terminal import escape
-from shared.voyager import READBACK, Bundle, open_bundle
+from shared.voyager import READBACK, Bundle, calibration, open_bundle
 from stages.export.check_bundles import logits, stored_accuracy, take, verify
 from stages.export.metis_lint import Violation, lint
 
@@ -51,10 +51,20 @@ def check_bundle(folder: Path, threads: int) -> Outcome:
     for name, entry in metrics["per_class"].items():
         lines.append(f"{name:24} {entry['rows']:8} {100 * entry['recall']:8.2f}")
     lines.append(f"{'all':24} {len(labels):8} {points:8.2f}   stored: {stored:.2f}")
+    lines += _calibration(opened, len(classes))
     apart = abs(points - stored)
     wrong = f"{folder}: accuracy {points:.2f} %, but {READBACK} says {stored:.2f} %"
     content = {"accuracy": points, "stored": stored, **metrics}
     return "\n".join(lines), content, wrong if apart > NEAR else ""
+
+
+def _calibration(bundle: Bundle, classes: int) -> list[str]:
+    """What the SDK will see with the numbers that people give it, where the names tell."""
+    try:
+        seen = calibration.describe_prefixes(calibration.list_pictures(bundle.calibration), classes)
+    except (OSError, KeyError, TypeError, ValueError):  # a bundle of another maker, or an older one
+        return []
+    return ["calibration, by --num-cal-images:", *(f"  {line}" for line in seen)]
 
 
 def classify_pictures(folder: Path, images: Path, threads: int) -> Outcome:

@@ -7,6 +7,7 @@ import yaml
 
 from shared.models import Card
 from shared.voyager import SDK, sdk_folder
+from shared.voyager import calibration as pictures
 
 
 def description(name: str, card: Card) -> dict[str, Any]:
@@ -100,6 +101,9 @@ def write_texts(
     content = "".join(f"{label}\n" for label in labels)
     (folder / "labels.txt").write_text(content, encoding="utf-8")
     lines = "\n".join(commands(name, calibration))
-    words = {"name": name, "bands": ", ".join(card.bands), "commands": lines}
+    seen = pictures.describe_prefixes(pictures.list_pictures(folder / "repr"), len(card.classes))
+    words = {
+        "name": name, "bands": ", ".join(card.bands), "commands": lines, "seen": "; ".join(seen),
+    }  # fmt: skip
     text = DEPLOY.read_text(encoding="utf-8").format(**words)
     (folder / "DEPLOY.md").write_text(text, encoding="utf-8")

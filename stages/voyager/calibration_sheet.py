@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from shared.pictures import read_picture
+from shared.voyager import calibration
 
 NAMES = 150  # pixels on the left, for the names
 BRIGHT = 99  # percentile of all values that becomes white: reflectance seldom fills 8 bits
@@ -35,19 +36,17 @@ def arrange_tiles(
     return sheet.swapaxes(1, 2).reshape(rows * height, most * width, 3)
 
 
-def write_sheet(
-    path: Path, folder: Path, labels: NDArray[np.integer], names: tuple[str, ...]
-) -> None:
-    """Draw the pictures of a calibration folder, which are named by their row.
+def write_sheet(path: Path, folder: Path, names: tuple[str, ...]) -> None:
+    """Draw the pictures of a calibration folder, whose names tell their class.
 
     Args:
         path: PNG to write.
-        folder: pictures NUMBER.png.
-        labels: (N,) class of every row of the file that they are from.
+        folder: of the pictures.
         names: (K,) of the classes.
     """
-    files = sorted(folder.iterdir())
-    classes = np.array([labels[int(file.stem)] for file in files])
+    files = calibration.list_pictures(folder)
+    told = [calibration.read_name(file.name) for file in files]
+    classes = np.array([number for number, _ in filter(None, told)])
     tiles = np.stack([read_picture(file) for file in files])
     pictures = arrange_tiles(tiles, classes, len(names))
     sheet = Image.new("RGB", (NAMES + pictures.shape[1], pictures.shape[0]), "white")

@@ -11,6 +11,7 @@ from shared.errors import StageError
 from shared.models import Card
 from shared.patches import Source
 from shared.progress import bar, say
+from shared.voyager import calibration
 from stages.voyager import sdk_names
 
 LEAST, MOST = 200, 2000  # what deploy.py asks for by default, and the most it takes
@@ -48,8 +49,9 @@ def collect_calibration(
         wanted: number of tiles.
 
     Returns:
-        (H, W, 3) tiles by row number, fewer than wanted when the rows run out; counts of the
-        rows passed over, under "duplicate" and "constant".
+        (H, W, 3) tiles by row number, in the order in which they were taken, so that any first so
+        many hold each class as often as any other, as long as it has rows; fewer than wanted when
+        the rows run out; counts of the rows passed over, under "duplicate" and "constant".
     """
     tiles: dict[int, NDArray[np.uint8]] = {}
     seen: set[bytes] = set()
@@ -57,16 +59,16 @@ def collect_calibration(
     waiting = [list(queue) for queue in queues]
     while len(tiles) < wanted and any(waiting):
         for queue in waiting:
-            if len(tiles) < wanted and queue:
+            taken = False
+            while len(tiles) < wanted and queue and not taken:
                 row = queue.pop(0)
                 tile = eight_bit(models.read_scaled(source, bands, slice(row, row + 1))[0])
-                if is_constant(tile):
-                    passed["constant"] += 1
-                elif tile.tobytes() in seen:
-                    passed["duplicate"] += 1
-                else:
+                taken = not is_constant(tile) and tile.tobytes() not in seen
+                if taken:
                     seen.add(tile.tobytes())
                     tiles[row] = tile
+                else:
+                    passed["constant" if is_constant(tile) else "duplicate"] += 1
     return tiles, passed
 
 
@@ -76,12 +78,15 @@ def save_picture(path: Path, tile: NDArray[np.uint8]) -> None:
 
 
 def write_calibration(folder: Path, source: Source, card: Card, wanted: int, seed: int) -> int:
-    """Write so many calibration pictures flat into a new folder, named by row; how many it were.
+    """Write so many calibration pictures flat into a new folder; how many it were.
+
+    Their names are in the order in which the classes took turns, and tell class and row.
 
     Raises:
         StageError: fewer than the SDK asks for.
     """
-    queues = shuffle_rows(source.labels(), len(card.classes), seed)
+    labels = source.labels()
+    queues = shuffle_rows(labels, len(card.classes), seed)
     tiles, passed = collect_calibration(source, card.bands, queues, wanted)
     if len(tiles) < LEAST:
         raise StageError(
@@ -92,8 +97,8 @@ def write_calibration(folder: Path, source: Source, card: Card, wanted: int, see
     if len(tiles) < wanted:
         say(f"{source.path}: {len(tiles)} calibration pictures, {wanted} were asked for")
     folder.mkdir()
-    for row, tile in sorted(tiles.items()):
-        save_picture(folder / f"{row:06d}.png", tile)
+    for place, (row, tile) in enumerate(tiles.items()):
+        save_picture(folder / calibration.name_picture(place, int(labels[row]), row), tile)
     return len(tiles)
 
 

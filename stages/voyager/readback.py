@@ -65,10 +65,14 @@ def _values(
 def _same_input(
     folder: Path, by_yaml: NDArray[np.float32], by_card: NDArray[np.float32], card: Card
 ) -> None:
-    """Refuse another resize, scale, mean or std: rounding to 8 bits moves half a level."""
+    """Refuse another resize, scale, mean or std.
+
+    A network that was trained on 8-bit pictures sees the very same levels. For others, OpenCV's
+    resize of 8 bits rounds by up to half a level, or cuts off up to a whole one.
+    """
     level = 1 / 255 / np.asarray(card.std)[:, None, None]
     apart = (np.abs(by_yaml - by_card) / level).max()
-    if not apart <= 0.52:
+    if not apart <= (0.01 if card.eight_bit else 1.02):
         raise StageError(
             f"{folder}: the YAML makes an input {apart:.3g} of 255 levels away from the one that "
             "the network was trained with: another resize, scale, mean or std"

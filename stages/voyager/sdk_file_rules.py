@@ -9,9 +9,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto
 from PIL import Image
 
-from shared.pictures import read_picture
 from shared.voyager import Bundle
-from stages.voyager import picture_files
 from stages.voyager.sdk_names import identifier
 
 # What belongs into the YAML: the compiler cuts it off the graph, or does not take it.
@@ -143,7 +141,7 @@ def matches_label(folder: str, label: str, number: int) -> bool:
 def pictures(bundle: Bundle) -> Iterator[str]:
     """All pictures are 8-bit RGB PNG of one size."""
     sizes = set()
-    for path in _pictures(bundle.validation) + _pictures(_repr(bundle)):
+    for path in list_pictures(bundle.validation) + list_pictures(bundle.calibration):
         with Image.open(path) as picture:
             sizes.add(picture.size)
             if path.suffix != ".png" or picture.format != "PNG" or picture.mode != "RGB":
@@ -154,27 +152,6 @@ def pictures(bundle: Bundle) -> Iterator[str]:
         yield f"pictures of {len(sizes)} sizes: {sorted(sizes)[:3]}"
 
 
-def calibration(bundle: Bundle) -> Iterator[str]:
-    """A flat folder of 200 to 2000 different pictures, none of them constant."""
-    folder = _repr(bundle)
-    if any(path.is_dir() for path in folder.iterdir()):
-        yield "the calibration folder is not flat"
-    tiles = [read_picture(path) for path in _pictures(folder)]
-    if not picture_files.LEAST <= len(tiles) <= picture_files.MOST:
-        yield (
-            f"{len(tiles)} calibration pictures: deploy.py asks for --num-cal-images "
-            f"{picture_files.LEAST} by default, takes at most {picture_files.MOST}, and stops "
-            "when there are fewer"
-        )
-    if len({tile.tobytes() for tile in tiles}) != len(tiles):
-        yield "equal calibration pictures: deploy.py stops when its first two batches are equal"
-    if any(picture_files.is_constant(tile) for tile in tiles):
-        yield "a calibration picture is constant"
-
-
-def _repr(bundle: Bundle) -> Path:
-    return bundle.path(bundle.dataset["repr_imgs_dir_path"])
-
-
-def _pictures(folder: Path) -> list[Path]:
+def list_pictures(folder: Path) -> list[Path]:
+    """Every file below a folder."""
     return sorted(path for path in folder.rglob("*") if path.is_file())

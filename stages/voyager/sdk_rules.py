@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shared.errors import StageError
 from shared.voyager import SDK, Bundle, open_bundle
-from stages.voyager import sdk_file_rules
+from stages.voyager import sdk_calibration_rules, sdk_file_rules
 
 TOP = {"axelera-model-format", "name", "description", "pipeline", "models", "datasets"}
 TASK = {"model_name", "input", "preprocess", "postprocess"}
@@ -135,7 +135,8 @@ Rule = Callable[[Bundle], Iterator[str]]
 RULES: tuple[Rule, ...] = (
     keys, names, adapter, colour, preprocessing, ends,
     sdk_file_rules.paths, sdk_file_rules.network, sdk_file_rules.graph, sdk_file_rules.labels,
-    sdk_file_rules.folders, sdk_file_rules.pictures, sdk_file_rules.calibration,
+    sdk_file_rules.folders, sdk_file_rules.pictures,
+    sdk_calibration_rules.calibration, sdk_calibration_rules.balance,
 )  # fmt: skip
 
 

@@ -74,7 +74,8 @@ class Reference(Dataset[tuple[torch.Tensor, int]]):
                 images = np.concatenate([images, despeckled(file["sen1"][row])], -1)
         rng = np.random.default_rng(row)
         flip, side = rng.random() < 0.5, int(rng.integers(3, 6))
-        matrix = cv2.getRotationMatrix2D((SIZE / 2, SIZE / 2), rng.uniform(-8, 8), 1.0)
+        centre = (SIZE / 2, SIZE / 2)
+        matrix = np.asarray(cv2.getRotationMatrix2D(centre, rng.uniform(-8, 8), 1.0), float)
         matrix[:, 2] += rng.uniform(-2, 2, 2)
         hole, (left, top) = rng.random() < 0.3, rng.integers(0, SIZE - side, 2)
         seen = []

@@ -203,8 +203,9 @@ def test_levels_are_opencv_s_for_any_shape_and_channels(channels: int) -> None:
     shapes = [tuple(rng.integers(8, 130, 4).tolist()) for _ in range(20)]
     for height, width, *target in [*shapes, (64, 64, 32, 32), (48, 20, 24, 10), (40, 40, 40, 40)]:
         pictures = rng.integers(0, 256, (channels, height, width))
-        ours = models.resize_levels(pictures, *target, "bilinear")
-        np.testing.assert_array_equal(ours, by_opencv(pictures, *target), err_msg=f"{target}")
+        to, wide = target
+        ours = models.resize_levels(pictures, to, wide, "bilinear")
+        np.testing.assert_array_equal(ours, by_opencv(pictures, to, wide), err_msg=f"{target}")
 
 
 def test_extreme_levels_stay() -> None:

@@ -1,5 +1,6 @@
 """voyager: pictures and names by hand, the product, every rule broken on purpose, the refusals."""
 
+import dataclasses
 import inspect
 import json
 import os
@@ -24,7 +25,7 @@ from PIL import Image
 from shared import cli, lcz, models
 from shared.errors import StageError
 from shared.pictures import read_picture
-from shared.voyager import Bundle, open_bundle
+from shared.voyager import Bundle, calibration, open_bundle
 from shared.voyager.inference import preprocess
 from stages.voyager import (
     calibration_sheet,
@@ -132,21 +133,25 @@ def test_calibration_takes_classes_in_turn_and_skips_bad_tiles(made: Path) -> No
     with patches.read(made / "prepare" / "training.h5", "label") as source:
         queues = [[0, 17, 34], [1, 1, 18]]  # row 1 twice: a duplicate
         pictures, passed = picture_files.collect_calibration(source, ("B4", "B3", "B2"), queues, 5)
-    assert list(pictures) == [0, 1, 17, 34, 18]
+    assert list(pictures) == [0, 1, 17, 18, 34]
     assert passed == {"duplicate": 1, "constant": 0}
     assert picture_files.is_constant(np.full((4, 4, 3), 7, np.uint8))
     assert not picture_files.is_constant(pictures[0])
 
 
 def test_preprocessing_equals_the_network_s_own_and_pillow_s(made: Path) -> None:
-    """Enlarging, both resizes are the same to one grey level; the card's path to half a level."""
+    """Pillow's is the same to one grey level; so is the card's, and to the bit with whole levels."""
     bundle = open_bundle(made / "out")
     (card,) = models.load(made / "export")
     pictures = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
     ours = preprocess(pictures, bundle.steps)
     level = 1 / 255 / np.array(card.std)[:, None, None]
     exact = models.preprocess(pictures.astype(np.float32), card)
-    assert (np.abs(ours - exact) <= 0.501 * level).all()
+    assert (np.abs(ours - exact) <= 1.02 * level).all()
+    whole = models.preprocess(
+        pictures.astype(np.float32), dataclasses.replace(card, eight_bit=True)
+    )
+    np.testing.assert_array_equal(ours, whole)
     content = json.loads(json.dumps(bundle.yaml))
     resize = content["pipeline"][0]["classification"]["preprocess"][0]["resize"]
     resize["half_pixel_centers"] = False
@@ -201,9 +206,39 @@ def test_pictures_hold_their_rows_in_the_card_s_band_order(made: Path) -> None:
         assert int(path.parent.name[:2]) - 1 == int(path.stem) % 17
 
 
-def test_published_setting_is_the_default() -> None:
+def test_any_first_pictures_hold_every_class_alike(made: Path) -> None:
+    """The SDK takes the first N names; of class 17, the 13 rows are all used at the end."""
+    files = sorted((made / "out" / "repr").iterdir())
+    classes = [int(path.name[5:7]) for path in files]
+    assert [int(path.name[:4]) for path in files] == list(range(210))
+    for taken in range(1, 210):
+        counts = [classes[:taken].count(k) for k in range(1, 18)]
+        assert max(counts) - min(counts) <= 1
+    for path in files[::37]:
+        row = int(path.stem[-6:])
+        assert row % 17 + 1 == int(path.name[5:7])
+        reflectance = wide(ROWS, 0)["sen2"][row][..., [2, 1, 0]] * 255 / 2.8
+        assert np.abs(read_picture(path) - reflectance).max() <= 0.51
+    text = " ".join((made / "out" / "DEPLOY.md").read_text().split())
+    assert (
+        "the first 100: 5 or 6 of each of 17 classes; the first 200: 11 or 12 of each of 17 "
+        "classes; all 210: 12 or 13 of each of 17 classes." in text
+    )
+
+
+def test_names_of_calibration_pictures(tmp_path: Path) -> None:
+    assert calibration.name_picture(7, 7, 123) == "0007_08_000123.png"
+    assert calibration.read_name("0007_08_000123.png") == (7, 123)
+    assert calibration.read_name("000123.png") is None
+    files = [tmp_path / calibration.name_picture(i, i % 2, i) for i in range(9)]
+    assert calibration.count_classes(files, 3) == [5, 4, 0]
+    assert calibration.describe_prefix(files, 3, 4) == "the first 4: 0 to 2 of each of 3 classes"
+    assert calibration.describe_prefixes(files[:8], 2) == ["all 8: 4 of each of 2 classes"]
+
+
+def test_the_default_is_the_most_that_later_documents_allow() -> None:
     given = {n: p.default for n, p in inspect.signature(main.run).parameters.items()}
-    assert (given["calibration"], given["per_class_val"]) == (30 * 17, 200)
+    assert (given["calibration"], given["per_class_val"]) == (400, 200)
 
 
 def test_commands_of_the_sdk_are_told(
@@ -314,6 +349,17 @@ def repaint(place: str, mode: str) -> Callable[[Path], None]:
 
 def constant(folder: Path) -> None:
     picture_files.save_picture(first(folder, "repr"), np.full((32, 32, 3), 9, np.uint8))
+
+
+def unbalance(folder: Path) -> None:
+    """Another picture of the first class comes second."""
+    path = sorted((folder / "repr").glob("*_01_*.png"))[1]
+    path.rename(path.with_name("0000_01_999999.png"))
+
+
+def name_by_row(folder: Path) -> None:
+    """A picture is named as in earlier bundles."""
+    first(folder, "repr").rename(folder / "repr" / "000000.png")
 
 
 def before(operator: str) -> Callable[[Path], None]:
@@ -476,6 +522,8 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "few": (few, "11 calibration pictures: deploy.py asks for --num-cal-images 200"),
     "twice": (lambda f: shutil.copy(first(f, "repr"), f / "repr" / "z.png"), "equal calibration"),
     "constant": (constant, "a calibration picture is constant"),
+    "unbalanced": (unbalance, "of the first 2 calibration pictures, 2 are of class 1 and 0 of"),
+    "by row alone": (name_by_row, "000000.png: a calibration picture whose name does not tell"),
     "nested": (lambda f: (f / "repr" / "sub").mkdir(), "not flat"),
 }
 
