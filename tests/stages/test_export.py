@@ -932,6 +932,27 @@ def test_check_of_a_whole_bundle(
     assert json.loads((tmp_path / "found.json").read_text())["accuracy"] == 100
 
 
+def test_check_says_what_the_sdk_will_see_of_the_calibration_pictures(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (bundle / "repr").mkdir()
+    for place in range(250):
+        number = 0 if place >= 240 else place % 2  # of the second class there are 120
+        (bundle / "repr" / f"{place:04d}_{number + 1:02d}_{place:06d}.png").write_bytes(b"")
+    description = yaml.safe_load((bundle / "tiny.yaml").read_text())
+    description["datasets"]["d"]["repr_imgs_dir_path"] = "$AXELERA_FRAMEWORK/customers/tiny/repr"
+    (bundle / "tiny.yaml").write_text(yaml.safe_dump(description))
+    seal(bundle)
+    check.main([f"--bundle={bundle}"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-4:] == [
+        "calibration, by --num-cal-images:",
+        "  the first 100: 50 of each of 2 classes",
+        "  the first 200: 100 of each of 2 classes",
+        "  all 250: 120 to 130 of each of 2 classes",
+    ]
+
+
 def test_pictures_are_classified_into_a_table(
     bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

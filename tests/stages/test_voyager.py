@@ -140,7 +140,7 @@ def test_calibration_takes_classes_in_turn_and_skips_bad_tiles(made: Path) -> No
 
 
 def test_preprocessing_equals_the_network_s_own_and_pillow_s(made: Path) -> None:
-    """Pillow's is the same to one grey level; so is the card's, and to the bit with whole levels."""
+    """Pillow's and the card's are the same to one grey level, and in whole levels to the bit."""
     bundle = open_bundle(made / "out")
     (card,) = models.load(made / "export")
     pictures = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
