@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from typing import Literal
 
 from shared.errors import StageError
-from shared.models.score_folders import ScoreFolder
+from shared.models import score_folders
 
 
-def counts(ensembles: Sequence[ScoreFolder], weigh: Literal["folders", "members"]) -> list[int]:
+def counts(
+    ensembles: Sequence[score_folders.ScoreFolder], weigh: Literal["folders", "members"]
+) -> list[int]:
     """How often each ensemble counts: once ("folders"), or as often as it has networks ("members").
 
     Raises:
@@ -26,7 +28,7 @@ def counts(ensembles: Sequence[ScoreFolder], weigh: Literal["folders", "members"
     return numbers
 
 
-def networks(ensembles: Sequence[ScoreFolder], often: Sequence[int]) -> int | None:
+def networks(ensembles: Sequence[score_folders.ScoreFolder], often: Sequence[int]) -> int | None:
     """How many networks the mean by `often` is the plain mean of; None if of none, or unknown."""
     known = [part.networks for part in ensembles if part.networks is not None]
     if len(known) < len(ensembles):
