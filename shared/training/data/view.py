@@ -5,12 +5,14 @@ it comes from. Shifts and cutouts are measured in Sentinel pixels, whatever the 
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from shared import lcz, models
+from shared.training.data.eight_bit import resize_levels
 from shared.training.data.split import Batch
 from shared.training.data.warping import resize_images, rows_at_once, see_images, warp_images
 
@@ -53,13 +55,23 @@ class View(nn.Module):
     def _through(self, batch: Batch, channels: Sequence[int]) -> Tensor:
         """These channels, which are all of one side."""
         images, size, way = self._normal(batch, channels), self.card.size, self.card.interpolation
+        exact = self.card.eight_bit
         if "contrast" in batch:
             self._recolour(images, batch, channels)
+        resize = partial(self._resize, channels=channels)
         if "turned" in batch:
-            images = see_images(images, batch, self.side, size, way)
+            images = see_images(images, batch, self.side, size, way, resize)
         else:
-            images = resize_images(_warp(images, batch), size, way)
-        return self._whole(images, channels) if self.card.eight_bit else images
+            images = resize(_warp(images, batch))
+        return self._normalise(self._levels(images, channels), channels) if exact else images
+
+    def _resize(self, images: Tensor, channels: Sequence[int]) -> Tensor:
+        """To the network's size; whole levels as the SDK resizes an 8-bit picture."""
+        size, way = self.card.size, self.card.interpolation
+        if not self.card.eight_bit or way == "nearest" or images.shape[-1] == size:
+            return resize_images(images, size, way)
+        levels = resize_levels(self._levels(images, channels), size, len(self.keys))
+        return self._normalise(levels, channels)
 
     def _recolour(self, images: Tensor, batch: Batch, channels: Sequence[int]) -> None:
         """In other light, in place: before anything comes in from outside, which is the mean."""
@@ -68,13 +80,19 @@ class View(nn.Module):
             light = batch["brightness"][:, None, None]
             images[:, place].mul_(factor[:, None, None]).add_(light)
 
-    def _whole(self, images: Tensor, channels: Sequence[int]) -> Tensor:
-        """In whole levels of 0 … 255 again, as `shared.models.preprocess` after the resize."""
+    def _levels(self, images: Tensor, channels: Sequence[int]) -> Tensor:
+        """Normalised values to whole levels of 0 … 255, in place."""
         for place, c in enumerate(channels):
             mean, std = self.card.mean[c], self.card.std[c]
-            band = images[:, place].mul_(255 * std).add_(255 * mean + 0.501).floor_()
-            band.clamp_(0, 255).mul_(1 / 255 / std).sub_(mean / std)
+            images[:, place].mul_(255 * std).add_(255 * mean + 0.501).floor_().clamp_(0, 255)
         return images
+
+    def _normalise(self, levels: Tensor, channels: Sequence[int]) -> Tensor:
+        """Levels to normalised values, in place."""
+        for place, c in enumerate(channels):
+            mean, std = self.card.mean[c], self.card.std[c]
+            levels[:, place].mul_(1 / 255 / std).sub_(mean / std)
+        return levels
 
     def _normal(self, batch: Batch, channels: Sequence[int]) -> Tensor:
         first = batch[self.keys[channels[0]]]

@@ -4,6 +4,8 @@ A picture is sampled with zeros around it. The size alone repeats its outermost 
 plain view does, so that the view whose geometry moves nothing is the plain view.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ from torch.nn import functional
 from shared import models
 from shared.training.data.split import Batch
 
+Resize = Callable[[Tensor], Tensor]
 OUTSIDE = 1e4  # added to a coordinate of -1 … 1: no pixel is there, so what is read is zero
 
 
@@ -26,7 +29,9 @@ def rows_at_once(size: int, device: torch.device) -> int:
     return min(128, max(1, 2**20 // size**2))
 
 
-def see_images(images: Tensor, views: Batch, side: int, size: int, interpolation: str) -> Tensor:
+def see_images(
+    images: Tensor, views: Batch, side: int, size: int, interpolation: str, resize: Resize
+) -> Tensor:
     """(N, C, S, S) to (N, C, size, size) through the views that were drawn, each sampled once.
 
     Args:
@@ -36,14 +41,17 @@ def see_images(images: Tensor, views: Batch, side: int, size: int, interpolation
             pixels of its own.
         size: pixels per side of what is seen.
         interpolation: "bilinear" or "nearest".
+        resize: of what is moved by whole pixels, (M, C, S, S) to (M, C, size, size), as the plain
+            view does it.
     """
     turned = views["turned"] | bool(images.shape[-1] % side)
     seen = images.new_empty((*images.shape[:2], size, size))
     run = rows_at_once(size, images.device)
-    for rows, look in ((turned, sample_images), (~turned, shift_images)):
-        for some in rows.nonzero()[:, 0].split(run):
-            theta, holes = views["theta"][some], views["holes"][some]
-            seen[some] = look(images[some], theta, holes, size, interpolation)
+    for some in turned.nonzero()[:, 0].split(run):
+        theta, holes = views["theta"][some], views["holes"][some]
+        seen[some] = sample_images(images[some], theta, holes, size, interpolation)
+    for some in (~turned).nonzero()[:, 0].split(run):
+        seen[some] = shift_images(images[some], views["theta"][some], views["holes"][some], resize)
     return seen
 
 
@@ -73,13 +81,10 @@ def sample_images(
     return _sample(images, grid, interpolation)
 
 
-def shift_images(
-    images: Tensor, theta: Tensor, holes: Tensor, size: int, interpolation: str
-) -> Tensor:
+def shift_images(images: Tensor, theta: Tensor, holes: Tensor, resize: Resize) -> Tensor:
     """The same where whole pixels come to whole pixels: they are copied, then resized."""
-    if images.shape[-1] == size:
-        return warp_images(images, theta, holes, "nearest")
-    moved = resize_images(warp_images(images, theta, holes * 0, "nearest"), size, interpolation)
+    moved = resize(warp_images(images, theta, holes * 0, "nearest"))
+    size = moved.shape[-1]
     cut = (holes[:, 2] > holes[:, 0]).nonzero()[:, 0]
     if len(cut):
         centres, ends = _centres(size, theta), holes[cut] * 2 - 1
