@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from shared import models
-from shared.training.data import eight_bit
+from shared import lcz, models
+from shared.training.data import View, eight_bit
 
 
 @pytest.mark.parametrize("side", [16, 32, 41, 64])
@@ -24,6 +24,29 @@ def test_some_channels_of_a_picture_are_halved_as_all_of_it() -> None:
     part = eight_bit.resize_levels(levels[:, 2:5], 8, channels=10)
     np.testing.assert_array_equal(part.numpy(), whole[:, 2:5])
     assert (eight_bit.resize_levels(levels[:, 2:5], 8, channels=3) != part).any()
+
+
+@pytest.mark.parametrize("size", [16, 48])
+def test_plain_views_and_shifted_ones_are_what_the_sdk_resizes(size: int) -> None:
+    """A row that is moved by a whole pixel: the moved picture, resized by the SDK."""
+    band = lcz.Layout(("a", "b", "c"), low=0.0, high=255.0, per_unit=1)
+    card = models.Card(
+        "x", "x", band.bands, (0.4, 0.5, 0.1), (0.2, 0.1, 0.05), size, "bilinear", ("k",),
+        eight_bit=True,
+    )  # fmt: skip
+    view = View(card, dict.fromkeys(band.bands, band), 32)
+    levels = np.random.default_rng(0).integers(0, 256, (2, 3, 32, 32))
+    batch = {name: torch.from_numpy(levels[:, c]).float() for c, name in enumerate(band.bands)}
+    plain = models.preprocess(np.moveaxis(levels, 1, -1).astype(np.float32), card)
+    np.testing.assert_allclose(view(batch).numpy(), plain, atol=1e-5)
+    drawn = {
+        "theta": torch.tensor([[[1.0, 0, 2 / 32], [0, 1, 0]]] * 2), "holes": torch.zeros(2, 4),
+        "turned": torch.zeros(2, dtype=torch.bool),
+    }  # fmt: skip
+    moved = np.roll(levels, -1, 3)
+    moved[..., -1] = np.floor(255 * np.array(card.mean)[:, None] + 0.501)  # zero when normalised
+    expected = models.preprocess(np.moveaxis(moved, 1, -1).astype(np.float32), card)
+    np.testing.assert_allclose(view(batch | drawn).numpy(), expected, atol=1e-5)
 
 
 def test_more_rows_than_are_made_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

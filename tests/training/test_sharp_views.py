@@ -87,7 +87,9 @@ def test_a_view_that_moves_nothing_is_the_plain_view(
     sampled = through(batch | still | {"turned": torch.tensor([True] * 2)})
     tolerance = 1e-4 if not eight_bit else 1.01 / 255 / 0.2  # a value at the limit of two levels
     assert (sampled - plain).abs().max() < tolerance
-    assert ((sampled - plain).abs() > 1e-4).float().mean() < 1e-3
+    # The SDK's resize of 8 bits cuts off what is below a level, which sampling does not.
+    lower = 0.15 if eight_bit and size != side and way == "bilinear" else 1e-3
+    assert ((sampled - plain).abs() > 1e-4).float().mean() < lower
 
 
 def loop(image: NDArray[np.float64], theta: NDArray[np.float64], size: int) -> NDArray[np.float64]:

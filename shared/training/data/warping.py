@@ -5,6 +5,7 @@ plain view does, so that the view whose geometry moves nothing is the plain view
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -30,8 +31,9 @@ def rows_at_once(size: int, device: torch.device) -> int:
 
 
 def see_images(
-    images: Tensor, views: Batch, side: int, size: int, interpolation: str, resize: Resize
-) -> Tensor:
+    images: Tensor, views: Batch, side: int, size: int, interpolation: str,
+    resize: Resize | None = None,
+) -> Tensor:  # fmt: skip
     """(N, C, S, S) to (N, C, size, size) through the views that were drawn, each sampled once.
 
     Args:
@@ -41,9 +43,10 @@ def see_images(
             pixels of its own.
         size: pixels per side of what is seen.
         interpolation: "bilinear" or "nearest".
-        resize: of what is moved by whole pixels, (M, C, S, S) to (M, C, size, size), as the plain
-            view does it.
+        resize: of what is moved by whole pixels, (M, C, S, S) to (M, C, size, size); None for
+            `resize_images`.
     """
+    resize = resize or partial(resize_images, size=size, interpolation=interpolation)
     turned = views["turned"] | bool(images.shape[-1] % side)
     seen = images.new_empty((*images.shape[:2], size, size))
     run = rows_at_once(size, images.device)
