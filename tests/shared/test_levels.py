@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from shared import lcz, models, patches
+from shared.models import levels
 from tests.conftest import pixels, write_patches, write_raw
 
 LEVEL = 2.8 / 255
@@ -66,3 +67,32 @@ def test_nothing_is_warned_of_where_levels_are_many(tmp_path: Path) -> None:
         (line,) = models.describe_levels(source["rgb"])
     assert line.startswith("rgb: levels of 256 (0 … 255)")
     assert all(f"{band} 2" in line for band in lcz.RGB.bands)
+
+
+@pytest.mark.parametrize(
+    ("shape", "runs"),
+    [
+        ((34, 32, 32), [(0, 34)]), ((256, 32, 32), [(0, 256)]),  # 256 * 1024 pixels
+        ((257, 32, 32), [(0, 16), (241, 257)]), ((1000, 64, 4), [(0, 1000)]),
+        ((5, 512, 256), [(0, 1), (4, 5)]), ((2, 1024, 512), [(0, 1)]),
+        ((40, 256, 64), [(0, 1), (39, 40)]),
+    ],
+)  # fmt: skip
+def test_rows_that_are_looked_at(shape: tuple[int, ...], runs: list[tuple[int, int]]) -> None:
+    """The first and the last of sixteen runs, or of as few as there are."""
+    rows = Rows(*shape)
+    found = levels._runs(rows)  # type: ignore[arg-type]
+    ends = [(run.start, run.stop) for run in found]
+    assert ends[:1] + (ends[-1:] if len(runs) > 1 else []) == runs
+    assert len(found) in (1, 2, 16)
+    assert all(run.stop - run.start == found[0].stop - found[0].start for run in found)
+
+
+class Rows:
+    """Rows of a shape and nothing else."""
+
+    def __init__(self, *shape: int) -> None:
+        self.shape = (*shape, 3)
+
+    def __len__(self) -> int:
+        return self.shape[0]

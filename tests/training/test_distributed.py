@@ -157,3 +157,19 @@ def test_batch_norm_of_one_process_is_torchs(
 def test_other_functions_are_left_alone() -> None:
     with distributed.GlobalBatchNorm():
         assert torch.equal(functional.relu(torch.tensor([-1.0, 2.0])), torch.tensor([0.0, 2.0]))
+
+
+@pytest.mark.parametrize("said", [{}, {"momentum": 0.5}, {"eps": 0.25}])
+def test_batch_norm_has_torchs_defaults(
+    said: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As networks call the function themselves: with neither weights nor anything else."""
+    monkeypatch.setattr(distributed, "all_reduce", lambda tensor: tensor)
+    values, made = torch.randn((6, 3), generator=torch.Generator().manual_seed(0)), []
+    for ours in (True, False):
+        mean, spread = torch.zeros(3), torch.ones(3)
+        with distributed.GlobalBatchNorm() if ours else torch.enable_grad():
+            out = functional.batch_norm(values, mean, spread, training=True, **said)
+        made.append((out, mean, spread))
+    for one, other in zip(*made, strict=True):
+        torch.testing.assert_close(one, other)
