@@ -63,7 +63,7 @@ class Targets:
 
 def prepare(
     files: Files, labels: Labels, classes: tuple[str, ...], settings: Settings, work: Path,
-    held_out: NDArray[np.intp],
+    *, held_out: NDArray[np.intp],
 ) -> Targets:  # fmt: skip
     """Read the teacher's logits, or ask its networks.
 
@@ -93,7 +93,7 @@ def prepare(
     teachers = tuple(read(folders, classes, files[1], in_torch=is_on_gpu(settings)))
     for path in files:  # both before hours with the first
         locate_inputs(path, teacher_logits.list_bands(teachers))
-    return _ask(teachers, files, labels, settings, work, held_out, facts)
+    return _ask(teachers, files, labels, settings, work, held_out=held_out, facts=facts)
 
 
 def is_on_gpu(settings: Settings) -> bool:
