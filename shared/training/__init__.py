@@ -10,6 +10,7 @@ from shared.training.groups import (
     Optimiser,
     Pixels,
     Plan,
+    Sampling,
     Schedule,
     Seed,
     Validation,
@@ -17,6 +18,6 @@ from shared.training.groups import (
 
 __all__ = [
     "Augment", "Descent", "Ensemble", "Interpolation", "Machine", "Network", "Optimiser", "Pixels",
-    "Plan", "Schedule", "Seed", "Validation", "cost", "ensemble", "events", "members", "networks",
-    "results", "students", "trained",
+    "Plan", "Sampling", "Schedule", "Seed", "Validation", "cost", "ensemble", "events", "members",
+    "networks", "results", "students", "trained",
 ]  # fmt: skip

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from shared import models
 from shared.training import cost, events, networks
-from shared.training.data import Split
+from shared.training.data import Split, order, sees_views
 from shared.training.loop import Learner, Loss, Recipe, distributed, engine
 from shared.training.results import Result, write_score_folder
 
 Export = Callable[[nn.Module, dict[str, Tensor], Path], float]
+LOOKED = 16_384  # training rows whose random views are looked at, spread over all of them
 WORK = "work"  # folder inside the unfinished product: checkpoints and what finished members said
 
 
@@ -82,6 +83,7 @@ def train_members(dst: Path, members: Sequence[Member], recipe: Recipe) -> list[
             said = engine.compute_logits(learners, getattr(waiting[0], name), recipe)
             for member, rows in zip(waiting, said, strict=True):
                 _save(work / f"{member.name}-{name}.npy", rows)
+        _look_at_views(work, fresh, waiting[0], recipe)
         for member, learner in zip(waiting, learners, strict=True):
             _finish(dst, member, learner)
     for member, over in zip(members, done, strict=True):
@@ -90,9 +92,26 @@ def train_members(dst: Path, members: Sequence[Member], recipe: Recipe) -> list[
     return [_finished(dst, member) for member in members]
 
 
-def _left(member: Member) -> tuple[str, str, str]:
-    """Names of the files that a finished member leaves in the folder of the work."""
-    return f"{member.name}.json", f"{member.name}-train.npy", f"{member.name}-test.npy"
+def _look_at_views(work: Path, fresh: Sequence[Learner], member: Member, recipe: Recipe) -> None:
+    """Keep what trained networks say of random views of their own training rows."""
+    drawing = [one for one in fresh if sees_views(one.view, recipe.augment)]
+    if drawing:
+        rows = _looked(member)
+        said = engine.compute_logits(drawing, member.train, recipe, rows, views=True)
+        for learner, logits in zip(drawing, said, strict=True):
+            _save(work / f"{learner.name}-views.npy", logits)
+
+
+def _looked(member: Member) -> NDArray[np.intp]:
+    """Training rows by which the two kinds of views are compared: all, or some of many."""
+    rows = order.rows_without(len(member.train), member.held_out)
+    return rows[np.unique(np.linspace(0, len(rows) - 1, LOOKED).astype(np.intp))]
+
+
+def _left(member: Member) -> tuple[str, ...]:
+    """Names of the files that a finished member leaves in the work folder; maybe no views."""
+    kinds = ("train", "test", "views")
+    return f"{member.name}.json", *(f"{member.name}-{kind}.npy" for kind in kinds)
 
 
 def _hand_round(fabric: Fabric, paths: Sequence[Path]) -> None:
@@ -100,9 +119,12 @@ def _hand_round(fabric: Fabric, paths: Sequence[Path]) -> None:
     if fabric.world_size == 1:
         return
     first = fabric.is_global_zero
-    given = fabric.broadcast([path.read_bytes() if first else b"" for path in paths])
+    there = [first and path.exists() for path in paths]
+    given = fabric.broadcast(
+        [path.read_bytes() if has else b"" for path, has in zip(paths, there, strict=True)]
+    )
     for path, content in zip(paths, given, strict=True):
-        if not first:
+        if content and not first:
             path.write_bytes(content)
 
 
@@ -133,10 +155,11 @@ def _finished(dst: Path, member: Member) -> Result:
     described, *files = (dst / WORK / name for name in _left(member))
     facts = json.loads(described.read_text())
     # Mapped, not read: memory does not grow with the members that are finished.
-    said = [np.load(path, mmap_mode="r") for path in files]
+    said = [np.load(path, mmap_mode="r") for path in files if path.exists()]
     return Result(
         member.card, said[0], said[1], facts["series"], facts["difference"],
         parameters=facts["parameters"], macs=facts["macs"], kept=facts["kept"],
+        **({"looked": _looked(member), "view_logits": said[2]} if said[2:] else {}),
     )  # fmt: skip
 
 

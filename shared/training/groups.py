@@ -88,6 +88,18 @@ class Descent:
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """Which rows an epoch trains on.
+
+    Attributes:
+        balance: whether each epoch draws its rows with replacement so that all classes are alike
+            likely; the number of rows is the same.
+    """
+
+    balance: bool = False
+
+
+@dataclass(frozen=True)
 class Validation:
     """Rows that are held out of training.
 
@@ -134,6 +146,7 @@ class Plan:
         held_out: rows that choose the epoch.
         machine: where they are trained.
         weights: state dict to start from, if any.
+        sampling: which rows an epoch trains on.
     """
 
     ensemble: Ensemble
@@ -142,3 +155,4 @@ class Plan:
     held_out: Validation
     machine: Machine
     weights: Path | None = None
+    sampling: Sampling = Sampling()

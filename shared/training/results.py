@@ -11,7 +11,9 @@ from torch import Tensor
 
 from shared import models
 from shared.models import figures, scores
+from shared.progress import say
 
+MUCH = 0.01  # of an accuracy; the rows are those of training, so that chance is small
 MODELS = ("file", "architecture", "bands", "features", "size", "parameters", "macs", "accuracy")
 
 
@@ -28,6 +30,8 @@ class Result:
         parameters: how many it has, 0 where that is not known; as `size.count`.
         macs: multiplications with their additions for one row, 0 where that is not known.
         kept: epoch, counted from 1, whose weights were chosen; 0 where none was: it is the last.
+        looked: (L,) numbers of training rows whose random views were looked at, if any.
+        view_logits: (L, K) of these views.
     """
 
     card: models.Card
@@ -38,6 +42,8 @@ class Result:
     parameters: int = 0
     macs: int = 0
     kept: int = 0
+    looked: NDArray[np.intp] | None = None
+    view_logits: NDArray[np.float32] | None = None
 
 
 def write_score_folder(
@@ -68,7 +74,9 @@ def write_score_folder(
         result.card.file: float((score.argmax(1) == truth).mean())
         for result, score in zip(results, each, strict=True)
     }
-    more = {"networks": len(results), "member_accuracy": alone} | more
+    seen = compare_views(results, labels[0].numpy())
+    warn_of_views(dst, seen)
+    more = {"networks": len(results), "member_accuracy": alone} | seen | more
     metrics = scores.write(dst, truth, np.mean(each, 0), classes, **more)
     figures.confusion(dst / "confusion.png", scores.confusion(truth, np.mean(each, 0)), classes)
     write_network_table(dst, results, alone)
@@ -78,6 +86,51 @@ def write_score_folder(
     differences = {result.card.file: result.difference for result in results}
     models.save(dst, [result.card for result in results], onnx_difference=differences)
     return metrics
+
+
+def compare_views(results: list[Result], truth: NDArray[np.integer]) -> dict[str, Any]:
+    """Accuracies on training rows, in their plain view and in random ones, for metrics.json.
+
+    Args:
+        results: one a member; empty where one of them has not looked at random views.
+        truth: (N,) class numbers of the training rows.
+
+    Returns:
+        "train_accuracy_plain" and "train_accuracy_views" of the mean of the probabilities, both on
+        the rows that were looked at; where there are several members, both of each one, too.
+    """
+    said: dict[str, list[NDArray[np.floating]]] = {"plain": [], "views": []}
+    for result in results:
+        if result.looked is None or result.view_logits is None:
+            return {}
+        right = truth[result.looked]
+        said["plain"].append(scores.softmax(result.train_logits[result.looked]))
+        said["views"].append(scores.softmax(result.view_logits))
+    accuracies: dict[str, Any] = {
+        f"train_accuracy_{kind}": float((np.mean(each, 0).argmax(1) == right).mean())
+        for kind, each in said.items()
+    }
+    if len(results) > 1:
+        accuracies["member_train_accuracy"] = {
+            result.card.file: {
+                kind: float((each[number].argmax(1) == right).mean()) for kind, each in said.items()
+            }
+            for number, result in enumerate(results)
+        }
+    return accuracies
+
+
+def warn_of_views(dst: Path, seen: dict[str, Any]) -> None:
+    """One line where networks know random views of their training rows better than plain ones."""
+    if not seen:
+        return
+    plain, views = seen["train_accuracy_plain"], seen["train_accuracy_views"]
+    if views - plain > MUCH:
+        say(
+            f"{dst}: of the training rows {100 * plain:.2f} % are right in their plain view and "
+            f"{100 * views:.2f} % in random ones: training sees other pictures than the test; "
+            "--augment sharp or none is nearer to it"
+        )
 
 
 def write_network_table(dst: Path, results: list[Result], alone: dict[str, float]) -> None:

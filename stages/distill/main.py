@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from shared import cli
-from shared.training import Machine, Seed, Validation
+from shared.training import Machine, Sampling, Seed, Validation
 from stages.distill import recipes
 from stages.distill.settings import Descent, FineTuning, Settings, Student
 from stages.distill.teaching import Matching, Teacher
@@ -21,6 +21,7 @@ def run(
     student: Student = Student(),
     descent: Descent = Descent(),
     tuning: FineTuning = FineTuning(),
+    sampling: Sampling = Sampling(),
     held_out: Validation = Validation(validation=0.1),
     seed: Seed = 42,
     machine: Machine = Machine(),
@@ -43,7 +44,7 @@ def run(
     """
     settings = Settings(
         teaching, matching, student, descent, tuning, held_out=held_out, machine=machine, seed=seed,
-        recipe=recipe,
+        recipe=recipe, sampling=sampling,
     )  # fmt: skip
     settings.check()
 

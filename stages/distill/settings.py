@@ -1,6 +1,6 @@
 """The parameters of distillation in groups, and the conditions between them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,6 +12,7 @@ from shared.training import (
     Machine,
     Optimiser,
     Pixels,
+    Sampling,
     Schedule,
     Validation,
 )
@@ -107,6 +108,7 @@ class Settings:
         machine: where it learns.
         seed: of weights, order and views.
         recipe: word that said what the caller did not.
+        sampling: which rows an epoch trains on.
     """
 
     teacher: Teacher
@@ -118,6 +120,7 @@ class Settings:
     machine: Machine
     seed: int
     recipe: str = "published"
+    sampling: Sampling = field(default_factory=Sampling)
 
     @property
     def preset(self) -> Preset:

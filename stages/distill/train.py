@@ -88,7 +88,8 @@ def _build_recipe(settings: Settings) -> Recipe:
     return Recipe(
         epochs=preset.epochs, batch=preset.batch, lr=preset.lr, seed=settings.seed,
         optimiser=preset.optimiser, weight_decay=preset.weight_decay, schedule=preset.schedule,
-        augment=settings.student.augment, device=machine.device, precision=machine.precision,
+        augment=settings.student.augment, balance=settings.sampling.balance,
+        device=machine.device, precision=machine.precision,
         keep_best=held_out.validation > 0, patience=held_out.patience, monitor=held_out.monitor,
         min_improvement=held_out.min_improvement,
     )  # fmt: skip

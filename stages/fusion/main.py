@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from shared import cli
 from shared.cli import at_least, between
 from shared.errors import StageError
-from shared.training import Descent, Ensemble, Machine, Network, Plan, Validation
+from shared.training import Descent, Ensemble, Machine, Network, Plan, Sampling, Validation
 from stages.fusion.extra_files import ExtraFiles
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def run(
     ensemble: Ensemble = Ensemble(together=1),
     network: Network = Network(),
     descent: Descent = Descent(batch=128),
+    sampling: Sampling = Sampling(),
     held_out: Validation = Validation(),
     machine: Machine = Machine(),
 ) -> None:
@@ -51,7 +52,7 @@ def run(
     from shared.training.loop import recipe_of
     from stages.fusion import members
 
-    plan = Plan(ensemble, network, descent, held_out, machine, files.weights)
+    plan = Plan(ensemble, network, descent, held_out, machine, files.weights, sampling)
     recipe = recipe_of(plan, clip=clip, augment=image)
     if not image:
         _refuse_picture_flags(files, network)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared import cli
-from shared.training import Descent, Ensemble, Machine, Network, Plan, Validation
+from shared.training import Descent, Ensemble, Machine, Network, Plan, Sampling, Validation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,6 +34,7 @@ def run(
     ensemble: Ensemble = Ensemble(),
     network: Network = Network(),
     descent: Descent = Descent(),
+    sampling: Sampling = Sampling(),
     held_out: Validation = Validation(),
     machine: Machine = Machine(),
 ) -> None:
@@ -58,7 +59,7 @@ def run(
     from shared.training.loop import recipe_of
     from stages.teacher import members
 
-    plan = Plan(ensemble, network, descent, held_out, machine, weights)
+    plan = Plan(ensemble, network, descent, held_out, machine, weights, sampling)
     recipe = recipe_of(plan)
     starts = members.choose_starts(train, checkpoint, plan)
     labels = read_label_pair(train, test, starts[0].card.classes)

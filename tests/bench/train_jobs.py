@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from shared import lcz, models
 from shared.training import networks
-from shared.training.data import draw_views
+from shared.training.data import draw_views, iterate_on, place_split
 from shared.training.data.split import Band, Batch, Split
 from shared.training.data.view import View
 from shared.training.loop import engine
@@ -63,7 +63,7 @@ def pipeline(
     """Rows per second from the split in memory to network input: gather to resize."""
     view = View(card(0, size), split(1).layouts, 32)
     ten = split(rows)
-    source = engine.place_split(
+    source = place_split(
         Split({b: ten.bands[b] for b in view.card.bands}, ten.extra), torch.device(device)
     )
     order = np.random.default_rng(0).permutation(rows)
@@ -71,7 +71,7 @@ def pipeline(
 
     def epoch() -> float:
         start = now(device)
-        batches = engine.iterate_on(source, steps, torch.device(device))
+        batches = iterate_on(source, steps, torch.device(device))
         for step, stored in enumerate(batches):
             drawn = draw_views(augment, batch, 32, step, view.keys)
             view(stored | {name: of.to(device) for name, of in drawn.items()})

@@ -332,8 +332,9 @@ def handed_on(
 UNUSUAL = (
     "--epochs=7", "--batch=9", "--lr=0.125", "--weight_decay=0.25", "--schedule=constant",
     "--optimiser=sgd", "--monitor=loss", "--min_improvement=0.125",
-    "--noaugment", "--validation=0.5", "--patience=3", "--seed=11", "--precision=bfloat16",
-    "--alpha=0.4", "--temperature=1.5", "--size=48", "--interpolation=nearest", "--noeight_bit",
+    "--noaugment", "--balance", "--validation=0.5", "--patience=3", "--seed=11",
+    "--precision=bfloat16", "--alpha=0.4", "--temperature=1.5", "--size=48",
+    "--interpolation=nearest", "--noeight_bit",
 )  # fmt: skip
 
 
@@ -345,8 +346,7 @@ def test_every_flag_reaches_the_training(
     assert recipe == Recipe(
         epochs=7, batch=9, lr=0.125, seed=11, optimiser="sgd", weight_decay=0.25,
         schedule="constant", augment="none", device="cpu", precision="bfloat16", keep_best=True,
-        patience=3,
-        monitor="loss", min_improvement=0.125,
+        patience=3, balance=True, monitor="loss", min_improvement=0.125,
     )  # fmt: skip
     assert [member.name for member in members] == ["student", "baseline"]
     for member in members:

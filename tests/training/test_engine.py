@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from shared.backend import devices
 from shared.errors import StageError
-from shared.training.data import draw_views, order
+from shared.training.data import draw_views, iterate_on, order
 from shared.training.loop import engine
 from shared.training.loop.display import EpochProgress
 from shared.training.loop.learner import Learner
@@ -244,7 +244,7 @@ def test_rows_that_are_on_the_device_stay_there() -> None:
     rows = split(4)
     place = torch.device("cpu", 0)
     assert place != rows.extra["label"].device
-    (batch,) = engine.iterate_on(rows, [np.array([3, 1])], place)
+    (batch,) = iterate_on(rows, [np.array([3, 1])], place)
     assert torch.equal(batch["label"], rows.extra["label"][[3, 1]])
 
 

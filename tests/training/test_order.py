@@ -84,3 +84,29 @@ def test_what_goes_wrong_ahead_is_told() -> None:
 
     with pytest.raises(OSError, match="broken"):
         list(order.prefetch(items()))
+
+
+def test_balanced_rows_hold_every_class_alike_often() -> None:
+    """Of 900, 90 and 10 rows: a third of the draws each, as many as there are rows together."""
+    labels = np.repeat([0, 2, 5], [900, 90, 10])
+    rows = np.arange(1000)
+    drawn = order.draw_balanced(rows, labels, 3, 0)
+    assert len(drawn) == 1000
+    assert (np.diff(drawn) >= 0).all()
+    counts = np.bincount(labels[drawn])[[0, 2, 5]]
+    np.testing.assert_allclose(counts, 1000 / 3, atol=50)  # three deviations are 45
+    each = np.bincount(drawn, minlength=1000)
+    assert each[990:].min() > 15  # about 33 of each row of the smallest class
+    assert each[990:].max() < 55
+    assert np.array_equal(drawn, order.draw_balanced(rows, labels, 3, 0))
+    for seed, epoch in ((4, 0), (3, 1)):
+        assert not np.array_equal(drawn, order.draw_balanced(rows, labels, seed, epoch))
+
+
+def test_balanced_rows_are_of_those_given() -> None:
+    """Held-out rows stay out; a class that only they have is not asked for."""
+    labels, rows = np.array([0, 0, 0, 1, 1, 2]), order.rows_without(6, np.array([1, 5]))
+    assert rows.tolist() == [0, 2, 3, 4]
+    drawn = np.concatenate([order.draw_balanced(rows, labels, 0, epoch) for epoch in range(50)])
+    assert sorted(set(drawn.tolist())) == [0, 2, 3, 4]
+    assert order.rows_without(3, None).tolist() == [0, 1, 2]

@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ LABELS = torch.tensor([0, 1, 2, 1])
 SERIES = {"train loss": [1.0, 0.5], "train accuracy": [0.5, 0.6], "validation accuracy": [0.6, 0.5]}
 
 
-def result(number: int, said: list[int], **more: int) -> Result:
+def result(number: int, said: list[int], **more: Any) -> Result:
     """A member that says these classes on both splits."""
     card = models.Card(
         f"member-{number:02}.onnx", "resnet18", ("B4", "B3", "B2"), (0.5,) * 3, (0.2,) * 3, 64,

@@ -10,26 +10,36 @@ from shared.training.data.split import (
     read_label_pair,
     read_labels,
 )
-from shared.training.data.stream import bytes_per_row, check_same_storage, load_split
-from shared.training.data.view import View
+from shared.training.data.stream import (
+    bytes_per_row,
+    check_same_storage,
+    iterate_on,
+    load_split,
+    place_split,
+)
+from shared.training.data.view import View, add_views, sees_views
 
 __all__ = [
     "Batch",
     "Input",
     "Split",
     "View",
+    "add_views",
     "band_tensors",
     "bytes_per_row",
     "check_same_storage",
     "draw_views",
     "drawing",
     "holdout",
+    "iterate_on",
     "load_split",
     "locate_inputs",
     "order",
+    "place_split",
     "read_label_pair",
     "read_labels",
     "rows_of_process",
+    "sees_views",
     "split",
     "stream",
     "view",

@@ -35,6 +35,31 @@ def shuffle_rows(
     return order
 
 
+def rows_without(count: int, held_out: NDArray[np.intp] | None) -> NDArray[np.intp]:
+    """(N,) numbers of the `count` rows that are not held out, ascending."""
+    return np.setdiff1d(np.arange(count), [] if held_out is None else held_out)
+
+
+def draw_balanced(
+    rows: NDArray[np.intp], labels: NDArray[np.integer], seed: int, epoch: int
+) -> NDArray[np.intp]:
+    """As many rows as there are, drawn with replacement: each class that occurs alike often.
+
+    Args:
+        rows: (N,) row numbers.
+        labels: (M,) class numbers of all rows.
+        seed: of the draws.
+        epoch: counted from 0.
+
+    Returns:
+        (N,) row numbers, ascending, so that `shuffle_rows` may read neighbours together.
+    """
+    rng = np.random.default_rng((seed, epoch, 1))  # not the numbers of `shuffle_rows`
+    _, place, counts = np.unique(labels[rows], return_inverse=True, return_counts=True)
+    shares = 1 / (len(counts) * counts[place])
+    return np.sort(rng.choice(rows, len(rows), p=shares))
+
+
 def cut_batches(
     order: NDArray[np.intp], batch: int, trained: bool = False
 ) -> list[NDArray[np.intp]]:

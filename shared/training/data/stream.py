@@ -1,7 +1,7 @@
 """A split that is read in pieces, because it may not lie in memory as a whole."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -158,3 +158,22 @@ def _refuse_too_much(wanted: float, flag: str) -> None:
             f"the rows take {wanted / GB:.3g} GB in memory and this machine has "
             f"{memory / GB:.3g} GB: a lower {flag} reads them in pieces"
         )
+
+
+def iterate_on(split: Split, order: Sequence[Numbers], device: torch.device) -> Iterator[Batch]:
+    """Batches of a split on a device."""
+    # Not the numbers: "cuda" is "cuda:0" and yet not equal, and what is there cannot be pinned.
+    if split.extra["label"].device.type == device.type:
+        return split.batches(order)
+    pinned = ({n: t.pin_memory() for n, t in of.items()} for of in split.batches(order))
+    return (
+        {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+        for batch in orders.prefetch(pinned)
+    )
+
+
+def place_split(split: Split, device: torch.device) -> Split:
+    """On the GPU as a whole where it takes half of what is free there at most; else as it is."""
+    if device.type != "cuda" or split.nbytes > torch.cuda.mem_get_info(device)[0] / 2:
+        return split
+    return split.to(device)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from shared import lcz, models
+from shared.training.data.drawing import draw_views
 from shared.training.data.eight_bit import resize_levels
 from shared.training.data.split import Batch
 from shared.training.data.warping import resize_images, rows_at_once, see_images, warp_images
@@ -110,6 +111,31 @@ class View(nn.Module):
             else:
                 band.mul_(1 / (unit * span * std)).sub_((layout.low / span + mean) / std)
         return images
+
+
+def sees_views(view: nn.Module, augment: str) -> bool:
+    """Whether there are random views: of pictures, and not "none"."""
+    return augment != "none" and isinstance(view, View)
+
+
+def add_views(
+    view: nn.Module, augment: str, batch: Batch, seed: int, rows: int, part: slice = slice(None)
+) -> Batch:
+    """A batch with random views of its rows; itself where there are none.
+
+    Args:
+        view: what looks at it.
+        augment: set of views, as `draw_views`, or none.
+        batch: a part of a whole batch.
+        seed: of the views.
+        rows: of the whole batch.
+        part: which of them these are.
+    """
+    if augment == "none" or not isinstance(view, View):
+        return batch
+    pictures = [name for name, of in batch.items() if of.ndim == 3]
+    views = draw_views(augment, rows, view.side, seed, pictures)
+    return batch | {name: of[part].to(batch["label"].device) for name, of in views.items()}
 
 
 def _warp(images: Tensor, batch: Batch) -> Tensor:

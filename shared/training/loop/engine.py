@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from shared.progress import say
 from shared.training import events
-from shared.training.data import Batch, Split
+from shared.training.data import Batch, Split, add_views, iterate_on, place_split
 from shared.training.data import order as orders
 from shared.training.loop import distributed, recompute, selection
 from shared.training.loop.display import EpochProgress
@@ -77,7 +77,8 @@ def _epochs(
     folder: Path,
     held_out: NDArray[np.intp] | None,
 ) -> None:
-    rows = np.setdiff1d(np.arange(len(split)), [] if held_out is None else held_out)
+    rows = orders.rows_without(len(split), held_out)
+    balanced, labels = recipe.balance, split.extra["label"].cpu().numpy()
     progress = EpochProgress(learners, len(rows), recipe.epochs, quiet=not fabric.is_global_zero)
     with progress as show, show.within_steps([one for one in learners if one.large_steps]):
         for epoch in range(min((one.epoch for one in learners), default=0), recipe.epochs):
@@ -87,7 +88,8 @@ def _epochs(
             begun = time.monotonic()
             for learner in active:
                 learner.network.train()
-            order = orders.shuffle_rows(rows, recipe.seed, epoch, split.at_once)
+            chosen = orders.draw_balanced(rows, labels, recipe.seed, epoch) if balanced else rows
+            order = orders.shuffle_rows(chosen, recipe.seed, epoch, split.at_once)
             batches = orders.cut_batches(order, recipe.batch, trained=True)
             for step, batch in enumerate(_parts(fabric, split, batches)):
                 for learner in active:
@@ -110,27 +112,6 @@ def _parts(fabric: Fabric, split: Split, batches: list[NDArray[np.intp]]) -> Ite
         for rows in batches
     ]
     return iterate_on(split, parts, fabric.device)
-
-
-def iterate_on(
-    split: Split, order: Sequence[NDArray[np.intp]], device: torch.device
-) -> Iterator[Batch]:
-    """Batches of a split on a device."""
-    # Not the numbers: "cuda" is "cuda:0" and yet not equal, and what is there cannot be pinned.
-    if split.extra["label"].device.type == device.type:
-        return split.batches(order)
-    pinned = ({n: t.pin_memory() for n, t in of.items()} for of in split.batches(order))
-    return (
-        {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
-        for batch in orders.prefetch(pinned)
-    )
-
-
-def place_split(split: Split, device: torch.device) -> Split:
-    """On the GPU as a whole where it takes half of what is free there at most; else as it is."""
-    if device.type != "cuda" or split.nbytes > torch.cuda.mem_get_info(device)[0] / 2:
-        return split
-    return split.to(device)
 
 
 def _measure(
@@ -176,10 +157,18 @@ def compute_logits(
     split: Split,
     recipe: Recipe,
     rows: NDArray[np.intp] | None = None,
+    views: bool = False,
 ) -> list[NDArray[np.float32]]:
-    """(N, K) logits of each network for these rows, or all, in order: plain view, evaluation mode.
+    """(N, K) logits of each network for these rows, or all, in order, in evaluation mode.
 
     In full single precision on every device, as the ONNX file is compared with them on a CPU.
+
+    Args:
+        learners: the networks.
+        split: whose rows they are.
+        recipe: where.
+        rows: (N,) row numbers; None for all.
+        views: whether they see random views, each its own; else the plain view.
     """
     device = distributed.launch(recipe.device, recipe.precision).device
     modes = [learner.network.training for learner in learners]
@@ -189,9 +178,13 @@ def compute_logits(
     order = orders.cut_batches(np.arange(len(split)) if rows is None else rows, ROWS)
     said: list[list[torch.Tensor]] = [[] for _ in learners]
     with torch.inference_mode(), distributed.without_tf32():
-        for batch in iterate_on(split, order, device):
+        for step, batch in enumerate(iterate_on(split, order, device)):
             for learner, parts in zip(learners, said, strict=True):
-                parts.append(learner.logits(batch).float().cpu())
+                if views:  # of an epoch that training has not seen
+                    seed = hash((learner.seed, recipe.epochs, step)) % 2**63
+                    rows_here = len(batch["label"])
+                    seen = add_views(learner.view, recipe.augment, batch, seed, rows_here)
+                parts.append(learner.logits(seen if views else batch).float().cpu())
     for learner, training in zip(learners, modes, strict=True):
         learner.network.train(training)
     return [torch.cat(parts).numpy() for parts in said]

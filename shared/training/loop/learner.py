@@ -11,7 +11,7 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from shared.errors import StageError
-from shared.training.data import Batch, View, draw_views, rows_of_process
+from shared.training.data import Batch, add_views, rows_of_process
 from shared.training.events import Log
 from shared.training.loop.recipe import Recipe, build_optimiser, build_schedule, step_schedule
 from shared.training.loop.selection import Measured, find_best
@@ -93,11 +93,8 @@ class Learner:
             step: number in the epoch.
         """
         seed = hash((self.seed, self.epoch, step)) % 2**63
-        if self.recipe.augment != "none" and isinstance(self.view, View):
-            pictures = [name for name, of in batch.items() if of.ndim == 3]
-            views = draw_views(self.recipe.augment, rows, self.view.side, seed, pictures)
-            part = rows_of_process(np.arange(rows), fabric.global_rank, fabric.world_size)
-            batch = batch | {n: of[part].to(fabric.device) for n, of in views.items()}
+        part = rows_of_process(np.arange(rows), fabric.global_rank, fabric.world_size)
+        batch = add_views(self.view, self.recipe.augment, batch, seed, rows, part)
         torch.manual_seed(seed + fabric.global_rank)  # of dropout
         logits = self.logits(batch, self.wrapped)
         loss = self.loss(logits, batch)

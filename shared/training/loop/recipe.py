@@ -29,6 +29,7 @@ class Recipe:
             "plateau" is halved where the validation loss stays.
         clip: largest gradient norm, 0 for no limit.
         augment: which random views training sees: "none", "lcz", "sharp" or "overhead".
+        balance: whether an epoch draws its rows so that classes are alike likely.
         device: "auto", "cpu" or "cuda".
         precision: "auto", "float32" or "bfloat16".
         keep_best: keep the epoch that is best on the rows held out instead of the last one.
@@ -47,6 +48,7 @@ class Recipe:
     schedule: str = "constant"
     clip: float = 0.0
     augment: str = "sharp"
+    balance: bool = False
     device: str = "auto"
     precision: str = "auto"
     keep_best: bool = False
@@ -74,7 +76,7 @@ def recipe_of(plan: Plan, *, clip: float = 0.0, augment: bool = True) -> Recipe:
     return Recipe(
         epochs=descent.epochs, batch=descent.batch, lr=descent.lr, seed=plan.ensemble.seed,
         optimiser=descent.optimiser, momentum=descent.momentum, weight_decay=descent.weight_decay,
-        schedule=schedule, clip=clip, device=machine.device,
+        schedule=schedule, clip=clip, device=machine.device, balance=plan.sampling.balance,
         augment=plan.network.augment if augment else "none", precision=machine.precision,
         keep_best=held_out.validation > 0,
         patience=held_out.patience, monitor=held_out.monitor,
