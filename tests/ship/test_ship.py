@@ -169,6 +169,19 @@ def test_help_there_says_what_every_word_means(sent: Path) -> None:
         assert words in said
 
 
+def test_what_a_script_there_says_is_shown_and_its_error_told(
+    home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lines = ["one", "error: first", "two", "error: broken"]
+    text = f"import sys; print(*{lines}, sep='\\n', file=sys.stderr); print('out')"
+    (home / "x.py").write_text(f"{text}; sys.exit(int(sys.argv[1]))")
+    destination.parse(str(home)).show("x.py", "0")
+    heard = capfd.readouterr()
+    assert (heard.out, heard.err) == ("out\n", "one\ntwo\n")
+    with pytest.raises(StageError, match="broken"):
+        destination.parse(str(home)).show("x.py", "2")
+
+
 def test_half_a_bundle_is_none(sent: Path) -> None:
     """What a stopped copy left; any other end of a name is one of a bundle."""
     whole = shutil.copytree(sent / NAME, sent / "x.partial")

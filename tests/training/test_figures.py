@@ -123,6 +123,15 @@ def test_curves_of_two_networks(drawn: Any) -> None:
     ]  # fmt: skip
     styles = [line.get_linestyle() for line in legend.get_lines()]
     assert styles == ["-", "--", "None", "-", "-"]
+    colours = [to_hex(line.get_color()) for line in legend.get_lines()]
+    assert colours == ["#5b6675"] * 3 + [BLUE, ORANGE]
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 4])
+def test_epochs_are_whole_numbers(drawn: Any, epochs: int) -> None:
+    axes = drawn(figures.curves, {"train loss": {"one": [1.0] * epochs}}).axes[0]
+    seen = [tick for tick in axes.get_xticks() if 0.5 <= tick <= epochs + 0.5]
+    assert seen == list(range(1, epochs + 1))
 
 
 def test_epochs_that_were_not_trained_have_no_ring(drawn: Any) -> None:
