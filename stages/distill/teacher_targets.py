@@ -63,7 +63,7 @@ class Targets:
 
 def prepare(
     files: Files, labels: Labels, classes: tuple[str, ...], settings: Settings, work: Path,
-    *, held_out: NDArray[np.intp],
+    held_out: NDArray[np.intp],
 ) -> Targets:  # fmt: skip
     """Read the teacher's logits, or ask its networks.
 
@@ -104,7 +104,7 @@ def is_on_gpu(settings: Settings) -> bool:
 
 def _ask(
     teachers: tuple[Teacher, ...], files: Files, labels: Labels, settings: Settings, work: Path,
-    held_out: NDArray[np.intp], facts: dict[str, Any],
+    *, held_out: NDArray[np.intp], facts: dict[str, Any],
 ) -> Targets:  # fmt: skip
     """What the flags want to know of these networks, beside the facts that are known already."""
     targets, resident = settings.teacher.targets, settings.machine.resident
