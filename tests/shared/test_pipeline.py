@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import StageError
-from shared.pipeline import Plan, Product, build, read_settings, remaining, settings
+from shared.pipeline import Plan, Product, build, containers, read_settings, remaining, settings
 from shared.pipeline.__main__ import main, suggest
 from shared.pipeline.settings import sources
 
@@ -296,6 +296,14 @@ def test_commands_that_are_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
         (Path("s.json"), ("tda", "d/tda"), ["python", "-m", "x"]),
         (137, "tda"),
     ]
+
+
+def test_images_of_any_number_of_stages(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[list[str]] = []
+    monkeypatch.setattr(containers, "ensure_images", heard.append)
+    for stages in ([], ["tda"], ["tda", "teacher"]):
+        assert main(["image", *stages]) == 0
+    assert heard == [[], ["tda"], ["tda", "teacher"]]
 
 
 def test_in_containers_the_data_folder_is_checked(

@@ -1,13 +1,16 @@
 """Records: content digests, who lends them when, what differs between two plans."""
 
+import contextlib
 import hashlib
 import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from shared import progress
 from shared.runs import environment, fingerprints, processes, record
 
 
@@ -264,3 +267,26 @@ def test_a_value_with_a_former_name_has_that_of_today() -> None:
         filled = record.fill_defaults({"parameters": {"x": stored}}, defaults)
         assert filled["parameters"] == {"x": now}
     assert record.fill_defaults({"parameters": {}}, defaults)["parameters"] == {"x": "sharp"}
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "shown"),
+    [(2**30 - 1, 999, False), (2**30, 1, True), (1, 1000, True), (0, 0, False)],
+)
+def test_what_takes_a_while_to_hash_has_a_bar(
+    monkeypatch: pytest.MonkeyPatch, size: int, count: int, shown: bool
+) -> None:
+    """From one gibibyte or a thousand files on."""
+    bars: list[tuple[int, str]] = []
+
+    class Bar(contextlib.nullcontext[Any]):
+        def __init__(self, total: int, what: str, unit: str) -> None:
+            super().__init__(self)
+            bars.append((total, f"{what}, {unit}"))
+
+        def update(self, count: int) -> None: ...
+
+    monkeypatch.setattr(progress, "bar", Bar)
+    with fingerprints._bar(size, count, "a.h5") as update:
+        update(1)
+    assert bars == ([(size, "hash a.h5, B")] if shown else [])

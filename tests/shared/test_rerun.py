@@ -219,3 +219,12 @@ def test_folders_of_other_files(tmp_path: Path) -> None:
         ("a", "only in one of the two", np.inf), ("c", "only in one of the two", np.inf),
     ]  # fmt: skip
     assert [where for where, _, _ in found[2:]] == ["b"]
+
+
+@pytest.mark.parametrize(("one", "other"), [([1], [1, 2]), ([1, 2], [1]), ([1], {"a": 1})])
+def test_lists_of_json_that_differ_in_length(tmp_path: Path, one: object, other: object) -> None:
+    for path, value in zip(pair(tmp_path, "m.json"), (one, other), strict=True):
+        path.write_text(json.dumps({"list": value}))
+    ((where, what, size),) = said(tmp_path)
+    assert (where, size) == ("m.json: list", np.inf)
+    assert what == f"{one} and {other}"

@@ -150,6 +150,8 @@ def test_one_network_without_epochs_kept_needs_few_words(drawn: Any) -> None:
         for names in (["one"], ["one", "two"])
     ]
     assert widths == [pytest.approx(5.2), pytest.approx(6.4)]
+    panels = {"train loss": {"one": [1.0]}, "train accuracy": {"one": [0.5]}}
+    assert list(drawn(figures.curves, panels).get_size_inches()) == [pytest.approx(10), 3.6]
 
 
 def test_many_networks_and_many_epochs(drawn: Any) -> None:
