@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -359,6 +360,37 @@ def test_a_file_on_which_the_library_crashes_is_refused(
     path = write_raw(tmp_path / "a.h5", {"x": VALUES})
     with pytest.raises(StageError, match=r"a.h5: damaged: the HDF5 library crashes reading its"):
         record.digest(path)
+
+
+def test_a_child_that_stands_still_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that waits for a lock which another thread held when it was made."""
+
+    def stand_still(_: Path, touch: bool = False) -> list[tuple[str, None]]:
+        if touch:
+            signal.pause()
+        return [("seen here", None)]
+
+    monkeypatch.setattr(linked, "list_linked", stand_still)
+    monkeypatch.setattr(guard, "IDLE", 0.2)
+    path = write_raw(tmp_path / "a.h5", {"x": VALUES})
+    assert guard.probe(path) == [("seen here", None)]
+
+
+def test_a_child_that_works_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And its answer may be longer than a pipe holds."""
+    name = "n" * 300_000
+
+    def work(_: Path, touch: bool = False) -> list[tuple[str, None]]:
+        stop = time.monotonic() + 1
+        while touch and time.monotonic() < stop:
+            pass
+        return [(name, None)] if touch else []
+
+    monkeypatch.setattr(linked, "list_linked", work)
+    monkeypatch.setattr(guard, "IDLE", 0.2)
+    assert guard.probe(write_raw(tmp_path / "a.h5", {"x": VALUES})) == [(name, None)]
 
 
 def test_a_mistake_of_our_own_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,12 @@ import faulthandler
 import json
 import os
 import resource
+import select
 import signal
 import sys
+import time
 from pathlib import Path
+from typing import BinaryIO
 
 from shared.errors import StageError
 from shared.patches.hdf5 import linked
@@ -18,6 +21,7 @@ from shared.runs import linked_files
 
 SECONDS = 120  # of processor time; a file of 100,000 members takes a quarter of that
 BYTES = 4 * 2**30  # that no header needs
+IDLE = 30.0  # seconds without any processor time after which the child is not waited for
 ENDLESS = {signal.SIGXCPU, signal.SIGKILL}  # what too much processor time ends with
 
 
@@ -34,16 +38,42 @@ def probe(path: Path) -> list[linked_files.Reference]:
     if not pid:
         _answer(path, writing)
     os.close(writing)
-    with os.fdopen(reading) as pipe:
-        answer = pipe.read()
+    with os.fdopen(reading, "rb") as pipe:
+        answer = _listen(pipe, pid)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    if code < 0:
+    if code < 0 and answer is not None:
         what = "comes to no end" if -code in ENDLESS else "crashes"
         damage = f"damaged: the HDF5 library {what} reading its headers"
         raise StageError(f"{path}: {damage}; take a whole copy of the file")
-    if code:  # no answer for another reason: what is wrong shows here
+    if code or answer is None:  # no answer for another reason: what is wrong shows here
         return linked.list_linked(path)
     return [(name, there and Path(there)) for name, there in json.loads(answer)]
+
+
+def _listen(pipe: BinaryIO, pid: int) -> bytes | None:
+    """What the child writes; None where it stood still and was ended.
+
+    A fork holds the locks that other threads of ours held at that moment, and may wait for one for
+    ever. That says nothing of the file, and neither does storage that does not answer.
+    """
+    parts, used, since = list[bytes](), "", time.monotonic()
+    while True:
+        if select.select([pipe], [], [], IDLE / 10)[0]:
+            if not (part := os.read(pipe.fileno(), 2**20)):
+                return b"".join(parts)
+            parts.append(part)
+        spent = _processor_time(pid)
+        if spent != used:
+            used, since = spent, time.monotonic()
+        elif time.monotonic() - since > IDLE:
+            os.kill(pid, signal.SIGKILL)
+            return None
+
+
+def _processor_time(pid: int) -> str:
+    """Ticks of a process, as text."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return " ".join(fields[11:13])
 
 
 def _answer(path: Path, pipe: int) -> None:
