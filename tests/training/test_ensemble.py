@@ -140,7 +140,7 @@ def test_second_process_gets_what_an_earlier_run_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its own folder is a scratch one, without the members that were finished before."""
-    member, plan = tiny.member(1, TRAIN, TEST), tiny.recipe(epochs=1)
+    member, plan = tiny.member(1, TRAIN, TEST), tiny.recipe(epochs=1, augment="sharp")
     (left,) = ensemble.train_members(tmp_path / "first", [member], plan)
     work = tmp_path / "first" / ensemble.WORK
     said = iter([[True], [(work / name).read_bytes() for name in ensemble._left(member)]])
@@ -148,6 +148,8 @@ def test_second_process_gets_what_an_earlier_run_left(
     monkeypatch.setattr(distributed, "launch", lambda *_: other)
     (restored,) = ensemble.train_members(tmp_path / "scratch", [member], plan)
     np.testing.assert_array_equal(restored.test_logits, left.test_logits)
+    assert left.view_logits is not None
+    np.testing.assert_array_equal(restored.view_logits, left.view_logits)
     assert restored.series == left.series
 
 
