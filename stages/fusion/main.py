@@ -52,7 +52,9 @@ def run(
     from shared.training.loop import recipe_of
     from stages.fusion import members
 
-    plan = Plan(ensemble, network, descent, held_out, machine, files.weights, sampling)
+    plan = Plan(
+        ensemble, network, descent, held_out, machine, weights=files.weights, sampling=sampling
+    )
     recipe = recipe_of(plan, clip=clip, augment=image)
     if not image:
         _refuse_picture_flags(files, network)

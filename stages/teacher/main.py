@@ -59,7 +59,7 @@ def run(
     from shared.training.loop import recipe_of
     from stages.teacher import members
 
-    plan = Plan(ensemble, network, descent, held_out, machine, weights, sampling)
+    plan = Plan(ensemble, network, descent, held_out, machine, weights=weights, sampling=sampling)
     recipe = recipe_of(plan)
     starts = members.choose_starts(train, checkpoint, plan)
     labels = read_label_pair(train, test, starts[0].card.classes)

@@ -93,7 +93,10 @@ def test_unreadable_yaml(folder: Path, text: str | None, message: str) -> None:
 
 
 def test_pictures_are_enlarged_on_8_bits_and_normalised() -> None:
-    """Bilinear, half-pixel centres: 0 and 10 become 0, 2.5, 7.5, 10, of which 8 bits keep 3, 8."""
+    """Half-pixel centres: 0 and 10 become 0, 2.5, 7.5, 10, of which OpenCV's sums keep 2 and 7.
+
+    It cuts the shares of both rows off before it rounds: (7 + 2 + 2) >> 2 for the quarters of 10.
+    """
     picture = np.zeros((1, 2, 2, 3), np.uint8)
     picture[:, :, 1, 1] = 10
     inputs = inference.preprocess(picture, STEPS)
@@ -102,4 +105,4 @@ def test_pictures_are_enlarged_on_8_bits_and_normalised() -> None:
     np.testing.assert_allclose(inputs[0, 0], -1)
     np.testing.assert_allclose(inputs[0, 2], -1)
     levels = 255 * inputs[0, 1]
-    np.testing.assert_allclose(levels, np.broadcast_to([0, 3, 8, 10], (4, 4)), atol=1e-4)
+    np.testing.assert_allclose(levels, np.broadcast_to([0, 2, 7, 10], (4, 4)), atol=1e-4)
