@@ -1,6 +1,7 @@
 """How large a graph is: parameters, and multiplications with their additions for one row."""
 
 import math
+from collections.abc import Mapping
 
 import onnx
 from onnx import NodeProto
@@ -45,17 +46,23 @@ def count_cost(model: onnx.ModelProto) -> tuple[int, int]:
     parameters = sum(count for count in counted if count > 1)
     try:
         network.infer(1)
-        return parameters, sum(_count_macs(network, node) for node in network.graph.node)
+        return parameters, sum(count_macs(node, network.shapes) for node in network.graph.node)
     except UnconvertibleError:
         return parameters, 0
 
 
-def _count_macs(network: Network, node: NodeProto) -> int:
-    """MACs of one node; 0 for operators that multiply no matrices."""
+def count_macs(node: NodeProto, known: Mapping[str, tuple[int | str | None, ...]]) -> int:
+    """MACs of one node; 0 for operators that multiply no matrices, or of unknown sizes.
+
+    Args:
+        node: of a graph.
+        known: sizes of its tensors by name; a size that is no number is not known.
+    """
     if node.op_type not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
         return 0
-    first, second, made = (network.sizes(name) for name in (*node.input[:2], result(node)))
-    if first is None or second is None or made is None:
+    shapes = [known.get(name, (None,)) for name in (*node.input[:2], result(node))]
+    first, second, made = ([size for size in s if isinstance(size, int)] for s in shapes)
+    if [len(first), len(second), len(made)] != [len(shape) for shape in shapes]:
         return 0
     if node.op_type == "Conv":
         return math.prod(made) * math.prod(second[1:])

@@ -2,7 +2,7 @@
 
     python -m stages.export.check --bundle DIR                            complete and as accurate?
     python -m stages.export.check --bundle DIR --images DIR --dst out.csv classify pictures
-    python -m stages.export.check --model DIR_OR_ONNX --metis 1.6         would Metis compile it
+    python -m stages.export.check --model DIR_OR_ONNX --metis 1.8         would Metis compile it
 
 The first prints a line per class and one for all classes. Exit code 0: no problem; 2: a problem, or
 the caller's mistake, reported in one line; 1: a bug.
@@ -25,7 +25,7 @@ def run(
     images: Path | None = None,
     dst: Path | None = None,
     model: Path | None = None,
-    metis: Literal["1.2", "1.6"] = "1.2",
+    metis: Literal["1.2", "1.6", "1.8"] = "1.8",
     threads: Annotated[int, at_least(0)] = 0,
 ) -> None:
     """Check a bundle, classify pictures with it, or lint a network.

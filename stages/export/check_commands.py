@@ -1,7 +1,6 @@
 """What `check` does: each gives a text, content for a file, and what is wrong, if anything."""
 
 import csv
-import dataclasses
 import io
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ from shared.models import scores
 from shared.pictures import ENDINGS, tell_skipped, walk_files
 from shared.terminal import escape
 from shared.voyager import READBACK, Bundle, calibration, open_bundle
+from stages.export import metis_report
 from stages.export.check_bundles import logits, stored_accuracy, take, verify
-from stages.export.metis_lint import Violation, lint
+from stages.export.metis_lint import Judgement, judge
 
 Outcome = tuple[str, Any, str]
 NEAR = 0.05  # points of accuracy that two processors may differ by
@@ -101,17 +101,22 @@ def lint_networks(place: Path, metis: str) -> Outcome:
     """The lint of one ONNX file, or of every network of a model folder, as it is."""
     cards = models.load(place) if place.is_dir() else []
     files = [place / card.file for card in cards] or [place]
-    violations = {path.name: _lint_file(path, metis) for path in files}
-    lines = [f"{name}: {violation}" for name, some in violations.items() for violation in some]
-    content = {name: [dataclasses.asdict(v) for v in some] for name, some in violations.items()}
-    text = "\n".join(lines) or f"{place}: nothing that Metis {metis} would not compile"
-    wrong = f"{place}: Metis {metis} does not compile it: {len(lines)} violations" if lines else ""
-    return text, {"metis": metis, "violations": content}, wrong
+    judged = {path.name: _judge_file(path, metis) for path in files}
+    lines = []
+    for name, one in judged.items():
+        lines += [f"{name}: {metis_report.describe_violation(v)}" for v in one.violations]
+        lines.append(f"{name}: Metis {metis} {metis_report.describe(one)}")
+    refusals = sum(len(one.refusals()) for one in judged.values())
+    wrong = f"{place}: Metis {metis} does not compile it: {refusals} violations" if refusals else ""
+    if not wrong:
+        lines.append(f"{place}: nothing that Metis {metis} would not compile")
+    content = {name: metis_report.as_json(one) for name, one in judged.items()}
+    return "\n".join(lines), {"metis": metis, "networks": content}, wrong
 
 
-def _lint_file(path: Path, metis: str) -> list[Violation]:
+def _judge_file(path: Path, metis: str) -> Judgement:
     try:
-        return lint(_bare(path), metis)
+        return judge(_bare(path), metis)
     except (KeyError, IndexError, ValueError) as error:
         reason = f"a node lacks an input or an attribute: {error}"
         raise StageError(f"{path}: not a usable ONNX file ({reason})") from None

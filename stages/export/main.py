@@ -57,7 +57,7 @@ def run(
     train: Path,
     test: Path,
     dst: Path,
-    metis: Literal["1.2", "1.6"] = "1.2",
+    metis: Literal["1.2", "1.6", "1.8"] = "1.8",
     strict: bool = True,
     tolerance: Annotated[float, cli.at_least(0)] = 1e-3,
     int8: Int8 = Int8(),
@@ -71,8 +71,8 @@ def run(
         train: patch file whose rows calibrate INT8.
         test: patch file the network was tested on, with the same rows in the same order.
         dst: folder to write: the ONNX files, model.json, report.json, scores, latency.json.
-        metis: version of the SDK; the network may use only the operators that it supports.
-        strict: refuse a network with other operators; --nostrict only reports them.
+        metis: version of the SDK that has to compile the network; the host may run a part.
+        strict: refuse a network that it would not compile; --nostrict only reports why.
         tolerance: largest accepted difference from the logits that training stored.
     """
     int8_files, workers = _int8_files(dst, int8.calibration_method), computing.workers()
@@ -116,11 +116,11 @@ def _finish(
 ) -> None:
     """Write the report, the lint, the model card and the latencies."""
     from shared import onnx_graphs
-    from stages.export import inference, metis_lint, report_tables, static_graph
+    from stages.export import inference, metis_report, report_tables, static_graph
 
     network = onnx_graphs.load(files["fp32"])
     report["graph"] = static_graph.describe(network)
-    report["metis"] = metis_lint.write_lint(dst, network, metis)
+    report["metis"] = metis_report.write_lint(dst, network, metis)
     report_tables.write_tables(dst, report)
     models.save(dst, [dataclasses.replace(card, file=FP32)], int8=INT8)
     times = {"threads": 1, "runs": runs} | inference.measure_latency(files, runs, seed)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from shared.models import Card, scores
 from shared.patches import Source
 from shared.progress import say
-from stages.export import calibration, inference, int8_quantisation, metis_lint, static_graph
+from stages.export import calibration, inference, int8_quantisation, metis_report, static_graph
 from stages.export.given_network import GivenNetwork
 
 
@@ -37,13 +37,13 @@ def write_fp32(path: Path, network: GivenNetwork, test: Source, metis: str, stri
 
     Raises:
         StageError: as `GivenNetwork.adopt`, `static_graph.make_static` and
-            `metis_lint.report_violations`.
+            `metis_report.report_violations`.
     """
 
     def make(part: Path) -> None:
         ours = network.adopt(test).model
         fitted = static_graph.make_static(ours, network.card, network.path)
-        metis_lint.report_violations(fitted, network.path, metis, strict)
+        metis_report.report_violations(fitted, network.path, metis, strict)
         part.write_bytes(fitted.SerializeToString(deterministic=True))
 
     once(path, make)

@@ -11,7 +11,9 @@ from shared.errors import StageError
 from shared.models import Card
 from stages.export.constant_folding import fold_constants
 from stages.export.graph_index import inputs, opset_version, shape_of
-from stages.export.metis_lint import IR
+from stages.export.metis_rules import load_file_rules
+
+IR: int = load_file_rules()["ir_version"]
 
 
 def make_static(model: onnx.ModelProto, card: Card, path: Path) -> onnx.ModelProto:

@@ -29,6 +29,7 @@ def export(product: Product) -> dict[str, Any]:
         "threads": latency.get("threads"),
         "batches": list(dict.fromkeys(rows for model in models for rows in speeds(model))),
         "lint": report.get("metis", {}).get("violations", {}),
+        "accelerated": report.get("metis", {}).get("accelerated_macs", {}),
     }
 
 

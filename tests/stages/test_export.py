@@ -37,7 +37,7 @@ from stages.export import (
     report_tables,
     static_graph,
 )
-from stages.export.metis_lint import Violation, lint
+from stages.export.metis_lint import lint
 from tests import foreign, hostile, networks, odd_pictures
 
 CARD = Card(
@@ -277,7 +277,7 @@ def broken(how: str) -> onnx.ModelProto:
     return network
 
 
-@pytest.mark.parametrize("metis", ["1.2", "1.6"])
+@pytest.mark.parametrize("metis", ["1.2", "1.6", "1.8"])
 @pytest.mark.parametrize(
     ("how", "message"),
     [
@@ -402,11 +402,15 @@ def test_flatten_is_let_pass_before_the_classifier() -> None:
     before = nodes(**FLAT)(node("Relu", "x", "t"), *tail, node("Gemm", "f w", "y"))
     assert lint(before, "1.2") == lint(before, "1.6") == []
     turned = nodes(**FLAT)(node("Relu", "x", "t"), *tail, node("Gemm", "f w", "y", transA=1))
-    assert lint(turned, "1.2") == [Violation("Gemm-y", "Gemm", "transA", "1: expected 0")]
+    (violation,) = lint(turned, "1.2")
+    assert str(violation) == "Gemm-y (Gemm): transA: 1: expected 0"
+    assert (violation.verdict, violation.name) == ("refused", "first-factor")
 
 
 def test_lint_of_a_version_without_rules() -> None:
-    with pytest.raises(StageError, match=r"--metis: expected one of 1\.2, 1\.6, found '1\.3'"):
+    with pytest.raises(
+        StageError, match=r"--metis: expected one of 1\.2, 1\.6, 1\.8, found '1\.3'"
+    ):
         lint(small(), "1.3")
 
 
@@ -569,8 +573,15 @@ def test_product(student: Path, tmp_path: Path) -> None:
     names = ["fp32", "int8", "int8-entropy", "int8-minmax"]
     assert list(report["models"]) == names
     assert report["calibration"]["method"] == "percentile"
-    assert json.loads((out / "lint.json").read_text()) == {"1.2": [], "1.6": []}
-    assert report["metis"] == {"version": "1.2", "violations": {"1.2": 0, "1.6": 0}}
+    judged = json.loads((out / "lint.json").read_text())
+    assert [entry["violations"] for entry in judged.values()] == [[], [], []]
+    counts = {"accelerated": len(judged["1.8"]["nodes"]), "host": 0, "refused": 0}
+    assert report["metis"] == {
+        "version": "1.8",
+        "violations": dict.fromkeys(judged, 0),
+        "operators": dict.fromkeys(judged, counts),
+        "accelerated_macs": dict.fromkeys(judged, 1.0),
+    }
     assert report["graph"]["operators"]["Conv"] == 1
     (card,) = models.load(out)
     assert (card.file, card.classes) == ("model.onnx", models.load(student)[0].classes)
@@ -652,18 +663,21 @@ def test_hard_swish_is_refused_for_1_2_and_taken_for_1_6(
 ) -> None:
     hard(student)
     with pytest.raises(SystemExit, match="2"):
-        command(student, tmp_path / "out")
+        command(student, tmp_path / "out", "--metis=1.2")
     told = capsys.readouterr().err.splitlines()
-    assert "Metis 1.2: relu (HardSwish): not among the operators that Metis compiles" in told
+    line = "Metis 1.2: relu (HardSwish): not among the operators that Metis compiles. Use SDK 1.6"
+    assert any(each.startswith(line) for each in told)
     assert "Metis 1.2 does not compile it: 1 × HardSwish" in told[-1]
     assert not list(tmp_path.glob("out*"))
     with pytest.raises(SystemExit, match="2"):
         command(student, tmp_path / "out", "--metis=1.5")
-    assert "--metis: expected 1.2 or 1.6, found '1.5'" in capsys.readouterr().err
+    assert "--metis: expected 1.2, 1.6 or 1.8, found '1.5'" in capsys.readouterr().err
     command(student, tmp_path / "new", "--metis=1.6", "--calibration_method=minmax")
-    out = command(student, tmp_path / "old", "--nostrict", "--calibration_method=minmax")
-    (violation,) = json.loads((out / "lint.json").read_text())["1.2"]
+    flags = ("--metis=1.2", "--nostrict", "--calibration_method=minmax")
+    judged = json.loads((command(student, tmp_path / "old", *flags) / "lint.json").read_text())
+    (violation,) = judged["1.2"]["violations"]
     assert (violation["node"], violation["operator"]) == ("relu", "HardSwish")
+    assert [entry["counts"]["refused"] for entry in judged.values()] == [1, 0, 0]
 
 
 def test_same_again_bit_for_bit(student: Path, tmp_path: Path) -> None:
@@ -1220,12 +1234,13 @@ def test_lint_of_a_model_folder_as_it_is(
         check.main([f"--model={student}"])
     told = capsys.readouterr()
     assert "student.onnx: image: expected a static shape, found ['N', 3, 48, 48]" in told.out
-    assert "Metis 1.2 does not compile it: 2 violations" in told.err
+    assert "Metis 1.8 does not compile it: 2 violations" in told.err
     out = command(student, tmp_path / "out", "--calibration_method=minmax")
     check.main([f"--model={out}", f"--dst={tmp_path / 'lint.json'}", "--metis=1.6"])
     assert "nothing that Metis 1.6 would not compile" in capsys.readouterr().out
     report = json.loads((tmp_path / "lint.json").read_text())
-    assert report == {"metis": "1.6", "violations": {"model.onnx": []}}
+    judged = report["networks"]["model.onnx"]
+    assert (report["metis"], judged["violations"], judged["accelerated_macs"]) == ("1.6", [], 1.0)
 
 
 def test_lint_of_a_damaged_graph_is_one_line(

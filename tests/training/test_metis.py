@@ -14,6 +14,7 @@ from shared.models import Card
 from shared.training import networks, students
 from stages.export import activation_ranges, main, static_graph
 from stages.export.metis_lint import lint
+from stages.export.metis_rules import VERSIONS
 
 SIDE, CLASSES = 32, tuple(f"class {k}" for k in range(17))
 
@@ -21,7 +22,7 @@ SIDE, CLASSES = 32, tuple(f"class {k}" for k in range(17))
 def fitted(
     name: str, folder: Path, side: int = SIDE, bands: int = 3
 ) -> tuple[np.ndarray, np.ndarray, list[collections.Counter]]:
-    """Logits before and after export fits a network, and what 1.2 and 1.6 say of it."""
+    """Logits before and after export fits a network, and what each SDK says of it."""
     torch.manual_seed(0)
     network = networks.build(name, bands, len(CLASSES), size=side)
     images = torch.randn(2, bands, side, side)
@@ -34,7 +35,7 @@ def fitted(
     made = static_graph.make_static(onnx_graphs.load(path), card, path)
     session = onnxruntime.InferenceSession(made.SerializeToString())
     after = session.run(None, {"input": images[:1].numpy()})[0]
-    violations = [collections.Counter(v.operator for v in lint(made, m)) for m in ("1.2", "1.6")]
+    violations = [collections.Counter(v.operator for v in lint(made, m)) for m in VERSIONS]
     return before, after, violations
 
 
@@ -45,7 +46,16 @@ ZOO = ("resnet18", "mobilenetv4_conv_medium", "efficientnet_b0", "mobilenetv2_10
 def test_students_of_the_zoo_pass(name: str, tmp_path: Path) -> None:
     before, after, violations = fitted(name, tmp_path)
     np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-6 * np.abs(before).max())
-    assert violations == [{}, {}]
+    assert violations == [{}, {}, {}]
+
+
+# Where a pool does not divide the picture: its padding is not counted in the mean, which all tables
+# forbid, or cannot be the same above and on the left, as that of 1.2 wants it. 1.8: on the host.
+UNEVEN = {
+    ("student-separable", 22): [{"AveragePool": 1}] * 3,
+    ("student-separable", 36): [{"Pad": 2}, {}, {}],
+    ("student-depthwise-skip", 22): [{"Pad": 2}, {}, {}],
+}
 
 
 @pytest.mark.parametrize(("side", "bands"), [(64, 3), (22, 5), (36, 1)])
@@ -56,12 +66,12 @@ def test_our_own_students_pass_at_any_size(
     """At 22 and 36 pixels, each rest of a division by four occurs in one of the pools."""
     before, after, violations = fitted(name, tmp_path, side, bands)
     np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-6 * np.abs(before).max())
-    assert violations == [{}, {}]
+    assert violations == UNEVEN.get((name, side), [{}, {}, {}])
 
 
 def test_mobilenet_v3_passes_from_1_6_on(tmp_path: Path) -> None:
     _, _, violations = fitted("mobilenetv3_small_100", tmp_path)
-    assert violations == [{"HardSwish": 19, "HardSigmoid": 9}, {}]
+    assert violations == [{"HardSwish": 19, "HardSigmoid": 9}, {}, {}]
 
 
 def test_default_ranges_are_nearest_to_a_histogram_observer() -> None:
