@@ -130,7 +130,8 @@ def _check_nodes(
     model: onnx.ModelProto, facts: GraphIndex, profile: Profile
 ) -> Iterator[tuple[NodeProto, list[Violation]]]:
     """Each node that computes, and what is wrong with it."""
-    patterns, opset = find_patterns(facts), opset_version(model)
+    oldest = min(profile.operators.values())  # an older file is refused as a whole, once
+    patterns, opset = find_patterns(facts), max(opset_version(model), oldest)
     pictures = {value.name for value in inputs(model.graph)}
     remedies = metis_rules.load_file_rules()["remedies"]
     for node in model.graph.node:

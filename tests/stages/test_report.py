@@ -510,6 +510,7 @@ def test_edge_tells_lint_and_rows_a_second(tmp_path: Path) -> None:
     folder = edge(tmp_path)[0]
     text = " ".join(Balanced(command(tmp_path / "out" / "r.html", folder)).text)
     assert "in the FP32 network: 28 violations by 1.2, nothing by 1.6." in text
+    assert "that Metis accelerates: 81.25 % by 1.2, 100.00 % by 1.6." in text
     assert " ".join(f"rows a second, {rows} at once" for rows in SPEEDS) in text
     assert " 9.25 10.00 108 131 4129 " in text
     (folder / "latency.json").unlink()  # of an export without them, such as an older one

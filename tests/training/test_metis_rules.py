@@ -244,6 +244,19 @@ def test_each_rule_is_kept_and_broken(version: str, name: str, operator: str, op
 
 
 @pytest.mark.parametrize("version", metis_rules.VERSIONS)
+@pytest.mark.parametrize("opset", [13, 18])
+def test_a_file_of_another_opset_is_refused_once(version: str, opset: int) -> None:
+    model = build(version, "explicit-pads", "Conv", True, opset)
+    of_opset = [v for v in judge(model, version).violations if v.attribute == "opset" or v.operator]
+    assert [(v.attribute, v.operator, v.verdict) for v in of_opset] == [("opset", "", "refused")]
+
+
+def test_examples_are_of_rules() -> None:
+    known = {(name, operator) for _, name, operator in RULES}
+    assert {*EXAMPLES, *AROUND} <= known
+
+
+@pytest.mark.parametrize("version", metis_rules.VERSIONS)
 def test_operators_without_rules_are_accelerated(version: str) -> None:
     profile = metis_rules.load(version)
     free = [kind for kind in profile.operators if not profile.rules_of(kind)]
