@@ -47,11 +47,10 @@ def check_bundle(folder: Path, threads: int) -> Outcome:
         )
     metrics = scores.metrics(scores.confusion(labels, predictions), classes)
     points = 100 * metrics["overall_accuracy"]
-    lines = [f"{'class':24} {'pictures':>8} {'right %':>8}"]
+    lines = [*_calibration(opened, len(classes)), f"{'class':24} {'pictures':>8} {'right %':>8}"]
     for name, entry in metrics["per_class"].items():
         lines.append(f"{name:24} {entry['rows']:8} {100 * entry['recall']:8.2f}")
     lines.append(f"{'all':24} {len(labels):8} {points:8.2f}   stored: {stored:.2f}")
-    lines += _calibration(opened, len(classes))
     apart = abs(points - stored)
     wrong = f"{folder}: accuracy {points:.2f} %, but {READBACK} says {stored:.2f} %"
     content = {"accuracy": points, "stored": stored, **metrics}

@@ -200,6 +200,7 @@ def test_sources_are_numbered_along_the_axis_without_an_end(
     assert list(storage._repeats(None, (25, 40), ("a.h5", "x"), Path("own.h5"))) == [("a.h5", "x")]
 
 
+@pytest.mark.usefixtures("inside")
 def test_files_of_raw_values_must_be_there_and_whole() -> None:
     with h5py.File("a.h5", "w") as file:
         parts = [("one.raw", 0, 160), ("two.raw", 8, h5s.UNLIMITED)]
