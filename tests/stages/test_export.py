@@ -820,10 +820,17 @@ def test_styles_of_other_exporters(prepared_test: Path, tmp_path: Path, name: st
 
 @pytest.mark.parametrize("name", foreign.LISTED)
 def test_metis_takes_what_others_wrote(prepared_test: Path, tmp_path: Path, name: str) -> None:
-    """No node of the picture, no transposes, no softmax, no Identity is left."""
+    """No node of the picture, no transposes, no softmax, no Identity is left.
+
+    A mean taken off before a padded convolution leaves a constant of the size of the picture, which
+    differs at the border alone; 1.8 adds such a one on the host.
+    """
     folder = foreign.folder(tmp_path / "given", foreign.STYLES[name])
     written(folder, prepared_test, tmp_path / "model.onnx")
-    assert lint(onnx.load(tmp_path / "model.onnx")) == []
+    model = onnx.load(tmp_path / "model.onnx")
+    assert lint(model, "1.2") == []
+    left = [(v.node.rpartition("_at_")[2], v.operator, v.verdict) for v in lint(model, "1.8")]
+    assert left == ([("border", "Add", "host")] if name in ("keras-scaled", "matlab") else [])
 
 
 @pytest.mark.parametrize("name", foreign.REFUSED)
