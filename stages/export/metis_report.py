@@ -32,6 +32,8 @@ def describe_violation(violation: Violation) -> str:
 def report_violations(model: onnx.ModelProto, path: Path, metis: str, strict: bool) -> None:
     """Say every violation; refuse a network that is not compiled when strict.
 
+    Of a network that is accelerated as a whole nothing is said: the report says it.
+
     Raises:
         StageError: it is not compiled, and strict.
     """
@@ -39,7 +41,8 @@ def report_violations(model: onnx.ModelProto, path: Path, metis: str, strict: bo
     for violation in judgement.violations:
         say(f"Metis {metis}: {describe_violation(violation)}")
     if not (refusals := judgement.refusals()):
-        say(f"{path}: Metis {metis} {describe(judgement)}")
+        if judgement.violations:
+            say(f"{path}: Metis {metis} {describe(judgement)}")
         return
     kinds = collections.Counter(v.operator or v.attribute for v in refusals)
     counted = ", ".join(f"{count} × {kind}" for kind, count in kinds.most_common())
