@@ -43,10 +43,9 @@ def resize_levels(
 ) -> NDArray[np.float32]:
     """(…, C, H, W) whole levels 0 … 255 to (…, C, height, width), as 8-bit pictures are resized.
 
-    Bilinear is ``cv2.resize`` of uint8 with INTER_LINEAR, of all releases from 4.7 to 5.0, to the
-    bit: weights of eleven bits, and what is below a level is cut off in between, so that one pixel
-    of twelve is a level lower than the exact value. OpenCV halves a picture in another way, which
-    depends on its channels.
+    Bilinear is ``cv2.resize`` of uint8 with INTER_LINEAR, to the bit: weights of eleven bits, and
+    what is below a level is cut off in between, so that some pixels are a level lower than the
+    exact value. OpenCV halves a picture in another way, which depends on its channels.
     """
     if interpolation == "nearest":
         return resize(np.asarray(pictures, np.float32), height, width, interpolation)

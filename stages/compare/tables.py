@@ -100,22 +100,26 @@ def format_latex(groups: Sequence[Group]) -> str:
     return "\n".join([ends[0], r"\toprule", *lines, r"\bottomrule", ends[1], ""])
 
 
-def format_spread(of: Spread, factor: float, digits: int) -> str:
+def format_spread(of: Spread, factor: float, digits: int, sign: str = r"$\pm$") -> str:
     """ "81.20 $\\pm$ 0.34", or the mean of a single repetition alone."""
     mean = f"{factor * of.mean:.{digits}f}"
     if of.deviation is None:
         return mean
-    return rf"{mean} $\pm$ {factor * of.deviation:.{digits}f}"
+    return f"{mean} {sign} {factor * of.deviation:.{digits}f}"
 
 
 def _gain(group: Group) -> list[str]:
     if not group.twin:
         return ["", ""]
-    of = group.gain["accuracy"]
-    points = f"{100 * of.mean:+.2f}"
+    return [format_spread(group.twin["accuracy"], 100, 2), format_points(group.gain["accuracy"])]
+
+
+def format_points(of: Difference) -> str:
+    """ "+1.25 [-3.50, +6.01]", or the difference of a single pair alone; in points."""
+    ends = ""
     if of.low is not None and of.high is not None:
-        points += f" [{100 * of.low:+.2f}, {100 * of.high:+.2f}]"
-    return [format_spread(group.twin["accuracy"], 100, 2), points]
+        ends = f" [{100 * of.low:+.2f}, {100 * of.high:+.2f}]"
+    return f"{100 * of.mean:+.2f}{ends}"
 
 
 def escape(text: str) -> str:

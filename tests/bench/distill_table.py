@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import t
 
+from stages.compare import summary, tables
 from tests.bench import table
 
-CONFIDENCE = 0.95
 HEAD = """# Students beside their twins
 
 `make bench-distill` with {prepared} and the teacher {teacher}; flags of all runs: {common}
@@ -45,35 +44,30 @@ class Run:
     epochs: int
 
 
-def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and standard deviation of a sample, NaN of a single value."""
-    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
-    return float(np.mean(values)), deviation
+@dataclass(frozen=True)
+class Figures:
+    """What the runs of one setting say together; accuracies from 0 to 1.
+
+    Attributes:
+        student: spread of the students' accuracies.
+        twin: spread of the twins'.
+        gain: student minus twin, pair by pair.
+        retention: mean of the student's accuracy over the teacher's.
+    """
+
+    student: summary.Spread
+    twin: summary.Spread
+    gain: summary.Difference
+    retention: float
 
 
-def paired_interval(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float, float]:
-    """Mean of paired differences and both ends of its 95 % interval, NaN of a single pair."""
-    mean, deviation = mean_and_deviation(np.subtract(ours, theirs).tolist())
-    degrees = len(ours) - 1
-    reach = float(t.ppf((1 + CONFIDENCE) / 2, degrees)) if degrees else float("nan")
-    reach *= deviation / len(ours) ** 0.5
-    return mean, mean - reach, mean + reach
-
-
-def summarise(runs: Sequence[Run]) -> dict[str, float]:
-    """The figures of one setting; accuracies from 0 to 1."""
-    student, twin = [run.student for run in runs], [run.twin for run in runs]
-    difference, low, high = paired_interval(student, twin)
-    means = {
-        name: mean_and_deviation(values) for name, values in (("student", student), ("twin", twin))
-    }
-    return {
-        "runs": len(runs), "epochs": runs[0].epochs,
-        **{name: mean for name, (mean, _) in means.items()},
-        **{f"{name}_deviation": deviation for name, (_, deviation) in means.items()},
-        "difference": difference, "low": low, "high": high,
-        "retention": float(np.mean([run.student / run.teacher for run in runs])),
-    }  # fmt: skip
+def summarise(runs: Sequence[Run]) -> Figures:
+    """The figures of one setting."""
+    students, twins = [run.student for run in runs], [run.twin for run in runs]
+    return Figures(
+        summary.spread(students), summary.spread(twins), summary.difference(students, twins),
+        float(np.mean([run.student / run.teacher for run in runs])),
+    )  # fmt: skip
 
 
 def page(runs: Sequence[Run], flags: dict[str, str], **head: str) -> str:
@@ -88,11 +82,10 @@ def page(runs: Sequence[Run], flags: dict[str, str], **head: str) -> str:
     for name, of in by_setting(runs, flags):
         found = summarise(of)
         budgets.add(of[0].epochs)
-        ends = f" [{100 * found['low']:+.2f}, {100 * found['high']:+.2f}]" if len(of) > 1 else ""
         lines.append([
             name, f"`{flags[name]}`" if flags[name] else "", str(len(of)), str(of[0].epochs),
-            _spread(found, "student"), _spread(found, "twin"),
-            f"{100 * found['difference']:+.2f}{ends}", f"{100 * found['retention']:.1f} %",
+            *(tables.format_spread(spread, 100, 2, "±") for spread in (found.student, found.twin)),
+            tables.format_points(found.gain), f"{100 * found.retention:.1f} %",
         ])  # fmt: skip
     note = f"\n{UNEQUAL}" if len(budgets) > 1 else ""
     return HEAD.format(**head) + table.rows(list(COLUMNS), lines) + note
@@ -105,19 +98,18 @@ def by_setting(runs: Sequence[Run], names: Iterable[str]) -> list[tuple[str, lis
     return [(name, of) for name, of in groups if of]
 
 
-def _spread(found: dict[str, float], name: str) -> str:
-    deviation = found[f"{name}_deviation"]
-    more = "" if np.isnan(deviation) else f" ± {100 * deviation:.2f}"
-    return f"{100 * found[name]:.2f}{more}"
-
-
 def write_csv(path: Path, runs: Sequence[Run], names: Iterable[str]) -> None:
-    """One line a setting; accuracies from 0 to 1."""
-    groups = by_setting(runs, names)
+    """One line a setting; accuracies from 0 to 1; "nan" where a single pair says nothing."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        for number, (name, of) in enumerate(groups):
+        for number, (name, of) in enumerate(by_setting(runs, names)):
             found = summarise(of)
+            cells = {
+                "runs": len(of), "epochs": of[0].epochs, "student": found.student.mean,
+                "twin": found.twin.mean, "student_deviation": found.student.deviation,
+                "twin_deviation": found.twin.deviation, "difference": found.gain.mean,
+                "low": found.gain.low, "high": found.gain.high, "retention": found.retention,
+            }  # fmt: skip
             if not number:
-                writer.writerow(["setting", *found])
-            writer.writerow([name, *found.values()])
+                writer.writerow(["setting", *cells])
+            writer.writerow([name, *("nan" if cell is None else cell for cell in cells.values())])

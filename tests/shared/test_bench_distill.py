@@ -2,7 +2,6 @@
 
 import csv
 import json
-import math
 from pathlib import Path
 
 import pytest
@@ -15,25 +14,31 @@ from tests.bench.distill_table import Run
 
 def test_the_interval_of_paired_differences_by_hand() -> None:
     """0.10, 0.05, 0.10: mean 1/12, deviation 0.02887, t of two degrees 4.30265."""
-    mean, low, high = distill_table.paired_interval([0.6, 0.7, 0.8], [0.5, 0.65, 0.7])
+    runs = [
+        Run("kd", i, *pair, 0.8, 3) for i, pair in enumerate([(0.6, 0.5), (0.7, 0.65), (0.8, 0.7)])
+    ]
+    of = distill_table.summarise(runs).gain
+    assert of.low is not None
+    assert of.high is not None
     reach = 4.30265 * (0.05 / 3**0.5) / 3**0.5
-    assert mean == pytest.approx(1 / 12)
-    assert (mean - low, high - mean) == pytest.approx((reach, reach), rel=1e-5)
-    mean, low, high = distill_table.paired_interval([0.5], [0.75])
-    assert mean == -0.25
-    assert math.isnan(low)
-    assert math.isnan(high)
+    assert of.mean == pytest.approx(1 / 12)
+    assert (of.mean - of.low, of.high - of.mean) == pytest.approx((reach, reach), rel=1e-5)
+    of = distill_table.summarise([Run("kd", 1, 0.5, 0.75, 0.8, 3)]).gain
+    assert of.mean == -0.25
+    assert of.low is of.high is None
 
 
 def test_a_setting_by_hand() -> None:
     runs = [Run("kd", 1, 0.6, 0.5, 0.8, 3), Run("kd", 2, 0.9, 0.7, 0.9, 3)]
     found = distill_table.summarise(runs)
-    assert found["student"] == pytest.approx(0.75)
-    assert found["student_deviation"] == pytest.approx(0.3 / 2**0.5)
-    assert found["twin_deviation"] == pytest.approx(0.2 / 2**0.5)
-    assert found["difference"] == pytest.approx(0.15)
-    assert found["high"] - found["low"] == pytest.approx(2 * 12.7062 * 0.05, rel=1e-5)
-    assert found["retention"] == pytest.approx((0.75 + 1) / 2)
+    assert found.student.mean == pytest.approx(0.75)
+    assert found.student.deviation == pytest.approx(0.3 / 2**0.5)
+    assert found.twin.deviation == pytest.approx(0.2 / 2**0.5)
+    assert found.gain.mean == pytest.approx(0.15)
+    assert found.gain.low is not None
+    assert found.gain.high is not None
+    assert found.gain.high - found.gain.low == pytest.approx(2 * 12.7062 * 0.05, rel=1e-5)
+    assert found.retention == pytest.approx((0.75 + 1) / 2)
 
 
 ACCURACY = {"kd-1": 0.6, "kd-2": 0.7, "dist-1": 0.65, "dist-2": 0.75, "long-1": 0.9, "long-2": 0.8}

@@ -56,23 +56,25 @@ class View(nn.Module):
     def _through(self, batch: Batch, channels: Sequence[int]) -> Tensor:
         """These channels, which are all of one side."""
         images, size, way = self._normal(batch, channels), self.card.size, self.card.interpolation
-        exact = self.card.eight_bit
         if "contrast" in batch:
             self._recolour(images, batch, channels)
         resize = partial(self._resize, channels=channels)
-        if "turned" in batch:
-            images = see_images(images, batch, self.side, size, way, resize)
-        else:
-            images = resize(_warp(images, batch))
-        return self._normalise(self._levels(images, channels), channels) if exact else images
+        if "turned" not in batch:
+            return resize(_warp(images, batch))
+        images = see_images(images, batch, self.side, size, way, resize)
+        if not self.card.eight_bit:
+            return images
+        return self._normalise(self._levels(images, channels), channels)  # of rows sampled between
 
     def _resize(self, images: Tensor, channels: Sequence[int]) -> Tensor:
-        """To the network's size; whole levels as the SDK resizes an 8-bit picture."""
+        """To the network's size; in whole levels as the SDK resizes an 8-bit picture."""
         size, way = self.card.size, self.card.interpolation
-        if not self.card.eight_bit or way == "nearest" or images.shape[-1] == size:
+        if not self.card.eight_bit:
             return resize_images(images, size, way)
-        levels = resize_levels(self._levels(images, channels), size, len(self.keys))
-        return self._normalise(levels, channels)
+        levels = self._levels(images, channels)
+        if way == "nearest":
+            return self._normalise(resize_images(levels, size, way), channels)
+        return self._normalise(resize_levels(levels, size, len(self.keys)), channels)
 
     def _recolour(self, images: Tensor, batch: Batch, channels: Sequence[int]) -> None:
         """In other light, in place: before anything comes in from outside, which is the mean."""
