@@ -32,7 +32,7 @@ HEAVY = {
     *("basicsr", "realesrgan", "cv2", "requests", "numba", "gudhi"),
 }
 # The rooms of shared/ that every stage may use; the others need packages of their own.
-CONTRACT = ("cli", "models", "patches", "runs", "scratch")
+CONTRACT = ("cli", "models", "patches", "runs", "scenes", "scratch")
 NOT_CONTRACT = {"figures.py"}  # needs matplotlib
 PACKAGES = {"fire", "numpy", "h5py", "tqdm", "shared"}
 BASE = "86adf8dbadc3d6e82ee5dd2c74bec2e1c2467cdad47886280501df722372d2e1"
@@ -219,7 +219,10 @@ def test_only_one_module_imports_fire() -> None:
 def test_hdf5_is_opened_for_reading_in_one_place() -> None:
     """There every error of the library is one line; others write, or read through that place."""
     room = ROOT / "shared" / "patches" / "hdf5"
-    writers = {"shared/patches/fields.py", "shared/patches/writer.py", "stages/demo/main.py"}
+    writers = {
+        *("shared/patches/fields.py", "shared/patches/writer.py", "shared/scenes/writer.py"),
+        "stages/demo/main.py",
+    }
     reading = []
     for path in [*ROOT.glob("shared/**/*.py"), *ROOT.glob("stages/**/*.py")]:
         if room in path.parents:
