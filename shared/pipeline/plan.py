@@ -8,7 +8,7 @@ from pathlib import Path
 
 from shared.errors import StageError
 from shared.pipeline.product import Product, override
-from shared.pipeline.products import chain, ensembles, students, super_resolution, sweep
+from shared.pipeline.products import chain, ensembles, maps, students, super_resolution, sweep
 from shared.pipeline.settings import Settings
 
 RUNNERS = ("docker", "local")
@@ -106,6 +106,7 @@ def _products(settings: Settings, runner: str) -> Iterator[Product]:
     yield from chain.edge(settings)
     yield chain.explanation(settings)
     yield from students.products(settings)
+    yield from maps.products(settings)
 
 
 def as_table(plan: Plan) -> str:

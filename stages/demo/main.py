@@ -29,15 +29,16 @@ def patch(zone: int, row: int, seed: int, split: int) -> dict[str, NDArray[Any]]
         sen1 (32, 32, 8), sen2 (32, 32, 10) reflectance, label (17,) one-hot, all float64; city ()
             int32, 0 to 23 in training.h5 and 24 to 31 in testing.h5.
     """
-    from stages.demo import ground, materials, optics, radar
+    from shared.landscape import cover_patch, draw_city, sen2
+    from stages.demo import radar
 
     rng = np.random.default_rng((seed, split, row))
     home = int(rng.integers(tuple(CITIES.values())[split]))
-    city = materials.city(np.random.default_rng((seed, split, home, 0xC17)))
-    land = ground.land(zone, city, rng)
+    city = draw_city(np.random.default_rng((seed, split, home, 0xC17)))
+    land = cover_patch(zone, city, rng)
     return {
         "sen1": radar.sen1(land, city, rng),
-        "sen2": optics.sen2(land, city, rng),
+        "sen2": sen2(land, city, rng),
         "label": np.eye(len(lcz.CLASSES))[zone],
         "city": np.array(sum(tuple(CITIES.values())[:split]) + home, np.int32),
     }

@@ -4,9 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from stages.demo.ground import Ground
-from stages.demo.materials import City
-from stages.demo.texture import MARGIN
+from shared.landscape import MARGIN, City, Ground
 
 LOOKS = 1  # of a pixel before the filter: the intensity of one complex sample
 WINDOW = 5

@@ -25,6 +25,7 @@ METHODS = load_all()
 # What runs: parameters, paths being names in the folder of inputs.
 GOOD = {
     "demo": {"train_per_class": "1", "test_per_class": "1"},
+    "city": {"size": "64", "district": "64"},
     "eurosat": {"src": "pictures"},
     "prepare": {"src": "raw.h5"},
     "merge": {"src": "part-1.h5,part-2.h5"},

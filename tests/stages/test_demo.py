@@ -80,7 +80,7 @@ def test_patches_of_one_city_share_its_air() -> None:
 
 
 def test_a_shadow_is_as_long_as_the_sun_is_low() -> None:
-    from stages.demo.optics import shadow
+    from shared.landscape import shadow
 
     height = np.zeros((20, 20))
     height[10, 10] = 10.0  # metres; cells of 2.5 m, the sun in the south at 45 degrees
@@ -91,8 +91,7 @@ def test_a_shadow_is_as_long_as_the_sun_is_low() -> None:
 
 @pytest.mark.parametrize(("pixel", "sigma"), [(10, 5.5), (20, 10.0)])
 def test_blur_keeps_what_is_flat_and_where_it_is(pixel: int, sigma: float) -> None:
-    from stages.demo.optics import blur
-    from stages.demo.texture import CELLS
+    from shared.landscape import CELLS, blur
 
     weight = blur(pixel, sigma)
     np.testing.assert_allclose(weight.sum(1), 1.0)
@@ -101,16 +100,17 @@ def test_blur_keeps_what_is_flat_and_where_it_is(pixel: int, sigma: float) -> No
 
 
 def test_speckle_has_the_power_of_the_ground() -> None:
-    from stages.demo import ground, materials, radar, texture
+    from shared import landscape
+    from stages.demo import radar
 
     rng = np.random.default_rng(0)
-    city = materials.city(rng)
-    size = (texture.CELLS, texture.CELLS)
-    flat = ground.Ground(
-        np.full(size, materials.CODE["grass"]), np.zeros(size), np.ones(size), np.zeros(size, bool)
+    city = landscape.draw_city(rng)
+    size = (landscape.CELLS, landscape.CELLS)
+    flat = landscape.Ground(
+        np.full(size, landscape.CODE["grass"]), np.zeros(size), np.ones(size), np.zeros(size, bool)
     )
     seen = np.stack([radar.sen1(flat, city, rng) for _ in range(20)])
-    vv, vh = city.backscatter[materials.CODE["grass"]]
+    vv, vh = city.backscatter[landscape.CODE["grass"]]
     power = [(seen[..., i] ** 2 + seen[..., i + 1] ** 2).mean() for i in (0, 2)]
     np.testing.assert_allclose(power, [vh, vv], rtol=0.05)
     np.testing.assert_allclose(seen[..., 4:6].mean((0, 1, 2)), [vh, vv], rtol=0.05)

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from stages.demo.materials import CODE, NAMES, City
-from stages.demo.zones import Mix
+from shared.landscape.materials import CODE, NAMES, City
+from shared.landscape.zones import Mix
 
 CELL = 2.5  # metres
 MARGIN = 4  # pixels of 10 m around the patch, for blur, shadow and speckle filter
@@ -17,20 +17,20 @@ Grid = NDArray[np.float64]
 
 
 @functools.cache
-def _spline(knots: int) -> sparse.csr_array:
-    """(CELLS, knots + 3) cubic B-spline basis, rows of unit length: it makes white noise smooth.
+def _spline(knots: int, cells: int) -> sparse.csr_array:
+    """(cells, knots + 3) cubic B-spline basis, rows of unit length: it makes white noise smooth.
 
     Sparse, as all matrices here: products of this size lose more to threads than they gain.
     """
-    at = np.linspace(0, knots, CELLS, endpoint=False)[:, None]
+    at = np.linspace(0, knots, cells, endpoint=False)[:, None]
     far = np.abs(at - (np.arange(knots + 3)[None] - 1))
     basis = np.where(far < 1, 2 / 3 - far**2 + far**3 / 2, np.clip(2 - far, 0, None) ** 3 / 6)
     return sparse.csr_array(basis / np.linalg.norm(basis, axis=1, keepdims=True))
 
 
-def noise(rng: np.random.Generator, metres: float) -> Grid:
-    """(CELLS, CELLS) standard normal field, correlated over about `metres`."""
-    basis = _spline(int(np.clip(CELLS * CELL / metres, 2, CELLS // 2)))
+def noise(rng: np.random.Generator, metres: float, cells: int = CELLS) -> Grid:
+    """(cells, cells) standard normal field, correlated over about `metres`."""
+    basis = _spline(int(np.clip(cells * CELL / metres, 2, cells // 2)), cells)
     field: Grid = basis @ (basis @ rng.standard_normal((basis.shape[1],) * 2)).T
     return field
 
@@ -45,10 +45,12 @@ def weights(mix: Mix, city: City, rng: np.random.Generator, evenness: float) -> 
     return share
 
 
-def mosaic(share: Grid, metres: float, rng: np.random.Generator) -> NDArray[np.intp]:
-    """(CELLS, CELLS) material codes in pieces of about `metres`; a larger share wins more often."""
+def mosaic(
+    share: Grid, metres: float, rng: np.random.Generator, cells: int = CELLS
+) -> NDArray[np.intp]:
+    """(cells, cells) material codes in pieces of about `metres`; a larger share wins more often."""
     codes = np.flatnonzero(share > 0.01)
-    rival = np.stack([noise(rng, metres) for _ in codes])
+    rival = np.stack([noise(rng, metres, cells) for _ in codes])
     won: NDArray[np.intp] = codes[np.argmax(rival + np.log(share[codes])[:, None, None], 0)]
     return won
 

@@ -1,21 +1,22 @@
-"""One patch of land, on a grid of 2.5 m: what covers each cell, how high it is, how bright."""
+"""Land on a grid of 2.5 m: what covers each cell, how high it is, how bright."""
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from stages.demo.materials import CODE, City
-from stages.demo.texture import CELL, CELLS, Grid, choose, mosaic, noise, weights
-from stages.demo.zones import ZONES, Range, Zone
+from shared.landscape.materials import CODE, City
+from shared.landscape.texture import CELL, CELLS, Grid, choose, mosaic, noise, weights
+from shared.landscape.zones import ZONES, Range, Zone
 
 TABLE = 128  # random numbers per parcel repeat after so many parcels: further than a patch reaches
 
 
 @dataclass(frozen=True)
 class Ground:
-    """Cover of a patch, all (CELLS, CELLS).
+    """Cover of a square of land, all (cells, cells).
 
     Attributes:
         material: code of materials.NAMES.
@@ -30,7 +31,7 @@ class Ground:
     wall: NDArray[np.bool_]
 
 
-def land(number: int, city: City, rng: np.random.Generator) -> Ground:
+def cover_patch(number: int, city: City, rng: np.random.Generator) -> Ground:
     """A patch of zone `number` (0 to 16), into half of which a neighbouring zone reaches."""
     main = cover(ZONES[number], city, rng)
     if rng.random() < 0.5:
@@ -48,22 +49,32 @@ def land(number: int, city: City, rng: np.random.Generator) -> Ground:
     )
 
 
-def cover(zone: Zone, city: City, rng: np.random.Generator) -> Ground:
-    """A patch all of one zone: ground, then streets and buildings, then crowns."""
-    lot = _Lots(zone, city, rng)
+def cover(zone: Zone, city: City, rng: np.random.Generator, cells: int = CELLS) -> Ground:
+    """A square all of one zone: ground, then streets and buildings, then crowns.
+
+    Args:
+        zone: the recipe; its ranges are drawn from once.
+        city: its habits.
+        rng: decides all the rest.
+        cells: side of the square in cells of 2.5 m.
+    """
+    smooth = functools.partial(noise, rng, cells=cells)
+    lot = _Lots(zone, city, rng, cells)
     share = weights(zone.ground, city, rng, 12)
     grain = _in(zone.grain, rng)
-    material = choose(lot.random[..., 5], share) if zone.fields else mosaic(share, grain, rng)
-    bright = np.exp(0.08 * noise(rng, 12) + 0.07 * noise(rng, 60))
+    material = (
+        choose(lot.random[..., 5], share) if zone.fields else mosaic(share, grain, rng, cells)
+    )
+    bright = np.exp(0.08 * smooth(12) + 0.07 * smooth(60))
     if zone.fields:
         bright *= np.exp(0.12 * (lot.random[..., 6] - 0.5))
     paved = "soil" if "soil" in zone.ground and "asphalt" not in zone.ground else "asphalt"
     material = np.where(lot.street, CODE[paved], material)
-    crowns = noise(rng, _in(zone.crown, rng)) * 0.8 + noise(rng, 70) * 0.6
+    crowns = smooth(_in(zone.crown, rng)) * 0.8 + smooth(70) * 0.6
     tree = (ndtr(crowns) < _in(zone.trees, rng)) & (~lot.street | (lot.random[..., 5] < 0.3))
     kind = CODE["conifer" if rng.random() < 0.25 else "tree"]
     material = np.where(tree, kind, material)
-    height = np.where(tree, np.mean(zone.crown) * np.exp(0.3 * noise(rng, 8)), 0.0)
+    height = np.where(tree, np.mean(zone.crown) * np.exp(0.3 * smooth(8)), 0.0)
     roof = choose(lot.random[..., 4], weights(zone.roofs, city, rng, 6))
     return Ground(
         np.where(lot.building, roof, material),
@@ -80,13 +91,14 @@ def _in(span: Range, rng: np.random.Generator) -> float:
 class _Lots:
     """Streets, parcels and buildings in rotated, gently bent street coordinates."""
 
-    def __init__(self, zone: Zone, city: City, rng: np.random.Generator) -> None:
+    def __init__(self, zone: Zone, city: City, rng: np.random.Generator, cells: int) -> None:
         width = _in(zone.parcel, rng) * city.size
         depth, street = width * _in(zone.depth, rng), _in(zone.street, rng)
-        along, across = self._axes(city, rng)
+        along, across = self._axes(city, rng, cells)
         u, lot_u, edge_u, road_u = _axis(along, width, zone.block[0], street)
         v, lot_v, edge_v, road_v = _axis(across, depth, zone.block[1], street)
-        self.random = rng.random((TABLE, TABLE, 7))[lot_u % TABLE, lot_v % TABLE]
+        table = TABLE * -(-cells // CELLS)
+        self.random = rng.random((table, table, 7))[lot_u % table, lot_v % table]
         self.street = road_u | road_v
         chance = self.random
         side, slab = _in(zone.cover, rng), _in(zone.slab, rng)
@@ -106,14 +118,14 @@ class _Lots:
         self.height = _in(zone.height, rng) * city.height * (0.6 + 0.8 * chance[..., 6])
 
     @staticmethod
-    def _axes(city: City, rng: np.random.Generator) -> tuple[Grid, Grid]:
+    def _axes(city: City, rng: np.random.Generator, cells: int) -> tuple[Grid, Grid]:
         angle = city.angle + rng.normal(0, 0.25)
-        x = (np.arange(CELLS) - CELLS / 2) * CELL
+        x = (np.arange(cells) - cells / 2) * CELL
         cos, sin = np.cos(angle), np.sin(angle)
         bend = rng.uniform(0, 15)
         start = rng.uniform(1000, 2000, 2)
-        along = start[0] + cos * x + sin * x[:, None] + bend * noise(rng, 200)
-        across = start[1] - sin * x + cos * x[:, None] + bend * noise(rng, 200)
+        along = start[0] + cos * x + sin * x[:, None] + bend * noise(rng, 200, cells)
+        across = start[1] - sin * x + cos * x[:, None] + bend * noise(rng, 200, cells)
         return along, across
 
 

@@ -65,7 +65,7 @@ class City:
     roofs: NDArray[np.float64]
 
 
-def city(rng: np.random.Generator) -> City:
+def draw_city(rng: np.random.Generator) -> City:
     """Draw a city: its materials, season, air, sun and habits of building."""
     count, bands = SURFACE.shape
     tilt = np.linspace(-0.5, 0.5, bands)
