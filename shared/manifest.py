@@ -1,7 +1,8 @@
-"""MANIFEST.json of a shipped bundle: SHA-256 of every file, of its image, and of itself.
+"""MANIFEST.json of a bundle: SHA-256 of every file, of itself, and of the image it came with.
 
-Standard library only, Python 3.10 or later: `make ship` sends this file along, and the scripts on
-the other machine import it there, where nothing else of this project is.
+`voyager` writes it without an image, `make ship` adds the image. Standard library only, Python 3.10
+or later: `make ship` sends this file along, and the scripts on the other machine import it there,
+where nothing else of this project is.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ from typing import Any
 
 MANIFEST = "MANIFEST.json"
 BLOCK = 2**20
+IMAGE = {"file", "id", "sha256", "tag"}  # what is known of an image
 
 
 class RefusedError(Exception):
@@ -32,17 +34,55 @@ def seal(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, indent=1).encode()).hexdigest()
 
 
+def write(
+    bundle: Path, image: dict[str, Any] | None, record: Any, sdk: dict[str, Any] | None
+) -> bytes:
+    """MANIFEST.json of the files as they are.
+
+    Args:
+        bundle: folder; its own MANIFEST.json does not count.
+        image: file, id, sha256 and tag of the image that is sent along, if one is.
+        record: how the bundle was made, if that is known.
+        sdk: releases of the Voyager SDK that it is for, if that is known.
+    """
+    paths = (path for path in bundle.rglob("*") if path.is_file() and path != bundle / MANIFEST)
+    files = {path.relative_to(bundle).as_posix(): digest(path) for path in sorted(paths)}
+    content = {"files": files, "image": image, "record": record, "sdk": sdk}
+    return (json.dumps({"sha256": seal(content), **content}, indent=1) + "\n").encode()
+
+
 def read(bundle: Path) -> dict[str, Any]:
-    """The manifest of a bundle: `files`, path to SHA-256, and the `image` that came with it."""
+    """The manifest of a bundle.
+
+    Returns:
+        `files`, path to SHA-256; the `image` that came with it, or None; `sdk`, the releases that
+        it is for, or None.
+    """
     path = bundle / MANIFEST
     try:
         content: dict[str, Any] = json.loads(path.read_text())
         whole = content.pop("sha256") == seal(content) and isinstance(content["files"], dict)
-        if whole and content["image"].keys() >= {"file", "id", "sha256", "tag"}:
+        content.setdefault("sdk", None)
+        if whole and (content["image"] is None or content["image"].keys() >= IMAGE):
             return content
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
     raise RefusedError(f"{path}: expected a manifest with files and image, found none: copy again")
+
+
+def image_of(bundle: Path) -> dict[str, Any]:
+    """The image that a bundle came with.
+
+    Raises:
+        RefusedError: it came without one, or without a manifest.
+    """
+    image: dict[str, Any] | None = read(bundle)["image"]
+    if image is None:
+        raise RefusedError(
+            f"{bundle / MANIFEST}: expected the image that was sent along, found none; "
+            "make ship sends both"
+        )
+    return image
 
 
 def problems(bundle: Path) -> list[str]:
@@ -65,9 +105,11 @@ def verify(bundle: Path, image: bool = True) -> dict[str, Any]:
     """
     manifest = read(bundle)
     texts = problems(bundle)
-    archive, expected = bundle.parent / manifest["image"]["file"], manifest["image"]["sha256"]
-    if image and (not archive.is_file() or digest(archive) != expected):
-        texts.append(f"{archive}: expected a file of SHA-256 {expected}, found none or another")
+    if image:
+        sent = image_of(bundle)
+        archive, expected = bundle.parent / sent["file"], sent["sha256"]
+        if not archive.is_file() or digest(archive) != expected:
+            texts.append(f"{archive}: expected a file of SHA-256 {expected}, found none or another")
     if texts:
         more = f" ({len(texts)} such files)" if len(texts) > 1 else ""
         raise RefusedError(f"{texts[0]}{more}; copy again")

@@ -36,6 +36,8 @@ class Card:
         features: F of the second input `tda` (N, F), 0 when there is none.
         eight_bit: whether values are rounded to whole levels before and after the resize, as the
             8-bit pictures that the SDK enlarges.
+        decimals: of mean and std, to which they were rounded before training: 3, or 6, which
+            Voyager's streaming pipeline keeps from SDK 1.6 on.
     """
 
     file: str
@@ -48,6 +50,7 @@ class Card:
     classes: tuple[str, ...]
     features: int = 0
     eight_bit: bool = False
+    decimals: int = 3
 
 
 def save(folder: Path, cards: list[Card], **more: Any) -> None:
@@ -115,6 +118,7 @@ def _invalid_entry(card: Card) -> str:
         "size": type(card.size) is int and card.size > 0,
         "interpolation": card.interpolation in ("bilinear", "nearest"),
         "features": type(card.features) is int and card.features >= 0,
+        "decimals": type(card.decimals) is int and card.decimals >= 1,
     }
     return next((name for name, fine in possible.items() if not fine), "")
 

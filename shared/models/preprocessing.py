@@ -39,17 +39,18 @@ def _scale(source: Source, name: str, rows: slice) -> NDArray[np.float32]:
 
 
 def band_statistics(
-    source: Source, bands: tuple[str, ...]
+    source: Source, bands: tuple[str, ...], decimals: int = 3
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per band on the 0 … 1 scale of `Card`, at most 3 decimals.
+    """Mean and standard deviation per band on the 0 … 1 scale of `Card`, rounded.
 
-    Three decimals, as in Voyager's streaming pipeline, so that training and inference agree.
+    Three decimals are what Voyager's streaming pipeline keeps in every release, six from SDK 1.6
+    on: so training and inference agree.
     """
     mean, std = [], []
     for name, index in locate_bands(source, bands):
         means, stds = source.statistics(name)
-        mean.append(round(float(means[index]) / 255, 3))
-        std.append(max(round(float(stds[index]) / 255, 3), 0.001))
+        mean.append(round(float(means[index]) / 255, decimals))
+        std.append(max(round(float(stds[index]) / 255, decimals), 0.001))
     return tuple(mean), tuple(std)
 
 

@@ -36,6 +36,8 @@ class Student:
             then resized); overhead (symmetries of the square, shifts, light, erasing).
         eight_bit: whether values are rounded to whole levels of 0 … 255 before and after the
             resize: the pictures that Metis gets hold no more, nor do those that the SDK enlarges.
+        decimals: of the mean and deviation that pictures are normalised with: 3, which every SDK
+            keeps, or 6, which its releases from 1.6 on keep.
         baseline: whether to train the same student without a teacher as well.
         weights: state dict of the same architecture (.safetensors or .pth), for instance ImageNet.
         adapt: whether weights for three channels are spread over the bands as timm does; otherwise
@@ -50,6 +52,7 @@ class Student:
     interpolation: Interpolation = "bilinear"
     augment: Augment = "sharp"
     eight_bit: bool = True
+    decimals: Literal[3, 6] = 3
     baseline: bool = True
     weights: Path | None = None
     adapt: bool = False

@@ -131,13 +131,13 @@ def _describe_run(settings: Settings) -> dict[str, Any]:
 def _build_card(train: Path, settings: Settings) -> models.Card:
     student = settings.student
     with patches.read(train, "label") as source:
-        mean, std = models.band_statistics(source, student.bands)
+        mean, std = models.band_statistics(source, student.bands, student.decimals)
         classes = source.classes
     initial_network.check(student, settings.preset.size, len(classes))
     return models.Card(
         file="student.onnx", architecture=student.architecture, bands=student.bands, mean=mean,
         std=std, size=settings.preset.size, interpolation=student.interpolation, classes=classes,
-        eight_bit=student.eight_bit,
+        eight_bit=student.eight_bit, decimals=student.decimals,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The text files of the bundle: model YAML, labels, how to deploy it."""
+"""The text files of the bundle: model YAML, compiler settings, preprocess.py, labels."""
 
 from pathlib import Path
 from typing import Any
@@ -7,18 +7,22 @@ import yaml
 
 from shared.models import Card
 from shared.voyager import SDK, sdk_folder
-from shared.voyager import calibration as pictures
+from stages.voyager import compiler_settings, preprocess_file
+from stages.voyager.settings import Deployment
 
 
-def description(name: str, card: Card) -> dict[str, Any]:
-    """The model YAML as nested dicts, for SDK 1.2.5 and later.
+def description(name: str, card: Card, deployment: Deployment) -> dict[str, Any]:
+    """The model YAML as nested dicts.
 
     Args:
-        name: of the network; the SDK calls it c-NAME.
-        card: three bands, mean and std with at most 3 decimals, bilinear.
+        name: of the network; SDK 1.2.5 calls it c-NAME.
+        card: three bands, mean and std with at most the decimals that the SDK keeps, bilinear.
+        deployment: releases of the SDK, and what their compiler is told.
     """
+    kept = deployment.decimals
     numbers = {
-        key: ", ".join(f"{value:.3f}" for value in getattr(card, key)) for key in ("mean", "std")
+        key: ", ".join(f"{value:.{kept}f}" for value in getattr(card, key))
+        for key in ("mean", "std")
     }
     task = {
         "model_name": name,
@@ -43,7 +47,10 @@ def description(name: str, card: Card) -> dict[str, Any]:
         "description": f"{card.architecture}, {len(card.classes)} classes, "
         f"bands {' '.join(card.bands)} as R G B",
         "pipeline": [{"classification": task}],
-        "models": {name: _model(name, card)},
+        "models": {
+            name: _model(name, card)
+            | {"extra_kwargs": compiler_settings.extra_kwargs(name, deployment)}
+        },
         "datasets": {f"{name}-patches": _dataset(name)},
     }
 
@@ -74,36 +81,18 @@ def _dataset(name: str) -> dict[str, Any]:
     }
 
 
-DEPLOY = Path(__file__).with_name("deploy.md")
-
-
-def commands(name: str, calibration: int) -> list[str]:
-    """The SDK's commands, in order, for a bundle with so many calibration pictures."""
-    infer = f"./inference.py c-{name} dataset --data-root customers --no-display"
-    return [
-        f"mkdir -p customers/{name}",
-        f"cp -r BUNDLE/. customers/{name}/",
-        f"./deploy.py customers/{name}/{name}.yaml --data-root customers "
-        f"--num-cal-images {calibration} --mode QUANTCOMPILE",
-        f"{infer} --pipe=torch",
-        f"{infer} --pipe=torch-aipu --aipu-cores=1",
-        infer,
-        f"./inference.py c-{name} media/VIDEO.mp4 --no-display --aipu-cores=4 --show-host-fps",
-    ]
-
-
 def write_texts(
-    folder: Path, name: str, card: Card, labels: tuple[str, ...], calibration: int
+    folder: Path, name: str, card: Card, labels: tuple[str, ...], deployment: Deployment
 ) -> None:
-    """NAME.yaml, labels.txt and DEPLOY.md of a bundle."""
-    text = yaml.safe_dump(description(name, card), sort_keys=False, width=1000)
-    (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
-    content = "".join(f"{label}\n" for label in labels)
-    (folder / "labels.txt").write_text(content, encoding="utf-8")
-    lines = "\n".join(commands(name, calibration))
-    seen = pictures.describe_prefixes(pictures.list_pictures(folder / "repr"), len(card.classes))
-    words = {
-        "name": name, "bands": ", ".join(card.bands), "commands": lines, "seen": "; ".join(seen),
-    }  # fmt: skip
-    text = DEPLOY.read_text(encoding="utf-8").format(**words)
-    (folder / "DEPLOY.md").write_text(text, encoding="utf-8")
+    """NAME.yaml, NAME.toml where a release reads it, preprocess.py and labels.txt of a bundle."""
+    files = {
+        f"{name}.yaml": yaml.safe_dump(
+            description(name, card, deployment), sort_keys=False, width=1000
+        ),
+        "labels.txt": "".join(f"{label}\n" for label in labels),
+        "preprocess.py": preprocess_file.write(name, card, deployment.decimals),
+    }
+    if compiler_settings.needs_toml(deployment.profiles):
+        files[f"{name}.toml"] = compiler_settings.write_toml(name, deployment)
+    for file, text in files.items():
+        (folder / file).write_text(text, encoding="utf-8")

@@ -7,11 +7,12 @@ import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
-from shared import cli, models, patches
+from shared import cli, manifest, models, patches
 from shared.errors import StageError
 from shared.models import Card
 from shared.patches import Source
 from shared.progress import say
+from stages.voyager.settings import Deployment
 
 
 def run(
@@ -25,6 +26,7 @@ def run(
     per_class_val: Annotated[int, cli.at_least(0)] = 200,
     seed: Annotated[int, cli.at_least(0)] = 42,
     threads: Annotated[int, cli.at_least(0)] = 0,
+    deployment: Deployment = Deployment(),
 ) -> None:
     """Write the bundle, check it against the SDK's rules, and measure its accuracy from its PNGs.
 
@@ -43,16 +45,19 @@ def run(
         threads: processors for the read-back, 0 for all; changes time, not results.
     """
     _check_name(name)
-    card = _card(src)
+    deployment.check(calibration)
+    card = _card(src, deployment)
     with patches.read(train, "label") as training, patches.read(test, "label") as testing:
         _same_classes(src, card, training, testing)
         from stages.voyager import (
             bundle_texts,
             calibration_sheet,
+            deploy_texts,
             picture_files,
             readback,
             sdk_file_rules,
             sdk_names,
+            sdk_range,
             sdk_rules,
         )
 
@@ -66,12 +71,16 @@ def run(
         )
         calibration_sheet.write_sheet(dst / "calibration.png", dst / "repr", card.classes)
         kept = picture_files.write_validation(dst / "val", testing, card, per_class_val, seed)
-        bundle_texts.write_texts(dst, name, card, sdk_names.label_lines(card.classes), calibrated)
-        sdk_rules.check_bundle(dst)
+        labels = sdk_names.label_lines(card.classes)
+        bundle_texts.write_texts(dst, name, card, labels, deployment)
+        commands = deploy_texts.write(dst, name, card, calibrated, deployment)
+        sdk_rules.check_bundle(dst, deployment.profiles)
         accuracy = readback.readback(dst, testing, card, threads or len(os.sched_getaffinity(0)))
     content = {"calibration_pictures": calibrated} | kept | accuracy
     (dst / "readback.json").write_text(json.dumps(content, indent=1) + "\n")
-    _tell(content, bundle_texts.commands(name, calibrated))
+    meant = sdk_range.describe(deployment.profiles)
+    (dst / manifest.MANIFEST).write_bytes(manifest.write(dst, None, None, meant))
+    _tell(content, commands)
 
 
 def _check_name(name: str) -> None:
@@ -82,7 +91,7 @@ def _check_name(name: str) -> None:
         )
 
 
-def _card(src: Path) -> Card:
+def _card(src: Path, deployment: Deployment) -> Card:
     """The one network of a folder, if pictures can feed it the way the SDK does."""
     cards = models.load(src)
     if len(cards) != 1 or cards[0].features:
@@ -99,10 +108,12 @@ def _card(src: Path) -> Card:
             f"{src}: expected interpolation bilinear, found {card.interpolation}: the SDK's "
             "streaming pipeline always resizes bilinearly; train with it"
         )
-    if any(round(value, 3) != value for value in (*card.mean, *card.std)):
+    kept = deployment.decimals
+    if any(round(value, kept) != value for value in (*card.mean, *card.std)):
         raise StageError(
-            f"{src}: expected mean and std of at most 3 decimals, found {card.mean}, {card.std}: "
-            "the SDK's streaming pipeline cuts the rest off; train with rounded ones"
+            f"{src}: expected mean and std of at most {kept} decimals, found {card.mean}, "
+            f"{card.std}: the streaming pipeline of SDK {deployment.profiles[0]} cuts the rest "
+            f"off; train with distill --decimals {kept}"
         )
     return card
 

@@ -1,21 +1,22 @@
 """The rules of the Voyager SDK, each one a function, read off a finished bundle.
 
-Rules from the public SDK repository, release 1.2.5 (loader, network parser, data adapter); what
-that release accepts, the 1.6 series is documented to accept as well.
+Rules from the public SDK repository, release 1.2.5 (loader, network parser, data adapter), that
+later releases are documented to share; where they differ, `sdk_profile_rules`.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from shared.errors import StageError
 from shared.voyager import SDK, Bundle, open_bundle
-from stages.voyager import sdk_calibration_rules, sdk_file_rules
+from stages.voyager import sdk_calibration_rules, sdk_file_rules, sdk_profile_rules, sdk_range
 
 TOP = {"axelera-model-format", "name", "description", "pipeline", "models", "datasets"}
 TASK = {"model_name", "input", "preprocess", "postprocess"}
 MODEL = {
     "class", "class_path", "weight_path", "task_category", "input_tensor_shape",
-    "input_color_format", "input_tensor_layout", "dataset", "num_classes",
+    "input_color_format", "input_tensor_layout", "dataset", "num_classes", "extra_kwargs",
 }  # fmt: skip
 DATASET = {
     "class", "class_path", "data_dir_name", "labels", "labels_path", "repr_imgs_dir_path",
@@ -92,7 +93,7 @@ def colour(bundle: Bundle) -> Iterator[str]:
 
 
 def preprocessing(bundle: Bundle) -> Iterator[str]:
-    """Resize bilinear to the network's size, scale, normalise with what the SDK does not round."""
+    """Resize bilinear to the network's size, scale, normalise."""
     steps = bundle.steps
     if list(steps) != list(STEPS):
         yield f"preprocess is {list(steps)}, expected {', '.join(STEPS)}"
@@ -111,8 +112,6 @@ def preprocessing(bundle: Bundle) -> Iterator[str]:
         parts = [part.strip() for part in str(steps["normalize"][key]).split(",")]
         if len(parts) != shape[1]:
             yield f"normalize: {len(parts)} values of {key} for {shape[1]} channels"
-        if any(round(float(part), 3) != float(part) for part in parts):
-            yield f"normalize: {key} has more than 3 decimals, which the SDK cuts off"
         if key == "std" and any(float(part) <= 0 for part in parts):
             yield "normalize: std is not above 0"
 
@@ -137,32 +136,43 @@ RULES: tuple[Rule, ...] = (
     sdk_file_rules.paths, sdk_file_rules.network, sdk_file_rules.graph, sdk_file_rules.labels,
     sdk_file_rules.folders, sdk_file_rules.pictures,
     sdk_calibration_rules.calibration, sdk_calibration_rules.balance,
+    sdk_profile_rules.path_forms, sdk_profile_rules.transform,
 )  # fmt: skip
 
 
-def problems(folder: Path) -> list[str]:
+def problems(folder: Path, profiles: tuple[str, ...] | None = None) -> list[str]:
     """What the SDK would refuse or silently get wrong in a bundle; empty when nothing.
+
+    Args:
+        folder: the bundle.
+        profiles: of the SDK; without them, those that its MANIFEST.json names.
 
     Raises:
         StageError: no YAML, or one that cannot be read.
     """
     bundle, texts = open_bundle(folder), []
-    for rule in RULES:
+    rules = [(rule.__name__, partial(rule, bundle)) for rule in RULES]
+    try:
+        meant = profiles or sdk_range.profiles_of(folder)
+        rules += [(r.__name__, partial(r, bundle, meant)) for r in sdk_profile_rules.RULES]
+    except StageError as error:
+        texts.append(f"release: {error}")
+    for name, rule in rules:
         try:
-            texts += [f"{rule.__name__}: {text}" for text in rule(bundle)]
+            texts += [f"{name}: {text}" for text in rule()]
         except StageError as error:
-            texts.append(f"{rule.__name__}: {error}")
+            texts.append(f"{name}: {error}")
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, OSError) as error:
-            texts.append(f"{rule.__name__}: {type(error).__name__} {error}")
+            texts.append(f"{name}: {type(error).__name__} {error}")
     return texts
 
 
-def check_bundle(folder: Path) -> None:
+def check_bundle(folder: Path, profiles: tuple[str, ...] | None = None) -> None:
     """Refuse a bundle that breaks a rule.
 
     Raises:
         StageError: with the first problems.
     """
-    if texts := problems(folder):
+    if texts := problems(folder, profiles):
         more = f" … ({len(texts)} problems)" if len(texts) > 3 else ""
         raise StageError(f"{folder}: not a bundle for the SDK: {'; '.join(texts[:3])}{more}")

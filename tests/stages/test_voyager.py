@@ -1,9 +1,11 @@
 """voyager: pictures and names by hand, the product, every rule broken on purpose, the refusals."""
 
 import dataclasses
+import hashlib
 import inspect
 import json
 import os
+import re
 import shutil
 import signal
 import struct
@@ -13,16 +15,18 @@ import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import onnx
 import pytest
+import tomllib
 import yaml
 from onnx import TensorProto
 from PIL import Image
 
-from shared import cli, lcz, models
+from shared import cli, lcz, manifest, models
 from shared.errors import StageError
 from shared.pictures import read_picture
 from shared.voyager import Bundle, calibration, open_bundle
@@ -31,11 +35,13 @@ from stages.voyager import (
     calibration_sheet,
     main,
     picture_files,
+    preprocess_file,
     readback,
     sdk_file_rules,
     sdk_names,
     sdk_rules,
 )
+from stages.voyager.settings import Deployment
 from tests import hostile, networks
 from tests.conftest import pixels, write_patches
 
@@ -246,19 +252,21 @@ def test_commands_of_the_sdk_are_told(
 ) -> None:
     heard = capsys.readouterr().err if command(made, tmp_path / "out") else ""
     lines = [line.strip() for line in heard.splitlines() if line.startswith("  ")]
+    infer = f"./inference.py {NAME} dataset --data-root customers --no-display"
     assert lines == [
         f"mkdir -p customers/{NAME}",
         f"cp -r BUNDLE/. customers/{NAME}/",
         f"./deploy.py customers/{NAME}/{NAME}.yaml --data-root customers --num-cal-images 210 "
         "--mode QUANTCOMPILE",
-        f"./inference.py c-{NAME} dataset --data-root customers --no-display --pipe=torch",
-        f"./inference.py c-{NAME} dataset --data-root customers --no-display --pipe=torch-aipu "
-        "--aipu-cores=1",
-        f"./inference.py c-{NAME} dataset --data-root customers --no-display",
-        f"./inference.py c-{NAME} media/VIDEO.mp4 --no-display --aipu-cores=4 --show-host-fps",
+        f"{infer} --pipe=torch",
+        f"{infer} --pipe=torch-aipu --aipu-cores=1",
+        infer,
+        f"./inference.py {NAME} media/VIDEO.mp4 --no-display --aipu-cores=4 --show-host-fps "
+        "--show-stream-timing",
     ]
     text = (tmp_path / "out" / "DEPLOY.md").read_text()
-    assert "\n".join(lines) in text
+    assert "\n".join(lines[:3]) in text
+    assert "\n".join(lines[3:]) in text
 
 
 def test_all_rows_and_the_same_again(made: Path, tmp_path: Path) -> None:
@@ -498,7 +506,6 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "bicubic": (edit(lambda y: steps(y)[0]["resize"].update(interpolation="bicubic")), "bicubic"),
     "size": (edit(lambda y: steps(y)[0]["resize"].update(width=224)), "input_tensor_shape"),
     "order": (edit(lambda y: steps(y).reverse()), "expected resize, torch-totensor, normalize"),
-    "decimals": (edit(lambda y: steps(y)[2]["normalize"].update(std="0.1, 0.1, 0.0123")), "3 deci"),
     "two means": (edit(lambda y: steps(y)[2]["normalize"].update(mean="0.1, 0.1")), "2 values"),
     "zero std": (edit(lambda y: steps(y)[2]["normalize"].update(std="0, 1, 1")), "not above 0"),
     "no weights": (lambda f: (f / "model.onnx").unlink(), "model.onnx is not there"),
@@ -605,6 +612,352 @@ def test_other_preprocessing_is_caught_by_the_read_back(
         readback.readback(tmp_path / "out", source, card, 1)
 
 
+# Releases of the SDK.
+
+KINDS = ("1.2", "1.6", "1.8", "all")
+
+
+@pytest.fixture(scope="module")
+def kinds(made: Path) -> dict[str, Path]:
+    """One bundle for each value of --sdk, of the same student."""
+    others = {sdk: command(made, made / f"out-{sdk}", f"--sdk={sdk}") for sdk in KINDS}
+    return others | {"1.8": made / "out"}
+
+
+def test_every_release_reads_the_same_pictures_with_equal_accuracy(kinds: dict[str, Path]) -> None:
+    parts = [content(folder) for folder in kinds.values()]
+    common = {"model.onnx", "labels.txt", "readback.json", "calibration.png"}
+    common |= {name for name in parts[0] if name.startswith(("repr/", "val/"))}
+    for part in parts:
+        assert {name: part[name] for name in common} == {name: parts[0][name] for name in common}
+        assert sorted(set(part) - common - {f"{NAME}.toml"}) == [
+            "DEPLOY.md", "MANIFEST.json", f"{NAME}.yaml", "preprocess.py",
+        ]  # fmt: skip
+    for folder in kinds.values():
+        assert sdk_rules.problems(folder) == []
+
+
+@pytest.mark.parametrize("sdk", KINDS)
+def test_compiler_settings_stand_where_the_release_reads_them(
+    kinds: dict[str, Path], sdk: str
+) -> None:
+    """All parsers are the SDK's own kind: yaml.safe_load and tomllib."""
+    extra = open_bundle(kinds[sdk]).model["extra_kwargs"]
+    if sdk == "1.2":
+        nested = {"quantization_config": {"ptq_scheme": "per_tensor_histogram"}}
+        assert extra == {"max_compiler_cores": 1, "compilation_config": nested}
+        assert not list(kinds[sdk].glob("*.toml"))
+        return
+    assert extra == {"compiler_config_file": f"{NAME}.toml"}
+    assert tomllib.loads((kinds[sdk] / f"{NAME}.toml").read_text()) == {
+        "quantization_scheme": "per_tensor_histogram",
+        "aipu_cores_used": 1,
+        "resources_used": 0.25,
+    }
+
+
+def test_scheme_and_cores_are_written_out(made: Path, tmp_path: Path) -> None:
+    flags = ("--scheme=hybrid_per_tensor_per_channel", "--cores=4")
+    new = command(made, tmp_path / "new", *flags)
+    assert tomllib.loads((new / f"{NAME}.toml").read_text()) == {
+        "quantization_scheme": "hybrid_per_tensor_per_channel",
+        "aipu_cores_used": 4,
+        "resources_used": 1.0,
+    }
+    assert "aipu_cores_used 4, resources_used 1.0)" in (new / "DEPLOY.md").read_text()
+    old = command(made, tmp_path / "old", *flags, "--sdk=1.2")
+    extra = open_bundle(old).model["extra_kwargs"]
+    scheme = {"ptq_scheme": "hybrid_per_tensor_per_channel"}
+    assert extra["compilation_config"] == {"quantization_config": scheme}
+    assert extra["max_compiler_cores"] == 4
+    assert "--mode QUANTCOMPILE --aipu-cores 4\n" in (old / "DEPLOY.md").read_text()
+
+
+@pytest.mark.parametrize("flag", ["--cores=2", "--scheme=per_tensor_min_max"])
+def test_no_yaml_for_all_releases_says_other_settings(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], flag: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        command(made, tmp_path / "out", "--sdk=all", flag)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: --sdk all: expected --scheme per_tensor_histogram and --cores 1")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("sdk", KINDS)
+def test_every_path_begins_in_the_sdk_and_prefixes_are_balanced(
+    kinds: dict[str, Path], sdk: str
+) -> None:
+    opened = open_bundle(kinds[sdk])
+    entries = opened.model | opened.dataset
+    paths = {key: value for key, value in entries.items() if key.endswith("_path")}
+    assert set(paths) == {"class_path", "weight_path", "labels_path", "repr_imgs_dir_path"}
+    assert all(value.startswith("$AXELERA_FRAMEWORK/") for value in paths.values())
+    classes = [int(path.name[5:7]) for path in sorted((kinds[sdk] / "repr").iterdir())]
+    for taken in (17, 100, 200):
+        counts = [classes[:taken].count(k) for k in range(1, 18)]
+        assert max(counts) - min(counts) <= 1
+
+
+@pytest.mark.parametrize(
+    ("sdk", "expected"),
+    [("1.2", r"\d\.\d{3}"), ("1.6", r"\d\.\d{6}"), ("1.8", r"\d\.\d{6}"), ("all", r"\d\.\d{3}")],
+)
+def test_mean_and_std_have_the_decimals_that_the_release_keeps(
+    kinds: dict[str, Path], sdk: str, expected: str
+) -> None:
+    numbers = open_bundle(kinds[sdk]).steps["normalize"]
+    for text in numbers.values():
+        assert all(re.fullmatch(expected, part) for part in text.split(", "))
+    assert "rounded to 3 decimals when the network was" in (kinds[sdk] / "DEPLOY.md").read_text()
+
+
+def test_six_decimals_go_to_the_releases_that_keep_them(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "prepare").symlink_to(made / "prepare")
+    shutil.copytree(made / "export", tmp_path / "export")
+    path = tmp_path / "export" / "model.json"
+    described = json.loads(path.read_text())
+    card = described["members"][0]
+    card |= {"mean": [round(v + 0.000123, 6) for v in card["mean"]], "decimals": 6}
+    path.write_text(json.dumps(described))
+    out = command(tmp_path, tmp_path / "out")
+    numbers = open_bundle(out).steps["normalize"]["mean"]
+    assert [float(part) for part in numbers.split(", ")] == card["mean"]
+    assert "rounded to 6 decimals when the network was" in (out / "DEPLOY.md").read_text()
+    assert sdk_rules.problems(out) == []
+
+
+@pytest.mark.parametrize("sdk", KINDS)
+def test_manifest_names_the_releases_and_every_file(kinds: dict[str, Path], sdk: str) -> None:
+    listing = json.loads((kinds[sdk] / "MANIFEST.json").read_text())
+    ranges = {
+        "1.2": {"least": "1.2.5", "below": "1.3"},
+        "1.6": {"least": "1.6.0", "below": "1.8"},
+        "1.8": {"least": "1.8.0", "below": "1.9"},
+    }
+    names = KINDS[:3] if sdk == "all" else (sdk,)
+    kept = 3 if "1.2" in names else 6
+    assert listing["sdk"] == {"profiles": {n: ranges[n] for n in names}, "decimals": kept}
+    files = {n: hashlib.sha256(c).hexdigest() for n, c in content(kinds[sdk]).items()}
+    del files["MANIFEST.json"]
+    assert listing["files"] == files
+    assert manifest.problems(kinds[sdk]) == []
+
+
+def torch_of_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A torch that gives arrays back: this environment has none."""
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(from_numpy=lambda array: array))
+
+
+@pytest.mark.parametrize("sdk", KINDS)
+def test_axcompile_s_transform_is_the_picture_path_to_the_last_bit(
+    kinds: dict[str, Path], sdk: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = kinds[sdk] / "preprocess.py"
+    line = "import runpy, sys; runpy.run_path(sys.argv[1]); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", line, str(path)], check=True)
+    found, steps = preprocess_file.load(path), open_bundle(kinds[sdk]).steps
+    (card,) = models.load(kinds[sdk].parent / "export")
+    sharp = dataclasses.replace(card, eight_bit=True)
+    torch_of_numpy(monkeypatch)
+    rng = np.random.default_rng(0)
+    for height, width in ((32, 32), (96, 96), (17, 61), (48, 48)):
+        picture = rng.integers(0, 256, (height, width, 3)).astype(np.uint8)
+        made = found["get_preprocess_transform"](Image.fromarray(picture))
+        assert (made.shape, made.dtype) == ((1, 3, 48, 48), np.float32)
+        np.testing.assert_array_equal(made, preprocess(picture[None], steps))
+        whole = models.preprocess(picture[None].astype(np.float32), sharp)
+        np.testing.assert_array_equal(made, whole)
+        np.testing.assert_array_equal(found["get_preprocess_transform"](picture), made)
+    grey = Image.fromarray(picture).convert("L")
+    same = found["get_preprocess_transform"](grey.convert("RGB"))
+    np.testing.assert_array_equal(found["get_preprocess_transform"](grey), same)
+
+
+@pytest.mark.parametrize("sdk", KINDS)
+def test_deploy_says_how_with_each_release(kinds: dict[str, Path], sdk: str) -> None:
+    text = (kinds[sdk] / "DEPLOY.md").read_text()
+    names = KINDS[:3] if sdk == "all" else (sdk,)
+    assert [name for name in KINDS[:3] if f"## SDK {name}\n" in text] == list(names)
+    drivers = {"1.2": "metis-dkms 0.07.16", "1.6": "metis-dkms 1.4.16", "1.8": "metis-dkms 1.6.2"}
+    for name, driver in drivers.items():
+        assert (driver in text) == (name in names)
+    assert "--num-cal-images 210 --mode QUANTIZE\n" in text
+    for part in ("**Install.**", "**Deploy.**", "**Quantise only**", "**Run and measure**"):
+        assert text.count(part) == len(names)
+    assert text.count("**Compile again**") == len(names)
+    assert ("--pipe=quantized" in text) == ("1.2" in names)
+    assert ("axcompile -i" in text) == (names != ("1.2",))
+    for name in {"1.6", "1.8"} & {*names}:
+        assert f"axelera-rt=={name}.0 'axelera-devkit[all]=={name}.0'" in text
+    assert "{" not in text.replace("{K}", "")
+
+
+def toml(change: Callable[[str], str]) -> Callable[[Path], None]:
+    """Change the TOML of a bundle."""
+
+    def apply(folder: Path) -> None:
+        path = folder / f"{NAME}.toml"
+        path.write_text(change(path.read_text()))
+
+    return apply
+
+
+def source(change: Callable[[str], str]) -> Callable[[Path], None]:
+    """Change preprocess.py of a bundle; the change must be one."""
+
+    def apply(folder: Path) -> None:
+        path = folder / "preprocess.py"
+        before = path.read_text()
+        path.write_text(change(before))
+        assert path.read_text() != before
+
+    return apply
+
+
+def extra(**entries: object) -> Callable[[Path], None]:
+    """Other entries of extra_kwargs."""
+    return edit(lambda y: y["models"][NAME].update(extra_kwargs=entries))
+
+
+def scheme(name: str) -> dict[str, object]:
+    return {"quantization_config": {"ptq_scheme": name}}
+
+
+def other_sdk(folder: Path) -> None:
+    path = folder / "MANIFEST.json"
+    said = json.loads(path.read_text())
+    said["sdk"]["profiles"] = {"1.8": {"least": "1.0", "below": "2.0"}}
+    del said["sha256"]
+    path.write_text(json.dumps({"sha256": manifest.seal(said), **said}))
+
+
+def more_pictures(folder: Path) -> None:
+    few(folder)
+    rng = np.random.default_rng(1)
+    for place in range(401):
+        tile = rng.integers(0, 256, (32, 32, 3)).astype(np.uint8)
+        name = calibration.name_picture(place, place % 17, 900 + place)
+        picture_files.save_picture(folder / "repr" / name, tile)
+
+
+LONG = "0.1, 0.1, 0.0123"
+NEW, OLD, EVERY = ("1.6", "1.8", "all"), ("1.2",), KINDS
+UNFIT: dict[str, tuple[tuple[str, ...], Callable[[Path], object], str]] = {
+    "three decimals": (
+        ("1.2", "all"),
+        edit(lambda y: steps(y)[2]["normalize"].update(std=LONG)),
+        "std 0.0123 has more than 3 decimals, which SDK 1.2 cuts off",
+    ),
+    "six decimals": (
+        ("1.6", "1.8"),
+        edit(lambda y: steps(y)[2]["normalize"].update(mean="0.1, 0.1, 0.0123456")),
+        "mean 0.0123456 has more than 6 decimals",
+    ),
+    "relative weights": (
+        EVERY,
+        edit(lambda y: y["models"][NAME].update(weight_path="model.onnx")),
+        "path_forms: weight_path 'model.onnx' does not begin with $AXELERA_FRAMEWORK/",
+    ),
+    "absolute pictures": (
+        EVERY,
+        edit(lambda y: dataset(y).update(repr_imgs_dir_path="/data/repr")),
+        "path_forms: repr_imgs_dir_path '/data/repr' does not begin",
+    ),
+    "no settings": (EVERY, edit(lambda y: y["models"][NAME].pop("extra_kwargs")), "keys: model"),
+    "inline wins": (
+        NEW,
+        extra(compiler_config_file=f"{NAME}.toml", compilation_config=scheme("x")),
+        "compiler: extra_kwargs has ['compilation_config', 'compiler_config_file']",
+    ),
+    "inline alone": (
+        NEW,
+        extra(max_compiler_cores=1, compilation_config=scheme("per_tensor_histogram")),
+        "expected ['compiler_config_file']",
+    ),
+    "toml alone": (OLD, extra(compiler_config_file=f"{NAME}.toml"), "extra_kwargs has ['compiler"),
+    "variable in the name": (
+        NEW,
+        extra(compiler_config_file=f"$AXELERA_FRAMEWORK/customers/{NAME}/{NAME}.toml"),
+        f"expected the bare name {NAME}.toml: no variable in it is replaced",
+    ),
+    "toml of the sdk": (NEW, extra(compiler_config_file="resnet18.toml"), "expected the bare"),
+    "no toml": (NEW, lambda f: (f / f"{NAME}.toml").unlink(), f"{NAME}.toml is not there"),
+    "not toml": (NEW, toml(lambda t: t.replace('"', "", 1)), f"{NAME}.toml is not TOML"),
+    "no scheme": (NEW, toml(lambda t: t.replace("quantization", "ptq")), "expected ["),
+    "unknown key": (NEW, toml(lambda t: f"{t}frequency = 8\n"), f"{NAME}.toml has ['aipu_cores_u"),
+    "unknown scheme": (
+        NEW,
+        toml(lambda t: t.replace("per_tensor_histogram", "entropy")),
+        "quantisation scheme 'entropy', expected one of per_tensor_histogram, per_tensor_min_max",
+    ),
+    "five cores": (NEW, toml(lambda t: t.replace("used = 1", "used = 5")), "5 cores, expected 1"),
+    "share": (NEW, toml(lambda t: t.replace("0.25", "0.3")), "resources_used is 0.3, expected"),
+    "unread scheme": (
+        ("all",),
+        toml(lambda t: t.replace("histogram", "min_max")),
+        f"SDK 1.2 reads no {NAME}.toml and takes per_tensor_histogram on one core",
+    ),
+    "old scheme": (
+        OLD,
+        extra(max_compiler_cores=1, compilation_config=scheme("entropy")),
+        "quantisation scheme 'entropy'",
+    ),
+    "old cores": (
+        OLD,
+        extra(max_compiler_cores=0, compilation_config=scheme("per_tensor_min_max")),
+        "0 cores, expected 1 to 4",
+    ),
+    "flat inline": (
+        OLD,
+        extra(max_compiler_cores=1, compilation_config={"a": {"quantization_scheme": "x"}}),
+        "compilation_config has a: quantization_scheme, expected quantization_config",
+    ),
+    "too many pictures": (NEW, more_pictures, "412 calibration pictures, of which SDK 1."),
+    "no transform": (EVERY, lambda f: (f / "preprocess.py").unlink(), "does not run (FileNot"),
+    "broken transform": (EVERY, source(lambda t: f"{t}\nx ="), "does not run (Syntax"),
+    "other name": (EVERY, source(lambda t: t.replace("get_pre", "pre")), "has no get_preproce"),
+    "other mean": (EVERY, source(lambda t: t.replace("MEAN = (0", "MEAN = (1")), "different input"),
+    "other size": (EVERY, source(lambda t: t.replace("SIZE = 48", "SIZE = 49")), "different input"),
+    "rounded resize": (EVERY, source(lambda t: t.replace(">> 4", ">> 5 << 1")), "different input"),
+    "releases": (EVERY, other_sdk, "release: MANIFEST.json names {'profiles': {'1.8': {'least'"),
+    "no releases": (EVERY, lambda f: (f / "MANIFEST.json").unlink(), "expected profiles of t"),
+    "flipped": (
+        EVERY,
+        lambda f: (f / "MANIFEST.json").write_text((f / "MANIFEST.json").read_text() + " x"),
+        "release: ",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("sdk", "how"), [(k, how) for how in UNFIT for k in UNFIT[how][0]])
+def test_broken_rule_of_a_release_is_caught(
+    kinds: dict[str, Path], tmp_path: Path, sdk: str, how: str
+) -> None:
+    shutil.copytree(kinds[sdk], tmp_path / "out")
+    _, change, message = UNFIT[how]
+    change(tmp_path / "out")
+    assert message in problems(tmp_path / "out")
+
+
+@pytest.mark.parametrize("sdk", ["1.2", "1.6", "all"])
+@pytest.mark.parametrize("how", ["unpadded", "reserved", "by row alone", "opset"])
+def test_what_all_releases_refuse_is_caught_in_each(
+    kinds: dict[str, Path], tmp_path: Path, sdk: str, how: str
+) -> None:
+    shutil.copytree(kinds[sdk], tmp_path / "out")
+    change, message = BROKEN[how]
+    change(tmp_path / "out")
+    assert message in problems(tmp_path / "out")
+
+
+def test_more_pictures_than_later_releases_take_go_to_the_first_alone() -> None:
+    Deployment(sdk="1.2").check(2000)
+    Deployment(sdk="1.8").check(400)
+    with pytest.raises(StageError, match="expected at most 400 for --sdk all, found 401"):
+        Deployment(sdk="all").check(401)
+
+
 # Refusals.
 
 
@@ -617,7 +970,14 @@ def four_bands(card: dict) -> None:
     [
         (four_bands, "", "expected a network of three bands"),
         (lambda c: c.update(interpolation="nearest"), "", "expected interpolation bilinear"),
-        (lambda c: c.update(mean=[0.1234, 0.1, 0.1]), "", "at most 3 decimals"),
+        (lambda c: c.update(mean=[0.1234567, 0.1, 0.1]), "", "at most 6 decimals"),
+        (lambda c: c.update(mean=[0.1234, 0.1, 0.1]), "--sdk=1.2", "at most 3 decimals"),
+        (lambda c: c.update(mean=[0.1234, 0.1, 0.1]), "--sdk=all", "distill --decimals 3"),
+        (lambda c: c.update(decimals="six"), "", "not a model description (decimals)"),
+        (None, "--sdk=1.7", "--sdk: expected 1.2, 1.6, 1.8 or all, found '1.7'"),
+        (None, "--cores=5", "--cores: expected 1 to 4, found 5"),
+        (None, "--scheme=entropy", "--scheme: expected per_tensor_histogram, per_t"),
+        (None, "--calibration=401", "expected at most 400 for --sdk 1.8, found 401"),
         (lambda c: c.update(classes=["a", "b"]), "", "expected the 2 classes"),
         (
             lambda c: c.update(file="none.onnx"),

@@ -1,14 +1,13 @@
 """A bundle as one archive with its manifest: the same bytes every time, so that a copy goes on."""
 
 import io
-import json
 import tarfile
 from pathlib import Path
 from typing import Any
 
 from shared.clutter import without_clutter
 from shared.errors import StageError
-from shared.manifest import MANIFEST, digest, seal
+from shared.manifest import MANIFEST, RefusedError, read, write
 from shared.runs import record
 
 
@@ -32,10 +31,19 @@ def name_of(bundle: Path) -> str:
 
 
 def manifest(bundle: Path, image: dict[str, Any]) -> bytes:
-    """MANIFEST.json: SHA-256 of every file by its path, the image, the record, its own seal."""
-    files = {path.relative_to(bundle).as_posix(): digest(path) for path in _files(bundle)}
-    content = {"files": files, "image": image, "record": record.load(bundle)}
-    return (json.dumps({"sha256": seal(content), **content}, indent=1) + "\n").encode()
+    """MANIFEST.json with the image and the record, and the SDK that voyager made it for."""
+    return write(bundle, image, record.load(bundle), _sdk(bundle))
+
+
+def _sdk(bundle: Path) -> dict[str, Any] | None:
+    """What the bundle's own manifest says of the SDK; None for bundles of before."""
+    if not (bundle / MANIFEST).is_file():
+        return None
+    try:
+        said: dict[str, Any] | None = read(bundle)["sdk"]
+    except RefusedError as error:
+        raise StageError(str(error)) from None
+    return said
 
 
 def pack(bundle: Path, content: bytes, archive: Path) -> None:

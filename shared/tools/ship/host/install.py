@@ -20,6 +20,7 @@ from pathlib import Path
 from manifest import (  # lies beside this file, where it is run
     MANIFEST,
     RefusedError,
+    image_of,
     problems,
     read,
     verify,
@@ -50,7 +51,7 @@ def mount(path: Path, place: str, *more: str) -> str:
 
 def inside(bundle: Path, *words: str, mounts: tuple[str, ...] = ()) -> None:
     """Run the image's checker, sealed off, with the bundle at /bundle."""
-    image = read(bundle)["image"]
+    image = image_of(bundle)
     # By id, because a name may meanwhile stand for another image; some engines number anew.
     names = (image["id"], image["tag"])
     name = next((n for n in names if not docker("image", "inspect", n, quiet=True)), None)
