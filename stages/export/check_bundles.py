@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from shared import progress
 from shared.errors import StageError
-from shared.manifest import MANIFEST, RefusedError, problems
+from shared.manifest import MANIFEST, RefusedError, problems, read
 from shared.pictures import read_picture
 from shared.terminal import join_line
 from shared.voyager import READBACK, Bundle, Network, preprocess
@@ -35,6 +35,17 @@ def verify(folder: Path) -> None:
         more = f" ({len(changed)} such files)" if len(changed) > 1 else ""
         hint = "remove it" if changed[0].endswith("not in the manifest") else "copy it again"
         raise StageError(f"{changed[0]}{more}; {hint}")
+
+
+def releases(folder: Path) -> list[str]:
+    """One line that says which releases of the SDK a bundle is for, where its manifest tells."""
+    if not (folder / MANIFEST).is_file():
+        return []
+    said = read(folder)["sdk"]
+    if not isinstance(said, dict) or not isinstance(said.get("profiles"), dict):
+        return []  # a bundle of another maker, or an older one
+    ranges = [f"{entry['least']} to below {entry['below']}" for entry in said["profiles"].values()]
+    return [f"for SDK {', '.join(ranges)}"]
 
 
 def stored_accuracy(folder: Path) -> float:

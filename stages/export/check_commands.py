@@ -16,7 +16,7 @@ from shared.pictures import ENDINGS, tell_skipped, walk_files
 from shared.terminal import escape
 from shared.voyager import READBACK, Bundle, calibration, open_bundle
 from stages.export import metis_report
-from stages.export.check_bundles import logits, stored_accuracy, take, verify
+from stages.export.check_bundles import logits, releases, stored_accuracy, take, verify
 from stages.export.metis_lint import Judgement, judge
 
 Outcome = tuple[str, Any, str]
@@ -47,7 +47,8 @@ def check_bundle(folder: Path, threads: int) -> Outcome:
         )
     metrics = scores.metrics(scores.confusion(labels, predictions), classes)
     points = 100 * metrics["overall_accuracy"]
-    lines = [*_calibration(opened, len(classes)), f"{'class':24} {'pictures':>8} {'right %':>8}"]
+    lines = [*releases(folder), *_calibration(opened, len(classes))]
+    lines.append(f"{'class':24} {'pictures':>8} {'right %':>8}")
     for name, entry in metrics["per_class"].items():
         lines.append(f"{name:24} {entry['rows']:8} {100 * entry['recall']:8.2f}")
     lines.append(f"{'all':24} {len(labels):8} {points:8.2f}   stored: {stored:.2f}")

@@ -132,6 +132,18 @@ def test_statistics_have_three_decimals(prepared: Path) -> None:
     assert all(round(value, 3) == value > 0 for value in mean + std)
 
 
+def test_six_decimals_are_nearer_and_kept(prepared: Path) -> None:
+    with patches.read(prepared) as source:
+        mean, std = models.band_statistics(source, ("B4", "B3", "B2"), 6)
+        rough = models.band_statistics(source, ("B4", "B3", "B2"))
+    values = pixels(34)["sen2"][..., [2, 1, 0]] / 2.8
+    np.testing.assert_allclose(mean, values.mean((0, 1, 2)), atol=5e-5)
+    np.testing.assert_allclose(std, values.std((0, 1, 2)), atol=5e-5)
+    assert all(round(value, 6) == value for value in mean + std)
+    assert any(round(value, 3) != value for value in mean + std)
+    assert [round(value, 3) for value in mean + std] == [*rough[0], *rough[1]]
+
+
 def test_a_constant_band_has_a_deviation_to_divide_by(tmp_path: Path) -> None:
     arrays = pixels(17)
     arrays["sen2"][..., 4] = 0.14

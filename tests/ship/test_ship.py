@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from shared import manifest as manifests
 from shared.errors import StageError
 from shared.runs import record as records
 from shared.tools.ship import destination, image_archive, packing
@@ -88,6 +89,34 @@ def test_manifest_by_hand(sent: Path) -> None:
     assert (image["file"], image["bytes"]) == (ARCHIVE, len(content))
     assert image["sha256"] == hashlib.sha256(content).hexdigest()
     assert not (sent.parent / "docker.log").exists()
+
+
+def test_what_voyager_says_of_the_sdk_is_sent_along(home: Path, sent: Path) -> None:
+    """Its manifest has no image, and is no file of the shipment's."""
+    bundle, sdk = home.parent / "bundle", {"profiles": {"1.8": {"least": "1.8.0", "below": "1.9"}}}
+    (bundle / "MANIFEST.json").write_bytes(manifests.write(bundle, None, None, sdk))
+    ship(home, str(sent), "--noload")
+    listing = manifest(sent)
+    assert (listing["sdk"], set(listing["files"])) == (sdk, set(FILES))
+    assert listing["image"]["id"] == NUMBER
+    assert install(sent, "verify").returncode == 0
+
+
+def test_a_bundle_without_its_image_is_not_loaded(home: Path, sent: Path) -> None:
+    """Copied by hand over the one that was sent."""
+    bundle = home.parent / "bundle"
+    text = manifests.write(bundle, None, None, None)
+    (sent / NAME / "MANIFEST.json").write_bytes(text)
+    for command in ("verify", "load", "check"):
+        done = install(sent, command)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "expected the image that was sent along, found none" in done.stderr
+
+
+def test_a_damaged_manifest_of_a_bundle_is_not_sent(home: Path) -> None:
+    (home.parent / "bundle" / "MANIFEST.json").write_text("{}")
+    with pytest.raises(StageError, match="expected a manifest"):
+        packing.manifest(home.parent / "bundle", {})
 
 
 def test_second_time_copies_nothing(

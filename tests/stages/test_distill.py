@@ -659,12 +659,14 @@ def test_multimodal_student_of_consistent_teachers(
     flags = [
         f"--onnx={saved(tmp_path / 't', card())}", "--targets=consistent", f"--weights={weights}",
         f"--bands={','.join(bands)}", "--adapt", "--nobaseline", "--epochs=1", "--lr=1e-9",
+        "--decimals=6",
     ]  # fmt: skip
     dst = command(prepared, None, tmp_path / "distill", *flags)
     (student,) = models.load(dst)
-    assert student.bands == bands
+    assert (student.bands, student.decimals) == (bands, 6)
     with patches.read(prepared) as source:
-        assert student.mean == models.band_statistics(source, bands)[0]
+        assert student.mean == models.band_statistics(source, bands, 6)[0]
+        assert student.mean != models.band_statistics(source, bands)[0]
     first = load_file(dst / "student.safetensors")["conv1.0.weight"]
     old = three.state_dict()["conv1.0.weight"]
     spread = torch.cat([old, old[:, :2]], 1) * 3 / 5  # as timm does; the rate changes nothing

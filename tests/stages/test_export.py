@@ -953,6 +953,23 @@ def test_check_of_a_whole_bundle(
     assert json.loads((tmp_path / "found.json").read_text())["accuracy"] == 100
 
 
+def test_check_says_which_releases_a_bundle_is_for(
+    shipped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the manifest that voyager writes, without an image."""
+    folder = shutil.copytree(shipped, tmp_path / "bundle")
+    ranges = {"1.2": ("1.2.5", "1.3"), "1.8": ("1.8.0", "1.9")}
+    sdk = {"profiles": {n: {"least": a, "below": b} for n, (a, b) in ranges.items()}}
+    (folder / "MANIFEST.json").write_bytes(manifest.write(folder, None, None, sdk))
+    check.main([f"--bundle={folder}"])
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first == "for SDK 1.2.5 to below 1.3, 1.8.0 to below 1.9"
+    assert second.split() == ["class", "pictures", "right", "%"]
+    assert manifest.verify(folder, image=False)["image"] is None
+    with pytest.raises(manifest.RefusedError, match="expected the image that was sent along"):
+        manifest.verify(folder)
+
+
 def test_check_says_what_the_sdk_will_see_of_the_calibration_pictures(
     bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

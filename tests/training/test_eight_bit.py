@@ -1,11 +1,14 @@
 """Resizing of whole levels on the device: the very levels of numpy, and so of OpenCV."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from shared import lcz, models
 from shared.training.data import View, eight_bit
+from stages.voyager import preprocess_file
 
 
 @pytest.mark.parametrize("side", [16, 32, 41, 64])
@@ -54,3 +57,21 @@ def test_more_rows_than_are_made_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
     whole = eight_bit.resize_levels(levels, 48, 3)
     monkeypatch.setitem(eight_bit.AT_ONCE, "cpu", 2 * 3 * 48 * 48)
     torch.testing.assert_close(eight_bit.resize_levels(levels, 48, 3), whole, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("side", [32, 96])
+def test_the_transform_of_a_bundle_is_what_students_were_trained_with(
+    tmp_path: Path, side: int
+) -> None:
+    """preprocess.py with the real torch: tensor of a picture, to the last bit."""
+    card = models.Card(
+        "x", "x", ("a", "b", "c"), (0.4, 0.5, 0.1), (0.2, 0.1, 0.05), 48, "bilinear", ("k",),
+        eight_bit=True,
+    )  # fmt: skip
+    (tmp_path / "preprocess.py").write_text(preprocess_file.write("a-b", card, 6))
+    transform = preprocess_file.load(tmp_path / "preprocess.py")["get_preprocess_transform"]
+    picture = np.random.default_rng(0).integers(0, 256, (side, side, 3)).astype(np.uint8)
+    made = transform(picture)
+    assert (made.dtype, tuple(made.shape)) == (torch.float32, (1, 3, 48, 48))
+    expected = models.preprocess(picture[None].astype(np.float32), card)
+    np.testing.assert_array_equal(made.numpy(), expected)
