@@ -59,6 +59,7 @@ def run(
     dst: Path,
     metis: Literal["1.2", "1.6", "1.8"] = "1.8",
     strict: bool = True,
+    fix: bool = False,
     tolerance: Annotated[float, cli.at_least(0)] = 1e-3,
     int8: Int8 = Int8(),
     computing: Computing = Computing(),
@@ -73,18 +74,28 @@ def run(
         dst: folder to write: the ONNX files, model.json, report.json, scores, latency.json.
         metis: version of the SDK that has to compile the network; the host may run a part.
         strict: refuse a network that it would not compile; --nostrict only reports why.
-        tolerance: largest accepted difference from the logits that training stored.
+        fix: rewrite what breaks a rule where the outputs stay the same, proved on the test rows.
+        tolerance: largest accepted difference from the logits that training stored, and by --fix.
     """
     int8_files, workers = _int8_files(dst, int8.calibration_method), computing.workers()
     files = {"fp32": dst / FP32} | _by_report_name(int8_files)
     logits = {}
     with patches.read(train, "label") as training, patches.read(test, "label") as testing:
-        from stages.export import calibration, comparison, given_network, product_files
+        from stages.export import (
+            calibration,
+            comparison,
+            fix_parity,
+            given_network,
+            product_files,
+        )
 
         network = given_network.read(src, training, testing)
         card, labels = network.card, network.labels
         dst.mkdir(exist_ok=True)
-        product_files.write_fp32(files["fp32"], network, testing, metis, strict)
+        proof = fix_parity.Proof(tolerance, computing.batch, workers) if fix else None
+        product_files.write_fp32(
+            files["fp32"], network, testing, metis=metis, strict=strict, proof=proof
+        )
         rows = calibration.choose_rows(training.labels(), int8.calibration_per_class, int8.seed)
         product_files.write_int8(int8_files, files["fp32"], training, card, rows, workers)
         for name, path in files.items():
@@ -97,6 +108,7 @@ def run(
                 difference = comparison.check_parity(logits[name], outputs, where, tolerance)
     report = comparison.compare_networks(dst, labels, logits, files, card.classes)
     report["parity"] = {"largest_logit_difference": difference, "tolerance": tolerance}
+    report |= {"fix": fix_parity.load(dst)} if fix else {}
     report["calibration"] = {
         "rows": len(rows), "per_class": int8.calibration_per_class, "seed": int8.seed,
         "method": int8.calibration_method[0],

@@ -11,6 +11,7 @@ import onnx
 from shared.errors import StageError
 from shared.progress import say
 from stages.export import metis_rules
+from stages.export.fix_remedies import remedy_of
 from stages.export.metis_lint import Judgement, Violation, judge
 
 
@@ -23,13 +24,21 @@ def describe(judgement: Judgement) -> str:
     return f"accelerates {counts['accelerated']} of {total} operators{macs}{host}"
 
 
-def describe_violation(violation: Violation) -> str:
-    """A violation, whether the host helps, and how to get rid of it."""
+def describe_violation(violation: Violation, tried: bool = False) -> str:
+    """A violation, whether the host helps, and how to get rid of it.
+
+    Args:
+        violation: of the lint.
+        tried: whether --fix has done what it could.
+    """
     host = " (on the host)" if violation.verdict == metis_rules.HOST else ""
-    return f"{violation}{host}. {violation.remedy}"
+    fix = " Or let --fix try." if remedy_of(violation) and not tried else ""
+    return f"{violation}{host}. {violation.remedy}{fix}"
 
 
-def report_violations(model: onnx.ModelProto, path: Path, metis: str, strict: bool) -> None:
+def report_violations(
+    model: onnx.ModelProto, path: Path, metis: str, strict: bool, *, tried: bool = False
+) -> None:
     """Say every violation; refuse a network that is not compiled when strict.
 
     Of a network that is accelerated as a whole nothing is said: the report says it.
@@ -39,7 +48,7 @@ def report_violations(model: onnx.ModelProto, path: Path, metis: str, strict: bo
     """
     judgement = judge(model, metis)
     for violation in judgement.violations:
-        say(f"Metis {metis}: {describe_violation(violation)}")
+        say(f"Metis {metis}: {describe_violation(violation, tried)}")
     if not (refusals := judgement.refusals()):
         if judgement.violations:
             say(f"{path}: Metis {metis} {describe(judgement)}")
@@ -48,7 +57,9 @@ def report_violations(model: onnx.ModelProto, path: Path, metis: str, strict: bo
     counted = ", ".join(f"{count} × {kind}" for kind, count in kinds.most_common())
     what = f"{path}: Metis {metis} does not compile it: {counted}; first: {refusals[0]}"
     if strict:
-        raise StageError(f"{what} (--nostrict goes on all the same)")
+        helped = any(map(remedy_of, refusals)) and not tried
+        fix = "--fix rewrites what it can, " if helped else ""
+        raise StageError(f"{what} ({fix}--nostrict goes on all the same)")
     say(what)
 
 

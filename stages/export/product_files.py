@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 from shared.models import Card, scores
 from shared.patches import Source
 from shared.progress import say
-from stages.export import calibration, inference, int8_quantisation, metis_report, static_graph
+from stages.export import (
+    calibration,
+    fix_parity,
+    inference,
+    int8_quantisation,
+    metis_report,
+    static_graph,
+)
+from stages.export.fix_parity import Proof
 from stages.export.given_network import GivenNetwork
 
 
@@ -25,7 +33,15 @@ def once(path: Path, make: Callable[[Path], object]) -> None:
     part.rename(path)
 
 
-def write_fp32(path: Path, network: GivenNetwork, test: Source, metis: str, strict: bool) -> None:
+def write_fp32(
+    path: Path,
+    network: GivenNetwork,
+    test: Source,
+    *,
+    metis: str,
+    strict: bool,
+    proof: Proof | None = None,
+) -> None:
     """The network as it is deployed.
 
     Args:
@@ -34,16 +50,25 @@ def write_fp32(path: Path, network: GivenNetwork, test: Source, metis: str, stri
         test: patch file of the test rows, the first of which it is compared on.
         metis: version of the SDK that has to take it.
         strict: whether one that it would not take is refused.
+        proof: how remedies of the lint are proved, which are carried out with it alone.
 
     Raises:
-        StageError: as `GivenNetwork.adopt`, `static_graph.make_static` and
+        StageError: as `GivenNetwork.adopt`, `static_graph.make_static`, `fix_parity.carry_out` and
             `metis_report.report_violations`.
     """
 
     def make(part: Path) -> None:
         ours = network.adopt(test).model
         fitted = static_graph.make_static(ours, network.card, network.path)
-        metis_report.report_violations(fitted, network.path, metis, strict)
+        said = None
+        if proof is not None:
+            fitted, said = fix_parity.carry_out(
+                fitted, metis, network.path, test, network.card, proof
+            )
+        metis_report.report_violations(fitted, network.path, metis, strict, tried=bool(said))
+        if said is not None:
+            say(f"{network.path}: {fix_parity.describe(said)}")
+            fix_parity.save(path.parent, said)
         part.write_bytes(fitted.SerializeToString(deterministic=True))
 
     once(path, make)

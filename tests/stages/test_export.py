@@ -799,7 +799,7 @@ def written(folder: Path, test: Path, dst: Path) -> given_network.GivenNetwork:
     """What was given; its FP32 network is written as the stage does."""
     with patches.read(test, "label") as source:
         network = given_network.read(folder, source, source)
-        product_files.write_fp32(dst, network, source, "1.2", False)
+        product_files.write_fp32(dst, network, source, metis="1.2", strict=False)
     return network
 
 
