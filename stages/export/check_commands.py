@@ -105,6 +105,7 @@ def lint_networks(place: Path, metis: str) -> Outcome:
     lines = []
     for name, one in judged.items():
         lines += [f"{name}: {metis_report.describe_violation(v)}" for v in one.violations]
+        lines.append(f"{name}: {one.input}")
         lines.append(f"{name}: Metis {metis} {metis_report.describe(one)}")
     refusals = sum(len(one.refusals()) for one in judged.values())
     wrong = f"{place}: Metis {metis} does not compile it: {refusals} violations" if refusals else ""

@@ -11,6 +11,7 @@ from shared import models, onnx_graphs
 from shared.errors import StageError
 from shared.models import Card, scores
 from shared.patches import Source
+from shared.voyager import describe_input
 from stages.export import inference
 
 LOGITS, LABELS = "test_logits.npy", "test_labels.npy"
@@ -94,7 +95,7 @@ def _read_card(src: Path, classes: tuple[str, ...]) -> Card:
         features = cards[0].features if cards else 0
         raise StageError(
             f"{src}: expected one network with an image input, found {len(cards)} networks, "
-            f"{features} tda features"
+            f"{features} tda features" + (f" ({describe_input(None, 2)})" if features else "")
         )
     return cards[0]
 

@@ -9,8 +9,9 @@ from onnx import NodeProto, shape_inference
 
 from shared import onnx_graphs
 from shared.errors import StageError
+from shared.voyager import describe_input
 from stages.export import metis_rules
-from stages.export.graph_index import GraphIndex, inputs, opset_version
+from stages.export.graph_index import GraphIndex, inputs, opset_version, shape_of
 from stages.export.metis_case import Case
 from stages.export.metis_file import check_file
 from stages.export.metis_patterns import find_patterns
@@ -60,10 +61,11 @@ class Node:
 
 @dataclasses.dataclass(frozen=True)
 class Judgement:
-    """All that is said of one network, nodes in their order."""
+    """All that is said of one network, nodes in their order, and how its input gets to Metis."""
 
     violations: list[Violation]
     nodes: list[Node]
+    input: str
 
     def share(self) -> float | None:
         """How much of the MACs is accelerated, 0 to 1; None where none can be counted.
@@ -119,7 +121,15 @@ def judge(model: onnx.ModelProto, metis: str = metis_rules.NEWEST) -> Judgement:
         verdicts = [ACCELERATED, *(violation.verdict for violation in found)]
         macs = onnx_graphs.count_macs(node, facts.shapes)
         nodes.append(Node(_name(node), node.op_type, max(verdicts, key=VERDICTS.index), macs))
-    return Judgement(violations, nodes)
+    return Judgement(violations, nodes, _describe_input(inferred.graph))
+
+
+def _describe_input(graph: onnx.GraphProto) -> str:
+    """How the network's input gets to Metis."""
+    given = inputs(graph)
+    shape = shape_of(given[0]) if given else ()
+    channels = shape[1] if len(shape) == 4 and isinstance(shape[1], int) else None
+    return describe_input(channels, len(given))
 
 
 def _name(node: NodeProto) -> str:

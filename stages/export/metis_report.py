@@ -70,6 +70,7 @@ def write_lint(folder: Path, model: onnx.ModelProto, metis: str) -> dict[str, An
     (folder / "lint.json").write_text(json.dumps(content, indent=1) + "\n")
     return {
         "version": metis,
+        "input": judgements[metis].input,
         "violations": {version: len(j.violations) for version, j in judgements.items()},
         "operators": {version: j.count() for version, j in judgements.items()},
         "accelerated_macs": {version: j.share() for version, j in judgements.items()},
@@ -79,6 +80,7 @@ def write_lint(folder: Path, model: onnx.ModelProto, metis: str) -> dict[str, An
 def as_json(judgement: Judgement) -> dict[str, Any]:
     """For lint.json: share of the MACs, nodes by verdict, each node, each violation."""
     return {
+        "input": judgement.input,
         "accelerated_macs": judgement.share(),
         "counts": judgement.count(),
         "nodes": [dataclasses.asdict(node) for node in judgement.nodes],

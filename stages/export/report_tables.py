@@ -60,7 +60,9 @@ def _table(head: list[str], lines: Iterable[list[str]]) -> str:
 
 
 def log_summary(report: Report, times: dict[str, Any]) -> None:
-    """One line of log per network."""
+    """One line of log per network, and one on the input if it is no picture for the SDK."""
+    if "as tensors" in report["metis"]["input"]:
+        say(f"Metis: {report['metis']['input']}")
     for name, entry in report["models"].items():
         per_second = times[name]["rows"]
         speed = ", ".join(f"{rows}: {e['rows_per_second']:.0f}" for rows, e in per_second.items())

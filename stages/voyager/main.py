@@ -12,6 +12,7 @@ from shared.errors import StageError
 from shared.models import Card
 from shared.patches import Source
 from shared.progress import say
+from shared.voyager import describe_input
 from stages.voyager.settings import Deployment
 
 
@@ -96,12 +97,13 @@ def _card(src: Path, deployment: Deployment) -> Card:
     cards = models.load(src)
     if len(cards) != 1 or cards[0].features:
         actual = f"{len(cards)} networks, {cards[0].features if cards else 0} tda features"
-        raise StageError(f"{src}: expected one network with an image input, found {actual}")
+        path = f" ({describe_input(None, 2)})" if cards and cards[0].features else ""
+        raise StageError(f"{src}: expected one network with an image input, found {actual}{path}")
     card = cards[0]
     if len(card.bands) != 3:
         raise StageError(
             f"{src}: expected a network of three bands, which an RGB picture can hold, "
-            f"found {len(card.bands)}: {', '.join(card.bands)}"
+            f"found {len(card.bands)}: {', '.join(card.bands)} ({describe_input(len(card.bands))})"
         )
     if card.interpolation != "bilinear":
         raise StageError(

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from shared.errors import StageError
-from shared.voyager import bundle, inference
+from shared.voyager import bundle, inference, input_path
 from tests import hostile
 
 PLACE = bundle.sdk_folder("tiny")
@@ -106,3 +106,21 @@ def test_pictures_are_enlarged_on_8_bits_and_normalised() -> None:
     np.testing.assert_allclose(inputs[0, 2], -1)
     levels = 255 * inputs[0, 1]
     np.testing.assert_allclose(levels, np.broadcast_to([0, 2, 7, 10], (4, 4)), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("channels", "inputs", "expected"),
+    [
+        (1, 1, "1 channels: the SDK's picture path feeds them as GRAY"),
+        (3, 1, "3 channels: the SDK's picture path feeds them as RGB or BGR"),
+        (4, 1, "4 channels: the SDK's picture path feeds them as RGBA or BGRA"),
+        (2, 1, "2 channels: the SDK's picture path feeds 1, 3 or 4 channels; others go in as"),
+        (18, 1, "18 channels: the SDK's picture path feeds 1, 3 or 4 channels; others go in as"),
+        (None, 1, "no picture: the SDK's picture path feeds 1, 3 or 4 channels; others go in as"),
+        (3, 2, "2 inputs: the SDK's picture path feeds one picture of 1, 3 or 4 channels; several"),
+    ],
+)
+def test_how_an_input_gets_to_metis(channels: int | None, inputs: int, expected: str) -> None:
+    said = input_path.describe_input(channels, inputs)
+    assert said.startswith(expected)
+    assert input_path.is_picture(channels, inputs) == ("tensors" not in said)

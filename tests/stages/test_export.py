@@ -578,6 +578,7 @@ def test_product(student: Path, tmp_path: Path) -> None:
     counts = {"accelerated": len(judged["1.8"]["nodes"]), "host": 0, "refused": 0}
     assert report["metis"] == {
         "version": "1.8",
+        "input": "3 channels: the SDK's picture path feeds them as RGB or BGR",
         "violations": dict.fromkeys(judged, 0),
         "operators": dict.fromkeys(judged, counts),
         "accelerated_macs": dict.fromkeys(judged, 1.0),
@@ -635,7 +636,9 @@ def test_methods_make_different_networks(student: Path, tmp_path: Path) -> None:
     assert "int8-percentile/metrics.json" not in only
 
 
-def test_five_bands_of_two_sensors(tmp_path: Path, prepared: Path, prepared_test: Path) -> None:
+def test_five_bands_of_two_sensors(
+    tmp_path: Path, prepared: Path, prepared_test: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     bands = ("B2", "B3", "B4", "B8", "VV")
     with patches.read(prepared, "label") as source:
         layout = source["sen1"].layout
@@ -645,7 +648,11 @@ def test_five_bands_of_two_sensors(tmp_path: Path, prepared: Path, prepared_test
     out = command(src, tmp_path / "out", "--calibration_method=entropy")
     network = onnx.load(out / "model.onnx")
     assert graph_index.shape_of(network.graph.input[0]) == (1, 5, 48, 48)
-    assert json.loads((out / "report.json").read_text())["models"]["int8"]["agreement"] > 0.5
+    report = json.loads((out / "report.json").read_text())
+    assert report["models"]["int8"]["agreement"] > 0.5
+    said = "5 channels: the SDK's picture path feeds 1, 3 or 4 channels; others go in as tensors "
+    assert report["metis"]["input"] == f"{said}through axelera.runtime alone"
+    assert f"Metis: {said}" in capsys.readouterr().err
 
 
 def hard(student: Path) -> None:
@@ -1265,6 +1272,26 @@ def test_lint_of_a_model_folder_as_it_is(
     report = json.loads((tmp_path / "lint.json").read_text())
     judged = report["networks"]["model.onnx"]
     assert (report["metis"], judged["violations"], judged["accelerated_macs"]) == ("1.6", [], 1.0)
+
+
+def test_lint_says_how_several_inputs_get_to_metis(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As those of fusion: a picture and numbers."""
+    network = nodes()(*TAIL[:1], node("Flatten", "p", "f", axis=1), node("Add", "f tda", "y"))
+    network.graph.node[0].input[0] = "x"
+    more = helper.make_tensor_value_info("tda", TensorProto.FLOAT, [1, 4])
+    network.graph.input.append(more)
+    onnx.save(network, tmp_path / "fusion.onnx")
+    with pytest.raises(SystemExit, match="2"):
+        check.main([f"--model={tmp_path / 'fusion.onnx'}"])
+    told = capsys.readouterr()
+    assert "fusion.onnx: inputs: expected one, found ['x', 'tda']. Give the network one" in told.out
+    (line,) = [line for line in told.out.splitlines() if "tensors" in line]
+    assert line.startswith(
+        "fusion.onnx: 2 inputs: the SDK's picture path feeds one picture of 1, 3"
+    )
+    assert len(told.err.splitlines()) == 1
 
 
 def test_lint_of_a_damaged_graph_is_one_line(

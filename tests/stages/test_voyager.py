@@ -965,10 +965,26 @@ def four_bands(card: dict) -> None:
     card.update(bands=["B2", "B3", "B4", "B8"], mean=[0.1] * 4, std=[0.1] * 4)
 
 
+def optical_and_radar(card: dict) -> None:
+    card.update(bands=["B2", "B3", "B4", "B8", "VH"], mean=[0.1] * 5, std=[0.1] * 5)
+
+
 @pytest.mark.parametrize(
     ("spoil", "flag", "message"),
     [
         (four_bands, "", "expected a network of three bands"),
+        (four_bands, "", "(4 channels: the SDK's picture path feeds them as RGBA or BGRA)"),
+        (
+            optical_and_radar,
+            "",
+            "(5 channels: the SDK's picture path feeds 1, 3 or 4 channels; others go in as tensors "
+            "through axelera.runtime alone)",
+        ),
+        (
+            lambda c: c.update(features=3),
+            "",
+            "(2 inputs: the SDK's picture path feeds one picture of 1, 3 or 4 channels; several",
+        ),
         (lambda c: c.update(interpolation="nearest"), "", "expected interpolation bilinear"),
         (lambda c: c.update(mean=[0.1234567, 0.1, 0.1]), "", "at most 6 decimals"),
         (lambda c: c.update(mean=[0.1234, 0.1, 0.1]), "--sdk=1.2", "at most 3 decimals"),
