@@ -18,6 +18,6 @@ from shared.training.groups import (
 
 __all__ = [
     "Augment", "Descent", "Ensemble", "Interpolation", "Machine", "Network", "Optimiser", "Pixels",
-    "Plan", "Sampling", "Schedule", "Seed", "Validation", "cost", "ensemble", "events", "members",
-    "networks", "results", "students", "trained",
+    "Plan", "Sampling", "Schedule", "Seed", "Validation", "ensemble", "member", "members",
+    "networks", "students", "trained",
 ]  # fmt: skip

@@ -1,73 +1,30 @@
 """Training the members of an ensemble in passes over the rows, and writing what they make."""
 
-import dataclasses
 import gc
 import json
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from lightning.fabric import Fabric
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from shared import models
-from shared.training import cost, events, networks
-from shared.training.data import Split, order, sees_views
-from shared.training.loop import Learner, Loss, Recipe, distributed, engine
-from shared.training.results import Result, write_score_folder
+from shared.training.data import order, sees_views
+from shared.training.loop import Learner, Recipe, engine
+from shared.training.member import Export, Member, example_inputs
+from shared.training.parallel import distributed
+from shared.training.records import cost, events, results
 
-Export = Callable[[nn.Module, dict[str, Tensor], Path], float]
+__all__ = ["Export", "Member", "example_inputs", "train_ensemble", "train_members"]
+
 LOOKED = 16_384  # training rows whose random views are looked at, spread over all of them
 WORK = "work"  # folder inside the unfinished product: checkpoints and what finished members said
 
 
-@dataclasses.dataclass(frozen=True)
-class Member:
-    """One network to train.
-
-    Attributes:
-        name: "member-01", also the stem of its ONNX file.
-        card: what it eats.
-        network: makes it, untrained.
-        view: a batch to its first input.
-        loss: of its logits and a batch.
-        seed: of its weights, views and dropout.
-        train: training rows, the same object for all members of a pass.
-        test: test rows, likewise.
-        held_out: (M,) row numbers of `train_members` kept back to measure each epoch, if any.
-        image: name of its first ONNX input.
-        features: name in a batch of what goes into the second ONNX input, `tda`, if there is one.
-        trained: whether `network` makes one that is trained already, elsewhere.
-        export: writes the ONNX file as `networks.to_onnx` does; the largest logit difference.
-    """
-
-    name: str
-    card: models.Card
-    network: Callable[[], nn.Module]
-    view: nn.Module
-    loss: Loss
-    seed: int
-    train: Split
-    test: Split
-    held_out: NDArray[np.intp] | None = None
-    image: str = "image"
-    features: str = ""
-    trained: bool = False
-    export: Export = networks.to_onnx
-
-    def learner(self, recipe: Recipe) -> Learner:
-        """What the engine trains, with fresh weights."""
-        torch.manual_seed(self.seed)
-        return Learner(
-            self.name, self.network(), self.view, self.loss, recipe,
-            seed=self.seed, features=self.features,
-        )  # fmt: skip
-
-
-def train_members(dst: Path, members: Sequence[Member], recipe: Recipe) -> list[Result]:
+def train_members(dst: Path, members: Sequence[Member], recipe: Recipe) -> list[results.Result]:
     """Train members in one pass, but those that an earlier run finished; what they all left."""
     fabric = distributed.launch(recipe.device, recipe.precision)
     work = dst / WORK
@@ -144,19 +101,12 @@ def _finish(dst: Path, member: Member, learner: Learner) -> None:
     (dst / WORK / f"{member.name}.ckpt").unlink(missing_ok=True)
 
 
-def example_inputs(member: Member) -> dict[str, Tensor]:
-    """The first test rows by ONNX input name: the image's, and `tda` where there are features."""
-    batch = member.test[np.arange(min(8, len(member.test)))]
-    inputs = {member.image: member.view.cpu()(batch)}
-    return inputs | ({"tda": batch[member.features].float()} if member.features else {})
-
-
-def _finished(dst: Path, member: Member) -> Result:
+def _finished(dst: Path, member: Member) -> results.Result:
     described, *files = (dst / WORK / name for name in _left(member))
     facts = json.loads(described.read_text())
     # Mapped, not read: memory does not grow with the members that are finished.
     said = [np.load(path, mmap_mode="r") for path in files if path.exists()]
-    return Result(
+    return results.Result(
         member.card, said[0], said[1], facts["series"], facts["difference"],
         parameters=facts["parameters"], macs=facts["macs"], kept=facts["kept"],
         **({"looked": _looked(member), "view_logits": said[2]} if said[2:] else {}),
@@ -188,10 +138,10 @@ def train_ensemble(
     if fabric.broadcast((dst / models.MODEL_FILE).exists()):
         shutil.rmtree(dst / WORK, ignore_errors=True)
         return
-    results: list[Result] = []
+    trained: list[results.Result] = []
     for group in groups:
-        results += train_members(dst, group, recipe)
+        trained += train_members(dst, group, recipe)
         del group
         gc.collect()  # its rows, which cycles may hold, go before the next one's come
-    write_score_folder(dst, results, labels)
+    results.write_score_folder(dst, trained, labels)
     shutil.rmtree(dst / WORK)

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from safetensors.torch import save as as_bytes
 from torch import Tensor, nn
 
-from shared.training import ensemble, networks, results
+from shared.training import ensemble, networks
 from shared.training.loop import Recipe
+from shared.training.records import results
 from stages.distill import fake_quantise
 
 CALIBRATION = 510  # rows for the first ranges: 30 of each of 17 classes, as Voyager is given

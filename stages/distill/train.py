@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shared import models, patches
-from shared.training import ensemble, results
+from shared.training import ensemble
 from shared.training.data import (
     Split,
     View,
@@ -22,6 +22,7 @@ from shared.training.data import (
     read_label_pair,
 )
 from shared.training.loop import Recipe, check_held_out
+from shared.training.records import results
 from stages.distill import (
     checkpoint,
     initial_network,

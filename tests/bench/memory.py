@@ -18,7 +18,9 @@ import torch
 from shared import lcz, models
 from shared.training.data import Split, View
 from shared.training.data.split import Band
-from shared.training.loop import Learner, Recipe, distributed, memory, recompute
+from shared.training.loop import Learner, Recipe
+from shared.training.memory import footprint, recompute
+from shared.training.parallel import distributed
 from tests.bench import table
 
 SETTINGS = [
@@ -53,8 +55,8 @@ def begin(architecture: str, size: int, batch: int, rows: int) -> tuple[Learner,
 
 def estimate(architecture: str, size: int, batch: int) -> tuple[float, float]:
     """GB of a step as it is, and with parts computed twice."""
-    learner, split = begin(architecture, size, batch, memory.MORE)
-    measured = memory.estimate(distributed.launch("cpu", "float32"), learner, split)
+    learner, split = begin(architecture, size, batch, footprint.MORE)
+    measured = footprint.estimate(distributed.launch("cpu", "float32"), learner, split)
     return measured.gigabytes(batch), measured.gigabytes(batch, recompute=True)
 
 
@@ -63,13 +65,13 @@ def train(again: bool) -> float:
     batch = CHECKED[2]
     learner, split = begin(*CHECKED, batch)
     fabric = distributed.launch("cpu", "float32")
-    segments = memory.estimate(fabric, learner, split).segments
+    segments = footprint.estimate(fabric, learner, split).segments
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if again:
         recompute.recompute(learner.network, segments)
     for step in range(2):
         learner.step(fabric, split[np.arange(batch)], batch, step)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / memory.GIGABYTE
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / footprint.GIGABYTE
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from shared import lcz, models
 from shared.training import networks
 from shared.training.data import draw_views, iterate_on, place_split
 from shared.training.data.split import Band, Batch, Split
-from shared.training.data.view import View
+from shared.training.data.views.view import View
 from shared.training.loop import engine
 from shared.training.loop.learner import Learner
 from shared.training.loop.recipe import Recipe, build_optimiser

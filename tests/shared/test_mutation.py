@@ -116,7 +116,9 @@ def test_the_nearest_tests_are_asked_first() -> None:
     asked = [(tests.environment, tests.path) for tests in concern.choose_tests(file)]
     assert asked[0] == ("dev", "tests/shared/test_shard.py")
     assert asked[-1] == ("prepare", "tests/stages/test_prepare.py")
-    asked = [(t.environment, t.path) for t in concern.choose_tests("shared/training/data/view.py")]
+    asked = [
+        (t.environment, t.path) for t in concern.choose_tests("shared/training/data/views/view.py")
+    ]
     assert ("distill", "tests/training/test_view.py") in asked
     assert ("distill", "tests/training/test_size.py") not in asked
 

@@ -24,8 +24,8 @@ from shared.onnx_graphs import matlab_export
 from shared.runs import record
 from shared.training import Machine, Validation, ensemble, networks
 from shared.training.data import draw_views, split
-from shared.training.data.view import View
-from shared.training.data.warping import warp_images
+from shared.training.data.views.view import View
+from shared.training.data.views.warping import warp_images
 from shared.training.loop import Recipe, engine
 from stages.distill import (
     cached_logits,

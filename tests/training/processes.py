@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from shared.runs import processes
-from shared.training.loop import distributed, engine
+from shared.training.loop import engine
+from shared.training.parallel import distributed
 from tests.training import tiny
 
 

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from shared.errors import StageError
-from shared.training.loop import distributed, launchers
+from shared.training.parallel import distributed, launchers
 from tests.training import processes
 
 TOLERANCE = 2e-5  # of weights, after 12 steps in single precision

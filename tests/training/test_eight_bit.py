@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from shared import lcz, models
-from shared.training.data import View, eight_bit
+from shared.training.data import View
+from shared.training.data.views import eight_bit
 from stages.voyager import preprocess_file
 
 

@@ -16,8 +16,8 @@ from shared import models
 from shared.models import scores
 from shared.runs import record
 from shared.training import ensemble, networks
-from shared.training.loop import distributed
-from shared.training.results import Result, write_score_folder
+from shared.training.parallel import distributed
+from shared.training.records.results import Result, write_score_folder
 from tests.training import tiny
 
 TRAIN, TEST = tiny.split(30, 0), tiny.split(12, 1)

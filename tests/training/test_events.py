@@ -8,9 +8,9 @@ import torch
 
 from shared.runs import record
 from shared.tools import comparison
-from shared.training import events
 from shared.training.loop import engine
 from shared.training.loop.recipe import Recipe
+from shared.training.records import events
 from tests.event_files import FILE, read_events, read_values
 from tests.training.tiny import learner, recipe, same, split, weights
 

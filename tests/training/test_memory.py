@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from shared.backend import devices
 from shared.errors import StageError
 from shared.training.data import Split
-from shared.training.loop import Learner, Recipe, distributed, engine, memory, recompute
+from shared.training.loop import Learner, Recipe, engine
+from shared.training.memory import footprint, recompute
+from shared.training.parallel import distributed
 from tests.training import tiny
 
 WIDTH = 16
@@ -66,20 +68,20 @@ def begun(block: type[nn.Module] = Block) -> tuple[Learner, Split]:
 
 
 def allow(monkeypatch: pytest.MonkeyPatch, gigabytes: float) -> None:
-    free = int(gigabytes * memory.GIGABYTE / recompute.USABLE)
+    free = int(gigabytes * footprint.GIGABYTE / recompute.USABLE)
     monkeypatch.setattr(devices, "free_memory", lambda _: free)
 
 
 def bounds(rows: int) -> tuple[float, float]:
     """GB of a step when everything is stored, and when blocks are computed twice."""
     one, split = begun()
-    measured = memory.estimate(distributed.launch("cpu", "float32"), one, split)
+    measured = footprint.estimate(distributed.launch("cpu", "float32"), one, split)
     return measured.gigabytes(rows), measured.gigabytes(rows, recompute=True)
 
 
 def test_estimate_counts_what_a_step_keeps() -> None:
     one, rows = begun()
-    measured = memory.estimate(distributed.launch("cpu", "float32"), one, rows)
+    measured = footprint.estimate(distributed.launch("cpu", "float32"), one, rows)
     plane = tiny.SIDE**2 * 4  # bytes of one channel of one row
     # Input of the stem; per block its input, what enters the norm, what enters the second
     # convolution (and the ReLU's backward), and dropout's mask; then the head.
@@ -99,7 +101,7 @@ def test_estimate_counts_what_a_step_keeps() -> None:
 def test_estimate_leaves_network_and_random_numbers_alone() -> None:
     one, rows = begun()
     before, random = tiny.weights(one.network), torch.get_rng_state()
-    memory.estimate(distributed.launch("cpu", "float32"), one, rows)
+    footprint.estimate(distributed.launch("cpu", "float32"), one, rows)
     assert tiny.same(before, tiny.weights(one.network))
     assert torch.equal(random, torch.get_rng_state())
 
@@ -207,17 +209,17 @@ def test_the_most_that_a_backward_pass_holds() -> None:
     for above in ((), ("",)):
         a, b = (*above, "a"), (*above, "a", "a.b")
         events = [
-            memory.Event("enter", a, {1: 10}), memory.Event("keep", a, {2: 5}),
-            memory.Event("enter", b, {3: 100}), memory.Event("keep", b, {4: 7}),
-            memory.Event("keep", b, {4: 7}), memory.Event("leave", b, {5: 1}),
-            memory.Event("leave", a, {6: 2}),
+            footprint.Event("enter", a, {1: 10}), footprint.Event("keep", a, {2: 5}),
+            footprint.Event("enter", b, {3: 100}), footprint.Event("keep", b, {4: 7}),
+            footprint.Event("keep", b, {4: 7}), footprint.Event("leave", b, {5: 1}),
+            footprint.Event("leave", a, {6: 2}),
         ]  # fmt: skip
-        assert memory.peak(events) == 5 + 7 + 2 * 2
-        assert memory.peak(events, frozenset({"a"})) == 10 + 5 + 7 + 2 * 2
-        assert memory.peak(events, frozenset({"a.b"})) == 5 + 100 + 7 + 2 * 1
-        again = [*events, memory.Event("enter", (*above, "c"), {7: 1}),
-                 memory.Event("leave", (*above, "c"), {8: 20})]  # fmt: skip
-        assert memory.peak(again, frozenset({"a", "c"})) == 10 + 1 + 2 * 20
+        assert footprint.peak(events) == 5 + 7 + 2 * 2
+        assert footprint.peak(events, frozenset({"a"})) == 10 + 5 + 7 + 2 * 2
+        assert footprint.peak(events, frozenset({"a.b"})) == 5 + 100 + 7 + 2 * 1
+        again = [*events, footprint.Event("enter", (*above, "c"), {7: 1}),
+                 footprint.Event("leave", (*above, "c"), {8: 20})]  # fmt: skip
+        assert footprint.peak(again, frozenset({"a", "c"})) == 10 + 1 + 2 * 20
 
 
 def test_modules_that_are_worth_computing_again() -> None:
@@ -230,18 +232,18 @@ def test_modules_that_are_worth_computing_again() -> None:
         (80.0, {}, ["0"]),
     ):
         inside = {"": 80.0, "0": own, **parts}
-        assert memory.choose_segments(network, inside) == chosen, own
+        assert footprint.choose_segments(network, inside) == chosen, own
     deep = nn.Sequential(nn.Sequential(inner, nn.Sequential(nn.ReLU())))
     for part, chosen in ((40.0, ["0.0"]), (39.0, ["0"])):
         inside = {"": 80.0, "0": 80.0, "0.0": part}
-        assert memory.choose_segments(deep, inside) == chosen
+        assert footprint.choose_segments(deep, inside) == chosen
     small = {"": 80.0, "0": 10.0, "0.0": 10.0}
-    assert memory.choose_segments(deep, small) == ["0"]
-    assert memory.choose_segments(deep, {**small, "0": 10.1, "0.0": 10.1}) == ["0.0"]
+    assert footprint.choose_segments(deep, small) == ["0"]
+    assert footprint.choose_segments(deep, {**small, "0": 10.1, "0.0": 10.1}) == ["0.0"]
 
 
 def test_gigabytes_of_a_step() -> None:
-    measured = memory.Estimate(fixed=10**9, stored=5e8, recomputed=1e8, segments=("a",))
+    measured = footprint.Estimate(fixed=10**9, stored=5e8, recomputed=1e8, segments=("a",))
     assert measured.gigabytes(4) == 3.0
     assert measured.gigabytes(4, recompute=True) == pytest.approx(1.4)
 
@@ -260,8 +262,8 @@ def test_gigabytes_of_a_step() -> None:
 def test_how_much_of_the_free_memory_a_process_may_use(
     monkeypatch: pytest.MonkeyPatch, device: str, processes: int, rows: int, fits: bool
 ) -> None:
-    estimate = memory.Estimate(fixed=0, stored=1e9, recomputed=1e9, segments=())
-    monkeypatch.setattr(memory, "estimate", lambda *_: estimate)
+    estimate = footprint.Estimate(fixed=0, stored=1e9, recomputed=1e9, segments=())
+    monkeypatch.setattr(footprint, "estimate", lambda *_: estimate)
     monkeypatch.setattr(devices, "free_memory", lambda _: 10e9)
     fabric = SimpleNamespace(device=torch.device(device), world_size=processes)
     one = SimpleNamespace(name="a", network=nn.ReLU(), large_steps=None)
@@ -274,7 +276,7 @@ def test_how_much_of_the_free_memory_a_process_may_use(
 
 def test_batches_that_are_suggested_are_powers_of_two() -> None:
     """The largest that fits, of all processes together; none where two rows do not."""
-    estimate = memory.Estimate(fixed=10**9, stored=1e9, recomputed=5e8, segments=("a",))
+    estimate = footprint.Estimate(fixed=10**9, stored=1e9, recomputed=5e8, segments=("a",))
     for have, processes, batch in (
         (5.0, 1, "--batch 8, "), (4.9, 1, "--batch 4, "), (5.0, 2, "--batch 8, "),
         (2.0, 1, "--batch 2, "), (1.9, 1, ""), (10.0**9, 1, f"--batch {2**19}, "),

@@ -14,7 +14,8 @@ from torch.nn import functional
 from shared import lcz, onnx_graphs
 from shared.errors import StageError
 from shared.models import Card
-from shared.training import cost, networks
+from shared.training import networks
+from shared.training.records import cost
 from tests import foreign
 
 SIDE = 32

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from shared import models
 from shared.models import figures
-from shared.training import results
-from shared.training.results import Result
+from shared.training.records import results
+from shared.training.records.results import Result
 
 CLASSES = ("road", "roof", "tree")
 LABELS = torch.tensor([0, 1, 2, 1])

@@ -12,9 +12,10 @@ from torch.nn.functional import cross_entropy
 
 from shared.errors import StageError
 from shared.training.data import order
-from shared.training.loop import distributed, engine, selection
+from shared.training.loop import engine, selection
 from shared.training.loop.learner import Learner
 from shared.training.loop.recipe import Recipe, build_optimiser, build_schedule, step_schedule
+from shared.training.parallel import distributed
 from tests.training.tiny import Network, learner, loss, network, recipe, same, split, view, weights
 
 HELD_OUT = np.arange(20, 30)

@@ -8,9 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shared.training.data import draw_views, drawing, warping
+from shared.training.data import draw_views
 from shared.training.data.split import Batch
-from shared.training.data.view import View
+from shared.training.data.views import drawing, warping
+from shared.training.data.views.view import View
 from tests.training.test_view import STILL, UNIT, bilinear, card, generator
 
 SQUARE = torch.arange(1.0, 17.0).view(4, 4)  # 1 2 3 4 / 5 6 7 8 / 9 10 11 12 / 13 14 15 16

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from shared.training import cost, networks
+from shared.training import networks
+from shared.training.records import cost
 
 
 def test_linear_by_hand() -> None:

@@ -15,8 +15,8 @@ from shared.errors import StageError
 from shared.models import scores
 from shared.training import Machine, networks
 from shared.training.data import draw_views, split
-from shared.training.data.view import View
-from shared.training.data.warping import see_images
+from shared.training.data.views.view import View
+from shared.training.data.views.warping import see_images
 from stages.distill import lead, onnx_teachers, teacher_logits, teacher_targets
 from stages.distill.teaching import Teacher
 from tests.stages.test_distill import (

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from shared.models import scores
-from shared.training import ensemble, results
+from shared.training import ensemble
 from shared.training.data import draw_views, order
 from shared.training.loop import engine
+from shared.training.records import results
 from tests.training import tiny
 
 TRUTH = np.array([0, 1, 2, 0, 1])

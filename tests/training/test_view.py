@@ -11,10 +11,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from shared import lcz, models, patches
-from shared.training.data import draw_views, drawing, warping
-from shared.training.data.drawing import draw_lcz
-from shared.training.data.view import View
-from shared.training.data.warping import warp_images
+from shared.training.data import draw_views
+from shared.training.data.views import drawing, warping
+from shared.training.data.views.drawing import draw_lcz
+from shared.training.data.views.view import View
+from shared.training.data.views.warping import warp_images
 
 STILL = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
 UNIT = lcz.Layout(("a",), 0.0, 1.0)

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 from shared import lcz, models
 from shared.runs import record
 from shared.training.data.split import Band, Batch, Split
-from shared.training.data.view import View
+from shared.training.data.views.view import View
 from shared.training.ensemble import Member
 from shared.training.loop.learner import Learner
 from shared.training.loop.recipe import Recipe

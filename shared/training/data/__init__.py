@@ -1,6 +1,5 @@
 """Rows and views: splits in memory or streamed, validation rows, random views on the device."""
 
-from shared.training.data.drawing import draw_views
 from shared.training.data.order import rows_of_process
 from shared.training.data.split import (
     Batch,
@@ -17,7 +16,7 @@ from shared.training.data.stream import (
     load_split,
     place_split,
 )
-from shared.training.data.view import View, add_views, sees_views
+from shared.training.data.views import View, add_views, draw_views, sees_views
 
 __all__ = [
     "Batch",
@@ -29,7 +28,6 @@ __all__ = [
     "bytes_per_row",
     "check_same_storage",
     "draw_views",
-    "drawing",
     "holdout",
     "iterate_on",
     "load_split",
@@ -42,6 +40,5 @@ __all__ = [
     "sees_views",
     "split",
     "stream",
-    "view",
-    "warping",
+    "views",
 ]

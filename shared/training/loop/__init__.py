@@ -1,4 +1,4 @@
-"""The training loop: the engine, its learners, the recipe, several processes."""
+"""The training loop: the engine, its learners, the recipe, the choice of the epoch."""
 
 from shared.training.loop.learner import Learner, Loss
 from shared.training.loop.recipe import Recipe, check_held_out, recipe_of
@@ -9,13 +9,10 @@ __all__ = [
     "Recipe",
     "check_held_out",
     "display",
-    "distributed",
     "engine",
-    "launchers",
+    "history",
     "learner",
-    "memory",
     "recipe",
     "recipe_of",
-    "recompute",
     "selection",
 ]

@@ -16,13 +16,15 @@ from lightning.fabric import Fabric
 from numpy.typing import NDArray
 
 from shared.progress import say
-from shared.training import events
 from shared.training.data import Batch, Split, add_views, iterate_on, place_split
 from shared.training.data import order as orders
-from shared.training.loop import distributed, recompute, selection
+from shared.training.loop import selection
 from shared.training.loop.display import EpochProgress
 from shared.training.loop.learner import Learner
 from shared.training.loop.recipe import Recipe
+from shared.training.memory import recompute
+from shared.training.parallel import distributed
+from shared.training.records import events
 
 ROWS = 256  # of a batch that is only looked at; not --batch, which may need gigabytes
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,23 +11,13 @@ from torch import Tensor, nn
 
 from shared.errors import StageError
 from shared.training.data import Batch, add_views, rows_of_process
-from shared.training.events import Log
+from shared.training.loop.history import History
 from shared.training.loop.recipe import Recipe, build_optimiser, build_schedule, step_schedule
-from shared.training.loop.selection import Measured, find_best
+from shared.training.loop.selection import Measured
+from shared.training.records import events
 
 Loss = Callable[[Tensor, Batch], Tensor]
 Weights = dict[str, Tensor]
-
-
-@dataclass
-class History:
-    """Values per epoch, by quantity: "train loss", "train accuracy", and validation likewise."""
-
-    series: dict[str, list[float]] = field(default_factory=dict)
-
-    def add(self, quantity: str, value: float) -> None:
-        """Append one epoch's value."""
-        self.series.setdefault(quantity, []).append(value)
 
 
 class Learner:
@@ -59,7 +48,7 @@ class Learner:
         self.network = network.to(memory_format=torch.channels_last)
         self.name, self.view, self.loss = name, view, loss
         self.recipe, self.seed, self.features = recipe, seed, features
-        self.epoch, self.history, self.log = 0, History(), Log()
+        self.epoch, self.history, self.log = 0, History(), events.Log()
         self.best: tuple[float, Weights] = (math.nan, {})
         self.totals = torch.zeros(3)
         self.wrapped: Any = network
@@ -138,37 +127,28 @@ class Learner:
         if measured:
             self.history.add("validation accuracy", measured.accuracy)
             self.history.add("validation loss", measured.loss)
-            if self._best == len(self._monitored) - 1 and self._chooses:
+            if self.history.ends_best(self.recipe) and self._chooses:
                 weights = self.network.state_dict()  # cloned: the next step changes them in place
                 kept = {name: of.detach().cpu().clone() for name, of in weights.items()}
-                self.best = (self._monitored[-1], kept)
+                self.best = (self.history.monitored(self.recipe)[-1], kept)
         step_schedule(self.schedule, self.recipe, measured.loss if measured else None)
 
     @property
     def finished(self) -> bool:
         """Whether all epochs are done, or `patience` of them without a better one."""
-        since = len(self._monitored) - 1 - self._best
+        since = self.history.epochs_since_best(self.recipe)
         waited = bool(self.recipe.patience) and since >= self.recipe.patience
         return self.epoch >= self.recipe.epochs or waited
 
     @property
     def kept(self) -> int:
         """Epoch, counted from 1, whose weights were chosen; 0 where the last one's are kept."""
-        return self._best + 1 if self.best[1] else 0
+        return self.history.best(self.recipe) + 1 if self.best[1] else 0
 
     @property
     def _chooses(self) -> bool:
         """Whether the best epoch is handed on instead of the last one."""
         return self.recipe.keep_best or bool(self.recipe.patience)
-
-    @property
-    def _monitored(self) -> list[float]:
-        """By which epochs are compared, one value an epoch; none without rows held out."""
-        return self.history.series.get(f"validation {self.recipe.monitor}", [])
-
-    @property
-    def _best(self) -> int:
-        return find_best(self._monitored, self.recipe.monitor, self.recipe.min_improvement)
 
     def state(self) -> dict[str, Any]:
         """All that is needed to go on."""

@@ -16,7 +16,7 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from shared.training.data import Batch, Split
-from shared.training.loop.learner import Learner
+from shared.training.loop import Learner
 
 FEW, MORE = 2, 4  # rows of the two trials; batch norm needs two
 GIGABYTE = 1e9

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from shared import lcz, models
-from shared.training.data.drawing import draw_views
-from shared.training.data.eight_bit import resize_levels
 from shared.training.data.split import Batch
-from shared.training.data.warping import resize_images, rows_at_once, see_images, warp_images
+from shared.training.data.views.drawing import draw_views
+from shared.training.data.views.eight_bit import resize_levels
+from shared.training.data.views.warping import resize_images, rows_at_once, see_images, warp_images
 
 
 class View(nn.Module):

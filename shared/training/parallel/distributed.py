@@ -24,7 +24,7 @@ from torch.overrides import TorchFunctionMode
 from shared.backend import devices
 from shared.errors import StageError
 from shared.runs import processes
-from shared.training.loop import launchers
+from shared.training.parallel import launchers
 
 # What Lightning calls a precision.
 PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}

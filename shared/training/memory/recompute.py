@@ -19,8 +19,8 @@ from shared.backend import devices
 from shared.errors import StageError
 from shared.progress import say
 from shared.training.data import Split
-from shared.training.loop import memory
-from shared.training.loop.learner import Learner
+from shared.training.loop import Learner
+from shared.training.memory import footprint
 
 LARGE = 2.0  # GB of a step from which the estimate is told
 # Of the free memory that a step may take by its estimate: allocators and libraries take some too.
@@ -39,9 +39,9 @@ def fit_into_memory(fabric: Fabric, learner: Learner, split: Split, rows: int) -
     Raises:
         StageError: a step does not fit in any way; names a batch that does.
     """
-    estimate = memory.estimate(fabric, learner, split)
+    estimate = footprint.estimate(fabric, learner, split)
     count = fabric.world_size if fabric.device.type == "cpu" else 1  # these share their memory
-    have = USABLE * devices.free_memory(fabric.device) / memory.GIGABYTE / count
+    have = USABLE * devices.free_memory(fabric.device) / footprint.GIGABYTE / count
     share = -(-rows // fabric.world_size)
     plain, less = (estimate.gigabytes(share, recompute=again) for again in (False, True))
     learner.large_steps = plain >= LARGE
@@ -59,7 +59,7 @@ def fit_into_memory(fabric: Fabric, learner: Learner, split: Split, rows: int) -
     recompute(learner.network, estimate.segments)
 
 
-def _suggest(estimate: memory.Estimate, have: float, processes: int) -> str:
+def _suggest(estimate: footprint.Estimate, have: float, processes: int) -> str:
     again = processes == 1 and bool(estimate.segments)
     fitting = [n for n in (2**k for k in range(1, 20))
                if estimate.gigabytes(n, recompute=again) <= have]  # fmt: skip
@@ -128,9 +128,9 @@ def _is_exact(fabric: Fabric, learner: Learner, split: Split, segments: Sequence
 
 
 def _gradients(fabric: Fabric, learner: Learner, split: Split) -> list[Tensor]:
-    network, rows = learner.network, np.arange(memory.MORE) % len(split)
+    network, rows = learner.network, np.arange(footprint.MORE) % len(split)
     batch = {name: of.to(fabric.device) for name, of in split[rows].items()}
-    with memory.unchanged(network):
+    with footprint.unchanged(network):
         torch.manual_seed(0)
         with fabric.autocast():
             value = learner.loss(learner.logits(batch), batch)

@@ -1,0 +1,3 @@
+"""One network in several processes, whatever started them."""
+
+__all__ = ["distributed", "launchers"]
