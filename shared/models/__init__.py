@@ -11,6 +11,7 @@ from shared.models.preprocessing import (
     preprocess,
     read_scaled,
     round_to_levels,
+    standardise,
 )
 from shared.models.resizing import VECTORISED, level_taps, resize, resize_levels
 
@@ -18,4 +19,5 @@ __all__ = [
     "FEW_LEVELS", "MODEL_FILE", "VECTORISED", "Card", "band_statistics", "describe_levels",
     "figures", "level_taps", "load", "locate_bands", "preprocess", "read_scaled", "resize",
     "resize_levels", "round_to_levels", "save", "score_folders", "scores", "span_levels",
+    "standardise",
 ]  # fmt: skip

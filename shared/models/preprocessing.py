@@ -56,13 +56,22 @@ def band_statistics(
 
 def preprocess(values: NDArray[np.float32], card: Card) -> NDArray[np.float32]:
     """(N, H, W, C) values 0 … 255 to the network's (N, C, size, size) float32 input."""
-    mean, std = (np.asarray(value, np.float32)[:, None, None] for value in (card.mean, card.std))
     images = np.moveaxis(values, -1, 1)
     if card.eight_bit:
-        images = resize_levels(round_to_levels(images), card.size, card.size, card.interpolation)
-        return np.ascontiguousarray((images / np.float32(255) - mean) / std, np.float32)
-    normal = (images / np.float32(255) - mean) / std
-    return resize(normal, card.size, card.size, card.interpolation)
+        levels = resize_levels(round_to_levels(images), card.size, card.size, card.interpolation)
+        return standardise(levels, card)
+    return resize(standardise(images, card), card.size, card.size, card.interpolation)
+
+
+def standardise(images: NDArray[np.floating], card: Card) -> NDArray[np.float32]:
+    """(…, C, H, W) values 0 … 255 less the card's mean, over its deviation.
+
+    They are whole levels first where it asks for 8 bits. Pixel by pixel: a patch has the same
+    values as a part of a scene.
+    """
+    mean, std = (np.asarray(value, np.float32)[:, None, None] for value in (card.mean, card.std))
+    levels = round_to_levels(images) if card.eight_bit else images
+    return np.ascontiguousarray((levels / np.float32(255) - mean) / std, np.float32)
 
 
 def round_to_levels(values: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -1,0 +1,145 @@
+"""Scores of all cells of a scene, row by row: resumable, in shards, with little memory."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared import lcz, patches
+from shared.errors import StageError
+from shared.models import Card
+from shared.scenes import Scene
+from stages.map import classifiers, matching, windows
+from stages.map.settings import Cells
+
+ROWS = 4  # of cells whose pixels are in memory at once
+NAME = "scores"  # dataset, and stem of the file in the product
+GRID = "grid"
+
+
+def tile(scene: Scene, cells: Cells) -> windows.Tiling:
+    """The windows of a scene.
+
+    Raises:
+        StageError: none fits.
+    """
+    tiling = windows.Tiling(*scene.shape, window=cells.window, step=cells.step)
+    if not all(tiling.shape):
+        raise StageError(
+            f"{scene.path}: expected at least {cells.window} x {cells.window} pixels for one "
+            f"window, found {scene.shape[0]} x {scene.shape[1]}"
+        )
+    return tiling
+
+
+def describe_grid(scene: Scene, cells: Cells) -> NDArray[np.float64]:
+    """(11,) what a file of scores says of its grid: sizes, and the scene's transform."""
+    sizes = (*scene.shape, cells.window, cells.step, cells.max_masked)
+    return np.array([*sizes, *scene.grid.transform], np.float64)
+
+
+def compute(
+    dst: Path,
+    scene: Scene,
+    ensemble: classifiers.Ensemble,
+    cells: Cells,
+    *,
+    found: matching.Statistics | None,
+    shard: str,
+) -> None:
+    """Write `scores` (rows, columns, K) of one shard of the rows of cells; goes on where it was.
+
+    Args:
+        dst: HDF5 file.
+        scene: what is classified.
+        ensemble: by what.
+        cells: windows and grid.
+        found: statistics of the scene, where they are brought to those of the training split.
+        shard: "i/n".
+    """
+    tiling = tile(scene, cells)
+    rows, columns = tiling.shape
+    field = patches.Field((columns, len(ensemble.classes)), "float32")
+    grid = patches.Constant(describe_grid(scene, cells))
+    reader = Reader(scene, cells, found, [(m.card, m.bands) for m in ensemble.members])
+    with patches.Writer(
+        dst, rows, shard, classes=ensemble.classes, constants={GRID: grid}, scores=field
+    ) as sink:
+        for block in sink.todo(ROWS, what="cells"):
+            parts = []
+            for first in range(0, columns, classifiers.COLUMNS):
+                count = min(classifiers.COLUMNS, columns - first)
+                values, seen = reader.read(block, slice(first, first + count))
+                cuts = [
+                    member.cut(one, cells.window, cells.step)
+                    for member, one in zip(ensemble.members, values, strict=True)
+                ]
+                parts.append(ensemble.score(cuts, seen))
+            sink.put(block, scores=np.concatenate(parts, 1))
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Pixels of a scene as networks want them.
+
+    Attributes:
+        scene: open file.
+        cells: windows and grid.
+        found: statistics to match, or None.
+        wanted: card of each member, and the places of its bands in the scene.
+    """
+
+    scene: Scene
+    cells: Cells
+    found: matching.Statistics | None
+    wanted: list[tuple[Card, list[int]]]
+
+    def read(
+        self, rows: slice, columns: slice
+    ) -> tuple[list[NDArray[np.float32]], NDArray[np.bool_]]:
+        """(H, W, C) values 0 … 255 for each member, and (R, S) which windows are seen well enough.
+
+        Pixels that are not seen have the mean of the training split.
+        """
+        step, window = self.cells.step, self.cells.window
+        tiling = windows.Tiling(*self.scene.shape, window=window, step=step)
+        top, height = tiling.pixels(rows.start, rows.stop - rows.start)
+        left, width = tiling.pixels(columns.start, columns.stop - columns.start)
+        place = top, left, height, width
+        hidden = ~self.scene.valid(*place)
+        reflectance = self.scene.window(*place).clip(lcz.SEN2.low, lcz.SEN2.high)
+        scaled = lcz.SEN2.scale(reflectance).astype(np.float32)
+        values = [self._prepare(scaled, hidden, *one) for one in self.wanted]
+        masked = windows.count(hidden, window, step)
+        return values, masked <= self.cells.max_masked * window**2
+
+    def _prepare(
+        self, scaled: NDArray[np.float32], hidden: NDArray[np.bool_], card: Card, bands: list[int]
+    ) -> NDArray[np.float32]:
+        values = scaled[..., bands]
+        if self.found:
+            values = matching.match(values, self.found, card, bands)
+        if hidden.any():
+            values[hidden] = 255 * np.array(card.mean, np.float32)
+        return values
+
+
+def check_scores(source: patches.Source, scene: Scene, cells: Cells) -> None:
+    """Refuse a file of scores that was not made of this scene and these windows.
+
+    Raises:
+        StageError: another shape or grid, or only a shard.
+    """
+    tiling = tile(scene, cells)
+    expected = (*tiling.shape, len(source.classes))
+    if source[NAME].shape != expected or GRID not in source:
+        found = source[NAME].shape
+        raise StageError(
+            f"{source.path}: expected scores {expected} of all cells of {scene.path}, found {found}"
+        )
+    if not np.array_equal(source.file[GRID][()], describe_grid(scene, cells)):
+        raise StageError(
+            f"{source.path}: expected scores of {scene.path} with these --step, --window and "
+            "--max_masked, found others"
+        )

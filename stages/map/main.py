@@ -1,0 +1,49 @@
+"""map: a scene and a classifier to a map of classes with its uncertainty."""
+
+from pathlib import Path
+
+from shared import cli
+from shared.errors import StageError
+from stages.map.settings import Cells, Drawing, Network
+
+
+def run(
+    *,
+    src: Path,
+    dst: Path,
+    model: Path | None = None,
+    scores: Path | None = None,
+    cells: Cells = Cells(),
+    network: Network = Network(),
+    drawing: Drawing = Drawing(),
+    shard: str = "1/1",
+) -> None:
+    """Classify overlapping windows of a scene and draw the map: GeoTIFF, tables, picture, page.
+
+    Args:
+        src: scene file.
+        dst: folder to write: classes.tif, confidence.tif, scores.h5, area.csv, map.json,
+            quicklook.png, map.html, item.json. With a --shard other than 1/1 a file, the scores of
+            some rows of cells; merge joins such files.
+        model: model folder of distill, teacher or export, or ONNX files of others beside their
+            description.
+        scores: instead of --model, scores.h5 of an earlier map of this scene, or what merge made of
+            the shards: the map is drawn of it, and no network is run.
+        shard: "i/n" classifies the i-th of n equal runs of rows of cells.
+    """
+    if (model is None) == (scores is None):
+        given = "both" if model else "none"
+        raise StageError(f"--model: expected either a model folder or --scores, found {given}")
+    from stages.map import drawing as drawn
+    from stages.map import product
+
+    if model:
+        product.classify(src, dst, model, cells, network, shard=shard)
+    if scores:
+        product.take(src, dst, scores, cells, shard)
+    if shard == "1/1":
+        drawn.draw(src, dst, cells, drawing)
+
+
+if __name__ == "__main__":
+    cli.main(run)

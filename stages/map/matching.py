@@ -1,0 +1,83 @@
+"""Band statistics of a scene, and bringing them to those of the training split."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared import lcz
+from shared.errors import StageError
+from shared.models import Card
+from shared.scenes import PER_UNIT, Scene
+
+BLOCK = 512  # pixels per side that are read at once
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Mean and standard deviation of bands, on the scale 0 … 1 of a card.
+
+    Attributes:
+        mean, std: (C,) in the order of the scene's bands.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def measure(scene: Scene) -> Statistics:
+    """Statistics over all pixels that are seen; the same whatever is read at once.
+
+    Sums of whole numbers are exact, so that no order of blocks changes them.
+
+    Raises:
+        StageError: no pixel is seen.
+    """
+    height, width = scene.shape
+    count = 0
+    first, second = np.zeros((2, len(scene.bands)), np.uint64)
+    for top in range(0, height, BLOCK):
+        for left in range(0, width, BLOCK):
+            place = top, left, min(BLOCK, height - top), min(BLOCK, width - left)
+            seen = np.rint(scene.window(*place)[scene.valid(*place)] * PER_UNIT).astype(np.uint64)
+            seen = np.minimum(seen, round(lcz.SEN2.high * PER_UNIT))
+            count += len(seen)
+            first += seen.sum(0)
+            second += (seen * seen).sum(0)
+    if not count:
+        raise StageError(f"{scene.path}: expected pixels with data, found none")
+    unit = PER_UNIT * (lcz.SEN2.high - lcz.SEN2.low)
+    means = [int(value) / count for value in first]
+    spreads = [
+        max(0.0, int(value) / count - mean**2) ** 0.5
+        for value, mean in zip(second, means, strict=True)
+    ]
+    return Statistics(tuple(m / unit for m in means), tuple(s / unit for s in spreads))
+
+
+def match(
+    values: NDArray[np.float32], found: Statistics, wanted: Card, bands: list[int]
+) -> NDArray[np.float32]:
+    """(…, C) values 0 … 255 of the card's bands, shifted and scaled to its mean and deviation.
+
+    Args:
+        values: as the scene has them.
+        found: of the scene.
+        wanted: of the training split.
+        bands: place of each of the card's bands in the scene.
+    """
+    mean = np.array([found.mean[b] for b in bands])
+    std = np.array([max(found.std[b], 1e-6) for b in bands])
+    gain = (np.array(wanted.std) / std).astype(np.float32)
+    shift = (255 * (np.array(wanted.mean) - np.array(wanted.std) / std * mean)).astype(np.float32)
+    return values * gain + shift
+
+
+def check_card(folder: Path, card: Card) -> None:
+    """Refuse to match where the card tells no statistics, as those of networks without a mean."""
+    if not any(card.mean):
+        raise StageError(
+            f"--match: expected mean and std of the training split in {folder} for {card.file}, "
+            "found a mean of 0 in every band"
+        )

@@ -1,0 +1,77 @@
+"""The product: scores first, which can go on, then everything that is drawn of them."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from shared import patches
+from shared.errors import StageError
+from shared.progress import say
+from shared.scenes import Scene, open_scene
+from stages.map import cells as grids
+from stages.map import matching, opening
+from stages.map.settings import Cells, Network
+
+SCORES = "scores.h5"
+
+
+def classify(
+    src: Path, dst: Path, model: Path, cells: Cells, network: Network, *, shard: str
+) -> None:
+    """Run the networks: the scores of a map in its folder, or those of a shard in a file.
+
+    Raises:
+        StageError: what `opening.open_models` and `cells.compute` refuse.
+    """
+    with (
+        open_scene(src) as scene,
+        opening.open_models(model, scene, network.precision, network.threads) as ensemble,
+    ):
+        grids.tile(scene, cells)
+        found = matching.measure(scene) if network.match else None
+        for member in ensemble.members if found else ():
+            matching.check_card(model, member.card)
+        warn_of_domain(scene, network.match)
+        grids.compute(place_scores(dst, shard), scene, ensemble, cells, found=found, shard=shard)
+
+
+def warn_of_domain(scene: Scene, matched: bool) -> None:
+    """Say that So2Sat is top-of-atmosphere where the scene is not."""
+    if scene.header.level == "L2A":
+        help_ = "--match is on" if matched else "use the L1C product, or try --match"
+        say(
+            f"warning: {scene.path}: reflectance at the surface (L2A); networks trained on So2Sat "
+            f"know that at the top of the atmosphere (L1C), and may take forest for houses; {help_}"
+        )
+
+
+def place_scores(dst: Path, shard: str) -> Path:
+    """Where the scores go."""
+    if shard != "1/1":
+        return dst
+    dst.mkdir(exist_ok=True)
+    return dst / SCORES
+
+
+def take(src: Path, dst: Path, scores: Path, cells: Cells, shard: str) -> None:
+    """Scores that are there, checked against the scene and copied.
+
+    Raises:
+        StageError: a shard is asked for; not the scores of this scene.
+    """
+    if shard != "1/1":
+        raise StageError(
+            f"--shard: expected 1/1 with --scores, found {shard}; nothing is to be run"
+        )
+    with open_scene(src) as scene, patches.read(scores, grids.NAME) as source:
+        grids.check_scores(source, scene, cells)
+    dst.mkdir(exist_ok=True)
+    draft = dst / f"unfinished-{SCORES}"
+    shutil.copyfile(scores, draft)
+    draft.replace(dst / SCORES)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON object for people and programs."""
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

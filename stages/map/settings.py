@@ -1,0 +1,66 @@
+"""What can be set of a map: its cells, its domain, its filter, its form."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from shared import cli
+
+FORMS = ("classes", "wudapt")
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The windows that are classified, and the grid that they give.
+
+    Attributes:
+        step: pixels from one window to the next, along rows and columns; 10 gives cells of 100 m.
+        window: pixels per side of a window, that of the patches the network learned from.
+        max_masked: share of a window without data or under clouds above which its cell is nodata.
+    """
+
+    step: Annotated[int, cli.between(1, 1000)] = 10
+    window: Annotated[int, cli.between(1, 1024)] = 32
+    max_masked: Annotated[float, cli.between(0.0, 1.0)] = 0.1
+
+
+@dataclass(frozen=True)
+class Network:
+    """How the networks see the scene.
+
+    Attributes:
+        precision: fp32 runs the networks that the folder names; int8 the one of an export that is
+            quantised.
+        match: whether the mean and deviation of each band of the scene are brought to those of the
+            training split, which the model's card tells.
+        threads: windows at once, 0 for all cores; changes time, not results.
+    """
+
+    precision: Literal["fp32", "int8"] = "fp32"
+    match: bool = False
+    threads: Annotated[int, cli.at_least(0)] = 0
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What is made of the scores.
+
+    Attributes:
+        filter: gaussian gives each cell the class whose blurred membership is largest, as WUDAPT
+            does; majority the class that is most frequent around it.
+        sigma: of the Gaussian, in cells.
+        radius: cells on each side that a filter looks at.
+        form: classes writes one band; wudapt the three of the LCZ Generator: class, filtered class
+            (gaussian unless --filter says majority), probability in percent.
+        probabilities: whether the score of every class is written as a GeoTIFF, too.
+    """
+
+    filter: Literal["none", "gaussian", "majority"] = "none"
+    sigma: Annotated[float, cli.more_than(0)] = 1.0
+    radius: Annotated[int, cli.between(1, 20)] = 2
+    form: Literal["classes", "wudapt"] = "classes"
+    probabilities: bool = False
+
+    @property
+    def applied(self) -> str:
+        """The filter of the second band of wudapt, or of the only one."""
+        return "gaussian" if self.form == "wudapt" and self.filter == "none" else self.filter

@@ -1,0 +1,75 @@
+"""The STAC item of a map: where and when it lies, its files, its classes."""
+
+from typing import Any
+
+from rasterio.warp import transform
+
+from shared.scenes import Grid, Scene
+from stages.map.geotiff import read_crs
+
+VERSION = "1.0.0"
+EXTENSIONS = (
+    "https://stac-extensions.github.io/projection/v1.1.0/schema.json",
+    "https://stac-extensions.github.io/classification/v1.1.0/schema.json",
+)
+TIFF = "image/tiff; application=geotiff; profile=cloud-optimized"
+KINDS = {".tif": TIFF, ".png": "image/png", ".csv": "text/csv", ".html": "text/html",
+         ".h5": "application/x-hdf5", ".json": "application/json"}  # fmt: skip
+
+
+def ring(grid: Grid, shape: tuple[int, int]) -> list[list[float]]:
+    """Corners of a grid, closed, counter-clockwise for a grid with north up."""
+    rows, columns = shape
+    corners = ((0, 0), (rows, 0), (rows, columns), (0, columns), (0, 0))
+    return [list(grid.place(*corner)) for corner in corners]
+
+
+def make_item(
+    scene: Scene,
+    grid: Grid,
+    shape: tuple[int, int],
+    files: list[str],
+    *,
+    classes: tuple[str, ...],
+    colours: tuple[str, ...],
+) -> dict[str, Any]:
+    """A STAC 1.0 item, a GeoJSON feature in degrees; without a reference system it has no place.
+
+    Args:
+        scene: that was classified.
+        grid: of the cells.
+        shape: rows and columns of cells.
+        files: names of the files of the map.
+        classes: K names.
+        colours: K "#rrggbb".
+    """
+    crs, corners = read_crs(grid), ring(grid, shape)
+    geometry: dict[str, Any] | None = None
+    if crs is not None:
+        east, north = transform(crs, "EPSG:4326", *zip(*corners, strict=True))
+        pairs = [[round(x, 7), round(y, 7)] for x, y in zip(east, north, strict=True)]
+        geometry = {"type": "Polygon", "coordinates": [pairs]}
+    listed = [
+        {"value": number, "name": name, "color_hint": colour[1:].upper()}
+        for number, (name, colour) in enumerate(zip(classes, colours, strict=True), 1)
+    ]
+    item: dict[str, Any] = {
+        "type": "Feature", "stac_version": VERSION, "stac_extensions": list(EXTENSIONS),
+        "id": f"{scene.header.product or scene.path.stem}-lcz", "geometry": geometry,
+        "properties": {
+            "datetime": scene.header.date or None,
+            "proj:epsg": grid.epsg or None, "proj:shape": list(shape),
+            "proj:transform": list(grid.transform), "source": scene.header.product,
+        },
+        "links": [],
+        "assets": {
+            name.partition(".")[0]: {"href": f"./{name}", "type": KINDS["." + name.split(".")[-1]]}
+            for name in files
+        },
+    }  # fmt: skip
+    item["assets"]["classes"] |= {"roles": ["data"], "classification:classes": listed}
+    if geometry:
+        pairs = geometry["coordinates"][0]
+        easts, norths = [x for x, _ in pairs], [y for _, y in pairs]
+        item["bbox"] = [min(easts), min(norths), max(easts), max(norths)]
+    return item
