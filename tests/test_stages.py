@@ -28,7 +28,7 @@ TORCH_CALLS = {"apply", "permute", "view"}  # torch takes these arguments by pos
 HEAVY = {
     *("torch", "torchvision", "lightning", "timm", "torchmetrics", "spandrel", "captum"),
     *("onnx", "onnxruntime", "gtda", "sklearn", "scipy", "pandas", "matplotlib", "PIL", "matio"),
-    *("tifffile", "imagecodecs"),
+    *("tifffile", "imagecodecs", "rasterio"),
     *("basicsr", "realesrgan", "cv2", "requests", "numba", "gudhi"),
 }
 # The rooms of shared/ that every stage may use; the others need packages of their own.

@@ -10,6 +10,7 @@ import numpy as np
 
 from shared import lcz
 from shared.models import scores
+from shared.scenes import Grid, Header, create_scene
 from tests.conftest import pixels, write_patches, write_raw
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,12 +65,22 @@ def make(folder: Path) -> None:
     for i in (1, 2):
         write_patches(folder / f"part-{i}.h5", pixels(34), shard=f"{i}/2")
         score_folder(folder / f"scores-{i}")
+    with create_scene(folder / "scene.h5", (64, 96), Header(Grid.utm(32632, 6e5, 53e5))) as scene:
+        for window in scene.todo():
+            scene.put(window, pixels(6)["sen2"].reshape(64, 96, 10))
     (folder / "mirror").mkdir()
     (folder / "mirror" / "edsr64_x2.pt").write_bytes(bytes(99_000))
     tools = (("export", "models"), ("eurosat", "pictures"), ("sr_train", "weights"))
     for stage, code in tools:
         if (ROOT / ".venvs" / stage / "bin" / "python").exists():
             under(stage, CODE[code], folder)
+
+
+def other_kind(good: Path, bad: Path) -> None:
+    """A scene file that says it is something else."""
+    bad.write_bytes(good.read_bytes())
+    with h5py.File(bad, "r+") as file:
+        file.attrs["kind"] = "patches"
 
 
 def score_folder(folder: Path) -> None:

@@ -46,6 +46,7 @@ GOOD = {
                 "rows": "0,20"},
     "export": {"src": "student", **PAIR, "calibration_per_class": "1", "latency_runs": "1"},
     "voyager": {"src": "exported", **PAIR, "calibration": "200", "per_class_val": "1"},
+    "map": {"src": "scene.h5", "model": "student"},
     "report": {"src": "train.h5"},
 }  # fmt: skip
 # Inputs that a stage can do without, as a broken one is made of them.
@@ -55,7 +56,7 @@ OPTIONAL = {
     "table": "table.csv",
     "weights": "swinir.safetensors",
 }
-PATHS = {"src", "train", "test", "teacher", "wald", "enlarged", "mirror", *OPTIONAL}
+PATHS = {"src", "model", "train", "test", "teacher", "wald", "enlarged", "mirror", *OPTIONAL}
 # Patch files: prepare reads float64 as distributed, merge any row-wise product.
 PATCHES = {
     "prepare": ("src",), "merge": ("src",), "sr_train": ("src",),
@@ -125,6 +126,13 @@ def cases() -> Iterator[Case]:
         yield Case(stage, "no onnx", "src", "student.onnx", inputs.text, "ONNX")
         yield Case(stage, "cut onnx", "src", "student.onnx", inputs.cut, "ONNX")
         yield Case(stage, "json", "src", "model.json", inputs.no_json, "not a model description")
+    for what, file, breaks in (
+        ("no onnx", "student.onnx", inputs.text), ("cut onnx", "student.onnx", inputs.cut),
+        ("json", "model.json", inputs.no_json),
+    ):  # fmt: skip
+        yield Case("map", what, "model", file, breaks, "ONNX|not a model description")
+    yield Case("map", "cut", "src", "", inputs.cut, "not a complete HDF5 file")
+    yield Case("map", "no scene", "src", "", inputs.other_kind, "expected a scene file")
     for stage in ("sumrule", "compare"):
         for name in ("test_scores.npy", "test_labels.npy"):
             yield Case(stage, f"cut {name}", "src", name, inputs.cut, "not a complete NPY file")
