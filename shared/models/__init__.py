@@ -9,15 +9,28 @@ from shared.models.preprocessing import (
     band_statistics,
     locate_bands,
     preprocess,
+    preprocess_levels,
     read_scaled,
     round_to_levels,
+    shift_of,
     standardise,
+    to_levels,
+    to_range,
+)
+from shared.models.ranges import (
+    Range,
+    choose_range,
+    count_levels,
+    fit_range,
+    name_limits,
+    name_range,
 )
 from shared.models.resizing import VECTORISED, level_taps, resize, resize_levels
 
 __all__ = [
-    "FEW_LEVELS", "MODEL_FILE", "VECTORISED", "Card", "band_statistics", "describe_levels",
-    "figures", "level_taps", "load", "locate_bands", "preprocess", "read_scaled", "resize",
-    "resize_levels", "round_to_levels", "save", "score_folders", "scores", "span_levels",
-    "standardise",
+    "FEW_LEVELS", "MODEL_FILE", "VECTORISED", "Card", "Range", "band_statistics",
+    "choose_range", "count_levels", "describe_levels", "figures", "fit_range", "level_taps",
+    "load", "locate_bands", "name_limits", "name_range", "preprocess", "preprocess_levels",
+    "read_scaled", "resize", "resize_levels", "round_to_levels", "save", "score_folders",
+    "scores", "shift_of", "span_levels", "standardise", "to_levels", "to_range",
 ]  # fmt: skip

@@ -28,7 +28,8 @@ class Card:
         file: ONNX file in the same folder.
         architecture: name of the network, such as "resnet18".
         bands: one name per channel, in order, of any image dataset of a patch file.
-        mean: (C,) subtracted from values / 255, values being scaled to 0 … 255.
+        mean: (C,) subtracted from values / 255, values being scaled to 0 … 255: by the patch file,
+            and from there by low and high.
         std: (C,) divided by after that.
         size: pixels per side at the input.
         interpolation: "bilinear" or "nearest" from patch size to input size.
@@ -38,6 +39,8 @@ class Card:
             8-bit pictures that the SDK enlarges.
         decimals: of mean and std, to which they were rounded before training: 3, or 6, which
             Voyager's streaming pipeline keeps from SDK 1.6 on.
+        low: (C,) value / 255 that becomes level 0, before mean and std; () without limits.
+        high: (C,) value / 255 that becomes level 255; whole levels saturate outside.
     """
 
     file: str
@@ -51,6 +54,18 @@ class Card:
     features: int = 0
     eight_bit: bool = False
     decimals: int = 3
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+
+    @property
+    def limits(self) -> tuple[tuple[float, float], ...]:
+        """(C,) low and high of each band; 0 and 1 without limits."""
+        ends = (
+            (self.low, self.high)
+            if self.low
+            else ((0.0,) * len(self.bands), (1.0,) * len(self.bands))
+        )
+        return tuple(zip(*ends, strict=True))
 
 
 def save(folder: Path, cards: list[Card], **more: Any) -> None:
@@ -58,10 +73,16 @@ def save(folder: Path, cards: list[Card], **more: Any) -> None:
 
     The file appears in one step: trainers write it last, so it marks the end of their work.
     """
-    content = {"members": [dataclasses.asdict(card) for card in cards], **more}
+    content = {"members": [_describe(card) for card in cards], **more}
     draft = folder / (MODEL_FILE + ".draft")
     draft.write_text(json.dumps(content, indent=1) + "\n")
     draft.replace(folder / MODEL_FILE)
+
+
+def _describe(card: Card) -> dict[str, Any]:
+    """Entries of a card; those of limits only where there are some."""
+    entries = dataclasses.asdict(card)
+    return entries if card.low else {k: v for k, v in entries.items() if k not in ("low", "high")}
 
 
 def load(folder: Path) -> list[Card]:
@@ -104,17 +125,16 @@ def _read_card(member: dict[str, Any]) -> Card:
 
 def _invalid_entry(card: Card) -> str:
     """Name of the first entry that is not valid, or ""."""
-    numbers = [
-        isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v)
-        for v in (*card.mean, *card.std)
-    ]
+    ordered = zip(card.low, card.high, strict=False)
     possible = {
         "file": is_name(card.file),
         "architecture": is_name(card.architecture),
         "bands": _are_names(card.bands),
         "classes": _are_names(card.classes),
-        "mean": len(card.mean) == len(card.bands) and all(numbers),
-        "std": len(card.std) == len(card.bands) and all(value > 0 for value in card.std),
+        "mean": _are_numbers(card.mean, len(card.bands)),
+        "std": _are_numbers(card.std, len(card.bands)) and min(card.std) > 0,
+        "low": not card.low or _are_numbers(card.low, len(card.bands)),
+        "high": _are_numbers(card.high, len(card.low)) and all(low < high for low, high in ordered),
         "size": type(card.size) is int and card.size > 0,
         "interpolation": card.interpolation in ("bilinear", "nearest"),
         "features": type(card.features) is int and card.features >= 0,
@@ -125,6 +145,11 @@ def _invalid_entry(card: Card) -> str:
 
 def _are_names(value: Any) -> bool:
     return isinstance(value, tuple) and bool(value) and all(map(is_name, value))
+
+
+def _are_numbers(values: tuple[Any, ...], count: int) -> bool:
+    kinds = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
+    return len(values) == count and kinds and all(map(math.isfinite, values))
 
 
 def _tuple(value: Any) -> Any:

@@ -1,5 +1,7 @@
 """From a patch file to the input of a network, in numpy, for all code that runs a model."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,22 +58,60 @@ def band_statistics(
 
 def preprocess(values: NDArray[np.float32], card: Card) -> NDArray[np.float32]:
     """(N, H, W, C) values 0 … 255 to the network's (N, C, size, size) float32 input."""
-    images = np.moveaxis(values, -1, 1)
+    return preprocess_levels(to_levels(values, card), card)
+
+
+def preprocess_levels(levels: NDArray[np.floating], card: Card) -> NDArray[np.float32]:
+    """The same of what `to_levels` makes, which a picture holds."""
+    images = np.moveaxis(levels, -1, 1)
     if card.eight_bit:
-        levels = resize_levels(round_to_levels(images), card.size, card.size, card.interpolation)
-        return standardise(levels, card)
-    return resize(standardise(images, card), card.size, card.size, card.interpolation)
+        return _normalise(resize_levels(images, card.size, card.size, card.interpolation), card)
+    return resize(_normalise(images, card), card.size, card.size, card.interpolation)
 
 
 def standardise(images: NDArray[np.floating], card: Card) -> NDArray[np.float32]:
-    """(…, C, H, W) values 0 … 255 less the card's mean, over its deviation.
+    """(…, C, H, W) values 0 … 255, in the card's range, less its mean, over its deviation.
 
     They are whole levels first where it asks for 8 bits. Pixel by pixel: a patch has the same
     values as a part of a scene.
     """
+    return _normalise(np.moveaxis(to_levels(np.moveaxis(images, -3, -1), card), -1, -3), card)
+
+
+def _normalise(levels: NDArray[np.floating], card: Card) -> NDArray[np.float32]:
     mean, std = (np.asarray(value, np.float32)[:, None, None] for value in (card.mean, card.std))
-    levels = round_to_levels(images) if card.eight_bit else images
     return np.ascontiguousarray((levels / np.float32(255) - mean) / std, np.float32)
+
+
+def to_levels(values: NDArray[np.floating], card: Card) -> NDArray[np.floating]:
+    """(…, C) values 0 … 255 as their file scales them, to the range of the card.
+
+    Whole levels for a network that sees such; for others neither rounded nor cut off.
+    """
+    values = to_range(values, card)
+    return round_to_levels(values) if card.eight_bit else values
+
+
+def to_range(values: NDArray[np.floating], card: Card) -> NDArray[np.floating]:
+    """(…, C) values 0 … 255 as their file scales them, to those of the card's range, and beyond."""
+    return stretch(values, card.limits) if card.low else values
+
+
+def stretch(
+    values: NDArray[np.floating], limits: Sequence[tuple[float, float]]
+) -> NDArray[np.floating]:
+    """(…, C) values 0 … 255 of a file to 0 … 255 between these limits, and beyond.
+
+    In single precision and in this order, as `shared.training` does on the device, so that both
+    round to the same levels.
+    """
+    low, factor = np.asarray([shift_of(*ends) for ends in limits], np.float32).T
+    return (values.astype(np.float32) - low) * factor
+
+
+def shift_of(low: float, high: float) -> tuple[float, float]:
+    """What is subtracted from values 0 … 255, and what the rest is multiplied by."""
+    return 255 * low, 1 / (high - low)
 
 
 def round_to_levels(values: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
+from shared import models
 from shared.cli import at_least, more_than
 from shared.errors import StageError
 from shared.training import (
@@ -38,6 +39,9 @@ class Student:
             resize: the pictures that Metis gets hold no more, nor do those that the SDK enlarges.
         decimals: of the mean and deviation that pictures are normalised with: 3, which every SDK
             keeps, or 6, which its releases from 1.6 on keep.
+        range: which values the levels stand for: published (the scale of the patch file, 0 … 2.8
+            of reflectance) or fitted (limits per band from the training split; they are stored in
+            model.json, and mean and std follow them).
         baseline: whether to train the same student without a teacher as well.
         weights: state dict of the same architecture (.safetensors or .pth), for instance ImageNet.
         adapt: whether weights for three channels are spread over the bands as timm does; otherwise
@@ -53,6 +57,7 @@ class Student:
     augment: Augment = "sharp"
     eight_bit: bool = True
     decimals: Literal[3, 6] = 3
+    range: models.Range = "published"
     baseline: bool = True
     weights: Path | None = None
     adapt: bool = False

@@ -134,12 +134,13 @@ def _build_card(train: Path, settings: Settings) -> models.Card:
     with patches.read(train, "label") as source:
         mean, std = models.band_statistics(source, student.bands, student.decimals)
         classes = source.classes
-    initial_network.check(student, settings.preset.size, len(classes))
-    return models.Card(
-        file="student.onnx", architecture=student.architecture, bands=student.bands, mean=mean,
-        std=std, size=settings.preset.size, interpolation=student.interpolation, classes=classes,
-        eight_bit=student.eight_bit, decimals=student.decimals,
-    )  # fmt: skip
+        initial_network.check(student, settings.preset.size, len(classes))
+        card = models.Card(
+            file="student.onnx", architecture=student.architecture, bands=student.bands, mean=mean,
+            std=std, size=settings.preset.size, interpolation=student.interpolation,
+            classes=classes, eight_bit=student.eight_bit, decimals=student.decimals,
+        )  # fmt: skip
+        return models.fit_range(card, source) if student.range == "fitted" else card
 
 
 def _build_members(

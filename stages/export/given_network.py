@@ -67,8 +67,16 @@ class GivenNetwork:
         return self.path, np.concatenate([network.outputs(block) for block in blocks])
 
 
-def read(src: Path, train: Source, test: Source) -> GivenNetwork:
+def read(
+    src: Path, train: Source, test: Source, wanted: models.Range | None = None
+) -> GivenNetwork:
     """The one network of a folder, after a check that files and network belong together.
+
+    Args:
+        src: model folder.
+        train: patch file of the training split.
+        test: patch file of the test split.
+        wanted: range of its pictures; None for what its card says.
 
     Raises:
         StageError: says which file and what does not fit.
@@ -84,6 +92,7 @@ def read(src: Path, train: Source, test: Source) -> GivenNetwork:
                 f"{source.classes[:3]} …"
             )
     train.expect_classes(test.classes)
+    card = models.choose_range(card, wanted, train, src)
     written = dataclasses.replace(card, classes=names)
     ours = dataclasses.replace(card, classes=test.classes)
     return GivenNetwork(src, written, ours, _read_labels(src, test))

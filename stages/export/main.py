@@ -61,6 +61,7 @@ def run(
     strict: bool = True,
     fix: bool = False,
     tolerance: Annotated[float, cli.at_least(0)] = 1e-3,
+    range: models.Range | None = None,
     int8: Int8 = Int8(),
     computing: Computing = Computing(),
 ) -> None:
@@ -76,6 +77,9 @@ def run(
         strict: refuse a network that it would not compile; --nostrict only reports why.
         fix: rewrite what breaks a rule where the outputs stay the same, proved on the test rows.
         tolerance: largest accepted difference from the logits that training stored, and by --fix.
+        range: which values the levels of its pictures stand for: published (the scale of the patch
+            file) or fitted (limits per band from train). Without it, what model.json says; only for
+            a network that was not trained on levels may the flag say something else.
     """
     int8_files, workers = _int8_files(dst, int8.calibration_method), computing.workers()
     files = {"fp32": dst / FP32} | _by_report_name(int8_files)
@@ -89,7 +93,7 @@ def run(
             product_files,
         )
 
-        network = given_network.read(src, training, testing)
+        network = given_network.read(src, training, testing, range)
         card, labels = network.card, network.labels
         dst.mkdir(exist_ok=True)
         proof = fix_parity.Proof(tolerance, computing.batch, workers) if fix else None

@@ -1,5 +1,6 @@
 """DEPLOY.md of a bundle: one section per release of the SDK that it is for."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from shared.models import Card
@@ -7,6 +8,7 @@ from shared.voyager import calibration as pictures
 from stages.voyager import compiler_settings
 from stages.voyager.settings import PROFILES, Deployment
 
+Limits = Mapping[str, tuple[float, float]]
 HERE = Path(__file__).parent
 NOTES = {  # on the driver, and on compiling again
     "1.6": (
@@ -97,14 +99,25 @@ def section(name: str, card: Card, calibration: int, profile: str, deployment: D
 
 
 def write(
-    folder: Path, name: str, card: Card, calibration: int, deployment: Deployment
+    folder: Path, name: str, card: Card, calibration: int, limits: Limits, deployment: Deployment
 ) -> list[str]:
-    """DEPLOY.md of a bundle; the commands for the newest release, in order, for the log."""
+    """DEPLOY.md of a bundle; the commands for the newest release, in order, for the log.
+
+    Args:
+        folder: of the bundle.
+        name: of the network.
+        card: of the network.
+        calibration: pictures that there are for it.
+        limits: what level 0 and level 255 of each band stand for.
+        deployment: what the bundle is for.
+    """
+    ends = (f"{band} {low:.5g} … {high:.5g}" for band, (low, high) in limits.items())
     ranges = [f"{PROFILES[p].least} to below {PROFILES[p].below}" for p in deployment.profiles]
     files = pictures.list_pictures(folder / "repr")
     words = {
         "name": name,
         "bands": ", ".join(card.bands),
+        "limits": ", ".join(ends),
         "releases": ", ".join(ranges),
         "trained": f"Mean and std were rounded to {card.decimals} decimals when the network was "
         f"trained; the YAML has {deployment.decimals}, which the SDK keeps.",

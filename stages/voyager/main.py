@@ -26,6 +26,7 @@ def run(
     calibration: Annotated[int, cli.between(200, 2000)] = 400,
     per_class_val: Annotated[int, cli.at_least(0)] = 200,
     seed: Annotated[int, cli.at_least(0)] = 42,
+    range: models.Range | None = None,
     threads: Annotated[int, cli.at_least(0)] = 0,
     deployment: Deployment = Deployment(),
 ) -> None:
@@ -43,13 +44,18 @@ def run(
             documents allow 100 to 400; release 1.2.5 takes up to 2000.
         per_class_val: test pictures of each class, 0 for all rows.
         seed: of the random choice of calibration and test pictures.
+        range: which values the levels of the pictures stand for: published (the scale of the patch
+            file) or fitted (limits per band from train). Without it, what model.json says; only for
+            a network that was not trained on levels may the flag say something else.
         threads: processors for the read-back, 0 for all; changes time, not results.
     """
     _check_name(name)
     deployment.check(calibration)
-    card = _card(src, deployment)
+    card = _card(src)
     with patches.read(train, "label") as training, patches.read(test, "label") as testing:
         _same_classes(src, card, training, testing)
+        card = models.choose_range(card, range, training, src)
+        _check_decimals(src, card, deployment)
         from stages.voyager import (
             bundle_texts,
             calibration_sheet,
@@ -74,14 +80,23 @@ def run(
         kept = picture_files.write_validation(dst / "val", testing, card, per_class_val, seed)
         labels = sdk_names.label_lines(card.classes)
         bundle_texts.write_texts(dst, name, card, labels, deployment)
-        commands = deploy_texts.write(dst, name, card, calibrated, deployment)
+        levels = _describe_range(card, training)
+        commands = deploy_texts.write(dst, name, card, calibrated, levels["limits"], deployment)
         sdk_rules.check_bundle(dst, deployment.profiles)
         accuracy = readback.readback(dst, testing, card, threads or len(os.sched_getaffinity(0)))
-    content = {"calibration_pictures": calibrated} | kept | accuracy
+    content = {"calibration_pictures": calibrated} | kept | levels | accuracy
     (dst / "readback.json").write_text(json.dumps(content, indent=1) + "\n")
     meant = sdk_range.describe(deployment.profiles)
     (dst / manifest.MANIFEST).write_bytes(manifest.write(dst, None, None, meant))
     _tell(content, commands)
+
+
+def _describe_range(card: Card, training: Source) -> dict[str, Any]:
+    """Entries of readback.json: range, its limits per band, levels that the training rows use."""
+    return {
+        "range": models.name_range(card), "limits": models.name_limits(card, training),
+        "levels": models.count_levels(card, training),
+    }  # fmt: skip
 
 
 def _check_name(name: str) -> None:
@@ -92,7 +107,7 @@ def _check_name(name: str) -> None:
         )
 
 
-def _card(src: Path, deployment: Deployment) -> Card:
+def _card(src: Path) -> Card:
     """The one network of a folder, if pictures can feed it the way the SDK does."""
     cards = models.load(src)
     if len(cards) != 1 or cards[0].features:
@@ -110,6 +125,10 @@ def _card(src: Path, deployment: Deployment) -> Card:
             f"{src}: expected interpolation bilinear, found {card.interpolation}: the SDK's "
             "streaming pipeline always resizes bilinearly; train with it"
         )
+    return card
+
+
+def _check_decimals(src: Path, card: Card, deployment: Deployment) -> None:
     kept = deployment.decimals
     if any(round(value, kept) != value for value in (*card.mean, *card.std)):
         raise StageError(
@@ -117,7 +136,6 @@ def _card(src: Path, deployment: Deployment) -> Card:
             f"{card.std}: the streaming pipeline of SDK {deployment.profiles[0]} cuts the rest "
             f"off; train with distill --decimals {kept}"
         )
-    return card
 
 
 def _same_classes(src: Path, card: Card, *sources: Source) -> None:

@@ -17,6 +17,12 @@ from stages.voyager import sdk_names
 LEAST, MOST = 200, 2000  # what deploy.py asks for by default, and the most it takes
 
 
+def read_tile(source: Source, card: Card, row: int) -> NDArray[np.uint8]:
+    """(H, W, 3) one row in whole levels of the card's range."""
+    values = models.read_scaled(source, card.bands, slice(row, row + 1))[0]
+    return eight_bit(models.to_range(values, card))
+
+
 def eight_bit(values: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Values scaled to 0 … 255, any shape, clipped and rounded to whole numbers."""
     return models.round_to_levels(values).astype(np.uint8)
@@ -36,7 +42,7 @@ def shuffle_rows(labels: NDArray[np.integer], classes: int, seed: int) -> list[l
 
 
 def collect_calibration(
-    source: Source, bands: tuple[str, ...], queues: list[list[int]], wanted: int
+    source: Source, card: Card, queues: list[list[int]], wanted: int
 ) -> tuple[dict[int, NDArray[np.uint8]], dict[str, int]]:
     """Different, not constant tiles, taken from the classes in turn.
 
@@ -44,7 +50,7 @@ def collect_calibration(
 
     Args:
         source: open patch file.
-        bands: three band names, for R, G, B.
+        card: three bands, for R, G, B, and their range.
         queues: row numbers of each class, in the order they are tried.
         wanted: number of tiles.
 
@@ -62,7 +68,7 @@ def collect_calibration(
             taken = False
             while len(tiles) < wanted and queue and not taken:
                 row = queue.pop(0)
-                tile = eight_bit(models.read_scaled(source, bands, slice(row, row + 1))[0])
+                tile = read_tile(source, card, row)
                 taken = not is_constant(tile) and tile.tobytes() not in seen
                 if taken:
                     seen.add(tile.tobytes())
@@ -87,7 +93,7 @@ def write_calibration(folder: Path, source: Source, card: Card, wanted: int, see
     """
     labels = source.labels()
     queues = shuffle_rows(labels, len(card.classes), seed)
-    tiles, passed = collect_calibration(source, card.bands, queues, wanted)
+    tiles, passed = collect_calibration(source, card, queues, wanted)
     if len(tiles) < LEAST:
         raise StageError(
             f"{source.path}: {len(tiles)} usable calibration pictures of {source.total} rows "
@@ -125,7 +131,7 @@ def write_validation(
         for place, queue in zip(sdk_names.folder_names(card.classes), queues, strict=True):
             (folder / place).mkdir(parents=True)
             for row in sorted(queue):
-                tile = eight_bit(models.read_scaled(source, card.bands, slice(row, row + 1))[0])
+                tile = read_tile(source, card, row)
                 flat += is_constant(tile)
                 save_picture(folder / place / f"{row:06d}.png", tile)
                 progress.update()

@@ -40,7 +40,7 @@ def readback(folder: Path, source: Source, card: Card, threads: int) -> dict[str
             pictures = np.stack([read_picture(path) for path in paths])
             values = _values(source, card, paths, pictures)
             logits["hdf5"].append(network(models.preprocess(values, card)))
-            rounded = models.preprocess(pictures.astype(np.float32), card)
+            rounded = models.preprocess_levels(pictures.astype(np.float32), card)
             by_yaml = preprocess(pictures, bundle.steps)
             _same_input(folder, by_yaml, rounded, card)
             logits["rounded"].append(network(rounded))
@@ -55,7 +55,8 @@ def _values(
     """(N, H, W, 3) of the rows that the file names give, which the pictures must hold."""
     rows = [int(path.stem) for path in paths]
     values = np.concatenate([models.read_scaled(source, card.bands, slice(i, i + 1)) for i in rows])
-    apart = np.abs(np.clip(values, 0, 255) - pictures).reshape(len(rows), -1).max(1)
+    scaled = models.to_range(values, card)
+    apart = np.abs(np.clip(scaled, 0, 255) - pictures).reshape(len(rows), -1).max(1)
     if (worst := int(apart.argmax())) >= 0 and apart[worst] > 0.51:
         what = f"differs by {apart[worst]:.3g} of 255 from row {rows[worst]} of {source.path}"
         raise StageError(f"{paths[worst]}: {what}: other bands, order or scale")

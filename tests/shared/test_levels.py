@@ -81,7 +81,7 @@ def test_nothing_is_warned_of_where_levels_are_many(tmp_path: Path) -> None:
 def test_rows_that_are_looked_at(shape: tuple[int, ...], runs: list[tuple[int, int]]) -> None:
     """The first and the last of sixteen runs, or of as few as there are."""
     rows = Rows(*shape)
-    found = levels._runs(rows)  # type: ignore[arg-type]
+    found = levels._runs(rows, levels.PIXELS, levels.RUNS)  # type: ignore[arg-type]
     ends = [(run.start, run.stop) for run in found]
     assert ends[:1] + (ends[-1:] if len(runs) > 1 else []) == runs
     assert len(found) in (1, 2, 16)

@@ -218,7 +218,7 @@ def test_students_for_eurosat_stop_by_the_validation_loss(
 
 def test_products_of_before_are_up_to_date(prepared: Path, teacher: Path) -> None:
     given = [f"--train={prepared}", f"--test={prepared}", f"--teacher={teacher}", "--dst=x"]
-    gained = {"optimiser", "monitor", "min_improvement"}
+    gained = {"optimiser", "monitor", "min_improvement", "range"}
     for flags in ([], ["--schedule=constant", "--patience=2"]):
         assert wiring.plan_is_that_of_before(stage.run, [*given, *flags], gained)
 
@@ -360,6 +360,32 @@ def test_every_flag_reaches_the_training(
     _, usual = handed_on(prepared, teacher, tmp_path / "distill")
     assert (usual.epochs, usual.lr, usual.schedule, usual.augment) == (2, 2e-4, "cosine", "sharp")
     assert (usual.optimiser, usual.monitor, usual.min_improvement) == ("adamw", "accuracy", 0)
+
+
+def test_a_student_of_fitted_levels(
+    prepared: Path, prepared_test: Path, teacher: Path, tmp_path: Path
+) -> None:
+    """Its card holds the limits, its views are numpy's, and fine-tuning keeps them."""
+    dst = command(prepared, teacher, tmp_path / "distill", "--range=fitted", "--qat=1")
+    (card,), (plain,) = models.load(dst), models.load(dst / "float")
+    assert card.low
+    assert plain == card
+    with patches.read(prepared, "label") as source:
+        assert models.fit_range(card_of(source, card), source) == card
+    with patches.read(prepared_test) as source:
+        images = models.preprocess(models.read_scaled(source, card.bands, slice(0, 17)), card)
+    levels = 255 * (images * np.array(card.std)[:, None, None] + np.array(card.mean)[:, None, None])
+    np.testing.assert_allclose(levels, levels.round(), atol=1e-3)
+    assert len(np.unique(levels.round())) > 150  # of pictures that use ten levels of the scale
+    session = networks.onnxruntime.InferenceSession(dst / card.file)
+    said = session.run(["logits"], {"input": images})[0]
+    np.testing.assert_allclose(said, np.load(dst / "test_logits.npy"), atol=1e-4)
+
+
+def card_of(source: patches.Source, card: models.Card) -> models.Card:
+    """The same network before its range was fitted."""
+    mean, std = models.band_statistics(source, card.bands)
+    return dataclasses.replace(card, mean=mean, std=std, low=(), high=())
 
 
 def test_rows_that_the_file_marks_are_never_trained_on(

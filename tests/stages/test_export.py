@@ -1,6 +1,7 @@
 """export: graph, lint, calibration, the numbers, going on after a crash, refusals, the check."""
 
 import csv
+import dataclasses
 import hashlib
 import json
 import os
@@ -865,6 +866,25 @@ def test_a_folder_of_others_is_exported(
     np.testing.assert_array_equal(np.load(out / "test_logits.npy").argmax(1), 16 - right)
     parity = json.loads((out / "report.json").read_text())["parity"]
     assert parity["largest_logit_difference"] < 1e-4
+
+
+def test_a_range_is_fitted_to_a_network_of_others_alone(
+    student: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its logits stay; a student that sees levels keeps those that it was trained with."""
+    flags = ("--range=fitted", "--calibration_method=minmax")
+    out = command(student, tmp_path / "out", *flags)
+    (given,), (card,) = models.load(student), models.load(out)
+    assert not given.low
+    assert all(0 <= low < high < 0.2 for low, high in card.limits)
+    report = json.loads((out / "report.json").read_text())
+    assert report["parity"]["largest_logit_difference"] < 1e-3
+    models.save(student, [dataclasses.replace(given, eight_bit=True)])
+    with pytest.raises(SystemExit, match="2"):
+        command(student, tmp_path / "other", *flags)
+    expected = "--range: expected published, with which this network was trained, found fitted"
+    assert expected in capfd.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "other").exists()
 
 
 def test_stored_probabilities_count(prepared_test: Path, tmp_path: Path) -> None:

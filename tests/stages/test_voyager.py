@@ -138,7 +138,8 @@ def test_calibration_takes_classes_in_turn_and_skips_bad_tiles(made: Path) -> No
 
     with patches.read(made / "prepare" / "training.h5", "label") as source:
         queues = [[0, 17, 34], [1, 1, 18]]  # row 1 twice: a duplicate
-        pictures, passed = picture_files.collect_calibration(source, ("B4", "B3", "B2"), queues, 5)
+        (card,) = models.load(made / "export")
+        pictures, passed = picture_files.collect_calibration(source, card, queues, 5)
     assert list(pictures) == [0, 1, 17, 18, 34]
     assert passed == {"duplicate": 1, "constant": 0}
     assert picture_files.is_constant(np.full((4, 4, 3), 7, np.uint8))
@@ -229,6 +230,38 @@ def test_any_first_pictures_hold_every_class_alike(made: Path) -> None:
     assert (
         "the first 100: 5 or 6 of each of 17 classes; the first 200: 11 or 12 of each of 17 "
         "classes; all 210: 12 or 13 of each of 17 classes." in text
+    )
+
+
+def test_levels_of_a_network_from_elsewhere_may_be_fitted(tmp_path: Path) -> None:
+    """Rows of little contrast: ten levels of the scale, all levels between limits."""
+    (tmp_path / "prepare").mkdir()
+    train = write_patches(tmp_path / "prepare" / "training.h5", pixels(ROWS, 0))
+    test = write_patches(tmp_path / "prepare" / "testing.h5", pixels(68, 1))
+    networks.student(tmp_path / "export", train, test, batch=1)
+    said = {
+        way: json.loads((command(tmp_path, tmp_path / way, *flags) / "readback.json").read_text())
+        for way, flags in (("published", []), ("fitted", ["--range=fitted"]))
+    }
+    assert {way: entry["range"] for way, entry in said.items()} == {k: k for k in said}
+    assert said["published"]["limits"] == {band: [0, 2.8] for band in ("B4", "B3", "B2")}
+    assert max(said["published"]["levels"].values()) < 10
+    assert min(said["fitted"]["levels"].values()) > 200
+    for way in said:
+        sen2 = pixels(68, 1)["sen2"][..., [2, 1, 0]]
+        low, high = np.array(list(said[way]["limits"].values())).T
+        for path in (tmp_path / way / "val").rglob("*.png"):
+            row = (255 * (sen2[int(path.stem)] - low) / (high - low)).clip(0, 255)
+            assert np.abs(read_picture(path) - row).max() <= 0.51
+    bundle, (card,) = open_bundle(tmp_path / "fitted"), models.load(tmp_path / "export")
+    normal = {name: float(of.split(",")[0]) for name, of in bundle.steps["normalize"].items()}
+    low, high = (value / 2.8 for value in said["fitted"]["limits"]["B4"])
+    assert normal["std"] * (high - low) == pytest.approx(card.std[0])  # the network sees the same
+    assert normal["mean"] * (high - low) + low == pytest.approx(card.mean[0])
+    assert said["fitted"]["agreement"] > said["published"]["agreement"]
+    low, high = said["fitted"]["limits"]["B2"]
+    assert f"B2 {low:.5g} … {high:.5g} in the unit" in " ".join(
+        (tmp_path / "fitted" / "DEPLOY.md").read_text().split()
     )
 
 
@@ -1018,6 +1051,17 @@ def optical_and_radar(card: dict) -> None:
         (None, "--name=config", "at least one hyphen, found 'config': a plain word"),
         (None, "--per_class_val=-1", "--per_class_val: expected at least 0"),
         (None, "--seed=-1", "--seed: expected at least 0, found -1"),
+        (
+            lambda c: c.update(eight_bit=True),
+            "--range=fitted",
+            "--range: expected published, with which this network was trained, found fitted",
+        ),
+        (
+            lambda c: c.update(low=[0.0] * 3, high=[0.5] * 3),
+            "--range=published",
+            "--range: expected fitted, with which this network was trained, found published",
+        ),
+        (lambda c: c.update(low=[0.0] * 3), "", "not a model description (high)"),
         (None, "--calibrate=200", "no such flag; did you mean --calibration?"),
     ],
 )

@@ -118,5 +118,5 @@ def read_pictures(*, src: Path, dst: Path) -> None:
     with patches.read(src, "label") as source:
         card = _card(source)
         queues = picture_files.shuffle_rows(source.labels(), len(card.classes), 42)
-        picture_files.collect_calibration(source, card.bands, queues, 200)
+        picture_files.collect_calibration(source, card, queues, 200)
     dst.write_text("read")

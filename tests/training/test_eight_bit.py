@@ -1,13 +1,14 @@
 """Resizing of whole levels on the device: the very levels of numpy, and so of OpenCV."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from shared import lcz, models
-from shared.training.data import View
+from shared import lcz, models, patches
+from shared.training.data import View, load_split, locate_inputs
 from shared.training.data.views import eight_bit
 from stages.voyager import preprocess_file
 
@@ -76,3 +77,44 @@ def test_the_transform_of_a_bundle_is_what_students_were_trained_with(
     assert (made.dtype, tuple(made.shape)) == (torch.float32, (1, 3, 48, 48))
     expected = models.preprocess(picture[None].astype(np.float32), card)
     np.testing.assert_array_equal(made.numpy(), expected)
+
+
+@pytest.mark.parametrize("stored", ["uint16", "float16", "float32"])
+def test_levels_between_limits_are_numpys_at_every_value(stored: str) -> None:
+    """Limits as they come from data, so that values fall anywhere beside the limits of levels."""
+    rng = np.random.default_rng(0)
+    whole = stored == "uint16"
+    layout = lcz.Layout(("a",), 0.0 if whole else -0.5, 2.8 if whole else 0.5, 1e4 if whole else 1)
+    layout = layout if whole else dataclasses.replace(layout, clip=True)
+    count = 28_001 if whole else 100_000
+    values = np.arange(count) if whole else rng.normal(0, 0.3, count)
+    numbers = values.astype(np.int16 if whole else stored)
+    for low, high in rng.uniform([0.0, 0.1], [0.1, 0.6], (40, 2)).tolist():
+        card = models.Card(
+            "x", "x", ("a",), (0.0,), (1 / 255,), 1, "bilinear", ("k",),
+            eight_bit=True, low=(low,), high=(high,),
+        )  # fmt: skip
+        batch = {"a": torch.from_numpy(numbers.reshape(-1, 1, 1))}
+        ours = View(card, {"a": layout}, 1)(batch).numpy().ravel()
+        scaled = layout.scale(layout.decode(numbers[:, None])).astype(np.float32)
+        expected = models.to_levels(scaled, card).ravel()
+        np.testing.assert_array_equal(ours.round(), expected)
+        np.testing.assert_allclose(ours, ours.round(), atol=1e-3)
+
+
+@pytest.mark.parametrize("eight_bit_", [False, True])
+def test_views_between_limits_are_what_numpy_sees(prepared: Path, eight_bit_: bool) -> None:
+    bands = ("B4", "VH", "B2")
+    with patches.read(prepared, "label") as source:
+        mean, std = models.band_statistics(source, bands)
+        card = models.fit_range(
+            models.Card(
+                "x", "x", bands, mean, std, 48, "bilinear", source.classes, eight_bit=eight_bit_
+            ),
+            source,
+        )
+        expected = models.preprocess(models.read_scaled(source, bands, slice(0, 8)), card)
+    split = load_split(locate_inputs(prepared, bands), {"label": torch.zeros(34)}, 1.0, 8)
+    seen = View(card, split.layouts, 32)(split[np.arange(8)]).numpy()
+    assert card.low
+    np.testing.assert_allclose(seen, expected, atol=2e-4)

@@ -102,17 +102,36 @@ class View(nn.Module):
         shape = (len(first), len(channels), *first.shape[1:])
         images = torch.empty(shape, dtype=torch.float32, device=first.device)
         for place, c in enumerate(channels):
-            mean, std = self.card.mean[c], self.card.std[c]
-            band, layout = images[:, place].copy_(batch[self.keys[c]]), self.layouts[c]
-            unit, span = layout.per_unit, layout.high - layout.low
-            if layout.clip:
-                band.clamp_(layout.low * unit, layout.high * unit)
-            if self.card.eight_bit:  # as shared.models.round_to_levels does
-                band.mul_(255 / unit / span).add_(0.501 - 255 * layout.low / span)
-                band.floor_().clamp_(0, 255).mul_(1 / 255 / std).sub_(mean / std)
-            else:
-                band.mul_(1 / (unit * span * std)).sub_((layout.low / span + mean) / std)
+            band = images[:, place].copy_(batch[self.keys[c]])
+            (self._round if self.card.eight_bit else self._standardise)(band, c)
         return images
+
+    def _round(self, band: Tensor, c: int) -> None:
+        """Stored numbers of a channel to normalised levels, in place.
+
+        The very operations of `lcz.Layout` and `shared.models.to_levels`, in their order, so that
+        no value comes to another level; a factor on a GPU is a tensor, or it would be inverted.
+        """
+        layout, mean, std = self.layouts[c], self.card.mean[c], self.card.std[c]
+        if layout.per_unit != 1:
+            band.div_(torch.full((), layout.per_unit, device=band.device))
+        if layout.clip:
+            band.clamp_(layout.low, layout.high)
+        band.sub_(layout.low).mul_(255 / (layout.high - layout.low))
+        if self.card.low:
+            shift, factor = models.shift_of(*self.card.limits[c])
+            band.sub_(shift).mul_(factor)
+        band.add_(0.501).floor_().clamp_(0, 255).mul_(1 / 255 / std).sub_(mean / std)
+
+    def _standardise(self, band: Tensor, c: int) -> None:
+        """Stored numbers of a channel to normalised values, in place."""
+        layout, (low, high) = self.layouts[c], self.card.limits[c]
+        mean, std, unit = self.card.mean[c], self.card.std[c], layout.per_unit
+        span, kept = layout.high - layout.low, high - low
+        if layout.clip:
+            band.clamp_(layout.low * unit, layout.high * unit)
+        start = (layout.low / span + low) / kept + mean
+        band.mul_(1 / (unit * span * kept * std)).sub_(start / std)
 
 
 def sees_views(view: nn.Module, augment: str) -> bool:
