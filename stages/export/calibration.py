@@ -1,10 +1,9 @@
 """What values the tensors of a network take over training rows, to choose INT8 scales from."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -12,10 +11,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from shared import models, progress
+from shared.int8 import TensorObserver
 from shared.models import Card
 from shared.patches import Source
-from stages.export import activation_ranges, inference
-from stages.export.activation_ranges import Histogram
+from stages.export import inference
+from stages.export.graph_index import GraphIndex, is_depthwise
 
 BLOCK = 16  # rows in memory at once
 
@@ -54,6 +54,7 @@ class InstrumentedNetwork:
 
     Attributes:
         names: the input's and the output's, then those between.
+        depthwise: of those, the inputs of depthwise convolutions.
     """
 
     def __init__(self, fp32: Path, folder: Path) -> None:
@@ -64,53 +65,49 @@ class InstrumentedNetwork:
         ]  # fmt: skip
         ends = (model.graph.input[0], model.graph.output[0])
         self.names = tuple(value.name for value in (*ends, *inner))
+        index = GraphIndex(model.graph)
+        self.depthwise = {n.input[0] for n in model.graph.node if is_depthwise(n, index)}
         model.graph.output.extend(inner)
         onnx.save(model, folder / "opened.onnx")
         self.session = inference.open_session(folder / "opened.onnx")
 
     def __call__(self, image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Values of all tensors for one row (C, H, W), in the order of `names`."""
-        return [image, *self.session.run(self.names[1:], {self.names[0]: image[None]})]
+        """Values of all tensors for one row (C, H, W), in the order of `names`; batch 1."""
+        given = image[None]
+        return [given, *self.session.run(self.names[1:], {self.names[0]: given})]
+
+    def observers(self) -> dict[str, TensorObserver]:
+        """What remembers the values of each tensor, by name."""
+        return {name: TensorObserver(depthwise=name in self.depthwise) for name in self.names}
 
 
 def observe_tensors(
     fp32: Path, source: Source, card: Card, rows: NDArray[np.intp], threads: int
-) -> dict[str, Histogram]:
-    """How often each value occurs in each tensor, over the calibration rows.
+) -> dict[str, TensorObserver]:
+    """What values each tensor takes, over the calibration rows, one after the other in their order.
 
-    Two passes, first for the ends and then for the counts: memory is that of a few rows, and
-    nothing depends on their order.
+    One pass: memory is that of as many rows as there are threads, and of a histogram per tensor.
 
     Args:
         fp32: static graph of `static_graph.make_static`.
         source: open patch file.
         card: how the network wants patches.
         rows: (M,) row numbers.
-        threads: rows at once; changes time, not results.
+        threads: rows that are evaluated, and tensors that are counted, at the same time; changes
+            time, not results.
     """
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(threads) as pool:
         network = InstrumentedNetwork(fp32, Path(folder))
+        observers = network.observers()
 
-        def scan(title: str, look: Callable[[NDArray[np.float32]], Any]) -> Iterator[Any]:
-            with progress.bar(len(rows), f"calibrate, {title}") as bar:
-                for images in iterate_blocks(source, card, rows):
-                    yield from pool.map(look, images)
-                    bar.update(len(images))
+        def observe(observer: TensorObserver, *rows: NDArray[np.float32]) -> None:
+            for values in rows:
+                observer.observe(values)
 
-        def ends(image: NDArray[np.float32]) -> NDArray[np.float64]:
-            return np.array([(values.min(), values.max()) for values in network(image)], np.float64)
-
-        def counts(image: NDArray[np.float32]) -> NDArray[np.int64]:
-            pairs = zip(network(image), limits, strict=True)
-            return np.stack(
-                [activation_ranges.count_values(values, limit) for values, limit in pairs]
-            )
-
-        both = np.stack(list(scan("ends", ends)))
-        low, high = both[..., 0].min(0), both[..., 1].max(0)
-        limits = np.maximum(np.maximum(-low, high), np.finfo(np.float32).tiny).tolist()
-        total = np.zeros((len(network.names), 2 * activation_ranges.BINS), np.int64)
-        for row_counts in scan("counts", counts):
-            total += row_counts
-    everything = zip(network.names, low.tolist(), high.tolist(), total, strict=True)
-    return {name: Histogram(least, most, row) for name, least, most, row in everything}
+        with progress.bar(len(rows), "calibrate") as bar:
+            for images in iterate_blocks(source, card, rows):
+                for start in range(0, len(images), threads):
+                    seen = list(pool.map(network, images[start : start + threads]))
+                    list(pool.map(observe, observers.values(), *seen))
+                    bar.update(len(seen))
+    return observers

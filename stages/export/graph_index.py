@@ -34,6 +34,14 @@ def attributes(node: NodeProto) -> dict[str, Any]:
     return {k: v.decode() if isinstance(v, bytes) else v for k, v in values.items()}
 
 
+def is_depthwise(node: NodeProto, index: "GraphIndex") -> bool:
+    """Whether a node is a convolution of each channel on its own."""
+    if node.op_type != "Conv":
+        return False
+    shape = index.shapes.get(node.input[1], ())
+    return bool(shape) and shape[1] == 1 and attributes(node).get("group", 1) > 1
+
+
 class GraphIndex:
     """Look-ups by tensor name in a graph whose shapes are inferred.
 

@@ -1,6 +1,7 @@
 """The student in the form that is deployed, in FP32 and INT8, with what each step costs."""
 
 import dataclasses
+import functools
 import json
 import os
 from dataclasses import dataclass
@@ -9,26 +10,29 @@ from typing import Annotated, Any, Literal
 
 from shared import cli, models, patches
 from shared.errors import StageError
+from shared.int8 import SCHEMES, Scheme
 from shared.models import Card
 
 FP32, INT8 = "model.onnx", "model_int8.onnx"
-Method = Literal["percentile", "entropy", "minmax"]
-METHODS: tuple[Method, ...] = ("percentile", "entropy", "minmax")
 
 
 @dataclass(frozen=True)
 class Int8:
-    """How the INT8 networks are calibrated.
+    """How the INT8 networks are calibrated, and which layers are blamed for what they lose.
 
     Attributes:
         calibration_per_class: training rows of each class that are used for calibration.
-        calibration_method: how the INT8 ranges are chosen. The first method gives the INT8
-            network of the product; the others are compared with it.
-        seed: of the random choice of calibration rows.
+        scheme: quantisation schemes, as the SDK documents them. The first one gives the INT8
+            network of the product: name the one that voyager --scheme will ask the SDK for. The
+            others are compared with it.
+        blame_per_class: test rows of each class over which each layer is quantised alone, by the
+            first scheme; 0 leaves that out.
+        seed: of the random choice of calibration and of these test rows.
     """
 
     calibration_per_class: Annotated[int, cli.at_least(1)] = 30
-    calibration_method: tuple[Method, ...] = METHODS
+    scheme: tuple[Scheme, ...] = SCHEMES
+    blame_per_class: Annotated[int, cli.at_least(0)] = 30
     seed: Annotated[int, cli.at_least(0)] = 42
 
 
@@ -72,7 +76,8 @@ def run(
             test_logits.npy and test_labels.npy, or an ONNX file of others and its description.
         train: patch file whose rows calibrate INT8.
         test: patch file the network was tested on, with the same rows in the same order.
-        dst: folder to write: the ONNX files, model.json, report.json, scores, latency.json.
+        dst: folder to write: the ONNX files, model.json, report.json, scores, latency.json; what
+            each layer costs in eight bits (blame.csv, blame.png).
         metis: version of the SDK that has to compile the network; the host may run a part.
         strict: refuse a network that it would not compile; --nostrict only reports why.
         fix: rewrite what breaks a rule where the outputs stay the same, proved on the test rows.
@@ -81,7 +86,7 @@ def run(
             file) or fitted (limits per band from train). Without it, what model.json says; only for
             a network that was not trained on levels may the flag say something else.
     """
-    int8_files, workers = _int8_files(dst, int8.calibration_method), computing.workers()
+    int8_files, workers = _int8_files(dst, int8.scheme), computing.workers()
     files = {"fp32": dst / FP32} | _by_report_name(int8_files)
     logits = {}
     with patches.read(train, "label") as training, patches.read(test, "label") as testing:
@@ -90,6 +95,7 @@ def run(
             comparison,
             fix_parity,
             given_network,
+            layer_blame,
             product_files,
         )
 
@@ -101,7 +107,10 @@ def run(
             files["fp32"], network, testing, metis=metis, strict=strict, proof=proof
         )
         rows = calibration.choose_rows(training.labels(), int8.calibration_per_class, int8.seed)
-        product_files.write_int8(int8_files, files["fp32"], training, card, rows, workers)
+        observe = functools.cache(
+            lambda: calibration.observe_tensors(files["fp32"], training, card, rows, workers)
+        )
+        product_files.write_int8(int8_files, files["fp32"], observe)
         for name, path in files.items():
             folder = dst if name == "fp32" else dst / name
             logits[name] = product_files.write_logits(
@@ -110,13 +119,17 @@ def run(
             if name == "fp32":
                 where, outputs = network.stored_outputs(testing, computing.batch)
                 difference = comparison.check_parity(logits[name], outputs, where, tolerance)
+        tested = calibration.choose_rows(labels, int8.blame_per_class, int8.seed)
+        images = layer_blame.Rows(testing, card, tested, workers)
+        blame = product_files.write_blame(dst, observe, int8.scheme[0], images, labels[tested])
     report = comparison.compare_networks(dst, labels, logits, files, card.classes)
     report["parity"] = {"largest_logit_difference": difference, "tolerance": tolerance}
     report |= {"fix": fix_parity.load(dst)} if fix else {}
     report["calibration"] = {
         "rows": len(rows), "per_class": int8.calibration_per_class, "seed": int8.seed,
-        "method": int8.calibration_method[0],
+        "scheme": int8.scheme[0],
     }  # fmt: skip
+    report |= {"blame": blame} if blame else {}
     _finish(dst, card, files, report, metis=metis, runs=computing.latency_runs, seed=int8.seed)
 
 
@@ -138,27 +151,28 @@ def _finish(
     report["graph"] = static_graph.describe(network)
     report["metis"] = metis_report.write_lint(dst, network, metis)
     report_tables.write_tables(dst, report)
-    models.save(dst, [dataclasses.replace(card, file=FP32)], int8=INT8)
+    scheme = report["calibration"]["scheme"]
+    models.save(dst, [dataclasses.replace(card, file=FP32)], int8=INT8, scheme=scheme)
     times = {"threads": 1, "runs": runs} | inference.measure_latency(files, runs, seed)
     (dst / "latency.json").write_text(json.dumps(times, indent=1) + "\n")
     report_tables.log_summary(report, times)
 
 
-def _int8_files(dst: Path, methods: tuple[Method, ...]) -> dict[str, Path]:
-    """INT8 files by calibration method; the first is that of the product."""
-    if not methods or len({*methods}) < len(methods):
+def _int8_files(dst: Path, schemes: tuple[Scheme, ...]) -> dict[Scheme, Path]:
+    """INT8 files by scheme; the first is that of the product."""
+    if not schemes or len({*schemes}) < len(schemes):
         raise StageError(
-            f"--calibration_method: expected one or more different methods of "
-            f"{', '.join(METHODS)}, found {', '.join(methods)!r}"
+            f"--scheme: expected one or more different schemes of {', '.join(SCHEMES)}, "
+            f"found {', '.join(schemes)!r}"
         )
-    others = {str(method): dst / f"model_int8_{method}.onnx" for method in methods[1:]}
-    return {methods[0]: dst / INT8} | others
+    others = {scheme: dst / f"model_int8_{scheme}.onnx" for scheme in schemes[1:]}
+    return {schemes[0]: dst / INT8} | others
 
 
-def _by_report_name(int8_files: dict[str, Path]) -> dict[str, Path]:
+def _by_report_name(int8_files: dict[Scheme, Path]) -> dict[str, Path]:
     """The same files by the name of the network in the report."""
     items = int8_files.items()
-    names = ("int8" if path.name == INT8 else f"int8-{method}" for method, path in items)
+    names = ("int8" if path.name == INT8 else f"int8-{scheme}" for scheme, path in items)
     return dict(zip(names, int8_files.values(), strict=True))
 
 

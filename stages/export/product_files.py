@@ -1,25 +1,32 @@
 """The files of the product that take long, each made once: both networks and what they say."""
 
-import functools
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.int8 import Scheme, TensorObserver
 from shared.models import Card, scores
 from shared.patches import Source
 from shared.progress import say
 from stages.export import (
-    calibration,
+    blame_picture,
     fix_parity,
     inference,
     int8_quantisation,
+    layer_blame,
     metis_report,
     static_graph,
 )
 from stages.export.fix_parity import Proof
 from stages.export.given_network import GivenNetwork
+from stages.export.layer_blame import Rows
+
+FP32, BLAME = "model.onnx", "blame.json"
+Observe = Callable[[], dict[str, TensorObserver]]
 
 
 def once(path: Path, make: Callable[[Path], object]) -> None:
@@ -74,33 +81,48 @@ def write_fp32(
     once(path, make)
 
 
-def write_int8(
-    paths: dict[str, Path],
-    whole: Path,
-    source: Source,
-    card: Card,
-    rows: NDArray[np.intp],
-    threads: int,
-) -> None:
-    """The INT8 networks of several calibration methods, from one look at the same rows.
+def write_int8(paths: dict[Scheme, Path], whole: Path, observe: Observe) -> None:
+    """The INT8 networks of several schemes, from one look at the same rows.
 
     Args:
-        paths: ONNX files to write by method.
+        paths: ONNX files to write by scheme.
         whole: the FP32 network.
-        source: patch file of the calibration rows.
-        card: how the network wants patches.
-        rows: (M,) calibration rows.
-        threads: rows at once; changes time, not results.
+        observe: looks at the calibration rows, where that was not done yet.
     """
-    complete = all(path.exists() for path in paths.values())
-    histograms = {} if complete else calibration.observe_tensors(whole, source, card, rows, threads)
-    for method, path in paths.items():
-        once(
-            path,
-            functools.partial(
-                int8_quantisation.quantise, whole, histograms=histograms, method=method
-            ),
-        )
+    for scheme, path in paths.items():
+
+        def make(part: Path, scheme: Scheme = scheme) -> None:
+            int8_quantisation.quantise(whole, part, observers=observe(), scheme=scheme)
+
+        once(path, make)
+
+
+def write_blame(
+    folder: Path, observe: Observe, scheme: Scheme, images: Rows, labels: NDArray[np.integer]
+) -> dict[str, Any]:
+    """What each layer costs when it alone is quantised: blame.json, .csv, .png, and for the report.
+
+    Args:
+        folder: of the product, with the FP32 network.
+        observe: looks at the calibration rows, where that was not done yet.
+        scheme: how ranges are chosen.
+        images: test rows; without any, nothing is done.
+        labels: (M,) their classes.
+    """
+    if not len(labels):
+        return {}
+
+    def make(part: Path) -> None:
+        lines = layer_blame.measure_layers(folder / FP32, observe(), scheme, images, labels)
+        part.write_text(json.dumps(lines, indent=1) + "\n")
+
+    once(folder / BLAME, make)
+    lines = json.loads((folder / BLAME).read_text())
+    worst = layer_blame.find_worst(lines)
+    layer_blame.write_table(folder / "blame.csv", lines)
+    title = f"Each layer alone in eight bits, {scheme}, {len(labels)} test rows; longer is better"
+    blame_picture.draw(folder / "blame.png", lines, [line["layer"] for line in worst], title)
+    return {"scheme": scheme, "rows": len(labels), "worst": worst}
 
 
 def write_logits(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.progress import say
+from stages.export import layer_blame
 
 Report = dict[str, Any]
 SHARES = {
@@ -71,3 +72,8 @@ def log_summary(report: Report, times: dict[str, Any]) -> None:
             f"{100 * entry['macro_f1']:.2f} %, {entry['bytes'] / 1e6:.2f} MB, median "
             f"{times[name]['median_ms']:.2f} ms a row on one thread, rows a second at {speed}"
         )
+    scheme = report["calibration"]["scheme"]
+    say(f"int8 is by {scheme}, which a bundle of voyager --scheme {scheme} asks the SDK for")
+    if blame := report.get("blame"):
+        worst = "; ".join(map(layer_blame.describe, blame["worst"]))
+        say(f"layers that cost most in eight bits, each alone: {worst or 'none'}")

@@ -89,7 +89,7 @@ def key_figures(products: list[Product], graded: list[Classifier]) -> list[dict[
     gain = resolution_gain(products)
     ensembles = _best(graded, ("teacher", "sumrule"))
     fusion, student = _best(graded, ("fusion",)), _best(graded, ("student",))
-    # Other calibrations of the same export (int8-entropy ...) are shown in the tables: the best of
+    # Other schemes of the same export are shown in the tables: the best of
     # them on the test patches would flatter. The bundle's figure is of the FP32 network.
     quantised = [one for one in graded if one.folder and one.folder.name == "int8"]
     return [

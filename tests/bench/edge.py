@@ -21,7 +21,7 @@ import numpy as np
 
 from shared import onnx_graphs
 from shared.models import Card
-from stages.export import activation_ranges, calibration, inference, int8_quantisation, static_graph
+from stages.export import calibration, inference, int8_quantisation, static_graph
 from stages.export.metis_lint import lint
 from tests.bench import table
 
@@ -63,12 +63,12 @@ def made(name: str, side: int, folder: Path) -> dict[str, Path]:
     files["fp32"].write_bytes(fitted.SerializeToString())
     opened = calibration.InstrumentedNetwork(files["fp32"], folder)
     values = opened(np.random.default_rng(0).standard_normal((3, side, side)).astype(np.float32))
-    ends = [(float(array.min()), float(array.max())) for array in values]
-    histograms = {
-        name: activation_ranges.Histogram(*pair, np.zeros(0, np.int64))
-        for name, pair in zip(opened.names, ends, strict=True)
-    }
-    int8_quantisation.quantise(files["fp32"], files["int8"], histograms=histograms, method="minmax")
+    observers = opened.observers()
+    for observer, array in zip(observers.values(), values, strict=True):
+        observer.observe(array)
+    int8_quantisation.quantise(
+        files["fp32"], files["int8"], observers=observers, scheme="per_tensor_histogram"
+    )
     return files
 
 

@@ -95,7 +95,10 @@ def read_bundle_classes(folder: Path) -> np.ndarray:
 
 def export_and_ship(folder: Path, src: Path) -> tuple[np.ndarray, np.ndarray]:
     """Classes of the exported network on the test rows, and of the bundle on its pictures."""
-    small = ("--calibration_per_class=1", "--latency_runs=1", "--calibration_method=minmax")
+    small = (
+        "--calibration_per_class=1", "--latency_runs=1", "--scheme=per_tensor_min_max",
+        "--blame_per_class=1",
+    )  # fmt: skip
     exported = run("export", folder, "exported", f"--src={src}", *small)
     run(
         "voyager", folder, "bundle", f"--src={exported}", "--calibration=200", "--per_class_val=0",

@@ -21,11 +21,11 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from shared import cli, lcz, manifest, models, onnx_graphs, patches, terminal
+from shared import cli, int8, lcz, manifest, models, onnx_graphs, patches, terminal
 from shared.errors import StageError
 from shared.models import Card, scores
 from stages.export import (
-    activation_ranges,
+    blame_picture,
     calibration,
     check,
     comparison,
@@ -33,6 +33,7 @@ from stages.export import (
     graph_index,
     inference,
     int8_quantisation,
+    layer_blame,
     main,
     product_files,
     report_tables,
@@ -54,7 +55,7 @@ def student(tmp_path: Path, prepared: Path, prepared_test: Path) -> Path:
 def command(src: Path, dst: Path, *flags: str) -> Path:
     """Run the stage as its container does; its product."""
     files = [f"--{n}={src.parent / 'prepare' / n}ing.h5" for n in ("train", "test")]
-    flags = ("--latency_runs=2", "--calibration_per_class=2", *flags)
+    flags = ("--latency_runs=2", "--calibration_per_class=2", "--blame_per_class=1", *flags)
     cli.main(main.run, [f"--src={src}", *files, f"--dst={dst}", *flags])
     return dst
 
@@ -440,7 +441,7 @@ def test_fast_and_exact_products_say_the_same(
     student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the processor has VNNI, which the fast way needs; elsewhere both are the exact one."""
-    out = command(student, tmp_path / "out", "--calibration_method=minmax")
+    out = command(student, tmp_path / "out", "--scheme=per_tensor_min_max")
     images = np.random.default_rng(6).standard_normal((5, 3, 48, 48)).astype(np.float32)
     logits = [inference.compute_logits(out / "model_int8.onnx", [images], 5, 1)]
     monkeypatch.setattr(inference, "int8_saturates", lambda: True)
@@ -489,64 +490,6 @@ def test_top_places_by_hand() -> None:
     assert comparison.top_k_accuracy(np.array([0, 1, 0]), logits, 1) == pytest.approx(2 / 3)
 
 
-def histogram(values: np.ndarray) -> activation_ranges.Histogram:
-    values = values.astype(np.float32)
-    limit = float(np.abs(values).max())
-    return activation_ranges.Histogram(
-        float(values.min()), float(values.max()), activation_ranges.count_values(values, limit)
-    )
-
-
-def test_counts_by_hand() -> None:
-    counts = activation_ranges.count_values(
-        np.array([[-2.0, -0.001], [0.001, 2.0]], np.float32), 2.0
-    )
-    places = np.flatnonzero(counts).tolist()
-    assert places == [
-        0,
-        activation_ranges.BINS - 2,
-        activation_ranges.BINS + 1,
-        2 * activation_ranges.BINS - 1,
-    ]
-    assert counts.sum() == 4
-
-
-@pytest.mark.parametrize("method", activation_ranges.METHODS)
-def test_even_values_keep_their_whole_range(method: str) -> None:
-    values = np.linspace(0, 3, 200_001)
-    assert activation_ranges.METHODS[method](histogram(values)) == pytest.approx((0, 3), rel=0.01)
-    both = activation_ranges.METHODS[method](histogram(values * 2 - 3))
-    assert both == pytest.approx((-3, 3), rel=0.01)
-
-
-def test_rare_values_are_cut_off() -> None:
-    values = np.append(np.random.default_rng(0).standard_normal(10**6), 50.0)
-    ranges = {method: pick(histogram(values)) for method, pick in activation_ranges.METHODS.items()}
-    assert ranges["minmax"][1] == 50
-    assert 3.5 < ranges["percentile"][1] < 5
-    assert 2.5 < ranges["entropy"][1] < 5
-
-
-def test_percentile_by_hand() -> None:
-    """10 of 1,000,001 values may go, 5 at either end; only the upper end is far out."""
-    values = np.concatenate([np.zeros(999_991), np.full(6, 0.5), np.full(4, 1.0)])
-    step = 1 / activation_ranges.BINS
-    assert activation_ranges.percentile(histogram(values)) == pytest.approx((0, 0.5), abs=2 * step)
-    values[-6:] = 1.0
-    assert activation_ranges.percentile(histogram(values))[1] == 1.0
-
-
-def test_divergence_by_hand() -> None:
-    """What fits the levels loses nothing; two unequal bins in one level lose what KL says."""
-    assert activation_ranges.divergence(np.array([3, 1, 4, 1]), 4, 4) == pytest.approx(0)
-    expected = 0.75 * np.log(0.75 / 0.5) + 0.25 * np.log(0.25 / 0.5)
-    assert activation_ranges.divergence(np.array([3, 1]), 2, 1) == pytest.approx(expected)
-    cut = activation_ranges.divergence(
-        np.array([2, 2, 4]), 2, 2
-    )  # the last bin counts 6 of 8, is told 2 of 4
-    assert cut == pytest.approx(0.25 * np.log(0.25 / 0.5) + 0.75 * np.log(0.75 / 0.5))
-
-
 def test_observed_values_are_those_of_the_rows(student: Path, tmp_path: Path) -> None:
     (card,) = models.load(student)
     fitted = static_graph.make_static(onnx_graphs.load(student / card.file), card, student)
@@ -558,8 +501,146 @@ def test_observed_values_are_those_of_the_rows(student: Path, tmp_path: Path) ->
     assert {"input", "logits"} < set(observed)
     logits = np.concatenate([networks.run(fitted, image[None]) for image in images])
     for name, values in (("input", images), ("logits", logits)):
-        ends = (observed[name].low, observed[name].high, observed[name].counts.sum())
+        seen = observed[name].histogram
+        assert seen is not None
+        ends = (seen.low, seen.high, seen.counts.sum())
         assert ends == pytest.approx((values.min(), values.max(), values.size), rel=1e-5)
+        chosen = observed[name].choose(int8.MIN_MAX)
+        assert [float(chosen.low), float(chosen.high)] == [float(seen.low), float(seen.high)]
+
+
+def depthwise(gain: tuple[float, ...] = (100.0, 1.0, 1.0, 1.0)) -> onnx.ModelProto:
+    """Four channels of very different size through a depthwise convolution, and added to it."""
+    rng = np.random.default_rng(6)
+    kernel = rng.standard_normal((4, 1, 3, 3)).astype(np.float32)
+    spread = np.diag(gain).astype(np.float32)[:, :, None, None]
+    head = (rng.standard_normal((4, 4)) / np.array(gain)[:, None]).astype(np.float32)
+    network = nodes(k=kernel, s=spread, w=head)(
+        node("Conv", "x s", "wide"), node("Conv", "wide k", "c", group=4, pads=[1] * 4),
+        node("Add", "c wide", "t"), node("GlobalAveragePool", "t", "p"),
+        node("Flatten", "p", "f", axis=1), node("Gemm", "f w", "y"),
+    )  # fmt: skip
+    return static_graph.make_static(network, FIVE, Path("x"))
+
+
+def observed(network: onnx.ModelProto, folder: Path) -> tuple[Path, dict[str, Any], np.ndarray]:
+    """Its file, what is seen of its tensors on some random pictures, and these."""
+    path = folder / "depthwise.onnx"
+    onnx.save(network, path)
+    opened = calibration.InstrumentedNetwork(path, folder)
+    images = np.random.default_rng(7).standard_normal((20, 4, 8, 8)).astype(np.float32)
+    observers = opened.observers()
+    for image in images:
+        for observer, values in zip(observers.values(), opened(image), strict=True):
+            observer.observe(values)
+    return path, observers, images
+
+
+def run_file(path: Path | bytes, images: np.ndarray) -> np.ndarray:
+    session = inference.open_session(path)
+    return np.concatenate([session.run(None, {"input": image[None]})[0] for image in images])
+
+
+def test_hybrid_gives_each_channel_of_a_depthwise_convolution_its_own_range(tmp_path: Path) -> None:
+    """One channel is a hundred times as large: on one grid for all, the others have few levels."""
+    path, observers, images = observed(depthwise(), tmp_path)
+    for scheme in int8.SCHEMES:
+        target = tmp_path / f"{scheme}.onnx"
+        int8_quantisation.quantise(path, target, observers=observers, scheme=scheme)
+        onnx.checker.check_model(onnx.load(target))
+        assert run_file(target, images).shape == (20, 4)
+    network = onnx.load(tmp_path / f"{int8.HYBRID}.onnx")
+    stored = {t.name: numpy_helper.to_array(t) for t in network.graph.initializer}
+    (divided,) = (n for n in network.graph.node if n.op_type == "Div")
+    values = np.concatenate([image[None] for image in images]) * np.reshape(
+        [100, 1, 1, 1], (4, 1, 1)
+    )
+    low, high = values.min((0, 2, 3)).clip(max=0), values.max((0, 2, 3)).clip(min=0)
+    np.testing.assert_allclose(stored[divided.input[1]].ravel(), (high - low) / 255, rtol=1e-5)
+    (levels,) = (n for n in network.graph.node if n.input[0] == divided.output[0])
+    assert levels.op_type == "QuantizeLinear"
+    np.testing.assert_array_equal(stored[levels.input[2]], np.round(-low / ((high - low) / 255)))
+    # What is added to the convolution's output keeps the one range of its tensor.
+    histogram = onnx.load(tmp_path / f"{int8.HISTOGRAM}.onnx")
+    assert kinds(histogram).count("QuantizeLinear") == kinds(network).count("QuantizeLinear") - 1
+
+
+def test_weights_have_a_scale_per_output_channel_in_every_scheme(tmp_path: Path) -> None:
+    path, observers, _ = observed(depthwise(), tmp_path)
+    for scheme in int8.SCHEMES:
+        int8_quantisation.quantise(path, tmp_path / "q.onnx", observers=observers, scheme=scheme)
+        network = onnx.load(tmp_path / "q.onnx")
+        stored = {t.name: numpy_helper.to_array(t) for t in network.graph.initializer}
+        makers = {n.output[0]: n for n in network.graph.node}
+        for layer in (n for n in network.graph.node if n.op_type in ("Conv", "Gemm")):
+            back = makers[layer.input[1]]
+            assert (back.op_type, stored[back.input[1]].shape) == ("DequantizeLinear", (4,))
+
+
+# The blame of each layer.
+
+
+def test_blame_is_that_of_one_layer_by_hand(tmp_path: Path) -> None:
+    """The head alone: its matrix on 127 steps a column, its input on 255 levels."""
+    network = depthwise()
+    path, observers, images = observed(network, tmp_path)
+    head = layer_blame.find_layers(network)[-1]
+    made = layer_blame.isolate(network, head.output[0], observers[head.input[0]], int8.MIN_MAX)
+    opened = calibration.InstrumentedNetwork(path, tmp_path)
+    place = opened.names.index(head.input[0])
+    pooled = np.concatenate([opened(image)[place] for image in images]).astype(np.float64)
+    matrix = {t.name: numpy_helper.to_array(t) for t in network.graph.initializer}[head.input[1]]
+    steps = np.abs(matrix).max(0) / 127
+    low, high = min(pooled.min(), 0), max(pooled.max(), 0)
+    level = (high - low) / 255
+    zero = np.round(-low / level)
+    rounded = (np.clip(np.round(pooled / level) + zero, 0, 255) - zero) * level
+    expected = rounded @ (np.round(matrix / steps) * steps)
+    np.testing.assert_allclose(run_file(made, images), expected, atol=1e-4)
+
+
+def test_a_depthwise_layer_costs_less_channel_by_channel(tmp_path: Path) -> None:
+    """Unequal channels cost much where they share one range, and little channel by channel."""
+    network = depthwise()
+    path, observers, images = observed(network, tmp_path)
+    labels, lines = run_file(path, images).argmax(1), {}
+
+    class Given(layer_blame.Rows):
+        def __init__(self) -> None: ...
+
+        def run(self, network: Path | bytes) -> np.ndarray:
+            return run_file(network, images)
+
+    for scheme in int8.SCHEMES:
+        lines[scheme] = layer_blame.measure_layers(path, observers, scheme, Given(), labels)
+    assert [line["depthwise"] for line in lines[int8.MIN_MAX]] == [False, True, False]
+    worst = layer_blame.find_worst(lines[int8.MIN_MAX])
+    assert [one["sqnr_db"] for one in worst] == sorted(
+        one["sqnr_db"] for one in lines[int8.MIN_MAX]
+    )
+    decibels = {scheme: of[1]["sqnr_db"] for scheme, of in lines.items()}
+    assert decibels[int8.HYBRID] > decibels[int8.MIN_MAX] + 6
+    assert lines[int8.HYBRID][0] == lines[int8.HISTOGRAM][0]
+
+
+def test_sqnr_and_points_by_hand() -> None:
+    whole, rounded = np.array([[3.0, 4.0], [1.0, 0.0]]), np.array([[3.0, 4.0], [0.0, 1.0]])
+    found = layer_blame.compare(whole, rounded, np.array([1, 0]))
+    # power 9 + 16 + 1, noise 1 + 1
+    assert found["sqnr_db"] == pytest.approx(10 * np.log10(26 / 2))
+    assert (found["points_lost"], found["agreement"]) == (50.0, 0.5)
+    assert layer_blame.compare(whole, whole, np.array([1, 0]))["sqnr_db"] is None
+
+
+def test_picture_of_the_blame(tmp_path: Path) -> None:
+    line = {"operator": "Conv", "depthwise": False, "points_lost": 1.0, "agreement": 1.0}
+    lines = [{"layer": "a" * 80, "sqnr_db": 40.0, **line}, {"layer": "b", "sqnr_db": None, **line}]
+    blame_picture.draw(tmp_path / "one.png", lines, ["b"], "title")
+    blame_picture.draw(tmp_path / "two.png", lines, ["a" * 80], "title")
+    pictures = [np.asarray(Image.open(tmp_path / f"{n}.png")) for n in ("one", "two")]
+    bars = [(p == np.array(blame_picture.FINE)).all(-1).sum() for p in pictures]
+    marked = [(p == np.array(blame_picture.WORST)).all(-1).sum() for p in pictures]
+    assert bars[0] == marked[1] > 1000 > marked[0]
 
 
 # The whole stage.
@@ -571,9 +652,16 @@ def test_product(student: Path, tmp_path: Path) -> None:
     assert report["parity"]["largest_logit_difference"] < 1e-4
     assert report["models"]["fp32"]["overall_accuracy"] > 0.9
     assert report["models"]["int8"]["overall_accuracy"] > 0.7
-    names = ["fp32", "int8", "int8-entropy", "int8-minmax"]
+    names = ["fp32", "int8", *(f"int8-{scheme}" for scheme in int8.SCHEMES[1:])]
     assert list(report["models"]) == names
-    assert report["calibration"]["method"] == "percentile"
+    assert report["calibration"]["scheme"] == "per_tensor_histogram"
+    assert json.loads((out / "model.json").read_text())["scheme"] == "per_tensor_histogram"
+    blame = report["blame"]
+    assert (blame["scheme"], blame["rows"]) == ("per_tensor_histogram", 17)
+    assert {line["layer"] for line in blame["worst"]} == {"conv", "head"}
+    with (out / "blame.csv").open(newline="") as file:
+        assert [line["layer"] for line in csv.DictReader(file)] == ["conv", "head"]
+    assert Image.open(out / "blame.png").format == "PNG"
     judged = json.loads((out / "lint.json").read_text())
     assert [entry["violations"] for entry in judged.values()] == [[], [], []]
     counts = {"accelerated": len(judged["1.8"]["nodes"]), "host": 0, "refused": 0}
@@ -587,7 +675,7 @@ def test_product(student: Path, tmp_path: Path) -> None:
     assert report["graph"]["operators"]["Conv"] == 1
     (card,) = models.load(out)
     assert (card.file, card.classes) == ("model.onnx", models.load(student)[0].classes)
-    for folder in (out, out / "int8", out / "int8-minmax"):
+    for folder in (out, out / "int8", out / "int8-per_tensor_min_max"):
         scores = np.load(folder / "test_scores.npy")
         np.testing.assert_allclose(scores.sum(1), 1, atol=1e-5)
         assert np.load(folder / "test_logits.npy").shape == scores.shape == (17, 17)
@@ -611,7 +699,7 @@ def test_calibration_is_by_rows_of_the_training_split(
     monkeypatch.setattr(calibration, "observe_tensors", spy)
     training, testing = (student.parent / "prepare" / f"{name}ing.h5" for name in ("train", "test"))
     files = (f"--src={student}", f"--train={training}", f"--test={testing}")
-    flags = ("--calibration_per_class=1", "--seed=5", "--calibration_method=minmax")
+    flags = ("--calibration_per_class=1", "--seed=5", "--scheme=per_tensor_min_max")
     cli.main(main.run, [*files, f"--dst={tmp_path / 'out'}", "--latency_runs=2", *flags])
     pairs = [[number, number + 17] for number in range(17)]  # rows of each class
     chosen = [int(np.random.default_rng((5, k)).permutation(two)[0]) for k, two in enumerate(pairs)]
@@ -622,19 +710,19 @@ def test_calibration_is_by_rows_of_the_training_split(
 def test_the_tolerance_is_the_one_asked_for(student: Path, tmp_path: Path) -> None:
     """Logits that are off by 0.01 are refused by default (`test_refuses`)."""
     spoil(student, "logits")
-    out = command(student, tmp_path / "out", "--tolerance=0.05", "--calibration_method=minmax")
+    out = command(student, tmp_path / "out", "--tolerance=0.05", "--scheme=per_tensor_min_max")
     parity = json.loads((out / "report.json").read_text())["parity"]
     assert parity["tolerance"] == 0.05
     assert parity["largest_logit_difference"] == pytest.approx(0.01, abs=1e-3)
 
 
-def test_methods_make_different_networks(student: Path, tmp_path: Path) -> None:
-    out = command(student, tmp_path / "out", "--calibration_method=minmax,percentile")
+def test_schemes_make_different_networks(student: Path, tmp_path: Path) -> None:
+    out = command(student, tmp_path / "out", "--scheme=per_tensor_min_max,per_tensor_histogram")
     chosen = content(out)
-    assert chosen["model_int8.onnx"] != chosen["model_int8_percentile.onnx"]
-    only = content(command(student, tmp_path / "only", "--calibration_method=minmax"))
+    assert chosen["model_int8.onnx"] != chosen["model_int8_per_tensor_histogram.onnx"]
+    only = content(command(student, tmp_path / "only", "--scheme=per_tensor_min_max"))
     assert chosen["model_int8.onnx"] == only["model_int8.onnx"]
-    assert "int8-percentile/metrics.json" not in only
+    assert "int8-per_tensor_histogram/metrics.json" not in only
 
 
 def test_five_bands_of_two_sensors(
@@ -646,7 +734,7 @@ def test_five_bands_of_two_sensors(
         assert layout is not None
     bands = (*bands[:4], layout.bands[-1])
     src = networks.student(tmp_path / "distill", prepared, prepared_test, bands)
-    out = command(src, tmp_path / "out", "--calibration_method=entropy")
+    out = command(src, tmp_path / "out", "--scheme=per_tensor_histogram")
     network = onnx.load(out / "model.onnx")
     assert graph_index.shape_of(network.graph.input[0]) == (1, 5, 48, 48)
     report = json.loads((out / "report.json").read_text())
@@ -680,8 +768,8 @@ def test_hard_swish_is_refused_for_1_2_and_taken_for_1_6(
     with pytest.raises(SystemExit, match="2"):
         command(student, tmp_path / "out", "--metis=1.5")
     assert "--metis: expected 1.2, 1.6 or 1.8, found '1.5'" in capsys.readouterr().err
-    command(student, tmp_path / "new", "--metis=1.6", "--calibration_method=minmax")
-    flags = ("--metis=1.2", "--nostrict", "--calibration_method=minmax")
+    command(student, tmp_path / "new", "--metis=1.6", "--scheme=per_tensor_min_max")
+    flags = ("--metis=1.2", "--nostrict", "--scheme=per_tensor_min_max")
     judged = json.loads((command(student, tmp_path / "old", *flags) / "lint.json").read_text())
     (violation,) = judged["1.2"]["violations"]
     assert (violation["node"], violation["operator"]) == ("relu", "HardSwish")
@@ -720,25 +808,25 @@ def test_goes_on_after_a_crash(
     assert "model_int8.onnx: kept from the earlier run" in capsys.readouterr().err
 
 
-def test_goes_on_after_a_stop_between_two_methods(
+def test_goes_on_after_a_stop_between_two_schemes(
     student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second INT8 network needs the calibration that was done for the first one."""
-    methods = "--calibration_method=minmax,entropy"
-    whole = content(command(student, tmp_path / "whole", methods))
+    schemes = "--scheme=per_tensor_min_max,per_tensor_histogram"
+    whole = content(command(student, tmp_path / "whole", schemes))
     quantise = int8_quantisation.quantise
 
-    def stop(*given: Any, method: str, **more: Any) -> None:
-        if method == "entropy":
+    def stop(*given: Any, scheme: int8.Scheme, **more: Any) -> None:
+        if scheme == int8.HISTOGRAM:
             raise KeyboardInterrupt
-        quantise(*given, method=method, **more)
+        quantise(*given, scheme=scheme, **more)
 
     with monkeypatch.context() as patch:
         patch.setattr(int8_quantisation, "quantise", stop)
         with pytest.raises(SystemExit, match="130"):
-            command(student, tmp_path / "out", methods)
+            command(student, tmp_path / "out", schemes)
     assert (tmp_path / "out.partial" / main.INT8).exists()
-    assert content(command(student, tmp_path / "out", methods)) == whole
+    assert content(command(student, tmp_path / "out", schemes)) == whole
 
 
 def spoil(student: Path, how: str) -> None:
@@ -777,8 +865,12 @@ def spoil(student: Path, how: str) -> None:
         ("card", "", "expected a model folder"),
         ("", "--batch=0", "--batch: expected at least 1, found 0"),
         ("", "--seed=-1", "--seed: expected at least 0, found -1"),
-        ("", "--calibration_method=best", "expected percentile, entropy or minmax or several"),
-        ("", "--calibration_method=minmax,minmax", "found 'minmax, minmax'"),
+        ("", "--scheme=best", "expected per_tensor_histogram, per_tensor_min_max or "),
+        (
+            "",
+            "--scheme=per_tensor_min_max,per_tensor_min_max",
+            "found 'per_tensor_min_max, per_tensor_min_max'",
+        ),
         ("", "--sed=1", "--sed: no such flag; did you mean --seed?"),
     ],
 )
@@ -858,7 +950,7 @@ def test_a_folder_of_others_is_exported(
     assert prepared != prepared_test
     style, classes = foreign.STYLES["keras-batch-1"], list(lcz.CLASSES[::-1])
     folder = foreign.folder(tmp_path / "given", style, classes=classes)
-    out = command(folder, tmp_path / "out", "--calibration_method=minmax")
+    out = command(folder, tmp_path / "out", "--scheme=per_tensor_min_max")
     (card,) = models.load(out)
     images, _ = networks.images(prepared_test, card)
     assert card.classes == lcz.CLASSES
@@ -872,7 +964,7 @@ def test_a_range_is_fitted_to_a_network_of_others_alone(
     student: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Its logits stay; a student that sees levels keeps those that it was trained with."""
-    flags = ("--range=fitted", "--calibration_method=minmax")
+    flags = ("--range=fitted", "--scheme=per_tensor_min_max")
     out = command(student, tmp_path / "out", *flags)
     (given,), (card,) = models.load(student), models.load(out)
     assert not given.low
@@ -1286,7 +1378,7 @@ def test_lint_of_a_model_folder_as_it_is(
     told = capsys.readouterr()
     assert "student.onnx: image: expected a static shape, found ['N', 3, 48, 48]" in told.out
     assert "Metis 1.8 does not compile it: 2 violations" in told.err
-    out = command(student, tmp_path / "out", "--calibration_method=minmax")
+    out = command(student, tmp_path / "out", "--scheme=per_tensor_min_max")
     check.main([f"--model={out}", f"--dst={tmp_path / 'lint.json'}", "--metis=1.6"])
     assert "nothing that Metis 1.6 would not compile" in capsys.readouterr().out
     report = json.loads((tmp_path / "lint.json").read_text())

@@ -261,7 +261,12 @@ def student(tmp_path: Path, prepared: Path, prepared_test: Path) -> Path:
 
 def command(src: Path, dst: Path, *flags: str) -> Path:
     files = [f"--{n}={src.parent / 'prepare' / n}ing.h5" for n in ("train", "test")]
-    more = ("--latency_runs=2", "--calibration_per_class=2", "--calibration_method=minmax")
+    more = (
+        "--latency_runs=2",
+        "--calibration_per_class=2",
+        "--scheme=per_tensor_min_max",
+        "--blame_per_class=1",
+    )
     cli.main(main.run, [f"--src={src}", *files, f"--dst={dst}", *more, *flags])
     return dst
 

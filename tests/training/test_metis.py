@@ -1,18 +1,20 @@
 """Real students, as torch exports them, before the rules of the accelerator's compiler."""
 
 import collections
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
 from torch.ao.quantization.observer import HistogramObserver
 
-from shared import onnx_graphs
+from shared import int8, onnx_graphs
 from shared.models import Card
 from shared.training import networks, students
-from stages.export import activation_ranges, main, metis_fixes, static_graph
+from stages.export import calibration, metis_fixes, static_graph
 from stages.export.metis_lint import lint
 from stages.export.metis_rules import VERSIONS
 
@@ -94,22 +96,57 @@ def test_fix_makes_them_pass(
     assert violations[VERSIONS.index(version)] == {}
 
 
-def test_default_ranges_are_nearest_to_a_histogram_observer() -> None:
-    """Metis' per_tensor_histogram is closed; torch's observer of that name stands for it."""
-    rng, count = np.random.default_rng(0), 200_000
-    normal = rng.standard_normal(count)
-    tensors = [normal, np.maximum(normal, 0), rng.laplace(size=count), np.exp(normal / 2),
-               3 * normal / (1 + np.exp(-3 * normal))]  # fmt: skip
-    apart: dict[str, list[float]] = {method: [] for method in activation_ranges.METHODS}
-    for values in (tensor.astype(np.float32) for tensor in tensors):
-        observer = HistogramObserver(dtype=torch.qint8, qscheme=torch.per_tensor_affine)
-        observer(torch.from_numpy(values))
+@pytest.fixture
+def double() -> Iterator[None]:
+    """Torch computes in double precision, as our search does: no rounding decides a range."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def observe_both(
+    name: str, folder: Path
+) -> tuple[dict[str, int8.TensorObserver], dict[str, HistogramObserver]]:
+    """Every tensor of a network over four pictures, one by one, the later of more contrast."""
+    torch.manual_seed(0)
+    network, side = networks.build(name, 3, len(CLASSES), size=SIDE).float(), SIDE
+    images = torch.randn(4, 3, side, side) * torch.linspace(0.5, 2, 4).view(-1, 1, 1, 1)
+    networks.to_onnx(network, {"input": images[:2].float()}, folder / "student.onnx")
+    card = Card("", name, tuple("abc"), (0.0,) * 3, (1.0,) * 3, side, "bilinear", CLASSES)
+    path = folder / "student.onnx"
+    made = static_graph.make_static(onnx_graphs.load(path), card, path)
+    onnx.save(made, folder / "fitted.onnx")
+    opened = calibration.InstrumentedNetwork(folder / "fitted.onnx", folder)
+    ours = opened.observers()
+    theirs = {
+        tensor: HistogramObserver(dtype=torch.quint8, factory_kwargs={"dtype": torch.float64})
+        for tensor in ours
+    }
+    for image in images.float().numpy():
+        for tensor, values in zip(opened.names, opened(image), strict=True):
+            ours[tensor].observe(values.astype(np.float64))
+            theirs[tensor](torch.from_numpy(values).double())
+    return ours, theirs
+
+
+@pytest.mark.filterwarnings("ignore:torch.ao.quantization is deprecated")
+@pytest.mark.usefixtures("double")
+@pytest.mark.parametrize(
+    "name", ["student-separable", "resnet18", "mobilenetv3_small_100", "efficientnet_b0"]
+)
+def test_ranges_are_those_of_torchs_histogram_observer(name: str, tmp_path: Path) -> None:
+    ours, theirs = observe_both(name, tmp_path)
+    assert len(ours) > 10
+    cut = 0
+    for tensor, observer in theirs.items():
         low, high = (float(end) for end in observer._non_linear_param_search())
-        limit = float(np.abs(values).max())
-        counts = activation_ranges.count_values(values, limit)
-        histogram = activation_ranges.Histogram(float(values.min()), float(values.max()), counts)
-        for method, pick in activation_ranges.METHODS.items():
-            first, last = pick(histogram)
-            apart[method].append(abs(np.log((last - first) / (high - low))))
-    means = {method: np.mean(logs) for method, logs in apart.items()}
-    assert min(means, key=means.__getitem__) == main.METHODS[0], means
+        found = ours[tensor].choose_per_tensor(int8.HISTOGRAM)
+        allowed = 1e-6 * max(high - low, abs(low), abs(high))
+        assert (float(found.low), float(found.high)) == pytest.approx((low, high), abs=allowed)
+        scale, zero = (float(value) for value in observer.calculate_qparams())
+        if high > low and scale > observer.eps:
+            grid = found.grid()
+            assert float(grid[0]) == pytest.approx(scale, rel=1e-5)
+            assert int(grid[1]) == zero
+        cut += (low, high) != (float(observer.min_val), float(observer.max_val))
+    assert cut > 5  # the search did something
