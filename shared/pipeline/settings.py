@@ -53,6 +53,7 @@ class Settings:
         learning: more flags of teacher and fusion.
         flags: more flags, by stage.
         eurosat: folder of its pictures.
+        scene: a Sentinel-2 product or a scene file that maps are made of; "" for none.
         split_lists: folder of public split lists, or the three files with commas; "" for shares.
         milestones: patterns of the products below ``D`` after which the report is renewed.
         sweep_stage: stage of `make sweep`, "" for none.
@@ -91,6 +92,7 @@ class Settings:
     learning: tuple[str, ...] = ()
     flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     eurosat: str = "data/eurosat-rgb"
+    scene: str = ""
     split_lists: str = ""
     milestones: tuple[str, ...] = ()
     sweep_stage: str = ""
@@ -142,8 +144,7 @@ def read_settings(source: str, changes: Mapping[str, str] | None = None) -> Sett
         values["fusion_variants"] = tuple(name for name in variants if name in chosen_variants)
     names = {"first": first, "mode": mode, "ablated": values["ablated"]}
     values["all"] = tuple(pattern.format(**names) for pattern in values.get("all", ("*",)))
-    settings = Settings(source, **values)
-    return _checked(settings)
+    return _checked(Settings(source, **values))
 
 
 def _load(source: str) -> dict[str, Any]:

@@ -54,6 +54,7 @@ def under(stage: str, code: str, folder: Path) -> None:
 def make(folder: Path) -> None:
     """Patch files, shards, score folders; networks and pictures where their stage's tools are."""
     write_raw(folder / "raw.h5", pixels(34))
+    np.save(folder / "l1c.npy", np.full((40, 40, 10), 900, np.uint16))
     write_patches(folder / "train.h5", pixels(221))
     test = pixels(34, seed=1)
     write_patches(folder / "test.h5", test)

@@ -26,6 +26,7 @@ METHODS = load_all()
 GOOD = {
     "demo": {"train_per_class": "1", "test_per_class": "1"},
     "city": {"size": "64", "district": "64"},
+    "scene": {"src": "l1c.npy"},
     "eurosat": {"src": "pictures"},
     "prepare": {"src": "raw.h5"},
     "merge": {"src": "part-1.h5,part-2.h5"},
@@ -157,6 +158,8 @@ def cases() -> Iterator[Case]:
     yield Case("prepare", "no table", "table", "", inputs.text, "table")
     yield Case("eurosat", "picture", "src", "River/River_3.jpg", inputs.cut, "River_3.jpg")
     yield Case("eurosat", "no picture", "src", "River/River_3.jpg", inputs.text, "River_3.jpg")
+    yield Case("scene", "cut", "src", "", inputs.cut, "not a complete file of numpy")
+    yield Case("scene", "text", "src", "", inputs.text, "not a complete file of numpy")
     yield Case("report", "cut", "src", "", inputs.cut, "not a complete HDF5 file")
 
 

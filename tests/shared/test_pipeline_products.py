@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from shared.errors import StageError
 from shared.pipeline import Plan, Product, build, read_settings, rules
 from shared.pipeline.plan import as_json, as_table
 from shared.pipeline.product import flag, override, paths
+from shared.pipeline.products import maps
 from shared.pipeline.settings import chosen
 
 VARIANTS = [
@@ -279,6 +281,25 @@ def test_numbers_of_the_caller_win_over_those_of_an_architecture() -> None:
     assert [chosen(numbers, name) for name in ("resnet18", "vit")] == [2, 1]
     assert chosen({**numbers, "all": 3}, "resnet18") == 3
     assert chosen({}, "vit") is None
+
+
+def test_scenes_of_a_source(tmp_path: Path) -> None:
+    """A city for procedural sources; SCENE is read by `scene`, unless it is a scene file."""
+    assert product(plan("demo"), "city.h5").stage == "city"
+    assert not [one for one in plan("so2sat").products if one.stage in ("city", "scene")]
+    safe = tmp_path / "S2A_X.SAFE"
+    safe.mkdir()
+    made = product(plan("so2sat", SCENE=str(safe)), "scene/S2A_X.h5")
+    assert (made.stage, made.flags, made.raw) == ("scene", ("--src", str(safe)), (str(safe),))
+    assert not made.in_all
+    (tmp_path / "a.h5").touch()
+    ready = plan("demo", SCENE=str(tmp_path / "a.h5"))
+    assert not [one for one in ready.products if one.stage == "scene"]
+    assert maps.scene_file(ready.settings) == str(tmp_path / "a.h5")
+    assert maps.scene_file(plan("demo").settings) == "d/city.h5"
+    assert maps.scene_file(plan("so2sat").settings) == ""
+    with pytest.raises(StageError, match="SCENE: no such file or folder: nowhere"):
+        plan("demo", SCENE="nowhere.zip")
 
 
 def test_words_of_flags() -> None:

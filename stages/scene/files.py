@@ -1,0 +1,81 @@
+"""A product as a folder or a zip file: its members, their text, their images, for GDAL."""
+
+import zipfile
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from shared import clutter
+from shared.errors import StageError
+
+LARGEST_TEXT = 64 * 2**20  # of a file of metadata, unpacked
+
+
+class Files:
+    """The files of a product.
+
+    Attributes:
+        path: folder or zip file.
+        names: paths of its files below it, with slashes, sorted.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.is_zip = path, path.is_file()
+        if self.is_zip:
+            try:
+                with zipfile.ZipFile(path) as archive:
+                    names = [info.filename for info in archive.infolist() if not info.is_dir()]
+            except (zipfile.BadZipFile, OSError) as error:
+                raise StageError(f"{path}: not a complete zip file ({error})") from None
+        else:
+            names = [
+                file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()
+            ]
+        self.names = sorted(name for name in names if not _is_clutter(name))
+
+    def text(self, name: str) -> bytes:
+        """Content of a small file.
+
+        Raises:
+            StageError: it cannot be read, or is far too large for what it should be.
+        """
+        where = f"{self.path}: {name}"
+        try:
+            if not self.is_zip:
+                return (self.path / name).read_bytes()[: LARGEST_TEXT + 1]
+            with zipfile.ZipFile(self.path) as archive, archive.open(name) as file:
+                content = file.read(LARGEST_TEXT + 1)
+        except (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError) as error:
+            raise StageError(f"{where}: cannot read ({error})") from None
+        if len(content) > LARGEST_TEXT:
+            raise StageError(f"{where}: expected at most {LARGEST_TEXT >> 20} MiB")
+        return content
+
+    def address(self, name: str) -> str:
+        """What GDAL opens this file by."""
+        if self.is_zip:
+            return f"/vsizip/{{{self.path.absolute()}}}/{name}"
+        return str(self.path / name)
+
+    def open(self, name: str) -> Any:
+        """The image of a file, open for reading."""
+        return open_raster(self.address(name), f"{self.path}: {name}" if self.is_zip else None)
+
+
+def _is_clutter(name: str) -> bool:
+    return any(clutter.is_clutter(Path(part)) for part in PurePosixPath(name).parts)
+
+
+def open_raster(address: str, where: str | None = None) -> Any:
+    """An image that GDAL reads; StageError when it is cut, of no known format, or refers elsewhere.
+
+    Only the formats of images are allowed: a VRT could name any other file or address.
+    """
+    import rasterio
+    from rasterio.errors import RasterioError
+
+    try:
+        jpeg = address.lower().endswith(".jp2")
+        return rasterio.open(address, driver="JP2OpenJPEG" if jpeg else "GTiff")
+    except (RasterioError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise StageError(f"{where or address}: not a complete image ({reason})") from None

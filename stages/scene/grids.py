@@ -1,0 +1,83 @@
+"""Grids of images: whether their pixels are of 10 m, and the UTM grid for those that are not."""
+
+import math
+from typing import Any
+
+from shared import scenes
+from shared.errors import StageError
+from stages.scene.product import PIXEL
+
+CLOSE = 0.005  # how far, as a share, pixels may be from 10 m
+
+
+def grid_of(image: Any) -> scenes.Grid:
+    """Grid of an open image, as it is."""
+    crs = image.crs
+    place = tuple(float(part) for part in tuple(image.transform)[:6])
+    if crs is None:
+        return scenes.Grid(place) if not image.transform.is_identity else scenes.Grid()
+    return scenes.Grid(place, crs.to_wkt(), crs.to_epsg() or 0)
+
+
+def is_ten_metres(image: Any) -> bool:
+    """Whether an image has north up, and pixels of 10 m or no place at all."""
+    if image.crs is None:
+        return True
+    a, b, _, d, e, _ = tuple(image.transform)[:6]
+    metres = image.crs.is_projected and abs(image.crs.linear_units_factor[1] - 1) < 1e-9
+    close = abs(a / PIXEL - 1) < CLOSE and abs(-e / PIXEL - 1) < CLOSE
+    return bool(metres and close and not b and not d)
+
+
+def utm_grid(image: Any) -> tuple[scenes.Grid, tuple[int, int]]:
+    """The UTM grid of 10 m that holds an image, on whole tens of metres; its rows and columns.
+
+    Raises:
+        StageError: the image lies where no UTM zone does, or is too large for one.
+    """
+    from rasterio.errors import RasterioError
+    from rasterio.warp import transform_bounds
+
+    try:
+        west, south, east, north = transform_bounds(image.crs, "EPSG:4326", *image.bounds)
+        epsg = utm_zone((west + east) / 2, (south + north) / 2)
+        if east - west > 6:
+            raise StageError(f"{image.name}: expected a scene, found {east - west:.0f} degrees")
+        bounds = transform_bounds(image.crs, f"EPSG:{epsg}", *image.bounds, densify_pts=21)
+    except RasterioError as error:
+        raise StageError(f"{image.name}: expected a place on earth ({error})") from None
+    left, top = (math.floor(bounds[0] / PIXEL) * PIXEL, math.ceil(bounds[3] / PIXEL) * PIXEL)
+    width, height = math.ceil((bounds[2] - left) / PIXEL), math.ceil((top - bounds[1]) / PIXEL)
+    return scenes.Grid.utm(epsg, left, top, PIXEL), (height, width)
+
+
+def utm_zone(longitude: float, latitude: float) -> int:
+    """EPSG number of the UTM zone of a place; Norway and Svalbard are not treated apart.
+
+    Raises:
+        StageError: beyond 84 degrees north or 80 south, where UTM ends.
+    """
+    if not -80 <= latitude <= 84 or not -180 <= longitude <= 180:
+        raise StageError(f"expected a place with a UTM zone, found {longitude:.2f}, {latitude:.2f}")
+    zone = min(int((longitude + 180) // 6) + 1, 60)
+    return (32600 if latitude >= 0 else 32700) + zone
+
+
+def reproject(image: Any, grid: scenes.Grid, shape: tuple[int, int], nodata: float | None) -> Any:
+    """An image on another grid, computed window by window as it is read, bicubically.
+
+    Args:
+        image: open for reading.
+        grid, shape: the new ones.
+        nodata: stored value of a missing pixel.
+    """
+    from rasterio.enums import Resampling
+    from rasterio.transform import Affine
+    from rasterio.vrt import WarpedVRT
+
+    whole = image.dtypes[0].startswith(("uint", "int"))
+    missing = nodata if nodata is not None else (0 if whole else math.nan)
+    return WarpedVRT(
+        image, crs=grid.crs, transform=Affine(*grid.transform), width=shape[1], height=shape[0],
+        resampling=Resampling.cubic, src_nodata=missing, nodata=missing, tolerance=1e-6,
+    )  # fmt: skip

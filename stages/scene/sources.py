@@ -1,0 +1,51 @@
+"""What `--src` is: a SAFE or Theia product, a stack, single bands, or an array."""
+
+from pathlib import Path
+
+from shared.errors import StageError
+from stages.scene import arrays, safe, stack, theia
+from stages.scene.files import Files
+from stages.scene.product import Product
+from stages.scene.stack import Units
+
+KINDS = "a SAFE or Theia folder or zip, images (.tif, .jp2), .npy or .npz"
+
+
+def read(
+    src: Path, channels: tuple[str, ...] = (), index: int | None = None, units: Units | None = None
+) -> Product:
+    """Open a source for reading, whatever its format.
+
+    Args:
+        src: file or folder.
+        channels: bands of the channels of a stack or array.
+        index: which image of an array of several.
+        units: what stored numbers of stacks and arrays mean.
+
+    Raises:
+        StageError: nothing of the known kinds, or what its reader refuses; flags that say what
+            the metadata of a product say already.
+    """
+    units = units or Units()
+    ending = src.suffix.lower()
+    if src.is_file() and ending in (".npy", ".npz"):
+        return arrays.read(src, channels, index, units)
+    if index is not None:
+        raise StageError(f"--index: expected none beside {src.name}, which holds one image")
+    if src.is_file() and ending in stack.ENDINGS:
+        return stack.read_file(src, channels, units)
+    if src.is_file() and ending != ".zip":
+        raise StageError(f"{src}: expected {KINDS}, found {src.suffix or 'no ending'}")
+    files = Files(src)
+    if channels:
+        raise StageError(
+            f"--channels: expected none beside {src.name}, whose files name their bands"
+        )
+    head = safe.find_head(files)
+    if not head and not theia.is_theia(files):
+        return stack.read_folder(files, units)
+    if units != Units():
+        raise StageError(
+            "--per_unit, --offset, --nodata: expected none, as the metadata of the product say it"
+        )
+    return safe.read(files, head) if head else theia.read(files)
