@@ -4,14 +4,14 @@
 be read without onnx.
 """
 
-from shared.onnx_graphs.adoption import Adopted, adopt, read_pictures
+from shared.onnx_graphs.adoption import Adopted, adopt, adopt_model, read_pictures
 from shared.onnx_graphs.descriptions import name_description, read_cards
 from shared.onnx_graphs.given import load, open_session
 from shared.onnx_graphs.outputs import compare, in_form_of, match_classes
 from shared.onnx_graphs.size import count_cost, count_macs
 
 __all__ = [
-    "Adopted", "adopt", "compare", "count_cost", "count_macs", "in_form_of", "load",
+    "Adopted", "adopt", "adopt_model", "compare", "count_cost", "count_macs", "in_form_of", "load",
     "match_classes", "matlab_export", "name_description", "open_session", "read_cards",
     "read_pictures",
 ]  # fmt: skip

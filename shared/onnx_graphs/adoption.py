@@ -65,7 +65,26 @@ def adopt(
     Raises:
         StageError: not a usable file; what cannot be converted, by operator or axis.
     """
-    opened = given.open_file(path, card)
+    return _adopt(given.open_file(path, card), card, rows, classes)
+
+
+def adopt_model(model: onnx.ModelProto, path: Path, card: Card) -> Adopted:
+    """As `adopt`, of a network that was made from a file of another kind.
+
+    Args:
+        model: the network.
+        path: file that it was made from, for messages.
+        card: bands, size and classes that it has.
+    """
+    return _adopt(given.open_model(model, path, card), card, None, None)
+
+
+def _adopt(
+    opened: given.GivenNetwork,
+    card: Card,
+    rows: NDArray[np.float32] | None,
+    classes: tuple[str, ...] | None,
+) -> Adopted:
     order = tuple(card.classes.index(name) for name in classes or card.classes)
     if has_common_form(opened.model):
         model = name_picture(opened.model)

@@ -72,7 +72,20 @@ def open_file(path: Path, card: Card) -> GivenNetwork:
     Raises:
         StageError: not a usable ONNX file, other inputs or outputs than the card says.
     """
-    model = load(path)
+    return open_model(load(path), path, card)
+
+
+def open_model(model: onnx.ModelProto, path: Path, card: Card) -> GivenNetwork:
+    """As `open_file`, of a network that is read already.
+
+    Args:
+        model: the network.
+        path: file that it was made from, for messages.
+        card: bands, size and classes that it has.
+
+    Raises:
+        StageError: other inputs or outputs than the card says.
+    """
     session = _open_as_given(path, model)
     _check_ends(path, session)
     noise = make_noise(card, 2)

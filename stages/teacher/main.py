@@ -14,13 +14,17 @@ if TYPE_CHECKING:
 
 
 def describe_checkpoint(given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The flags that a folder given as --checkpoint says itself."""
+    """The flags that a folder or a Keras file given as --checkpoint says itself."""
     checkpoint = given.get("checkpoint")
-    if checkpoint is None or not checkpoint.is_dir():
+    if checkpoint is None:
         return {}
-    from stages.teacher import onnx_members
+    from stages.teacher import keras_checkpoint, onnx_members
 
-    return onnx_members.describe(checkpoint, given)
+    if checkpoint.is_dir():
+        return onnx_members.describe(checkpoint, given)
+    if keras_checkpoint.is_keras(checkpoint):
+        return keras_checkpoint.describe(checkpoint, given)
+    return {}
 
 
 @cli.completed_by(describe_checkpoint)
@@ -47,10 +51,11 @@ def run(
         test: patch file of the test split, same classes and bands.
         dst: folder with one ONNX file per member, model.json, scores, logits, metrics and pictures.
         weights: state dict of the same architecture (.safetensors or .pth), for instance ImageNet.
-        checkpoint: networks that are trained already and only scored: a .pth of the thesis code, or
-            a folder of ONNX files and model.json. The flags of training then have no effect;
-            architecture, mode, members, size and interpolation describe the networks of a .pth. A
-            folder says them itself, except for the mode, which it does not have.
+        checkpoint: networks that are trained already and only scored: a .pth of the thesis code, a
+            folder of ONNX files and model.json, or a ResNet v2 that Keras saved (.h5). The flags of
+            training then have no effect; architecture, mode, members, size and interpolation
+            describe the networks of a .pth. The others say them themselves, except for the mode,
+            which they do not have.
     """
     from torch.nn.functional import cross_entropy
 

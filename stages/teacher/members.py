@@ -1,6 +1,6 @@
 """The members of a teacher ensemble: which bands each one sees, and their rows in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from shared.training.data import (
     locate_inputs,
 )
 from shared.training.loop import Loss
-from stages.teacher import onnx_members, thesis_checkpoint
+from stages.teacher import keras_checkpoint, onnx_members, thesis_checkpoint
 from stages.teacher.member_start import Start, build_card
 
 
@@ -28,8 +28,8 @@ def choose_starts(train: Path, checkpoint: Path | None, plan: Plan) -> list[Star
     """What the members of a shard start from: bands drawn here, or what a checkpoint says.
 
     Raises:
-        StageError: as `draw_starts`, `thesis_checkpoint.read` and `onnx_members.read`;
-            a flag that does not go with the checkpoint.
+        StageError: as `draw_starts` and the readers of checkpoints; a flag that does not go with
+            the checkpoint.
     """
     members = plan.ensemble.members
     chosen = drawing.members_of_shard(members, plan.ensemble.shard)
@@ -37,11 +37,18 @@ def choose_starts(train: Path, checkpoint: Path | None, plan: Plan) -> list[Star
         return draw_starts(train, plan, chosen)
     if plan.weights:
         raise StageError("--weights: --checkpoint has weights of its own; give one of the two")
-    read = onnx_members.read if checkpoint.is_dir() else thesis_checkpoint.read
-    networks = read(checkpoint, train, plan)
+    networks = _reader(checkpoint)(checkpoint, train, plan)
     if len(networks) != members:
         raise StageError(f"--members: {checkpoint} has {len(networks)} networks, found {members}")
     return [networks[number] for number in chosen]
+
+
+def _reader(checkpoint: Path) -> Callable[[Path, Path, Plan], list[Start]]:
+    """What reads a checkpoint of this kind."""
+    if checkpoint.is_dir():
+        return onnx_members.read
+    is_keras = keras_checkpoint.is_keras(checkpoint)
+    return keras_checkpoint.read if is_keras else thesis_checkpoint.read
 
 
 def draw_starts(train: Path, plan: Plan, numbers: range) -> list[Start]:

@@ -102,7 +102,12 @@ def _start(path: Path, number: int, card: models.Card, source: patches.Source) -
     pictures = onnx_graphs.read_pictures(source, card)
     network = onnx_graphs.adopt(path, card, pictures, source.classes)
     ours = dataclasses.replace(card, file=member_file(number), classes=source.classes)
-    return Start(ours, partial(Session, network), trained=True, export=_export)
+    return start_trained(ours, network)
+
+
+def start_trained(card: models.Card, network: onnx_graphs.Adopted) -> Start:
+    """A member that is a trained ONNX network."""
+    return Start(card, partial(Session, network), trained=True, export=_export)
 
 
 def _export(network: nn.Module, inputs: dict[str, Tensor], path: Path) -> float:

@@ -1,12 +1,12 @@
-"""Weights: published files, fetched and verified; or a file of one's own, made safetensors."""
+"""Weights: published files, fetched and verified; or a file of one's own, made readable for us."""
 
 from pathlib import Path
 
 from shared import cli, progress
 from shared.errors import StageError
+from shared.published import Published
 from shared.runs import record
-from shared.sr.methods import Published
-from stages.weights import conversion, mirrors, partial_file, published_files
+from stages.weights import conversion, keras_folder, mirrors, partial_file, published_files
 
 DIGITS = 64  # of a whole SHA-256
 
@@ -23,13 +23,15 @@ def run(
     """Fetch one published file and refuse any other; or convert a file that is there.
 
     Args:
-        dst: file to write; an interrupted download continues.
-        name: name of the file to fetch, such as RealESRGAN_x4plus.pth; shared/sr/methods lists
-            them.
+        dst: file to write, of a classifier of Keras a model folder; an interrupted download
+            continues.
+        name: name of the file to fetch, such as RealESRGAN_x4plus.pth; shared/sr/methods and
+            shared/published list them.
         mirror: a folder, file://… or http(s) address that has the file under its name; without
             one it is fetched from where its authors keep it.
         src: instead of --name: a file of weights, also a pickled module, whose tensors are written
-            as safetensors; nothing in it is run.
+            as safetensors; or a classifier that Keras saved (.h5), which becomes a model folder
+            with its network as ONNX. Nothing in it is run.
         key: of --src, the keys that lead to the weights, with dots between them; without it they
             are known ones such as params_ema or state_dict.
         prefix: of --src, take the tensors whose names begin so, and drop it from their names.
@@ -39,7 +41,10 @@ def run(
     if src:
         if mirror:
             raise StageError("--mirror: only for --name; --src is a file that is there")
-        conversion.convert(src, dst, key, prefix)
+        if keras_folder.is_keras(src):
+            keras_folder.write(src, dst, key or prefix)
+        else:
+            conversion.convert(src, dst, key, prefix)
         return
     if key or prefix:
         raise StageError("--key, --prefix: only for --src; a published file is kept as it is")

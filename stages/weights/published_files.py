@@ -1,7 +1,7 @@
-"""The published files that the records of the methods list (`shared/sr/methods`), by name."""
+"""The published files that records list (`shared/sr/methods`, `shared/published`), by name."""
 
 from shared.errors import StageError
-from shared.sr.methods import Published, load_published
+from shared.published import Published, load_all
 
 
 def find(name: str) -> Published:
@@ -10,7 +10,7 @@ def find(name: str) -> Published:
     Raises:
         StageError: not listed; says which are.
     """
-    files = load_published()
+    files = load_all()
     if name not in files:
         raise StageError(f"--name: expected one of {', '.join(sorted(files))}, found {name!r}")
     return files[name]

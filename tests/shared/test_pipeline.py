@@ -139,7 +139,7 @@ def test_a_mirror_is_a_folder_or_an_address(tmp_path: Path) -> None:
     assert f"-v {tmp_path}:/mirror:ro weights" in whole.command(one)
     assert one.flags[-1] == "/mirror"
     everywhere = plan("demo", MIRROR="https://example.org/x").products
-    assert len([one for one in everywhere if one.stage == "weights"]) == 16
+    assert len([one for one in everywhere if one.stage == "weights"]) == 18
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,8 @@ from shared.training import (
 from stages.teacher import main as stage
 from stages.teacher import onnx_members, thesis_checkpoint
 from tests import foreign as others
+from tests import keras_files, weight_forms
 from tests import training_wiring as wiring
-from tests import weight_forms
 from tests.conftest import pixels, write_raw
 
 QUICK = {
@@ -680,3 +680,32 @@ def test_members_of_two_sizes_are_refused(prepared: Path, tmp_path: Path) -> Non
     (folder / "model.json").write_text(json.dumps(content))
     with pytest.raises(StageError, match="expected one size for all networks, found 32, 48"):
         onnx_members.describe(folder, {"train": prepared})
+
+
+# --- classifiers that Keras saved -----------------------------------------------------------------
+def test_a_classifier_of_keras_is_scored(  # type: ignore[no-untyped-def]
+    prepared, prepared_test, tmp_path, capfd
+) -> None:
+    tensors = keras_files.draw()
+    path = keras_files.write(tmp_path / "net.h5", tensors, "alphabetic")
+    files = [f"--train={prepared}", f"--test={prepared_test}", f"--checkpoint={path}"]
+    cli.main(stage.run, [*files, f"--dst={tmp_path / 't'}", "--device=cpu"])
+    with h5py.File(prepared_test) as file:
+        reflectance = file["sen2"][:] / 10_000
+    expected = keras_files.forward(tensors, reflectance)
+    said = np.load(tmp_path / "t" / "test_logits.npy")
+    np.testing.assert_allclose(said, expected, atol=1e-4 * np.abs(expected).max())
+    (card,) = models.load(tmp_path / "t")
+    assert (card.architecture, card.size, card.bands) == ("keras-resnet11-v2", 32, OPTICAL)
+    plan = json.loads((tmp_path / "t.run.json").read_text())["plan"]["parameters"]
+    assert (plan["members"], plan["architecture"]) == (1, "keras-resnet11-v2")
+    capfd.readouterr()
+    for flag, message in (
+        ("--size=64", f"--size: {path} says 32, found 64"),
+        ("--mode=rand", "net.h5: expected a network for 10 bands, found 7"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            cli.main(stage.run, [*files, f"--dst={tmp_path / 'u'}", flag])
+        assert message in capfd.readouterr().err
+        assert not list(tmp_path.glob("u*"))
+        keras_files.write(path, keras_files.draw(channels=7))

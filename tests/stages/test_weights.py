@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from shared import cli
+from shared import cli, lcz, models, published
 from shared.errors import StageError
 from shared.runs import record
 from shared.sr import methods
 from shared.weight_files import reader
 from stages.weights import main as stage
 from stages.weights import published_files, transfer
+from tests import keras_files
 from tests.torch_files import flat, mapping
 from tests.torch_files import write as write_torch
 
@@ -103,6 +104,7 @@ def lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.parent.mkdir(parents=True)
     write(path)
     monkeypatch.setattr(methods.load_published, "__defaults__", (tmp_path / "methods",))
+    monkeypatch.setattr(published.load_classifiers, "__defaults__", (tmp_path / "none",))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     return path
 
@@ -579,3 +581,50 @@ def test_nan_is_not_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         convert(src)
     assert capsys.readouterr().err == f"error: {src}: NaN or infinite values in loss.weight\n"
     assert not (tmp_path / "out").exists()
+
+
+# --- classifiers that Keras saved -----------------------------------------------------------------
+def test_the_published_classifier_is_listed_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    (file,) = published.load_classifiers().values()
+    assert file.url.endswith("/" + file.name)
+    assert (file.bytes, file.licence, len(file.sha256)) == (2_473_440, "MIT", 64)
+    assert published_files.find(file.name) == file
+
+
+def test_a_classifier_of_keras_becomes_a_model_folder(tmp_path: Path) -> None:
+    import onnx
+
+    src = keras_files.write(tmp_path / "net.h5", keras_files.draw())
+    dst = tmp_path / "net"
+    cli.main(stage.run, [f"--src={src}", f"--dst={dst}"])
+    (card,) = models.load(dst)
+    assert (card.bands, card.classes, card.size) == (lcz.SEN2.bands, lcz.CLASSES, 32)
+    assert card.architecture == "keras-resnet11-v2"
+    assert not any(card.mean)
+    np.testing.assert_allclose(np.multiply(card.std, 2.8), 1)  # so that reflectance goes in
+    model = onnx.load(dst / card.file)
+    assert [item.version for item in model.opset_import] == [17]
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+    again = tmp_path / "again"
+    cli.main(stage.run, [f"--src={src}", f"--dst={again}"])
+    for name in ("model.onnx", "model.json"):
+        assert (again / name).read_bytes() == (dst / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("channels", "flags", "message"),
+    [
+        (7, (), "expected a network for 10 bands, found 7"),
+        (10, ("--key=model",), "--key, --prefix: only for files of torch and safetensors"),
+    ],
+)
+def test_refuses_classifiers_of_keras(  # type: ignore[no-untyped-def]
+    tmp_path, capsys, channels, flags, message
+) -> None:
+    src = keras_files.write(tmp_path / "net.h5", keras_files.draw(channels=channels))
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(stage.run, [f"--src={src}", f"--dst={tmp_path / 'net'}", *flags])
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line]
+    assert message in line
+    assert sorted(path.name for path in tmp_path.iterdir() if "net" in path.name) == ["net.h5"]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from shared import published
 from shared.errors import StageError
 from shared.pipeline.product import Flags, Product, flag, paths
 from shared.pipeline.settings import Settings
@@ -54,7 +55,7 @@ def weights_files(settings: Settings) -> Iterator[str]:
     Raises:
         StageError: the mirror is a folder that has none of them.
     """
-    files = methods.load_published()
+    files = published.load_all()
     mirror = settings.mirror.removeprefix("file://")
     if not mirror or "://" in mirror:
         yield from sorted(name for name, file in files.items() if file.url)
@@ -68,13 +69,18 @@ def weights_files(settings: Settings) -> Iterator[str]:
 
 
 def published_weights(settings: Settings, files: list[str], in_docker: bool) -> Iterator[Product]:
-    """One product per published file."""
+    """One product per published file, and the model folder of a published classifier."""
     mirror = settings.mirror.removeprefix("file://")
     folder = mirror and "://" not in mirror
     mount = str(Path(mirror).absolute()) if folder and in_docker else ""
     for file in files:
         flags = ("--name", file, *flag("mirror", "/mirror" if mount else mirror))
         yield Product("weights", f"{settings.weights_folder}/{file}", (), flags, mount=mount)
+    for name, classifier in published.load_classifiers().items():
+        source = f"{settings.weights_folder}/{classifier.name}"
+        if classifier.name in files:
+            path = f"{settings.weights_folder}/{name}"
+            yield Product("weights", path, (source,), ("--src", source))
 
 
 def weights_of(settings: Settings, method: methods.Method, scale: int) -> str:

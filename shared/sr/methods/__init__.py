@@ -18,6 +18,7 @@ __all__ = [
     "Method",
     "Published",
     "Training",
+    "check_file",
     "load_all",
     "load_published",
     "parse",
@@ -26,7 +27,7 @@ __all__ = [
 
 FOLDER = Path(__file__).parent
 FORMS = {
-    "name": r"[\w.-]+\.(pth|pt|pth\.tar|safetensors)",
+    "name": r"[\w.-]+\.(pth|pt|pth\.tar|safetensors|h5)",
     "sha256": r"([0-9a-f]{8,64})?",
     "licence": r"[\w.+-]+",
     "url": r"(https://\S+)?",
@@ -142,7 +143,7 @@ def parse(path: Path) -> Method:
     except (tomllib.TOMLDecodeError, TypeError, UnicodeDecodeError) as error:
         raise StageError(f"{path}: not a record of a method ({error})") from None
     for file in files:
-        _check(path, file)
+        check_file(path, file)
     return method
 
 
@@ -150,7 +151,12 @@ def _tuples(entries: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(v) if isinstance(v, list) else v for name, v in entries.items()}
 
 
-def _check(path: Path, file: Published) -> None:
+def check_file(path: Path, file: Published) -> None:
+    """Refuse a file that a record does not describe as `FORMS` demands.
+
+    Raises:
+        StageError: names the record, the file and the entry.
+    """
     for entry, form in FORMS.items():
         value = getattr(file, entry)
         if not isinstance(value, str) or not re.fullmatch(form, value):
