@@ -14,7 +14,7 @@ SHELL := /bin/bash -euo pipefail
 SOURCE ?= $(if $(wildcard data/so2sat/training.h5),so2sat,demo)
 D ?= $(if $(filter so2sat,$(SOURCE)),data,data/$(SOURCE))
 
-# Where a stage runs: docker (compose) or local (.venvs), by whether a container engine answers.
+# Where a stage runs: docker (compose) or local (.venvs), by whether a container engine answers; or slurm, on a cluster.
 ifeq ($(origin RUNNER),undefined)
 RUNNER := $(if $(shell docker info >/dev/null 2>&1 && docker compose version 2>/dev/null),docker,local)
 endif
@@ -32,7 +32,7 @@ include images/images.mk
 # The variables that the caller set, on the command line or in the environment.
 SETTABLE := SR W WEIGHTS WEIGHTS-% MIRROR ARCHITECTURES MODES FUSION_VARIANTS STUDENT_TEACHER ABLATED EUROSAT SCENE SPLIT_LISTS \
 	DATA MEMBERS MEMBERS-% EPOCHS EPOCHS-% PIXELS PIXELS-% TEACHER_BATCH TEACHER_BATCH-% FUSION_BATCH LEARNING FLAGS-% \
-	STAGE GRID SEEDS STUDENTS
+	STAGE GRID SEEDS STUDENTS NODE_RUNNER RESOURCES SHARDS SHARDS-% REGISTRY CLAIM NAMESPACE
 CHANGED := $(foreach name,$(filter $(SETTABLE),$(.VARIABLES)),$(if $(filter command environment override,$(origin $(name))),$(name)))
 SETTINGS := --source $(call quoted,$(SOURCE)) --runner $(call quoted,$(RUNNER)) --set $(call quoted,D=$(D)) \
 	$(foreach name,$(CHANGED),--set $(call quoted,$(name)=$($(name))))
@@ -50,7 +50,7 @@ $(D):
 	@mkdir -p $@
 
 # --- verbs ---------------------------------------------------------------------------------------
-.PHONY: help all demo gallery tiny eurosat products plan status new-stage picture merge ship tensorboard
+.PHONY: help all demo gallery tiny eurosat products plan status cancel k8s new-stage picture merge ship tensorboard
 
 help: ## this list, with the present SOURCE, D and RUNNER
 	@grep -hE '^[a-zA-Z%_.$$()-]+:.*## ' $(filter-out $(RULES),$(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -58,12 +58,21 @@ help: ## this list, with the present SOURCE, D and RUNNER
 	@echo "across stages: sr ablations qat students sweep"
 	@echo "now: SOURCE=$(SOURCE) D=$(D) RUNNER=$(RUNNER)"
 
+# On a cluster a goal submits jobs, and make -n shows them; WAIT=1 stays until all is made.
+cluster = python3 -m shared.pipeline.cluster $(1) --source $(call quoted,$(SOURCE)) --set $(call quoted,D=$(D)) \
+	$(foreach name,$(CHANGED),--set $(call quoted,$(name)=$($(name))))
+SUBMIT = $(call cluster,submit) $(if $(WAIT),--wait) $(if $(findstring n,$(firstword -$(MAKEFLAGS))),--dry)
+
+ifeq ($(RUNNER),slurm)
+all: products
+else
 products: $(PRODUCTS:%=%.run.json)
 
 all: ## make the whole pipeline for SOURCE, up to the bundle and the report
 	@if $(MAKE) --no-print-directory -q products 2>/dev/null; then echo "up to date, nothing to do"; \
 		else $(MAKE) --no-print-directory products; fi
 	@echo "bundle: $(D)/voyager/resnet18"; echo "report: $(D)/report.html"
+endif
 
 # A verb that names its source takes no other one.
 comma := ,
@@ -91,6 +100,13 @@ plan: ## print the products of SOURCE, their commands, and what each one waits f
 
 status: ## list the products of SOURCE and whether each is up to date
 	@python3 -m shared.tools.status $(D)
+	@python3 -m shared.pipeline.cluster status $(D)
+
+cancel: ## take the jobs of SOURCE out of the queue of Slurm
+	@python3 -m shared.pipeline.cluster cancel $(D)
+
+k8s: ## write what is not made yet of GOALS (all) as indexed Jobs for Kubernetes, into TO (k8s)
+	@$(call cluster,kubernetes) --goals $(call quoted,$(or $(GOALS),all)) --to $(call quoted,$(or $(TO),k8s))
 
 new-stage: ## write a stage that passes the contract tests: NAME=x
 	@python3 -m shared.tools.new_stage.main $(NAME)

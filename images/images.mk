@@ -3,6 +3,8 @@
 #   make base        a base image from Debian packages, for sites where no registry can be reached; builds then use it
 #   make build       every image; make build/tda one of them
 #   make .env        what `docker compose` needs to know of this machine
+#   make sif         every image as a file for Apptainer, sif/NAME.sif; make sif/tda.sif one of them
+#   make sif/tda.ch.made   an image as a folder for Charliecloud
 
 BASE_IMAGE := localhost/lcz42-edge/base
 IMAGES := $(subst _,-,$(patsubst images/%/requirements.txt,%,$(wildcard images/*/requirements.txt)))
@@ -26,3 +28,16 @@ build: ## every image; make build/tda one of them
 	@python3 -m shared.pipeline image $(IMAGES)
 $(IMAGES:%=build/%): build/%:
 	@python3 -m shared.pipeline image $*
+
+# For clusters, where nodes have another engine, or none that may be used. The images come from this machine's engine,
+# and a file is made anew when it is older than what goes into its image.
+.PHONY: sif
+sif: $(IMAGES:%=sif/%.sif) ## every image as a file for Apptainer; make sif/tda.sif one of them
+$(IMAGES:%=sif/%.sif): sif/%.sif:
+	@python3 -m shared.pipeline image $*
+	@mkdir -p sif && docker save --output sif/$*.tar lcz42-edge/$* && apptainer build --force $@ docker-archive:sif/$*.tar; \
+		code=$$?; rm -f sif/$*.tar; exit $$code
+$(IMAGES:%=sif/%.ch.made): sif/%.ch.made:
+	@python3 -m shared.pipeline image $*
+	@rm -rf sif/$*.ch && mkdir -p sif && docker save --output sif/$*.tar lcz42-edge/$* && \
+		ch-convert --in-fmt docker-archive sif/$*.tar sif/$*.ch && touch $@; code=$$?; rm -f sif/$*.tar; exit $$code

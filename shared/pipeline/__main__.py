@@ -17,11 +17,12 @@ import os
 import re
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 from shared import terminal
 from shared.errors import StageError
-from shared.pipeline import containers, early_report, remaining, rules
+from shared.pipeline import cluster, containers, early_report, remaining, rules
 from shared.pipeline import plan as plans
 from shared.pipeline.settings import read_settings
 
@@ -48,9 +49,7 @@ def main(argv: list[str] | None = None) -> int:
             return 2
         elif arguments.command == "plan":
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `make plan | head` ends quietly
-            plan = _plan(arguments)
-            shown = plans.as_json(plan) if arguments.json else plans.as_table(plan)
-            print(terminal.escape_lines(shown))
+            print(terminal.escape_lines(show_plan(arguments)))
         else:
             print(write_rules(arguments))
     except StageError as error:
@@ -78,8 +77,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _changes(arguments: argparse.Namespace) -> dict[str, str]:
+    return dict(setting.split("=", 1) for setting in arguments.set)
+
+
+def show_plan(arguments: argparse.Namespace) -> str:
+    """What `make plan` prints: products and their commands, or the jobs of a cluster."""
+    if arguments.runner == "slurm":
+        return cluster.show(*cluster.read_plan(arguments.source, _changes(arguments), []))
+    plan = _plan(arguments)
+    return plans.as_json(plan) if arguments.json else plans.as_table(plan)
+
+
 def _plan(arguments: argparse.Namespace) -> plans.Plan:
-    changes = dict(setting.split("=", 1) for setting in arguments.set)
+    changes = _changes(arguments)
+    if arguments.runner == "slurm":
+        return cluster.read_plan(arguments.source, changes, arguments.goals.split())[0]
     settings = read_settings(arguments.source, changes)
     if arguments.runner == "docker":
         containers.check_folders(settings.data, changes.get("DATA", ""), Path.cwd())
@@ -98,7 +111,12 @@ def write_rules(arguments: argparse.Namespace) -> Path:
     WORK.mkdir(exist_ok=True)
     path, state = (WORK / f"{arguments.source}-{key}.{ending}" for ending in ("mk", "json"))
     plan = _plan(arguments)
-    text = rules.write(plan, state, stages())
+    if arguments.runner == "slurm":
+        node_runner = _changes(arguments).get("NODE_RUNNER", "local")
+        needed = partial(cluster.needed_file, runner=node_runner)
+        text = rules.write_submissions(plan, goals, stages(), needed)
+    else:
+        text = rules.write(plan, state, stages())
     if not path.exists() or path.read_text() != text:
         draft = path.with_suffix(f".mk-{os.getpid()}")
         draft.write_text(text)

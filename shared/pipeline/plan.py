@@ -92,7 +92,7 @@ def build(settings: Settings, runner: str = "local", goals: Iterable[str] = ()) 
         StageError: an unknown runner, or a value that is not possible.
     """
     if runner not in RUNNERS:
-        raise StageError(f"RUNNER: expected docker or local, found {runner}")
+        raise StageError(f"RUNNER: expected docker, local or slurm, found {runner}")
     products = list(_products(settings, runner))
     products += sweep.products(settings, products)
     products.append(chain.report(settings, products, goals))

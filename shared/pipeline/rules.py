@@ -1,6 +1,6 @@
 """The plan as flat make rules: one per product, one per verb, nothing computed inside make."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from shared.pipeline.product import Product
 from shared.pipeline.products import sweep
 from shared.pipeline.remaining import outdated
 
+HEAD = "# Written by `python3 -m shared.pipeline rules`; changed by the next make."
 # Stages whose names are verbs that the Makefile defines itself.
 OWN_VERBS = {"demo", "eurosat", "merge"}
 
@@ -21,8 +22,7 @@ def write(plan: Plan, state: Path, stages: list[str]) -> str:
         state: file with what `shared.pipeline.remaining` needs.
         stages: every stage; one without products answers that it has none.
     """
-    blocks = ["# Written by `python3 -m shared.pipeline rules`; changed by the next make."]
-    blocks += [*variables(plan)]
+    blocks = [HEAD, *variables(plan)]
     todo = {product.path for product in outdated(plan.products)}
     blocks += [rule(plan, product, state, product.path in todo) for product in plan.products]
     blocks += [*verbs(plan, stages)]
@@ -80,3 +80,33 @@ def verbs(plan: Plan, stages: list[str]) -> Iterator[str]:
             yield f"\t@echo 'sweep: expected STAGE and GRID; {sweep.EXAMPLE}' >&2; exit 2"
         else:
             yield f"\t@echo '{verb}: no product of SOURCE={plan.settings.source}' >&2; exit 2"
+
+
+def write_submissions(
+    plan: Plan, goals: Sequence[str], stages: list[str], needed: Callable[[str], str]
+) -> str:
+    """Return the text of the rules for a cluster: one call of $(SUBMIT) for all goals of a make.
+
+    Args:
+        plan: the plan of a source.
+        goals: of make.
+        stages: every stage.
+        needed: the file that must exist before a job of a stage is submitted, or "".
+    """
+    known = plan.by_verb()
+    answers = {*stages, *known, "products"} - OWN_VERBS
+    answers |= {product.record for product in plan.products}
+    todo = {product.stage for product in outdated(plan.wanted(goals))}
+    todo |= {"merge", "sumrule"} if todo else set()  # which may join parts
+    files = " ".join(filter(None, sorted(needed(stage) for stage in todo)))
+    lists = [
+        f"PRODUCTS-{stage} := {' '.join(product.path for product in products)}"
+        for stage, products in known.items()
+    ]
+    rules = [
+        f".PHONY: submission {' '.join(sorted(answers))}",
+        f"{' '.join(sorted(answers))}: submission",
+        f"submission: | {plan.settings.data} {files}",
+        f"\t+@$(SUBMIT) --goals '{' '.join(goals)}'",
+    ]
+    return "\n".join([HEAD, *lists, *rules]) + "\n"

@@ -1,5 +1,6 @@
 """The record of a product, `PRODUCT.run.json`; the plan in it is the product's identity."""
 
+import fcntl
 import json
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ __all__ = [
     "digest",
     "fill_defaults",
     "fingerprint",
+    "is_locked",
     "is_unchanged",
     "load",
     "plan",
@@ -144,3 +146,15 @@ def save(product: Path, content: dict[str, Any]) -> None:
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def is_locked(plan_file: Path) -> bool:
+    """Whether a run holds the lock of an unfinished product; its plan file is what is locked."""
+    with plan_file.open() as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            return True
+        except OSError:
+            return False  # a network volume without locks
+    return False

@@ -13,7 +13,6 @@ Standard library only: it runs with the machine's own Python, before any environ
 
 import argparse
 import contextlib
-import fcntl
 import json
 import sys
 from collections.abc import Iterator
@@ -101,24 +100,13 @@ def _partials(root: Path) -> Iterator[State]:
         if partial.exists():
             reason = (
                 "being made now"
-                if _is_locked(plan_file)
+                if record.is_locked(plan_file)
                 else "stopped; the same command continues it"
             )
             made: Record = {"plan": {"stage": "?"}}
             with contextlib.suppress(ValueError):
                 made = {"plan": json.loads(plan_file.read_text())}
             yield State(partial.with_suffix(""), "partial", reason, made)
-
-
-def _is_locked(plan_file: Path) -> bool:
-    with plan_file.open() as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            return True
-        except OSError:
-            return False  # a network volume without locks
-    return False
 
 
 def format_table(root: Path, states: list[State]) -> str:

@@ -1,0 +1,67 @@
+"""What a job runs on its node: the stage, once no other run works on the same product."""
+
+import contextlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from shutil import rmtree
+from types import FrameType
+
+from shared.runs.record import is_locked
+
+PATIENCE = 600.0  # seconds that another run of the same product is waited for
+LOOK = 5.0  # seconds between two looks
+
+
+def run(product: Path, note: Path, used: Path | None, command: Sequence[str]) -> int:
+    """Run a command and write its exit code.
+
+    After a node was lost, the task that Slurm starts anew may find that the old one still works, or
+    that its lock is still held by a dead machine; network file systems give such locks up after a
+    while. The task waits, and goes on where the other one stopped.
+
+    Args:
+        product: what the command makes; nothing is run when its record says it is made already.
+        note: file for the exit code.
+        used: folder to remove once the command has succeeded.
+        command: words to run.
+    """
+    wait_for_other_run(product)
+    code = _run(command)
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(f"{code}\n")
+    if code == 0 and used:
+        rmtree(used, ignore_errors=True)
+    return code
+
+
+def wait_for_other_run(product: Path, patience: float = PATIENCE, look: float = LOOK) -> None:
+    """Wait while the unfinished product is locked; later the stage itself says that it is."""
+    plan = product.with_name(product.name + ".partial.json")
+    ends = time.monotonic() + patience
+    said = False
+    while time.monotonic() < ends:
+        with contextlib.suppress(OSError):
+            if is_locked(plan):
+                if not said:
+                    print(f"{product}: another run is working on it; waiting", file=sys.stderr)
+                said = True
+                time.sleep(look)
+                continue
+        return
+
+
+def _run(command: Sequence[str]) -> int:
+    """The exit code of a command; signals to end reach it, and a killed one has 128 and more."""
+    child = subprocess.Popen(command)
+
+    def forward(number: int, _: FrameType | None) -> None:
+        child.send_signal(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, forward)
+    code = child.wait()
+    return 128 - code if code < 0 else code
