@@ -84,7 +84,9 @@ def _changes(arguments: argparse.Namespace) -> dict[str, str]:
 def show_plan(arguments: argparse.Namespace) -> str:
     """What `make plan` prints: products and their commands, or the jobs of a cluster."""
     if arguments.runner == "slurm":
-        return cluster.show(*cluster.read_plan(arguments.source, _changes(arguments), []))
+        return cluster.submission.show(
+            *cluster.read_plan(arguments.source, _changes(arguments), [])
+        )
     plan = _plan(arguments)
     return plans.as_json(plan) if arguments.json else plans.as_table(plan)
 

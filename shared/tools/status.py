@@ -71,6 +71,8 @@ class Survey:
     def _reasons(self, path: Path, made: Record) -> Iterator[str]:
         for name, digest in inventory.list_inputs(made):
             source = self.paths.get(digest)
+            if source is None and made["plan"]["stage"] == "merge":
+                continue  # it holds all that its parts held, which may be removed
             product = source and inventory.containing_product(source, self.known)
             if source is None and not self._perhaps_large(path):
                 yield f"input --{name} was changed, moved or removed"

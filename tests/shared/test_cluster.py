@@ -15,19 +15,9 @@ import pytest
 
 from shared.errors import StageError
 from shared.pipeline import build, read_settings, rules
-from shared.pipeline.cluster import (
-    Cluster,
-    following,
-    jobs,
-    ledger,
-    nodes,
-    read_resources,
-    resources,
-    slurm,
-    submission,
-    task,
-)
+from shared.pipeline.cluster import Cluster, jobs, nodes, read_resources, resources, task
 from shared.pipeline.cluster.__main__ import main
+from shared.pipeline.cluster.slurm import commands, following, ledger, submission
 from shared.pipeline.plan import Plan
 from shared.pipeline.product import Product
 
@@ -52,8 +42,8 @@ def test_rows_are_an_array_and_a_job_that_joins_them() -> None:
     parts, join = jobs_of(path, cluster(any=3))
     assert parts.command == (
         ".venvs/tda/bin/python -m stages.tda.main --dst "
-        "'data/demo/tda/prepare/testing.h5.parts/{task}.h5' --src data/demo/prepare/testing.h5 "
-        "--grid data/demo/tda/prepare/training.h5 --shard '{task}/3'"
+        "'data/demo/tda/prepare/testing.h5.parts/{task}-of-3.h5' --src "
+        "data/demo/prepare/testing.h5 --grid data/demo/tda/prepare/training.h5 --shard '{task}/3'"
     )
     assert parts.count == 3
     assert set(parts.after) == {
@@ -62,7 +52,7 @@ def test_rows_are_an_array_and_a_job_that_joins_them() -> None:
     }  # fmt: skip
     assert join.command == (
         f".venvs/merge/bin/python -m stages.merge.main --dst {path} --src "
-        + ",".join(f"{path}.parts/{number}.h5" for number in (1, 2, 3))
+        + ",".join(f"{path}.parts/{number}-of-3.h5" for number in (1, 2, 3))
     )
     assert (join.count, join.after, join.stage) == (1, (f"{path}.parts",), "merge")
     assert join.used == f"{path}.parts"
@@ -74,9 +64,10 @@ def test_members_are_divided_only_where_that_is_asked_for() -> None:
     path = "data/demo/teacher/resnet18-rand"
     assert [job.count for job in jobs_of(path, cluster(any=5))] == [1]
     parts, join = jobs_of(path, cluster(teacher=2))
-    assert (parts.makes, parts.count) == (f"{path}.parts/{{task}}", 2)
+    assert (parts.makes, parts.count) == (f"{path}.parts/{{task}}-of-2", 2)
     assert join.command.endswith(
-        f"-m stages.sumrule.main --dst {path} --src {path}.parts/1,{path}.parts/2 --weigh members"
+        f"-m stages.sumrule.main --dst {path} "
+        f"--src {path}.parts/1-of-2,{path}.parts/2-of-2 --weigh members"
     )
     assert join.used == ""  # the networks are still needed
 
@@ -101,7 +92,7 @@ def test_processes_that_train_together_start_under_srun(tmp_path: Path) -> None:
     path = "data/demo/teacher/resnet18-rand"
     (job,) = jobs_of(path, Cluster("local", read_resources(site), {}))
     assert job.command.startswith("srun --ntasks=4 --kill-on-bad-exit=1 .venvs/teacher/bin/python ")
-    words = slurm.words(job, ledger.Ledger("data/demo"), [1], [])
+    words = commands.words(job, ledger.Ledger("data/demo"), [1], [])
     assert {"--ntasks=4", "--gpus-per-task=1", "--cpus-per-task=2"} <= set(words)
 
 
@@ -260,7 +251,9 @@ def test_jobs_wait_for_those_that_make_their_inputs(queue: Path) -> None:
 def test_only_what_is_lost_is_submitted_again(queue: Path) -> None:
     plan, made_by = two_products(3)
     submission.submit(plan, made_by, ["all"])
-    make_record("data/demo/a.h5.parts/1.h5")  # the first part is made, the second one still runs,
+    make_record(
+        "data/demo/a.h5.parts/1-of-3.h5"
+    )  # the first part is made, the second one still runs,
     (queue / "squeue.txt").write_text("1 2 RUNNING\n")  # the third one and what waited are gone
     assert submission.submit(plan, made_by, ["all"]) == [
         "4  data/demo/a.h5.parts (1 of 3 tasks)", "5  data/demo/a.h5", "6  data/demo/r.html",
@@ -276,11 +269,35 @@ def test_a_part_that_is_older_than_its_input_is_made_again(queue: Path) -> None:
     source = Product("prepare", "data/demo/in.h5")
     plan = Plan(settings, "local", (source, product))
     make_record("data/demo/in.h5", 100)
-    make_record("data/demo/a.h5.parts/1.h5", 99)
-    make_record("data/demo/a.h5.parts/2.h5", 101)
+    submission.submit(plan, cluster(tda=2), [product.path])
+    make_record("data/demo/a.h5.parts/1-of-2.h5", 99)
+    make_record("data/demo/a.h5.parts/2-of-2.h5", 101)
     lines = submission.submit(plan, cluster(tda=2), [product.path])
-    assert lines == ["1  data/demo/a.h5.parts (1 of 2 tasks)", "2  data/demo/a.h5"]
-    assert option(queue, 1, "array") == "1"
+    assert lines == ["3  data/demo/a.h5.parts (1 of 2 tasks)", "4  data/demo/a.h5"]
+    assert option(queue, 3, "array") == "1"
+
+
+def test_parts_of_other_flags_are_not_taken_for_the_same(queue: Path) -> None:
+    """Their stage refuses them by name; without a job, merge would join what is no whole."""
+    plan, made_by = two_products(2)
+    submission.submit(plan, made_by, ["all"])
+    for number in (1, 2):
+        make_record(f"data/demo/a.h5.parts/{number}-of-2.h5")
+    (queue / "squeue.txt").write_text("2 N/A PENDING\n3 N/A PENDING\n")
+    assert submission.submit(plan, made_by, ["all"]) == []
+    other = Product("tda", "data/demo/a.h5", (), ("--src", "x.h5", "--bins", "9"), in_all=True)
+    changed = Plan(plan.settings, "local", (other, plan.products[1]))
+    (queue / "squeue.txt").write_text("")
+    assert submission.submit(changed, made_by, ["all"])[0] == (
+        "4  data/demo/a.h5.parts (2 of 2 tasks)"
+    )
+    (queue / "squeue.txt").write_text("4 1 RUNNING\n")
+    with pytest.raises(
+        StageError, match=r"a\.h5\.parts: is in the queue with other flags or parts"
+    ):
+        submission.submit(plan, made_by, ["all"])
+    with pytest.raises(StageError, match=r"\(job 4\); `make cancel` takes it out"):
+        submission.submit(changed, cluster(tda=3), ["all"])
 
 
 def test_what_is_made_needs_no_job(queue: Path) -> None:
@@ -315,7 +332,7 @@ def test_a_script_runs_its_own_task(queue: Path) -> None:
     done = subprocess.run(["bash", queue / "jobs/1/script"], env=variables, check=False)
     assert done.returncode == 3
     assert said.read_text().splitlines() == [
-        "-m", "stages.tda.main", "--dst", "data/demo/a.h5.parts/2.h5", "--src", "x.h5",
+        "-m", "stages.tda.main", "--dst", "data/demo/a.h5.parts/2-of-3.h5", "--src", "x.h5",
         "--shard", "2/3",
     ]  # fmt: skip
     assert Path("data/demo/.slurm/ended/data-demo-a.h5.parts.2").read_text() == "3\n"
@@ -324,14 +341,14 @@ def test_a_script_runs_its_own_task(queue: Path) -> None:
 def states(plan: Plan, ident: str) -> list[tuple[str, int | None]]:
     book = ledger.Ledger(plan.settings.data)
     entry = book.entries[ident]
-    return [(one.state, one.code) for one in following.tasks(entry, slurm.queue(), book)]
+    return [(one.state, one.code) for one in following.tasks(entry, commands.queue(), book)]
 
 
 def test_states_of_tasks(queue: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan, made_by = two_products(3)
     submission.submit(plan, made_by, ["all"])
     (queue / "squeue.txt").write_text("1 1 RUNNING\n1 2 COMPLETED\n3 N/A PENDING\n")
-    make_record("data/demo/a.h5.parts/2.h5")
+    make_record("data/demo/a.h5.parts/2-of-3.h5")
     Path("data/demo/.slurm/ended/data-demo-a.h5.parts.3").write_text("137\n")
     parts = "data/demo/a.h5.parts"
     assert states(plan, parts) == [("RUNNING", None), ("made", None), ("failed", 137)]
@@ -346,6 +363,9 @@ def test_states_of_tasks(queue: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["cancel", "data/demo"]) == 0
     assert capsys.readouterr().out == "cancelled: 1 3\n"
     assert (queue / "cancelled").read_text() == "1 3\n"
+    make_record("data/demo/a.h5")  # its parts are removed once they are joined
+    (queue / "squeue.txt").write_text("")
+    assert states(plan, parts) == [("made", None), ("made", None), ("made", 137)]
 
 
 def test_nothing_submitted_has_no_table_and_asks_no_slurm(
@@ -372,7 +392,7 @@ def test_a_refused_input_is_not_tried_again(queue: Path) -> None:
 def test_what_is_lost_is_tried_three_times(queue: Path) -> None:
     plan, made_by = two_products()
     submission.submit(plan, made_by, ["all"])
-    with pytest.raises(StageError, match=r"a\.h5: job 5 was lost: it printed nothing"):
+    with pytest.raises(StageError, match=r"(r\.html|a\.h5): job [56] was lost: it printed nothing"):
         following.follow(plan, made_by, ["all"], 0.0)
     assert len(list((queue / "jobs").iterdir())) == 6  # both products, three times
 
@@ -500,7 +520,7 @@ def test_the_ledger_survives_a_damaged_file(tmp_path: Path) -> None:
     (tmp_path / ".slurm/jobs.json").write_text('{"a": {"name')
     assert ledger.Ledger(str(tmp_path)).entries == {}
     with ledger.open_ledger(str(tmp_path)) as book:
-        book.entries["a"] = ledger.Entry("a", "a", 1, {"1": 1}, {"1": "77"})
+        book.entries["a"] = ledger.Entry("a", "a", "x", "a", 1, {"1": 1}, {"1": "77"})
         book.save()
     assert json.loads((tmp_path / ".slurm/jobs.json").read_text())["a"]["numbers"] == {"1": "77"}
     assert shlex.split(str(book.log("n", is_array=True))) == [f"{tmp_path}/.slurm/logs/n.%A.%a.log"]

@@ -59,7 +59,14 @@ def test_an_index_makes_its_part_and_the_join_waits_for_all(
         env={**os.environ, "JOB_COMPLETION_INDEX": "1"},  # indices count from 0
         capture_output=True, text=True, check=True,
     ).stdout.splitlines()  # fmt: skip
-    assert said[2:] == ["--dst", "data/demo/a.h5.parts/2.h5", "--src", "x.h5", "--shard", "2/3"]
+    assert said[2:] == [
+        "--dst",
+        "data/demo/a.h5.parts/2-of-3.h5",
+        "--src",
+        "x.h5",
+        "--shard",
+        "2/3",
+    ]
 
     pod = join["template"]["spec"]
     assert pod["containers"][0]["image"] == "site.example/lcz42-edge/merge"
@@ -68,7 +75,7 @@ def test_an_index_makes_its_part_and_the_join_waits_for_all(
         Path("data/demo/a.h5.parts").mkdir(parents=True)
         for number in (1, 2, 3):
             assert waiting.poll() is None
-            Path(f"data/demo/a.h5.parts/{number}.h5.run.json").touch()
+            Path(f"data/demo/a.h5.parts/{number}-of-3.h5.run.json").touch()
         assert waiting.wait(30) == 0
 
 

@@ -190,7 +190,7 @@ def test_no_super_resolution_on_request() -> None:
 
 
 def test_refuses_another_runner() -> None:
-    with pytest.raises(StageError, match="RUNNER: expected docker or local, found k8s"):
+    with pytest.raises(StageError, match="RUNNER: expected docker, local or slurm, found k8s"):
         plan("demo", "k8s")
 
 

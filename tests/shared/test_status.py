@@ -144,6 +144,16 @@ def test_empty_missing_and_broken(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "error:" in capsys.readouterr().err
 
 
+def test_parts_may_be_removed_once_they_are_joined(chain: Path) -> None:
+    """What merge made holds all of them; an input of any other stage is missed."""
+    (chain / "raw.txt").unlink()
+    assert words(chain)["a/one.txt"] == "stale"
+    path = chain / "a" / "one.txt.run.json"
+    path.write_text(path.read_text().replace('"stage": "shared"', '"stage": "merge"'))
+    assert json.loads(path.read_text())["plan"]["stage"] == "merge"
+    assert words(chain) == {"a/one.txt": "up to date", "b/two.txt": "up to date"}
+
+
 @pytest.mark.parametrize(
     ("error", "locked"),
     [(BlockingIOError(), True), (PermissionError(), True), (OSError("no locks here"), False)],
@@ -153,10 +163,10 @@ def test_a_plan_is_locked_where_the_system_says_so(
 ) -> None:
     """A network volume without locks says nothing."""
     (tmp_path / "plan").touch()
-    assert not status._is_locked(tmp_path / "plan")
+    assert not record.is_locked(tmp_path / "plan")
 
     def refuse(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(status.fcntl, "lockf", refuse)
-    assert status._is_locked(tmp_path / "plan") == locked
+    monkeypatch.setattr(record.fcntl, "lockf", refuse)
+    assert record.is_locked(tmp_path / "plan") == locked

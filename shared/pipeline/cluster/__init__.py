@@ -7,6 +7,6 @@ like the rest of the pipeline. There is no scheduler here: the cluster's own one
 from shared.pipeline.cluster.jobs import Cluster, Job, read_plan
 from shared.pipeline.cluster.nodes import needed_file
 from shared.pipeline.cluster.resources import read_resources
-from shared.pipeline.cluster.submission import show
+from shared.pipeline.cluster.slurm import submission
 
-__all__ = ["Cluster", "Job", "needed_file", "read_plan", "read_resources", "show"]
+__all__ = ["Cluster", "Job", "needed_file", "read_plan", "read_resources", "submission"]

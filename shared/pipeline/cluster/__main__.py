@@ -16,7 +16,8 @@ from pathlib import Path
 
 from shared import terminal
 from shared.errors import StageError
-from shared.pipeline.cluster import following, kubernetes, nodes, read_plan, submission, task
+from shared.pipeline.cluster import kubernetes, nodes, read_plan, task
+from shared.pipeline.cluster.slurm import following, submission
 
 
 def main(argv: list[str] | None = None) -> int:

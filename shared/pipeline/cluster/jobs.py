@@ -97,7 +97,7 @@ class Cluster:
                       makes=product.path, **common)  # fmt: skip
             return
         folder = product.path + PARTS
-        part = f"{folder}/{TASK}{PurePosixPath(product.path).suffix}"
+        part = f"{folder}/{TASK}-of-{count}{PurePosixPath(product.path).suffix}"
         shard = ("--dst", part, *flags[2:], "--shard", f"{TASK}/{count}")
         command = self._command(product, product.stage, shard)
         yield Job(stage=product.stage, ident=folder, command=command, resources=asks, makes=part,

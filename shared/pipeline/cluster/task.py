@@ -10,7 +10,7 @@ from pathlib import Path
 from shutil import rmtree
 from types import FrameType
 
-from shared.runs.record import is_locked
+from shared.runs import record
 
 PATIENCE = 600.0  # seconds that another run of the same product is waited for
 LOOK = 5.0  # seconds between two looks
@@ -45,7 +45,7 @@ def wait_for_other_run(product: Path, patience: float = PATIENCE, look: float = 
     said = False
     while time.monotonic() < ends:
         with contextlib.suppress(OSError):
-            if is_locked(plan):
+            if record.is_locked(plan):
                 if not said:
                     print(f"{product}: another run is working on it; waiting", file=sys.stderr)
                 said = True

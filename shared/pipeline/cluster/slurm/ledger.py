@@ -18,6 +18,8 @@ class Entry:
 
     Attributes:
         name: of the job, as in `Job`.
+        product: that the job helps to make.
+        command: as in `Job`; what was made by another one is not taken for the same.
         makes: what a task makes, as in `Job`.
         count: number of tasks.
         tries: submissions of each task, by its number as text.
@@ -25,6 +27,8 @@ class Entry:
     """
 
     name: str
+    product: str
+    command: str
     makes: str
     count: int
     tries: dict[str, int] = field(default_factory=dict)

@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from shared.errors import StageError
 from shared.pipeline import remaining
-from shared.pipeline.cluster import slurm
 from shared.pipeline.cluster.jobs import Cluster, Job
-from shared.pipeline.cluster.ledger import Entry, Ledger, open_ledger
+from shared.pipeline.cluster.slurm import commands
+from shared.pipeline.cluster.slurm.ledger import Entry, Ledger, open_ledger
 from shared.pipeline.plan import Plan
 
 
@@ -25,7 +26,7 @@ def submit(plan: Plan, cluster: Cluster, goals: Iterable[str]) -> list[str]:
         StageError: Slurm refuses a job.
     """
     with open_ledger(plan.settings.data) as ledger:
-        queue = slurm.queue()
+        queue = commands.queue()
         current, lines = dict[str, set[str]](), list[str]()
         for product in remaining.outdated(plan.wanted(goals)):
             for job in cluster.jobs(plan, product):
@@ -46,7 +47,7 @@ def _just(ledger: Ledger, job: Job, missing: list[int]) -> set[str]:
     return {ledger.entries[job.ident].numbers[str(task)] for task in missing}
 
 
-def _missing(job: Job, ledger: Ledger, queue: slurm.Queue, is_fresh: bool) -> list[int]:
+def _missing(job: Job, ledger: Ledger, queue: commands.Queue, is_fresh: bool) -> list[int]:
     """Tasks of a job that are neither in the queue nor made.
 
     Args:
@@ -54,17 +55,24 @@ def _missing(job: Job, ledger: Ledger, queue: slurm.Queue, is_fresh: bool) -> li
         ledger: what was submitted before.
         queue: what is in the queue.
         is_fresh: whether its inputs are made, so that a part that is newer than they needs no job.
+
+    Raises:
+        StageError: another job for the same path is in the queue.
     """
     entry = ledger.entries.get(job.ident)
-    asked = entry.numbers if entry and entry.count == job.count else {}
-    missing = []
-    for task in range(1, job.count + 1):
-        if (asked.get(str(task), ""), str(task)) in queue:
-            continue
-        if job.count > 1 and is_fresh and _is_made(job, task):
-            continue
-        missing.append(task)
-    return missing
+    asked = entry.numbers if entry else {}
+    alive = {task for task, number in asked.items() if (number, task) in queue}
+    is_same = entry is not None and entry.command == job.command
+    if alive and not is_same:
+        raise StageError(
+            f"{job.ident}: is in the queue with other flags or parts (job {asked[min(alive)]}); "
+            "`make cancel` takes it out"
+        )
+    done = {
+        str(task) for task in range(1, job.count + 1)
+        if job.count > 1 and is_same and is_fresh and _is_made(job, task)
+    }  # fmt: skip
+    return [task for task in range(1, job.count + 1) if str(task) not in alive | done]
 
 
 def _is_made(job: Job, task: int) -> bool:
@@ -77,10 +85,11 @@ def _is_made(job: Job, task: int) -> bool:
 
 
 def _submit(job: Job, ledger: Ledger, missing: list[int], after: Iterable[str]) -> None:
-    number = slurm.submit(job, ledger, missing, after)
+    number = commands.submit(job, ledger, missing, after)
     entry = ledger.entries.get(job.ident)
-    if entry is None or entry.count != job.count:
-        entry = ledger.entries[job.ident] = Entry(job.name, job.makes, job.count)
+    if entry is None or entry.command != job.command:
+        made = Entry(job.name, job.product.path, job.command, job.makes, job.count)
+        entry = ledger.entries[job.ident] = made
     for task in missing:
         entry.numbers[str(task)] = number
         entry.tries[str(task)] = entry.tries.get(str(task), 0) + 1
@@ -110,6 +119,6 @@ def show(plan: Plan, cluster: Cluster, goals: Iterable[str] | None = None) -> st
 def _show(job: Job, ledger: Ledger) -> list[str]:
     """The command and the script of a job; what it waits for by name, as it has no number yet."""
     after = [path.replace(":", "-") for path in job.after]
-    command = slurm.words(job, ledger, range(1, job.count + 1), after)
-    text = slurm.script(job, ledger).rstrip("\n").splitlines()
+    command = commands.words(job, ledger, range(1, job.count + 1), after)
+    text = commands.script(job, ledger).rstrip("\n").splitlines()
     return [" ".join(command), *(f"    {line}" for line in text)]

@@ -9,10 +9,10 @@ from pathlib import Path
 from shared import terminal
 from shared.errors import StageError
 from shared.pipeline import remaining
-from shared.pipeline.cluster import slurm
 from shared.pipeline.cluster.jobs import TASK, Cluster
-from shared.pipeline.cluster.ledger import Entry, Ledger
-from shared.pipeline.cluster.submission import submit
+from shared.pipeline.cluster.slurm import commands
+from shared.pipeline.cluster.slurm.ledger import Entry, Ledger
+from shared.pipeline.cluster.slurm.submission import submit
 from shared.pipeline.plan import Plan
 
 TRIES = 3  # submissions of a task, before somebody has to look at it
@@ -30,19 +30,22 @@ class Task:
     code: int | None = None
 
 
-def tasks(entry: Entry, queue: slurm.Queue, ledger: Ledger) -> Iterator[Task]:
+def tasks(entry: Entry, queue: commands.Queue, ledger: Ledger) -> Iterator[Task]:
     """The tasks of an entry, with Slurm's state while they are in the queue.
 
-    After that a task is made (its record is there), failed (it noted another exit code than 0) or
-    lost (it ended without a word: with its node, by its time limit, or because what it waited for
-    failed).
+    After that a task is made (there is its record, or that of the product which it was a part of),
+    failed (it noted another exit code than 0) or lost (it ended without a word: with its node, by
+    its time limit, or because what it waited for failed).
     """
     for number, job in entry.numbers.items():
         state, code = queue.get((job, number)), None
         if state is None:
             note = ledger.note(entry.name, number)
             code = int(note.read_text()) if note.exists() and note.read_text().strip() else None
-            made = Path(entry.makes.replace(TASK, number) + ".run.json").exists()
+            made = any(
+                Path(f"{path}.run.json").exists()
+                for path in (entry.product, entry.makes.replace(TASK, number))
+            )
             state = "made" if made else "failed" if code else "lost"
         yield Task(number, job, state, code)
 
@@ -56,7 +59,7 @@ def follow(plan: Plan, cluster: Cluster, goals: list[str], look: float = LOOK) -
     said = ""
     while True:
         todo = remaining.outdated(plan.wanted(goals))
-        ledger, queue = Ledger(plan.settings.data), slurm.queue()
+        ledger, queue = Ledger(plan.settings.data), commands.queue()
         wanted = {job.ident for product in todo for job in cluster.jobs(plan, product)}
         found = {ident: list(tasks(ledger.entries[ident], queue, ledger))
                  for ident in wanted & ledger.entries.keys()}  # fmt: skip
@@ -82,7 +85,7 @@ def _give_up(ledger: Ledger, ended: list[tuple[str, Task]]) -> None:
             continue
         log = ledger.logs(entry.name, task.job, task.number, entry.count > 1)
         how = "was lost" if task.code is None else f"ended with exit code {task.code}"
-        said = slurm.last_words(log).removeprefix("error: ")
+        said = commands.last_words(log).removeprefix("error: ")
         raise StageError(f"{ident}: job {task.job} {how}: {said or 'it printed nothing'} ({log})")
 
 
@@ -103,7 +106,7 @@ def table(data: str) -> str:
     ledger = Ledger(data)
     if not ledger.entries:
         return ""
-    queue = slurm.queue()
+    queue = commands.queue()
     lines = [("job", "tasks", "product")]
     for ident, entry in ledger.entries.items():
         states: dict[str, int] = {}
@@ -118,11 +121,11 @@ def table(data: str) -> str:
 
 def cancel(data: str) -> list[str]:
     """Take all jobs of a data folder out of the queue; the numbers of those that were in it."""
-    ledger, queue = Ledger(data), slurm.queue()
+    ledger, queue = Ledger(data), commands.queue()
     alive = {number for number, _ in queue}
     numbers = sorted({n for e in ledger.entries.values() for n in e.numbers.values()} & alive)
     if numbers:
-        slurm.cancel(numbers)
+        commands.cancel(numbers)
     return numbers
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from shared.errors import StageError
 from shared.pipeline.cluster.jobs import TASK, Job
-from shared.pipeline.cluster.ledger import Ledger
+from shared.pipeline.cluster.slurm.ledger import Ledger
 
 Queue = Mapping[tuple[str, str], str]  # state by number of job and of task
 # Stands for `TASK` inside a word in single quotes: ends them, and begins them again afterwards.
