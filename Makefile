@@ -192,14 +192,17 @@ torture: .venvs/dev/made $(MODULES:%=.venvs/%/made) ## damage inputs at random a
 	$(PYTHON) -m tests.torture $(if $(CAMPAIGNS),--campaigns $(CAMPAIGNS)) --cases $(or $(CASES),10000) --seed $(or $(SEED),0)
 
 # --- speed ---------------------------------------------------------------------------------------
-.PHONY: bench bench-despeckle bench-layouts bench-sr bench-tda bench-train bench-memory bench-edge bench-distill
-bench: bench-despeckle bench-layouts bench-sr bench-tda bench-train bench-memory bench-edge ## measure the reference implementations and ours, side by side
+.PHONY: bench bench-despeckle bench-layouts bench-sr bench-tda bench-train bench-memory bench-edge bench-distill bench-scene
+bench: bench-despeckle bench-layouts bench-scene bench-sr bench-tda bench-train bench-memory bench-edge ## measure the reference implementations and ours, side by side
 
 bench-despeckle: .venvs/prepare/made ## the speckle filter: milliseconds a patch
 	.venvs/prepare/bin/python -m tests.bench.despeckle
 
 bench-layouts: .venvs/prepare/made ## sources in every layout: seconds of h5py to read one, of prepare to convert it
 	.venvs/prepare/bin/python -m tests.bench.layouts
+
+bench-scene: .venvs/scene/made ## Sentinel-2 products: MB per second of scene beside rasterio alone, and memory
+	.venvs/scene/bin/python -m tests.bench.safe
 
 bench-sr: .venvs/dev/made $(patsubst %,.venvs/%/made,$(filter sr_%,$(MODULES))) ## super-resolution: seconds per patch, memory, share of the machine's limit
 	$(PYTHON) -m tests.bench.sr --out data/bench

@@ -1,6 +1,7 @@
 """Small Sentinel-2 products in the published layouts: SAFE of both levels, Theia, single images."""
 
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ def numbers(name: str, metres: int, size: int = SIZE) -> np.ndarray:
     values = rng.integers(1100, 6000, (side, side)).astype(np.uint16)
     values[: 60 // metres, : 60 // metres] = 0
     return values
+
+
+Draw = Callable[[str, int, int], np.ndarray]
 
 
 def write_image(path: Path, values: np.ndarray, metres: float = 10, **other: Any) -> Path:
@@ -94,7 +98,9 @@ def square(row: int, column: int, side: int) -> str:
     return " ".join(f"{x:.0f} {y:.0f}" for x, y in corners)
 
 
-def make_safe(folder: Path, level: str, baseline: str) -> Path:
+def make_safe(
+    folder: Path, level: str, baseline: str, size: int = SIZE, draw: Draw = numbers
+) -> Path:
     """A SAFE folder: L1C or L2A; before baseline 04.00 with polygons, then with MSK_CLASSI."""
     name = f"S2A_MSI{level}_20220701T101559_N0400_R065_T33UUB_20220701T122159.SAFE"
     safe, late = folder / name, baseline >= "04.00"
@@ -106,19 +112,19 @@ def make_safe(folder: Path, level: str, baseline: str) -> Path:
     if level == "L1C":
         for band in ORDER:
             metres = METRES.get(band, 60)
-            write_image(images / f"{STEM}_{band}.jp2", numbers(band, metres), metres)
-        write_image(images / f"{STEM}_TCI.jp2", np.ones((3, SIZE, SIZE), np.uint8))
+            write_image(images / f"{STEM}_{band}.jp2", draw(band, metres, size), metres)
+        write_image(images / f"{STEM}_TCI.jp2", np.ones((3, size, size), np.uint8))
     else:
         for metres in (10, 20, 60):
             for band in ORDER:
                 if band != "B10" and METRES.get(band, 60) <= metres:
                     file = images / f"R{metres}m" / f"{STEM}_{band}_{metres}m.jp2"
-                    write_image(file, numbers(band, metres), metres)
-        scl = np.full((SIZE // 2, SIZE // 2), 4, np.uint8)
+                    write_image(file, draw(band, metres, size), metres)
+        scl = np.full((size // 2, size // 2), 4, np.uint8)
         scl[10, :8] = (0, 3, 7, 8, 9, 10, 11, 1)
         write_image(images / "R20m" / f"{STEM}_SCL_20m.jp2", scl, 20)
     if late:
-        classes = np.zeros((3, SIZE // 6, SIZE // 6), np.uint8)
+        classes = np.zeros((3, size // 6, size // 6), np.uint8)
         classes[0, 4, 4] = classes[1, 4, 5] = classes[2, 4, 6] = classes[1, 4, 4] = 1
         write_image(quality / "MSK_CLASSI_B00.jp2", classes, 60)
     else:

@@ -13,14 +13,20 @@ from stages.scene import metadata
 from stages.scene.layers import Array
 from stages.scene.names import ORDER, USUAL
 from stages.scene.product import Band, Product, factor_of
-from stages.scene.stack import Units
+from stages.scene.stack import Image, Place, Units, assemble
 
 FINE, COARSE = ("B2", "B3", "B4", "B8"), ("B5", "B6", "B7", "B8A", "B11", "B12")
 KEYS = {"b10m": FINE, "b20m": COARSE, "b60m": ("B1", "B9"),
         "s2_10m": FINE, "s2_20m": COARSE, "s2_60m": ("B1", "B9")}  # fmt: skip
 
 
-def read(path: Path, channels: tuple[str, ...], index: int | None, units: Units) -> Product:
+def read(
+    path: Path,
+    channels: tuple[str, ...],
+    index: int | None,
+    units: Units,
+    place: Place | None = None,
+) -> Product:
     """Open an array.
 
     Args:
@@ -28,6 +34,7 @@ def read(path: Path, channels: tuple[str, ...], index: int | None, units: Units)
         channels: names of the C bands; () for the usual order of 10, 12 or 13.
         index: which of N images.
         units: what its numbers mean.
+        place: where it lies, if that is known; then it is held in memory.
 
     Raises:
         StageError: cut, objects instead of numbers, other axes, names that do not fit.
@@ -48,6 +55,9 @@ def read(path: Path, channels: tuple[str, ...], index: int | None, units: Units)
             raise StageError(f"{path}: expected {expected}, found {len(names)}; --channels B2,B3,…")
         for number, name in enumerate(names):
             bands[name] = Array(f"{path}: {key or name}", image[..., number])
+    if place:
+        images = {name: Image(_image(name, bands[name], place)) for name in bands}
+        return assemble(path.stem, images, units)
     shape = max((layer.shape for layer in bands.values()), default=(0, 0))
     return Product(
         path.stem,
@@ -69,6 +79,28 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())
         raise StageError(f"{path}: not a complete file of numpy ({reason})") from None
+
+
+def _image(name: str, layer: Array, place: Place) -> Any:
+    """The layer as an image in memory that has a place."""
+    import rasterio
+    from rasterio.errors import RasterioError
+    from rasterio.transform import Affine
+
+    left, bottom, right, top = place.bounds
+    (height, width), address = layer.shape, f"/vsimem/{name}.tif"
+    try:
+        with rasterio.open(
+            address, "w", driver="GTiff", height=height, width=width, count=1,
+            dtype=layer.values.dtype, crs=f"EPSG:{place.epsg}",
+            transform=Affine((right - left) / width, 0, left, 0, (bottom - top) / height, top),
+        ) as image:  # fmt: skip
+            image.write(layer.values, 1)
+    except (RasterioError, TypeError, ValueError) as error:
+        raise StageError(
+            f"--epsg: expected a reference system, found {place.epsg} ({error})"
+        ) from None
+    return rasterio.open(address)
 
 
 def _one_image(path: Path, values: NDArray[Any], index: int | None) -> NDArray[Any]:

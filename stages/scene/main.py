@@ -24,6 +24,8 @@ class Stored:
         per_unit: stored number of reflectance 1; else 10,000 for whole numbers and 1 for others.
         offset: what is added to stored numbers before that, such as -1000.
         nodata: stored value of a missing pixel; else what the file says, or 0.
+        epsg: number of the reference system that an array lies in, such as 32633 or 4326.
+        bounds: left,bottom,right,top of the array in that system.
         level: L1C or L2A, where neither metadata nor the file's name says it.
     """
 
@@ -32,7 +34,18 @@ class Stored:
     per_unit: Annotated[float | None, cli.more_than(0)] = None
     offset: float | None = None
     nodata: float | None = None
+    epsg: Annotated[int | None, cli.at_least(1)] = None
+    bounds: tuple[float, ...] = ()
     level: Literal["L1C", "L2A"] | None = None
+
+    def check(self) -> None:
+        """StageError where one of the two that say a place is without the other."""
+        if (self.epsg is None) != (not self.bounds) or len(self.bounds) not in (0, 4):
+            given = f"--epsg {self.epsg} and {len(self.bounds)} numbers of --bounds"
+            raise StageError(f"--bounds: expected four numbers together with --epsg, found {given}")
+        left, bottom, right, top = self.bounds or (0, 0, 1, 1)
+        if not (left < right and bottom < top):
+            raise StageError(f"--bounds: expected left,bottom,right,top, found {self.bounds}")
 
 
 def describe(
@@ -91,16 +104,18 @@ def run(
     import rasterio
 
     from stages.scene import checks, names, regions, sources
-    from stages.scene.stack import Units
+    from stages.scene.stack import Place, Units
 
+    stored.check()
     wanted = names.read_names("bands", bands)
     channels = names.read_names("channels", stored.channels)
     units = Units(stored.per_unit, stored.offset, stored.nodata)
+    place = Place(stored.epsg, stored.bounds) if stored.epsg else None
     with rasterio.Env(
         GDAL_CACHEMAX=CACHE, GDAL_NUM_THREADS=threads or "ALL_CPUS",
         GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_PAM_ENABLED="NO",
     ):  # fmt: skip
-        product = sources.read(src, channels, stored.index, units)
+        product = sources.read(src, wanted, channels, stored.index, units, place)
         level = stored.level or product.level
         if not level:
             raise StageError(f"{src}: expected --level L1C or L2A, as nothing says which it is")

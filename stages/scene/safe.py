@@ -26,8 +26,8 @@ def find_head(files: Files) -> str:
     return heads[0] if heads else ""
 
 
-def read(files: Files, head: str) -> Product:
-    """Open a SAFE product.
+def read(files: Files, head: str, wanted: tuple[str, ...]) -> Product:
+    """Open a SAFE product: the bands that are wanted, and one of 10 m.
 
     Raises:
         StageError: bands of several tiles or granules, images of other sizes, cut files.
@@ -40,8 +40,9 @@ def read(files: Files, head: str) -> Product:
                                "BOA_QUANTIFICATION_VALUE", where)  # fmt: skip
     offsets = read_offsets(root, level, where)
     images = _finest(files, head.rpartition("/")[0])
-    opened = {name: files.open(image) for name, image in images.items()}
-    first = _ten_metres(opened, files)
+    fine = _ten_metres(images, files)
+    opened = {n: files.open(image) for n, image in images.items() if n in {fine, *wanted}}
+    first = opened[fine]
     grid, shape = grid_of(first), (first.height, first.width)
     bands = {}
     for name, image in opened.items():
@@ -87,12 +88,12 @@ def _finest(files: Files, folder: str) -> dict[str, str]:
     return {name: chosen[name] for name in ORDER if name in chosen}
 
 
-def _ten_metres(opened: dict[str, Any], files: Files) -> Any:
+def _ten_metres(images: dict[str, str], files: Files) -> str:
     """A band whose pixels are 10 m."""
     for name in ("B2", "B3", "B4", "B8"):
-        if name in opened:
-            return opened[name]
-    found = ", ".join(opened) or "none"
+        if name in images:
+            return name
+    found = ", ".join(images) or "none"
     raise StageError(f"{files.path}: expected band B2, B3, B4 or B8 at 10 m, found {found}")
 
 

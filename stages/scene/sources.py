@@ -6,21 +6,28 @@ from shared.errors import StageError
 from stages.scene import arrays, safe, stack, theia
 from stages.scene.files import Files
 from stages.scene.product import Product
-from stages.scene.stack import Units
+from stages.scene.stack import Place, Units
 
 KINDS = "a SAFE or Theia folder or zip, images (.tif, .jp2), .npy or .npz"
 
 
 def read(
-    src: Path, channels: tuple[str, ...] = (), index: int | None = None, units: Units | None = None
+    src: Path,
+    wanted: tuple[str, ...],
+    channels: tuple[str, ...] = (),
+    index: int | None = None,
+    units: Units | None = None,
+    place: Place | None = None,
 ) -> Product:
     """Open a source for reading, whatever its format.
 
     Args:
         src: file or folder.
+        wanted: bands that are needed; a broken one that nobody needs does no harm.
         channels: bands of the channels of a stack or array.
         index: which image of an array of several.
         units: what stored numbers of stacks and arrays mean.
+        place: where an array lies.
 
     Raises:
         StageError: nothing of the known kinds, or what its reader refuses; flags that say what
@@ -29,7 +36,9 @@ def read(
     units = units or Units()
     ending = src.suffix.lower()
     if src.is_file() and ending in (".npy", ".npz"):
-        return arrays.read(src, channels, index, units)
+        return arrays.read(src, channels, index, units, place)
+    if place:
+        raise StageError(f"--epsg: expected none beside {src.name}, which has a place of its own")
     if index is not None:
         raise StageError(f"--index: expected none beside {src.name}, which holds one image")
     if src.is_file() and ending in stack.ENDINGS:
@@ -43,9 +52,9 @@ def read(
         )
     head = safe.find_head(files)
     if not head and not theia.is_theia(files):
-        return stack.read_folder(files, units)
+        return stack.read_folder(files, wanted, units)
     if units != Units():
         raise StageError(
             "--per_unit, --offset, --nodata: expected none, as the metadata of the product say it"
         )
-    return safe.read(files, head) if head else theia.read(files)
+    return safe.read(files, head, wanted) if head else theia.read(files)

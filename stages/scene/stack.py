@@ -36,6 +36,19 @@ class Units:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where an array lies, as the caller says.
+
+    Attributes:
+        epsg: number of its reference system.
+        bounds: left, bottom, right, top in units of that system.
+    """
+
+    epsg: int
+    bounds: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Image:
     """One band of an open file."""
 
@@ -73,8 +86,8 @@ def name_channels(where: str, descriptions: Any) -> tuple[str, ...]:
     raise StageError(f"{where}: expected {expected}, found {len(named)}; {example}")
 
 
-def read_folder(files: Files, units: Units) -> Product:
-    """Open a folder or zip with one file per band.
+def read_folder(files: Files, wanted: tuple[str, ...], units: Units) -> Product:
+    """Open a folder or zip with one file per band: the bands that are wanted.
 
     Raises:
         StageError: no such files, or several of one band.
@@ -83,11 +96,12 @@ def read_folder(files: Files, units: Units) -> Product:
     for name in files.names:
         short = name.rpartition("/")[2]
         band = find_name(short) if short.lower().endswith(ENDINGS) else None
-        if band and band in found:
+        if band not in wanted:
+            continue
+        if band in found:
             both = f"{found[band].image.name} and {name}"
             raise StageError(f"{files.path}: expected one file for {band}, found {both}")
-        if band:
-            found[band] = Image(files.open(name))
+        found[band] = Image(files.open(name))
     if not found:
         expected = "a SAFE or Theia product, or images named by their bands (…_B02.tif)"
         raise StageError(f"{files.path}: expected {expected}, found none")

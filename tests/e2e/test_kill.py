@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from shared.runs import lock, record
@@ -90,6 +91,14 @@ def check(stage: Stage, arguments: list[str], tmp_path: Path) -> None:
 def test_row_wise_stage(prepare: Stage, tmp_path: Path) -> None:
     raw = write_raw(tmp_path / "raw.h5", pixels(340))
     check(prepare, [f"--src={raw}"], tmp_path)
+
+
+def test_stage_of_blocks(tmp_path: Path) -> None:
+    """A scene, of whose 8 blocks each is written, marked and on disk before the next."""
+    values = np.random.default_rng(0).integers(1, 9000, (2048, 200, 10)).astype(np.uint16)
+    np.save(tmp_path / "l1c.npy", values)
+    with warm("scene") as stage:
+        check(stage, [f"--src={tmp_path / 'l1c.npy'}"], tmp_path)
 
 
 def test_trainer(teacher: Stage, tmp_path: Path) -> None:

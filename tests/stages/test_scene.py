@@ -120,7 +120,7 @@ def test_blocks_and_regions_are_parts_of_the_whole(
     from stages.scene.product import read_block
     from stages.scene.sources import read
 
-    product = read(src)
+    product = read(src, TEN)
     bands = product.choose(TEN)
     low = [read_block(product, bands, slice(r, r + 7), slice(0, 60))[0] for r in range(0, 56, 7)]
     np.testing.assert_array_equal(np.concatenate(low), whole[:56])
@@ -254,6 +254,25 @@ def test_arrays_of_numpy(tmp_path: Path) -> None:
     assert abs(pixels[9, 9, 9] - max(cubic_by_hand(coarse[..., 5].astype(float), 9, 9), 1)) < 0.51
 
 
+def test_an_array_whose_place_is_told(tmp_path: Path) -> None:
+    """In metres it stays as it is; in degrees it comes to UTM, the middle where it was."""
+    values = np.tile(np.arange(1, 41, dtype=np.uint16)[:, None, None] * 100, (1, 40, 10))
+    np.save(tmp_path / "l2a.npy", values)
+    metres = ("--epsg=32633", "--bounds=500000,5700000,500400,5700400")
+    header, pixels, _ = load(command(tmp_path / "l2a.npy", tmp_path / "a.h5", *metres))
+    assert header.grid.transform == (10.0, 0.0, 500000.0, 0.0, -10.0, 5700400.0)
+    np.testing.assert_array_equal(pixels, values)
+    degrees = ("--epsg=4326", "--bounds=14.998,51.4982,15.002,51.5018")  # about 277 m by 400 m
+    header, pixels, _ = load(command(tmp_path / "l2a.npy", tmp_path / "b.h5", *degrees))
+    assert header.grid.epsg == 32633
+    column = header.grid.index(500_000.0, 5_705_000.0)[1]  # 15 E is x 500 km
+    assert 0 < column < pixels.shape[1]
+    seen = pixels[:, int(column), 0]
+    slope = np.diff(seen[seen > 0])[3:-3]
+    np.testing.assert_allclose(slope.mean(), 100.0, rtol=0.02)
+    assert 40 <= (seen > 0).sum() <= 41
+
+
 def test_an_offset_that_was_forgotten_is_told(tmp_path: Path, capsys: Any) -> None:
     values = np.random.default_rng(0).integers(1032, 5000, (40, 40, 10)).astype(np.uint16)
     np.save(tmp_path / "l2a.npy", values)
@@ -323,6 +342,9 @@ def test_refuses_damaged_products(products: dict[Any, Path], tmp_path: Path, cap
         file = safe / "MTD_MSIL1C.xml"
         file.write_text(file.read_text().replace(">-1001<", ">many<"))
 
+    def unneeded(safe: Path) -> None:
+        image(safe, "_B10.jp2").write_bytes(b"cut")
+
     def two_products(safe: Path) -> None:
         shutil.copytree(safe, safe.parent / "other.SAFE")
 
@@ -337,6 +359,10 @@ def test_refuses_damaged_products(products: dict[Any, Path], tmp_path: Path, cap
         safe = broken(products, folder, ("L1C", "04.00"))
         damage(safe)
         assert message in refused(safe, tmp_path / "out.h5", capsys), damage.__name__
+    safe = broken(products, tmp_path / "unneeded", ("L1C", "04.00"))
+    unneeded(safe)
+    command(safe, tmp_path / "made.h5")  # nobody asked for B10
+    capsys.readouterr()
     safe = broken(products, tmp_path / "two", ("L1C", "04.00"))
     two_products(safe)
     assert "expected one product" in refused(safe.parent, tmp_path / "out.h5", capsys)
@@ -365,6 +391,10 @@ def test_refuses_what_does_not_fit(products: dict[Any, Path], tmp_path: Path, ca
         (src, ["--region=0,0,10,10"], "expected a part of the scene"),
         (src, ["--index=0"], "--index: expected none"),
         (tmp_path / "what.npy", [], "expected --level L1C or L2A"),
+        (tmp_path / "what.npy", ["--epsg=4326"], "--bounds: expected four numbers"),
+        (tmp_path / "what.npy", ["--epsg=4326", "--bounds=1,2,0,3"], "expected left,bottom"),
+        (tmp_path / "what.npy", ["--epsg=1", "--bounds=0,0,1,1"], "--epsg: expected a reference"),
+        (src, ["--epsg=4326", "--bounds=0,0,1,1"], "which has a place of its own"),
         (tmp_path / "l1c_seven.npy", [], "names of 7 bands"),
         (tmp_path / "l1c_objects.npy", [], "not a complete file of numpy"),
         (picture, [], "a picture of 8 bits"),
