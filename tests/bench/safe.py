@@ -88,7 +88,7 @@ def run(what: str, folder: Path, dst: Path, threads: int) -> tuple[float, float]
 
 def measure(side: int, threads: int) -> list[tuple[object, ...]]:
     """One line for each way of reading."""
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         safe = safe_products.make_safe(Path(folder), "L2A", "05.09", side, texture)
         dst = Path(folder) / "scene.h5"
         runs: dict[str, list[tuple[float, float]]] = {what: [] for what in CODE}
