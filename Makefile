@@ -192,8 +192,8 @@ torture: .venvs/dev/made $(MODULES:%=.venvs/%/made) ## damage inputs at random a
 	$(PYTHON) -m tests.torture $(if $(CAMPAIGNS),--campaigns $(CAMPAIGNS)) --cases $(or $(CASES),10000) --seed $(or $(SEED),0)
 
 # --- speed ---------------------------------------------------------------------------------------
-.PHONY: bench bench-despeckle bench-layouts bench-sr bench-tda bench-train bench-memory bench-edge bench-distill bench-scene
-bench: bench-despeckle bench-layouts bench-scene bench-sr bench-tda bench-train bench-memory bench-edge ## measure the reference implementations and ours, side by side
+.PHONY: bench bench-despeckle bench-layouts bench-sr bench-tda bench-train bench-memory bench-edge bench-classify bench-distill bench-scene
+bench: bench-despeckle bench-layouts bench-scene bench-sr bench-tda bench-train bench-memory bench-edge bench-classify ## measure the reference implementations and ours, side by side
 
 bench-despeckle: .venvs/prepare/made ## the speckle filter: milliseconds a patch
 	.venvs/prepare/bin/python -m tests.bench.despeckle
@@ -218,6 +218,9 @@ bench-memory: .venvs/teacher/made ## training: GB that a step takes, by network,
 
 bench-edge: .venvs/export/made .venvs/distill/made ## students on this CPU, FP32 and INT8, beside Metis' published figures
 	.venvs/export/bin/python -m tests.bench.edge --out data/bench
+
+bench-classify: .venvs/export/made .venvs/distill/made ## a folder of pictures on this CPU: rows per second as before and now
+	.venvs/export/bin/python -m tests.bench.classify --out data/bench
 
 # The teacher is that of the source's student, or TEACHER=folder; WAYS="NAME:FLAGS;NAME:FLAGS" are the settings, FLAGS-distill are of all of them.
 bench-distill: .venvs/distill/made .venvs/dev/made ## students beside their twins by setting, over SEEDS, with EPOCHS each: hours

@@ -48,6 +48,14 @@ print("processes", *(open(path).read().strip() for path in limits if os.path.exi
 """
 
 
+UNPACKED = """
+import os
+places = [p for top in ("/opt/venv", "/app") for p, _, _ in os.walk(top)]
+files = [entry for place in places for entry in os.scandir(place) if not entry.is_dir()]
+print(sum(entry.stat(follow_symlinks=False).st_size for entry in files))
+"""
+
+
 def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | variables
     return subprocess.run(
@@ -159,6 +167,14 @@ def common(lists: list[list[str]]) -> int:
     """How many items all lists begin with."""
     level = [len(set(items)) == 1 for items in zip(*lists, strict=False)]
     return [*level, False].index(False)
+
+
+@pytest.mark.usefixtures("engine")
+def test_the_image_that_is_shipped_is_small(volume: Path) -> None:
+    """At most 300 MB beyond the base: all of it lies in two folders."""
+    inspect("export")
+    (size,) = run("export", "-c", UNPACKED, volume=volume, entrypoint="python")
+    assert 50e6 < int(size) <= 300e6
 
 
 @pytest.mark.usefixtures("engine")

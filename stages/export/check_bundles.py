@@ -1,9 +1,13 @@
 """What `check` reads of a bundle: digests, stored accuracy, entries of the YAML, pictures."""
 
+import itertools
 import json
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +16,11 @@ from shared import progress
 from shared.errors import StageError
 from shared.manifest import MANIFEST, RefusedError, problems, read
 from shared.pictures import read_picture
-from shared.terminal import join_line
-from shared.voyager import READBACK, Bundle, Network, preprocess
+from shared.voyager import READBACK, Bundle, preprocess
+from stages.export.batched_network import BatchedNetwork
 
 Part = TypeVar("Part")
-BATCH = 64
+BATCH = 32  # pictures that one thread reads, prepares and classifies in one call
 
 
 def verify(folder: Path) -> None:
@@ -78,35 +82,44 @@ def explain(error: Exception) -> str:
 def logits(bundle: Bundle, paths: list[Path], threads: int) -> NDArray[np.float32]:
     """(N, K) of pictures of any sizes, by the bundle's YAML and network.
 
+    Each thread reads, prepares and classifies blocks of pictures; which pictures are in one block
+    does not depend on how many threads there are, and so no number does.
+
     Raises:
         StageError: the bundle cannot be read, or a picture.
     """
-    parts = []
     try:
-        network, steps = _network(bundle.network, threads), bundle.steps
-        with progress.bar(len(paths), "classify", unit="pictures") as bar:
-            for start in range(0, len(paths), BATCH):
-                block = paths[start : start + BATCH]
-                ready = [preprocess(read_picture(path)[None], steps) for path in block]
-                parts.append(_run(network, np.concatenate(ready), bundle.network))
-                bar.update(len(block))
+        network, steps = BatchedNetwork(bundle.network, BATCH), bundle.steps
+        blocks = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
+        one = partial(_classify, network=network, steps=steps)
+        parts = list(_run_beside(one, blocks, threads))
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise StageError(f"{bundle.folder}: not a bundle ({explain(error)})") from None
     return np.concatenate(parts)
 
 
-def _run(network: Network, images: NDArray[np.float32], path: Path) -> NDArray[np.float32]:
-    """(N, K) of (N, 3, size, size); StageError when the network wants another input."""
-    try:
-        return network(images)
-    except Exception as error:  # as below
-        reason = f"{images.shape[2]} x {images.shape[3]} pixels ({join_line(str(error))[:200]})"
-        raise StageError(f"{path}: does not take what the YAML prepares, {reason}") from None
+def _run_beside(
+    one: Callable[[list[Path]], NDArray[np.float32]], blocks: list[list[Path]], threads: int
+) -> Iterator[NDArray[np.float32]]:
+    """What becomes of each block, in order; the first that cannot be read stops all."""
+    with (
+        progress.bar(sum(map(len, blocks)), "classify", unit="pictures") as bar,
+        warnings.catch_warnings(),  # the reader sets them, in each thread for all
+        ThreadPoolExecutor(threads) as pool,
+    ):
+        try:
+            for block, part in zip(blocks, pool.map(one, blocks), strict=True):
+                yield part
+                bar.update(len(block))
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
-def _network(path: Path, threads: int) -> Network:
-    try:
-        return Network(path, threads)
-    except Exception as error:  # onnxruntime has a class of its own for every reason
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise StageError(f"{path}: not a usable ONNX file ({reason})") from None
+def _classify(
+    paths: list[Path], network: BatchedNetwork, steps: Mapping[str, Mapping[str, Any]]
+) -> NDArray[np.float32]:
+    """(N, K) of one block; neighbours of one size are prepared together."""
+    pictures = [read_picture(path) for path in paths]
+    groups = itertools.groupby(pictures, lambda picture: picture.shape)
+    ready = [preprocess(np.stack(list(group)), steps) for _, group in groups]
+    return network(np.concatenate(ready))

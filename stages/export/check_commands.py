@@ -2,6 +2,7 @@
 
 import csv
 import io
+import time
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,9 @@ def check_bundle(folder: Path, threads: int) -> Outcome:
     if (count := len(opened.class_folders())) != len(classes):
         expected = f"expected a class folder for each of {len(classes)} labels"
         raise StageError(f"{opened.validation}: {expected}, found {count}")
+    began = time.perf_counter()
     predictions = logits(opened, [path for path, _ in files], threads)
+    speed = describe_speed(len(files), time.perf_counter() - began, threads)
     labels = np.array([k for _, k in files])
     if predictions.shape[1] != len(classes) or labels.max() >= len(classes):
         shown = f"{len(classes)} labels, {labels.max() + 1} class folders"
@@ -47,7 +50,7 @@ def check_bundle(folder: Path, threads: int) -> Outcome:
         )
     metrics = scores.metrics(scores.confusion(labels, predictions), classes)
     points = 100 * metrics["overall_accuracy"]
-    lines = [*releases(folder), *_calibration(opened, len(classes))]
+    lines = [speed, *releases(folder), *_calibration(opened, len(classes))]
     lines.append(f"{'class':24} {'pictures':>8} {'right %':>8}")
     for name, entry in metrics["per_class"].items():
         lines.append(f"{name:24} {entry['rows']:8} {100 * entry['recall']:8.2f}")
@@ -83,7 +86,9 @@ def classify_pictures(folder: Path, images: Path, threads: int) -> Outcome:
         kinds = ", ".join(sorted(ENDINGS))
         raise StageError(f"--images: {images}: expected pictures, found none of {kinds}")
     names, text = take(bundle, lambda b: b.labels), io.StringIO()
+    began = time.perf_counter()
     probabilities = scores.softmax(logits(bundle, paths, threads))
+    speed = describe_speed(len(paths), time.perf_counter() - began, threads)
     if probabilities.shape[1] != len(names):
         expected = f"expected {probabilities.shape[1]} labels as the network has classes"
         raise StageError(f"{folder}: {expected}, found {len(names)}")
@@ -94,7 +99,13 @@ def classify_pictures(folder: Path, images: Path, threads: int) -> Outcome:
         table.writerow([where, names[int(row.argmax())], *(f"{score:.6f}" for score in row)])
     counts = np.bincount(probabilities.argmax(1), minlength=len(names)).tolist()
     lines = [f"{name:24} {count:8}" for name, count in zip(names, counts, strict=True)]
-    return "\n".join([*lines, f"{'all':24} {len(paths):8}"]), text.getvalue(), ""
+    return "\n".join([speed, *lines, f"{'all':24} {len(paths):8}"]), text.getvalue(), ""
+
+
+def describe_speed(rows: int, seconds: float, threads: int) -> str:
+    """One line: pictures read, prepared and classified a second, the network opened once."""
+    speed = rows / max(seconds, 1e-9)
+    return f"{rows} pictures in {seconds:.2f} s on {threads} threads: {speed:.0f} rows per second"
 
 
 def lint_networks(place: Path, metis: str) -> Outcome:

@@ -22,8 +22,9 @@ import numpy as np
 from shared import onnx_graphs
 from shared.models import Card
 from stages.export import calibration, inference, int8_quantisation, static_graph
-from stages.export.metis_lint import lint
-from tests.bench import table
+from stages.export.metis_lint import judge
+from stages.export.metis_rules import VERSIONS
+from tests.bench import edge_table
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAINER = ROOT / ".venvs" / "distill" / "bin" / "python"
@@ -31,27 +32,10 @@ STUDENTS = {
     "resnet18": 224, "mobilenetv4_conv_medium": 224, "efficientnet_b0": 224,
     "mobilenetv3_small_100": 32,
 }  # fmt: skip
-# Axelera's model zoo, SDK 1.6: images a second on the PCIe card and on M.2, points of top-1 lost to
-# INT8 on ImageNet. Their streaming pipeline on four cores of the accelerator, not one call.
-PUBLISHED = {
-    "resnet18": (3904, 3749, 0.36), "mobilenetv4_conv_medium": (2517, 2395, 0.90),
-    "efficientnet_b0": (1429, 1450, 1.12),
-}  # fmt: skip
 CLASSES = tuple(f"class {k}" for k in range(17))
 THREADS = (1, 2)
-LEAST, MOST = 10, 400  # runs of each
+LEAST, MOST = {1: 1000}, 4000  # calls of each; with one row enough that one in a thousand shows
 COUNTERS = Path("/sys/class/powercap")
-HEAD = """# Students on a CPU, beside the accelerator's published numbers
-
-`make bench-edge` on {hardware}; onnxruntime {onnxruntime}; load average at the start {load:.1f}.
-
-Networks with random weights and 17 classes, as `export` writes them. FP32 and INT8 take turns in
-one process. Percentiles are of calls with one row; rows a second are of calls with 1, 8 and 32
-rows, by the median. Energy is that of the whole processor package, by its own counters (RAPL), per
-row of calls with one row; a dash where they cannot be read. The last columns are Axelera's for
-ImageNet and SDK 1.6, images a second through their streaming pipeline on PCIe and M.2 cards, and
-points of top-1 lost to INT8: another measurement, on another machine.
-"""
 
 
 def made(name: str, side: int, folder: Path) -> dict[str, Path]:
@@ -106,39 +90,16 @@ def measure(files: dict[str, Path], seconds: float) -> Iterator[dict[str, Any]]:
         for rows in inference.BATCHES:
             first = inference.time_runs(files, rows, 1, 0, threads)
             both = sum(float(times[0]) for times in first.values()) / 1e3
-            runs = int(np.clip(seconds / both, LEAST if rows == 1 else 3, MOST))
+            runs = int(np.clip(seconds / both, LEAST.get(rows, 3), MOST))
             for kind, times in inference.time_runs(files, rows, runs, 0, threads).items():
                 spent[kind][rows] = times
         for kind, path in files.items():
             speeds = {r: 1e3 * r / float(np.median(times)) for r, times in spent[kind].items()}
-            middle, *ends = np.percentile(spent[kind][1], (50, 90, 99)).tolist()
             yield {
                 "kind": kind, "threads": threads, "mb": path.stat().st_size / 1e6,
-                "p50_ms": middle, "p90_ms": ends[0], "p99_ms": ends[1], "runs": len(spent[kind][1]),
-                "rows_per_second": speeds, "joules": energy(path, threads, seconds),
+                "runs": len(spent[kind][1]), "rows_per_second": speeds,
+                "joules": energy(path, threads, seconds), **edge_table.distribution(spent[kind][1]),
             }  # fmt: skip
-
-
-def page(result: dict[str, Any]) -> str:
-    """The measurements as Markdown."""
-    head = ["student", "network", "threads", "MB", "p50 ms", "p90", "p99"]
-    head += [f"rows/s at {rows}" for rows in inference.BATCHES]
-    head += ["mJ a row", "Metis PCIe / M.2, published", "INT8 loss, published"]
-    lines = []
-    for name, case in result["students"].items():
-        card, module, loss = PUBLISHED.get(name, (None, None, None))
-        for line in case["lines"]:
-            cells = [f"{name}, {case['side']}", line["kind"], str(line["threads"])]
-            cells += [f"{line['mb']:.1f}", *(f"{line[f'p{end}_ms']:.2f}" for end in (50, 90, 99))]
-            cells += [f"{speed:.0f}" for speed in line["rows_per_second"].values()]
-            cells += ["–" if line["joules"] is None else f"{1e3 * line['joules']:.1f}"]
-            cells += ["–", "–"] if card is None else [f"{card} / {module}", f"{loss:.2f}"]
-            lines.append(cells)
-    notes = [
-        f"{name}: {count} nodes that Metis 1.2 does not compile"
-        for name, case in result["students"].items() if (count := case["violations"])
-    ]  # fmt: skip
-    return "\n".join([HEAD.format(**result), table.rows(head, lines), *notes]) + "\n"
 
 
 def hardware() -> str:
@@ -174,15 +135,20 @@ def main() -> None:
             print(name, file=sys.stderr)
             files = made(name, side, Path(folder))
             lines = list(measure(files, given.seconds))
-            wrong = len(lint(onnx_graphs.load(files["fp32"])))
-            students[name] = {"side": side, "violations": wrong, "lines": lines}
+            network = onnx_graphs.load(files["fp32"])
+            judged = {version: judge(network, version) for version in VERSIONS}
+            students[name] = {
+                "side": side, "lines": lines,
+                "accelerated": {version: one.share() for version, one in judged.items()},
+                "refusals": {version: len(one.refusals()) for version, one in judged.items()},
+            }  # fmt: skip
     result = {
         "hardware": hardware(),
         "onnxruntime": inference.onnxruntime.__version__,
         "load": load,
     }
     result |= {"students": students}
-    text = page(result)
+    text = edge_table.page(result)
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "edge.json").write_text(json.dumps(result, indent=1) + "\n")
     (given.out / "edge.md").write_text(text)

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,15 @@ from PIL import Image
 from shared import cli, int8, lcz, manifest, models, onnx_graphs, patches, terminal
 from shared.errors import StageError
 from shared.models import Card, scores
+from shared.pictures import read_picture
+from shared.voyager import open_bundle, preprocess
 from stages.export import (
+    batched_network,
     blame_picture,
     calibration,
     check,
+    check_bundles,
+    check_commands,
     comparison,
     given_network,
     graph_index,
@@ -41,6 +47,7 @@ from stages.export import (
 )
 from stages.export.metis_lint import lint
 from tests import foreign, hostile, networks, odd_pictures
+from tests.bench import edge_table
 
 CARD = Card(
     "x.onnx", "tiny", ("B4", "B3", "B2"), (0.0,) * 3, (1.0,) * 3, 48, "bilinear", tuple("ab")
@@ -1065,7 +1072,8 @@ def test_check_of_a_whole_bundle(
 ) -> None:
     check.main([f"--bundle={bundle}", f"--dst={tmp_path / 'found.json'}"])
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert lines[1:] == [
+    assert (lines[0][:2], lines[0][-3:]) == (["8", "pictures"], ["rows", "per", "second"])
+    assert lines[2:] == [
         ["dark", "4", "100.00"], ["light", "4", "100.00"],
         ["all", "8", "100.00", "stored:", "100.00"],
     ]  # fmt: skip
@@ -1081,7 +1089,7 @@ def test_check_says_which_releases_a_bundle_is_for(
     sdk = {"profiles": {n: {"least": a, "below": b} for n, (a, b) in ranges.items()}}
     (folder / "MANIFEST.json").write_bytes(manifest.write(folder, None, None, sdk))
     check.main([f"--bundle={folder}"])
-    first, second, *_ = capsys.readouterr().out.splitlines()
+    _, first, second, *_ = capsys.readouterr().out.splitlines()
     assert first == "for SDK 1.2.5 to below 1.3, 1.8.0 to below 1.9"
     assert second.split() == ["class", "pictures", "right", "%"]
     assert manifest.verify(folder, image=False)["image"] is None
@@ -1102,7 +1110,7 @@ def test_check_says_what_the_sdk_will_see_of_the_calibration_pictures(
     seal(bundle)
     check.main([f"--bundle={bundle}"])
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:4] == [
+    assert lines[1:5] == [
         "calibration, by --num-cal-images:",
         "  the first 100: 50 of each of 2 classes",
         "  the first 200: 100 of each of 2 classes",
@@ -1120,7 +1128,73 @@ def test_pictures_are_classified_into_a_table(
     check.main([f"--bundle={bundle}", *flags])
     rows = [line.split(",")[:2] for line in (tmp_path / "out.csv").read_text().split()]
     assert rows == [["file", "class"], ["one.png", "light"], ["two.PNG", "dark"]]
-    assert capsys.readouterr().out.split() == ["dark", "1", "light", "1", "all", "2"]
+    speed, *counts = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"2 pictures in \d+\.\d\d s on \d+ threads: \d+ rows per second", speed)
+    assert " ".join(counts).split() == ["dark", "1", "light", "1", "all", "2"]
+
+
+def test_speed_by_hand() -> None:
+    said = check_commands.describe_speed(300, 1.5, 4)
+    assert said == "300 pictures in 1.50 s on 4 threads: 200 rows per second"
+
+
+def test_neither_threads_nor_blocks_change_a_class(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seventy pictures of three sizes among each other, in blocks of 32 or one by one."""
+    rng, folder = np.random.default_rng(0), tmp_path / "images"
+    folder.mkdir()
+    for place in range(70):
+        tile = rng.integers(0, 256, ((16, 16, 23)[place % 3], 16, 3)).astype(np.uint8)
+        Image.fromarray(tile).save(folder / f"{place:02d}.png")
+    opened, paths = open_bundle(bundle), sorted(folder.iterdir())
+    one = check_bundles.logits(opened, paths, 1)
+    np.testing.assert_array_equal(check_bundles.logits(opened, paths, 3), one)
+    pictures = [preprocess(read_picture(path)[None], opened.steps) for path in paths]
+    alone = inference.open_session(bundle / "model.onnx")
+    name = alone.get_inputs()[0].name
+    expected = np.concatenate([alone.run(None, {name: picture})[0] for picture in pictures])
+    np.testing.assert_allclose(one, expected, rtol=1e-5, atol=1e-5)
+    monkeypatch.setattr(check_bundles, "BATCH", 1)
+    np.testing.assert_allclose(check_bundles.logits(opened, paths, 2), expected, rtol=1e-6)
+
+
+def test_a_network_that_mixes_rows_gets_one_at_a_time(tmp_path: Path) -> None:
+    """Its mean is over all axes, those of the rows too; a reshape to one row does not take two."""
+    mixing = node("ReduceMean", "x", "m", axes=[0, 2, 3], keepdims=1)
+    rest = (node("Add", "x m", "t"), *TAIL)
+    fixed = node("Reshape", "p shape", "y")
+    for name, network in {
+        "mixing": nodes()(mixing, *rest),
+        "fixed": nodes(shape=np.array([1, 4]))(node("GlobalAveragePool", "x", "p"), fixed),
+    }.items():
+        onnx.save(network, tmp_path / f"{name}.onnx")
+        opened = batched_network.BatchedNetwork(tmp_path / f"{name}.onnx", 32)
+        images = np.random.default_rng(0).standard_normal((5, 4, 8, 8)).astype(np.float32)
+        session = inference.open_session(tmp_path / f"{name}.onnx")
+        expected = [session.run(None, {"x": image[None]})[0] for image in images]
+        assert opened.rows == 1
+        np.testing.assert_array_equal(opened(images), np.concatenate(expected))
+    plain = nodes()(node("Relu", "x", "t"), *TAIL)
+    onnx.save(plain, tmp_path / "plain.onnx")
+    assert batched_network.BatchedNetwork(tmp_path / "plain.onnx", 32).rows == 32
+
+
+def test_the_first_picture_that_cannot_be_read_is_named(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Though another thread meets a later one first, and the warnings are as they were."""
+    (tmp_path / "images").mkdir()
+    whole = (bundle / "val" / "a_dark" / "0.png").read_bytes()
+    for place in range(200):
+        cut = whole[:60] if place in (70, 190) else whole
+        (tmp_path / "images" / f"{place:03d}.png").write_bytes(cut)
+    before = list(warnings.filters)
+    with pytest.raises(SystemExit, match="2"):
+        check.main([f"--bundle={bundle}", f"--images={tmp_path / 'images'}", "--threads=4"])
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert "images/070.png: not a readable picture, or cut short" in line
+    assert list(warnings.filters) == before
 
 
 def damage(bundle: Path, how: str) -> None:
@@ -1429,3 +1503,39 @@ def test_example_classifies_with_a_product(student: Path, prepared_test: Path) -
         f"row {row}: predicted {lcz.CLASSES[predicted]}, labelled {lcz.CLASSES[row]}"
         for row, predicted in enumerate(classes)
     ]
+
+
+# Figures of the benchmark, which needs what this stage has.
+
+
+def test_percentiles_and_jitter_by_hand() -> None:
+    """A thousand calls of 1 ms, one of them of 101 ms: two steps of 100 ms among 999."""
+    times = np.ones(1000)
+    times[500] = 101.0
+    found = edge_table.distribution(times)
+    assert (found["p50_ms"], found["p99_ms"]) == (1.0, 1.0)
+    assert found["p99.9_ms"] == pytest.approx(1 + 100 * 0.001)  # place 998.001 of 0 … 999
+    assert found["jitter_ms"] == pytest.approx(200 / 999)
+    assert edge_table.distribution(np.ones(1))["jitter_ms"] == 0
+
+
+def test_shares_stand_beside_the_published_figures() -> None:
+    shares, refusals = {"1.2": 1.0, "1.6": 0.987, "1.8": None}, {"1.2": 3, "1.6": 0, "1.8": 0}
+    assert edge_table.describe_shares(shares, refusals) == ["refused", "98.7", "–"]
+    ends = {f"p{end:g}_ms": 2.0 for end in edge_table.ENDS}
+    line: dict[str, Any] = {
+        "kind": "fp32",
+        "threads": 1,
+        "mb": 44.7,
+        "runs": 1000,
+        "joules": None,
+        **ends,
+    }
+    line |= {"jitter_ms": 0.125, "rows_per_second": {1: 500.0, 8: 600.0, 32: 700.0}}
+    case = {"side": 224, "lines": [line], "accelerated": shares, "refusals": refusals}
+    given = {"hardware": "h", "onnxruntime": "o", "load": 0.0, "students": {"resnet18": case}}
+    (row,) = [text for text in edge_table.page(given).splitlines() if text.startswith("| resnet18")]
+    assert [cell.strip() for cell in row.strip("|").split("|")] == [
+        "resnet18, 224", "fp32", "1", "44.7", "1000", "2.00", "2.00", "2.00", "2.00", "0.125",
+        "500", "600", "700", "–", "refused / 98.7 / –", "3904 / 3749", "0.36",
+    ]  # fmt: skip
