@@ -1,5 +1,6 @@
 """Scores of all cells of a scene, row by row: resumable, in shards, with little memory."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from stages.map.settings import Cells
 ROWS = 4  # of cells whose pixels are in memory at once
 NAME = "scores"  # dataset, and stem of the file in the product
 GRID = "grid"
+PICTURES = 8 * 10**6  # bytes, about, of what is drawn
 
 
 def tile(scene: Scene, cells: Cells) -> windows.Tiling:
@@ -37,6 +39,24 @@ def describe_grid(scene: Scene, cells: Cells) -> NDArray[np.float64]:
     """(11,) what a file of scores says of its grid: sizes, and the scene's transform."""
     sizes = (*scene.shape, cells.window, cells.step, cells.max_masked)
     return np.array([*sizes, *scene.grid.transform], np.float64)
+
+
+def check_room(folder: Path, values: int) -> None:
+    """Refuse a volume without room for scores and pictures before anything is written.
+
+    Args:
+        folder: on the volume.
+        values: scores of all cells.
+
+    Raises:
+        StageError: says how much is needed and how much is free.
+    """
+    need, free = 4 * values + PICTURES, shutil.disk_usage(folder).free
+    if need > free:
+        raise StageError(
+            f"{folder}: no space left: a map needs {need / 1e6:.3g} MB, "
+            f"{free / 1e6:.3g} MB are free"
+        )
 
 
 def compute(
@@ -62,6 +82,7 @@ def compute(
     rows, columns = tiling.shape
     field = patches.Field((columns, len(ensemble.classes)), "float32")
     grid = patches.Constant(describe_grid(scene, cells))
+    check_room(dst.parent, rows * columns * len(ensemble.classes))
     reader = Reader(scene, cells, found, [(m.card, m.bands) for m in ensemble.members])
     with patches.Writer(
         dst, rows, shard, classes=ensemble.classes, constants={GRID: grid}, scores=field
