@@ -50,7 +50,7 @@ $(D):
 	@mkdir -p $@
 
 # --- verbs ---------------------------------------------------------------------------------------
-.PHONY: help all demo gallery tiny eurosat products plan status cancel k8s new-stage picture merge ship tensorboard
+.PHONY: help all demo gallery tiny eurosat products plan status cancel provenance k8s new-stage picture merge ship tensorboard
 
 help: ## this list, with the present SOURCE, D and RUNNER
 	@grep -hE '^[a-zA-Z%_.$$()-]+:.*## ' $(filter-out $(RULES),$(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -104,6 +104,9 @@ status: ## list the products of SOURCE and whether each is up to date
 
 cancel: ## take the jobs of SOURCE out of the queue of Slurm
 	@python3 -m shared.pipeline.cluster cancel $(D)
+
+provenance: ## write where PRODUCT=data/… comes from, as PROV-JSON and a picture, into D/provenance
+	@python3 -m shared.tools.provenance.main $(call quoted,$(PRODUCT)) --data $(D)
 
 k8s: ## write what is not made yet of GOALS (all) as indexed Jobs for Kubernetes, into TO (k8s)
 	@$(call cluster,kubernetes) --goals $(call quoted,$(or $(GOALS),all)) --to $(call quoted,$(or $(TO),k8s))

@@ -443,13 +443,16 @@ def test_what_slurm_refuses_is_one_line(queue: Path, capsys: pytest.CaptureFixtu
 
 def test_a_task_notes_how_it_ended_and_removes_what_it_used(tmp_path: Path) -> None:
     used = tmp_path / "parts"
-    used.mkdir()
+    (used / "2").mkdir(parents=True)
+    for name in ("1.h5", "1.h5.run.json", "2/model.json"):
+        (used / name).write_text(name)
     note = tmp_path / "ended/x"
     command = [sys.executable, "-c", "raise SystemExit(5)"]
     assert task.run(tmp_path / "x", note, used, command) == 5
-    assert (note.read_text(), used.exists()) == ("5\n", True)
+    assert (note.read_text(), len(list(used.iterdir()))) == ("5\n", 3)
     assert task.run(tmp_path / "x", note, used, [sys.executable, "-c", ""]) == 0
-    assert (note.read_text(), used.exists()) == ("0\n", False)
+    assert note.read_text() == "0\n"
+    assert [path.name for path in used.iterdir()] == ["1.h5.joined.json"]
     killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     assert task.run(tmp_path / "x", note, None, [sys.executable, "-c", killed]) == 137
 

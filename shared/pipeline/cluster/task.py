@@ -14,6 +14,7 @@ from shared.runs import record
 
 PATIENCE = 600.0  # seconds that another run of the same product is waited for
 LOOK = 5.0  # seconds between two looks
+RECORD, JOINED = ".run.json", ".joined.json"  # of a part, and once it was joined
 
 
 def run(product: Path, note: Path, used: Path | None, command: Sequence[str]) -> int:
@@ -26,7 +27,7 @@ def run(product: Path, note: Path, used: Path | None, command: Sequence[str]) ->
     Args:
         product: what the command makes; nothing is run when its record says it is made already.
         note: file for the exit code.
-        used: folder to remove once the command has succeeded.
+        used: folder with parts to remove once the command has succeeded.
         command: words to run.
     """
     wait_for_other_run(product)
@@ -34,8 +35,19 @@ def run(product: Path, note: Path, used: Path | None, command: Sequence[str]) ->
     note.parent.mkdir(parents=True, exist_ok=True)
     note.write_text(f"{code}\n")
     if code == 0 and used:
-        rmtree(used, ignore_errors=True)
+        remove_parts(used)
     return code
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove parts that were joined; their records stay, as `make provenance` reads them."""
+    for path in list(folder.iterdir()):
+        if path.name.endswith(RECORD):
+            path.rename(path.with_name(path.name.removesuffix(RECORD) + JOINED))
+        elif path.is_dir():
+            rmtree(path, ignore_errors=True)
+        elif not path.name.endswith(JOINED):
+            path.unlink(missing_ok=True)
 
 
 def wait_for_other_run(product: Path, patience: float = PATIENCE, look: float = LOOK) -> None:

@@ -1,0 +1,1 @@
+"""From what a product was made, back to the files that people provided: PROV-JSON and a picture."""

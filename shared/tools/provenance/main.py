@@ -1,0 +1,46 @@
+"""Writes where a product comes from: PROV-JSON and a picture, below DATA/provenance.
+
+python3 -m shared.tools.provenance.main data/demo/voyager/resnet18 --data data/demo
+
+Standard library only: it runs with the machine's own Python, before any environment is made.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from shared import terminal
+from shared.errors import StageError
+from shared.tools.provenance import chain, picture, prov
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write both files and print their paths; 0, or 2 when the product has no record."""
+    parser = argparse.ArgumentParser(
+        prog="shared.tools.provenance", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("product", type=Path)
+    parser.add_argument("--data", type=Path, required=True, help="data folder")
+    arguments = parser.parse_args(argv)
+    try:
+        traced = chain.trace(arguments.product, arguments.data)
+    except StageError as error:
+        print(terminal.join_line(f"error: {error}"), file=sys.stderr)
+        return 2
+    folder = arguments.data / "provenance"
+    folder.mkdir(exist_ok=True)
+    name = "-".join(arguments.product.relative_to(arguments.data).parts)
+    texts = {
+        "json": json.dumps(prov.as_prov(traced), indent=1) + "\n",
+        "svg": picture.as_svg(traced, arguments.data),
+    }
+    for ending, text in texts.items():
+        path = folder / f"{name}.{ending}"
+        path.write_text(text)
+        print(terminal.escape(str(path)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
