@@ -19,7 +19,7 @@ from shared.training.loop import Recipe
 
 FLAGS = (
     "--members=3", "--together=2", "--seed=11", "--epochs=7", "--batch=9", "--lr=0.125",
-    "--momentum=0.5", "--weight_decay=0.25", "--cosine", "--noaugment", "--balance",
+    "--momentum=0.5", "--weight_decay=0.25", "--cosine", "--noaugment", "--balance", "--mixup=0.3",
     "--validation=0.5", "--patience=3", "--monitor=loss", "--min_improvement=0.25",
     "--precision=bfloat16", "--size=48", "--interpolation=nearest",
 )  # fmt: skip
@@ -29,7 +29,7 @@ def recipe(clip: float = 0.0) -> Recipe:
     """The recipe that FLAGS describe."""
     return Recipe(
         epochs=7, batch=9, lr=0.125, seed=11, optimiser="sgd", momentum=0.5, weight_decay=0.25,
-        schedule="cosine", clip=clip, augment="none", balance=True, device="cpu",
+        schedule="cosine", clip=clip, augment="none", balance=True, mixup=0.3, device="cpu",
         precision="bfloat16", keep_best=True, patience=3, monitor="loss", min_improvement=0.25,
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from shared.training.data import Batch
+from shared.training.data import Batch, mixing, over_labels
 from shared.training.loop import Loss
 from stages.distill import soft_terms
 from stages.distill.soft_terms import SoftTerm
@@ -51,6 +51,9 @@ def hard_and_soft(
 ) -> Loss:
     """alpha · CE(student, label) + (1 - alpha) · soft term, mean over a batch.
 
+    Of a mixed batch, terms of own and partner's labels count by their shares. A teacher that sees
+    the batch sees the mixed pictures; of cached logits the softened probabilities are mixed.
+
     Args:
         alpha: weight of the *hard* term; beware, other systems put it on the soft one.
         temperature: T of both sides of the soft term.
@@ -60,11 +63,14 @@ def hard_and_soft(
     """
 
     def loss(logits: Tensor, rows: Batch) -> Tensor:
-        hard = cross_entropy(logits, rows["label"])
+        hard = over_labels(lambda label: cross_entropy(logits, label), rows)
         if alpha == 1:
             return hard
-        sides = [_wide(of) for of in (logits, teacher(rows))]
-        return alpha * hard + (1 - alpha) * term(sides[0], sides[1], rows["label"], temperature)
+        ours, theirs = (_wide(of) for of in (logits, teacher(rows)))
+        if len(theirs) > len(ours):  # of own rows and partners, as they were cached
+            theirs = mixing.mix_softened(theirs, rows, temperature)
+        soft = over_labels(lambda label: term(ours, theirs, label, temperature), rows)
+        return alpha * hard + (1 - alpha) * soft
 
     return loss
 

@@ -116,7 +116,7 @@ class Settings:
         machine: where it learns.
         seed: of weights, order and views.
         recipe: word that said what the caller did not.
-        sampling: which rows an epoch trains on.
+        sampling: which rows an epoch trains on, and whether they are mixed.
     """
 
     teacher: Teacher

@@ -90,6 +90,7 @@ def _build_recipe(settings: Settings) -> Recipe:
         epochs=preset.epochs, batch=preset.batch, lr=preset.lr, seed=settings.seed,
         optimiser=preset.optimiser, weight_decay=preset.weight_decay, schedule=preset.schedule,
         augment=settings.student.augment, balance=settings.sampling.balance,
+        mixup=settings.sampling.mixup,
         device=machine.device, precision=machine.precision,
         keep_best=held_out.validation > 0, patience=held_out.patience, monitor=held_out.monitor,
         min_improvement=held_out.min_improvement,
@@ -126,7 +127,8 @@ def _describe_run(settings: Settings) -> dict[str, Any]:
     taken = {"loss": settings.matching.loss, "standardise": settings.matching.standardise}
     said = {"recipe": settings.recipe, "seed": settings.seed}
     said |= {"alpha": teacher.alpha, "targets": teacher.targets}
-    return said | taken | own
+    mixed = {"mixup": settings.sampling.mixup} if settings.sampling.mixup else {}
+    return said | taken | own | mixed
 
 
 def _build_card(train: Path, settings: Settings) -> models.Card:

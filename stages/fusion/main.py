@@ -48,7 +48,7 @@ def run(
     from torch.nn.functional import cross_entropy
 
     from shared.training import ensemble as ensembles
-    from shared.training.data import read_label_pair
+    from shared.training.data import over_labels, read_label_pair
     from shared.training.loop import recipe_of
     from stages.fusion import members
 
@@ -65,7 +65,9 @@ def run(
     members.check_agreement(splits, cards, labels)
 
     def loss(logits: "Tensor", rows: "Batch") -> "Tensor":
-        return cross_entropy(logits, rows["label"], label_smoothing=label_smoothing)
+        return over_labels(
+            lambda label: cross_entropy(logits, label, label_smoothing=label_smoothing), rows
+        )
 
     groups = members.build_groups(splits, plan, cards, labels, loss)
     ensembles.train_ensemble(dst, groups, recipe, labels)

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from shared import models, patches
-from shared.training.data import Batch
+from shared.training.data import Batch, mix
 from stages.fusion import topology_features
 from stages.fusion.file_variants import Variants
 
@@ -23,7 +23,7 @@ class FeatureView(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(B, F) features."""
-        return batch[self.key].float()
+        return mix(batch[self.key].float(), batch)
 
 
 def build_cards(train: Variants, numbers: range) -> list[models.Card]:

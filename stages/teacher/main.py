@@ -60,7 +60,7 @@ def run(
     from torch.nn.functional import cross_entropy
 
     from shared.training import ensemble as ensembles
-    from shared.training.data import read_label_pair
+    from shared.training.data import over_labels, read_label_pair
     from shared.training.loop import recipe_of
     from stages.teacher import members
 
@@ -70,7 +70,7 @@ def run(
     labels = read_label_pair(train, test, starts[0].card.classes)
 
     def loss(logits: "Tensor", rows: "Batch") -> "Tensor":
-        return cross_entropy(logits, rows["label"])
+        return over_labels(lambda label: cross_entropy(logits, label), rows)
 
     groups = members.build_groups((train, test), starts, plan, labels, loss)
     ensembles.train_ensemble(dst, groups, recipe, labels)

@@ -218,7 +218,7 @@ def test_students_for_eurosat_stop_by_the_validation_loss(
 
 def test_products_of_before_are_up_to_date(prepared: Path, teacher: Path) -> None:
     given = [f"--train={prepared}", f"--test={prepared}", f"--teacher={teacher}", "--dst=x"]
-    gained = {"optimiser", "monitor", "min_improvement", "range"}
+    gained = {"optimiser", "monitor", "min_improvement", "mixup", "range"}
     for flags in ([], ["--schedule=constant", "--patience=2"]):
         assert wiring.plan_is_that_of_before(stage.run, [*given, *flags], gained)
 
@@ -332,7 +332,7 @@ def handed_on(
 UNUSUAL = (
     "--epochs=7", "--batch=9", "--lr=0.125", "--weight_decay=0.25", "--schedule=constant",
     "--optimiser=sgd", "--monitor=loss", "--min_improvement=0.125",
-    "--noaugment", "--balance", "--validation=0.5", "--patience=3", "--seed=11",
+    "--noaugment", "--balance", "--mixup=0.3", "--validation=0.5", "--patience=3", "--seed=11",
     "--precision=bfloat16", "--alpha=0.4", "--temperature=1.5", "--size=48",
     "--interpolation=nearest", "--noeight_bit",
 )  # fmt: skip
@@ -346,7 +346,7 @@ def test_every_flag_reaches_the_training(
     assert recipe == Recipe(
         epochs=7, batch=9, lr=0.125, seed=11, optimiser="sgd", weight_decay=0.25,
         schedule="constant", augment="none", device="cpu", precision="bfloat16", keep_best=True,
-        patience=3, balance=True, monitor="loss", min_improvement=0.125,
+        patience=3, balance=True, mixup=0.3, monitor="loss", min_improvement=0.125,
     )  # fmt: skip
     assert [member.name for member in members] == ["student", "baseline"]
     for member in members:
@@ -888,6 +888,8 @@ def refused(prepared, teacher, capfd, *flags: str, folder: Path | None = None) -
         ("--adapt", "--adapt: nothing to adapt without --weights"),
         ("--qat=-1", "--qat: expected at least 0, found -1"),
         ("--qat_lr=0", "--qat_lr: expected above 0, found 0.0"),
+        ("--mixup=-0.1", "--mixup: expected 0 to 100, found -0.1"),
+        ("--mixup=nan", "--mixup: expected 0 to 100, found 'nan'"),
         ("--qat_weights=odd", "--qat_weights: expected per_tensor or per_channel, found 'odd'"),
     ],
 )

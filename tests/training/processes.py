@@ -12,9 +12,9 @@ from shared.training.parallel import distributed
 from tests.training import tiny
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, mixup: float = 0.0) -> None:
     """Two networks in one pass over 29 rows by 8, with random views, clipped, some held out."""
-    plan = tiny.recipe(epochs=3, batch=8, augment="overhead", clip=0.5)
+    plan = tiny.recipe(epochs=3, batch=8, augment="overhead", clip=0.5, mixup=mixup)
     rows = tiny.split(33)
     both = [
         tiny.learner(rows, plan, name, seed, dropout=0.0) for name, seed in (("a", 5), ("b", 6))
@@ -28,4 +28,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), float(sys.argv[2]))

@@ -48,23 +48,27 @@ def step(count: int, each: Callable[[int], list[str]]) -> list[subprocess.Popen[
     ]  # fmt: skip
 
 
-def by_srun(folder: Path) -> None:
-    for process in step(2, lambda _: ["-m", "tests.training.processes", str(folder)]):
+def by_srun(folder: Path, mixup: float) -> None:
+    for process in step(2, lambda _: ["-m", "tests.training.processes", str(folder), str(mixup)]):
         said = process.communicate()[1]
         assert process.returncode == 0, said
 
 
-def by_torchrun(folder: Path) -> None:
-    run(2, "-m", "tests.training.processes", str(folder))
+def by_torchrun(folder: Path, mixup: float) -> None:
+    run(2, "-m", "tests.training.processes", str(folder), str(mixup))
 
 
-@pytest.mark.parametrize("start", [by_torchrun, by_srun])
-def test_two_processes_train_what_one_does(tmp_path: Path, start: Callable[[Path], None]) -> None:
-    processes.main(tmp_path)
+@pytest.mark.parametrize(
+    ("start", "mixup"), [(by_torchrun, 0.0), (by_torchrun, 0.4), (by_srun, 0.0)]
+)
+def test_two_processes_train_what_one_does(
+    tmp_path: Path, start: Callable[[Path, float], None], mixup: float
+) -> None:
+    processes.main(tmp_path, mixup)
     whole = torch.load(tmp_path / "rank-0.pt", weights_only=True)
     parted = tmp_path / "parted"
     parted.mkdir()
-    start(parted)
+    start(parted, mixup)
     ranks = [torch.load(parted / f"rank-{rank}.pt", weights_only=True) for rank in (0, 1)]
     for name, (weights, series) in whole.items():
         for key, expected in weights.items():
@@ -81,7 +85,7 @@ def test_two_processes_train_what_one_does(tmp_path: Path, start: Callable[[Path
 def test_other_commands_side_by_side_are_refused(tmp_path: Path) -> None:
     """Of shards that srun starts, all but the first would be thrown away."""
     for process in step(
-        2, lambda rank: ["-m", "tests.training.processes", str(tmp_path / f"{rank}")]
+        2, lambda rank: ["-m", "tests.training.processes", str(tmp_path / f"{rank}"), "0"]
     ):
         assert "one product: expected the same command in each" in process.communicate()[1]
         assert process.returncode

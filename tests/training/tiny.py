@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from shared import lcz, models
 from shared.runs import record
+from shared.training.data import over_labels
 from shared.training.data.split import Band, Batch, Split
 from shared.training.data.views.view import View
 from shared.training.ensemble import Member
@@ -65,7 +66,7 @@ def recipe(**more: object) -> Recipe:
 
 
 def loss(logits: Tensor, rows: Batch) -> Tensor:
-    return cross_entropy(logits, rows["label"])
+    return over_labels(lambda label: cross_entropy(logits, label), rows)
 
 
 def learner(

@@ -1,5 +1,6 @@
 """Rows and views: splits in memory or streamed, validation rows, random views on the device."""
 
+from shared.training.data.mixing import mix, over_labels
 from shared.training.data.order import rows_of_process
 from shared.training.data.split import (
     Batch,
@@ -32,7 +33,10 @@ __all__ = [
     "iterate_on",
     "load_split",
     "locate_inputs",
+    "mix",
+    "mixing",
     "order",
+    "over_labels",
     "place_split",
     "read_label_pair",
     "read_labels",

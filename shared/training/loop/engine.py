@@ -93,7 +93,7 @@ def _epochs(
             chosen = orders.draw_balanced(rows, labels, recipe.seed, epoch) if balanced else rows
             order = orders.shuffle_rows(chosen, recipe.seed, epoch, split.at_once)
             batches = orders.cut_batches(order, recipe.batch, trained=True)
-            for step, batch in enumerate(_parts(fabric, split, batches)):
+            for step, batch in enumerate(_parts(fabric, split, batches, recipe, epoch)):
                 for learner in active:
                     learner.step(fabric, batch, len(batches[step]), step)
                 show.step(active, len(batches[step]))
@@ -107,12 +107,15 @@ def _epochs(
             show.epoch(active)
 
 
-def _parts(fabric: Fabric, split: Split, batches: list[NDArray[np.intp]]) -> Iterator[Batch]:
+def _parts(
+    fabric: Fabric, split: Split, batches: list[NDArray[np.intp]], recipe: Recipe, epoch: int
+) -> Iterator[Batch]:
     """This process's part of every batch, on the device, the next one on its way."""
-    parts = [
-        rows[orders.rows_of_process(rows, fabric.global_rank, fabric.world_size)]
-        for rows in batches
-    ]
+    parts = []
+    for step, rows in enumerate(batches):
+        part = orders.rows_of_process(rows, fabric.global_rank, fabric.world_size)
+        pairing = recipe.pairing(len(rows), epoch, step)
+        parts.append(rows[pairing.places(part) if pairing else part])
     return iterate_on(split, parts, fabric.device)
 
 

@@ -10,7 +10,7 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from shared.errors import StageError
-from shared.training.data import Batch, add_views, rows_of_process
+from shared.training.data import Batch, add_views, mix, over_labels, rows_of_process
 from shared.training.loop.history import History
 from shared.training.loop.recipe import Recipe, build_optimiser, build_schedule, step_schedule
 from shared.training.loop.selection import Measured
@@ -77,12 +77,14 @@ class Learner:
 
         Args:
             fabric: where.
-            batch: this process's part.
+            batch: this process's part; with mixup, and then the partners of its rows.
             rows: of the whole batch, in all processes.
             step: number in the epoch.
         """
         seed = hash((self.seed, self.epoch, step)) % 2**63
-        part = rows_of_process(np.arange(rows), fabric.global_rank, fabric.world_size)
+        part: Any = rows_of_process(np.arange(rows), fabric.global_rank, fabric.world_size)
+        if pairing := self.recipe.pairing(rows, self.epoch, step):
+            batch, part = pairing.mark(batch), pairing.places(part)
         batch = add_views(self.view, self.recipe.augment, batch, seed, rows, part)
         torch.manual_seed(seed + fabric.global_rank)  # of dropout
         logits = self.logits(batch, self.wrapped)
@@ -95,7 +97,8 @@ class Learner:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
         self.log.step(loss, self.optimiser.param_groups[0]["lr"])
         self.optimiser.step()
-        hits, count = (logits.argmax(1) == batch["label"]).sum(), len(logits)
+        said, count = logits.argmax(1), len(logits)
+        hits = over_labels(lambda label: (said == label).sum(), batch)
         self.totals += torch.stack([loss.detach() * count, hits, torch.full_like(loss, count)])
 
     def logits(self, batch: Batch, network: nn.Module | None = None) -> Tensor:
@@ -103,7 +106,7 @@ class Learner:
         images = self.view(batch)
         if images.ndim == 4:
             images = images.contiguous(memory_format=torch.channels_last)
-        second = [batch[self.features].float()] if self.features else []
+        second = [mix(batch[self.features].float(), batch)] if self.features else []
         scores: Tensor = (network or self.network)(images, *second)
         return scores
 

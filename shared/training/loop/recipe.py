@@ -7,6 +7,7 @@ from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
 from shared.errors import StageError
+from shared.training.data import mixing
 from shared.training.groups import Descent, Plan, Validation
 
 PLATEAU = "--schedule=plateau: needs rows held out by --validation"
@@ -30,6 +31,7 @@ class Recipe:
         clip: largest gradient norm, 0 for no limit.
         augment: which random views training sees: "none", "lcz", "sharp" or "overhead".
         balance: whether an epoch draws its rows so that classes are alike likely.
+        mixup: alpha of the Beta distribution of the shares in which rows are mixed; 0 mixes none.
         device: "auto", "cpu" or "cuda".
         precision: "auto", "float32" or "bfloat16".
         keep_best: keep the epoch that is best on the rows held out instead of the last one.
@@ -49,12 +51,19 @@ class Recipe:
     clip: float = 0.0
     augment: str = "sharp"
     balance: bool = False
+    mixup: float = 0.0
     device: str = "auto"
     precision: str = "auto"
     keep_best: bool = False
     patience: int = 0
     monitor: str = "accuracy"
     min_improvement: float = 0.0
+
+    def pairing(self, rows: int, epoch: int, step: int) -> mixing.Pairing | None:
+        """With what the rows of a batch are mixed, if they are; see `mixing.draw_pairing`."""
+        if not self.mixup:
+            return None
+        return mixing.draw_pairing(rows, self.mixup, self.seed, epoch, step)
 
 
 def recipe_of(plan: Plan, *, clip: float = 0.0, augment: bool = True) -> Recipe:
@@ -77,7 +86,8 @@ def recipe_of(plan: Plan, *, clip: float = 0.0, augment: bool = True) -> Recipe:
         epochs=descent.epochs, batch=descent.batch, lr=descent.lr, seed=plan.ensemble.seed,
         optimiser=descent.optimiser, momentum=descent.momentum, weight_decay=descent.weight_decay,
         schedule=schedule, clip=clip, device=machine.device, balance=plan.sampling.balance,
-        augment=plan.network.augment if augment else "none", precision=machine.precision,
+        mixup=plan.sampling.mixup, augment=plan.network.augment if augment else "none",
+        precision=machine.precision,
         keep_best=held_out.validation > 0,
         patience=held_out.patience, monitor=held_out.monitor,
         min_improvement=held_out.min_improvement,

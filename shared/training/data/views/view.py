@@ -9,9 +9,11 @@ from functools import partial
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shared import lcz, models
+from shared.training.data.mixing import mix
 from shared.training.data.split import Batch
 from shared.training.data.views.drawing import draw_views
 from shared.training.data.views.eight_bit import resize_levels
@@ -44,14 +46,18 @@ class View(nn.Module):
 
     @torch.no_grad()
     def forward(self, batch: Batch) -> Tensor:
-        """The random views that the batch holds as `draw_views` drew them; else the plain ones."""
+        """The random views that the batch holds as `draw_views` drew them; else the plain ones.
+
+        Of a mixed batch each picture is laid over its partner's, as they are seen.
+        """
         sides = [batch[key].shape[-1] for key in self.keys]
         groups = [[c for c, of in enumerate(sides) if of == side] for side in sorted(set(sides))]
         device = batch[self.keys[0]].device.type
         with torch.autocast(device, enabled=False):  # half precision would move the grid
             seen = [self._through(batch, channels) for channels in groups]
         order = np.argsort(np.concatenate(groups))
-        return seen[0] if len(seen) == 1 else torch.cat(seen, 1)[:, order.tolist()]
+        images = seen[0] if len(seen) == 1 else torch.cat(seen, 1)[:, order.tolist()]
+        return mix(images, batch)
 
     def _through(self, batch: Batch, channels: Sequence[int]) -> Tensor:
         """These channels, which are all of one side."""
@@ -140,8 +146,9 @@ def sees_views(view: nn.Module, augment: str) -> bool:
 
 
 def add_views(
-    view: nn.Module, augment: str, batch: Batch, seed: int, rows: int, part: slice = slice(None)
-) -> Batch:
+    view: nn.Module, augment: str, batch: Batch, seed: int, rows: int,
+    part: slice | NDArray[np.intp] = slice(None),
+) -> Batch:  # fmt: skip
     """A batch with random views of its rows; itself where there are none.
 
     Args:
@@ -150,7 +157,7 @@ def add_views(
         batch: a part of a whole batch.
         seed: of the views.
         rows: of the whole batch.
-        part: which of them these are.
+        part: which of them these are: a run of them, or their places.
     """
     if augment == "none" or not isinstance(view, View):
         return batch
