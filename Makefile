@@ -195,7 +195,7 @@ torture: .venvs/dev/made $(MODULES:%=.venvs/%/made) ## damage inputs at random a
 	$(PYTHON) -m tests.torture $(if $(CAMPAIGNS),--campaigns $(CAMPAIGNS)) --cases $(or $(CASES),10000) --seed $(or $(SEED),0)
 
 # --- speed ---------------------------------------------------------------------------------------
-.PHONY: bench bench-despeckle bench-layouts bench-sr bench-tda bench-train bench-memory bench-edge bench-classify bench-distill bench-scene
+.PHONY: bench bench-map bench-despeckle bench-layouts bench-sr bench-tda bench-train bench-memory bench-edge bench-classify bench-distill bench-scene
 bench: bench-despeckle bench-layouts bench-scene bench-sr bench-tda bench-train bench-memory bench-edge bench-classify ## measure the reference implementations and ours, side by side
 
 bench-despeckle: .venvs/prepare/made ## the speckle filter: milliseconds a patch
@@ -224,6 +224,9 @@ bench-edge: .venvs/export/made .venvs/distill/made ## students on this CPU, FP32
 
 bench-classify: .venvs/export/made .venvs/distill/made ## a folder of pictures on this CPU: rows per second as before and now
 	.venvs/export/bin/python -m tests.bench.classify --out data/bench
+
+bench-map: .venvs/map/made ## maps: windows per second beside one window cut, scaled and run per call; MODEL=folder adds a network
+	.venvs/map/bin/python -m tests.bench.map $(if $(MODEL),--model $(call quoted,$(MODEL))) 2>/dev/null
 
 # The teacher is that of the source's student, or TEACHER=folder; WAYS="NAME:FLAGS;NAME:FLAGS" are the settings, FLAGS-distill are of all of them.
 bench-distill: .venvs/distill/made .venvs/dev/made ## students beside their twins by setting, over SEEDS, with EPOCHS each: hours
