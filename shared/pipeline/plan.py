@@ -8,7 +8,15 @@ from pathlib import Path
 
 from shared.errors import StageError
 from shared.pipeline.product import Product, override
-from shared.pipeline.products import chain, ensembles, maps, students, super_resolution, sweep
+from shared.pipeline.products import (
+    chain,
+    classified,
+    ensembles,
+    maps,
+    students,
+    super_resolution,
+    sweep,
+)
 from shared.pipeline.settings import Settings
 
 RUNNERS = ("docker", "local")
@@ -107,6 +115,7 @@ def _products(settings: Settings, runner: str) -> Iterator[Product]:
     yield chain.explanation(settings)
     yield from students.products(settings)
     yield from maps.products(settings)
+    yield from classified.products(settings)
 
 
 def as_table(plan: Plan) -> str:

@@ -54,6 +54,7 @@ class Settings:
         flags: more flags, by stage.
         eurosat: folder of its pictures.
         scene: a Sentinel-2 product or a scene file that maps are made of; "" for none.
+        map_model: model folder that maps are made with; "" for those of the source.
         split_lists: folder of public split lists, or the three files with commas; "" for shares.
         milestones: patterns of the products below ``D`` after which the report is renewed.
         sweep_stage: stage of `make sweep`, "" for none.
@@ -93,6 +94,7 @@ class Settings:
     flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     eurosat: str = "data/eurosat-rgb"
     scene: str = ""
+    map_model: str = ""
     split_lists: str = ""
     milestones: tuple[str, ...] = ()
     sweep_stage: str = ""

@@ -142,7 +142,7 @@ class Reader:
         if self.found:
             values = matching.match(values, self.found, card, bands)
         if hidden.any():
-            values[hidden] = 255 * np.array(card.mean, np.float32)
+            values[hidden] = 255 * np.array(matching.describe_training(card).mean, np.float32)
         return values
 
 

@@ -69,9 +69,18 @@ def match(
     """
     mean = np.array([found.mean[b] for b in bands])
     std = np.array([max(found.std[b], 1e-6) for b in bands])
-    gain = (np.array(wanted.std) / std).astype(np.float32)
-    shift = (255 * (np.array(wanted.mean) - np.array(wanted.std) / std * mean)).astype(np.float32)
-    return values * gain + shift
+    trained = describe_training(wanted)
+    gain = np.array(trained.std) / std
+    shift = 255 * (np.array(trained.mean) - gain * mean)
+    return values * gain.astype(np.float32) + shift.astype(np.float32)
+
+
+def describe_training(card: Card) -> Statistics:
+    """What a card tells of the training split, on the scale of the file, whatever its range."""
+    low = np.array(card.low or (0.0,) * len(card.bands))
+    high = np.array(card.high or (1.0,) * len(card.bands))
+    mean = low + np.array(card.mean) * (high - low)
+    return Statistics(tuple(mean.tolist()), tuple((np.array(card.std) * (high - low)).tolist()))
 
 
 def check_card(folder: Path, card: Card) -> None:

@@ -11,7 +11,7 @@ PYTHON = ROOT / ".venvs" / "map" / "bin" / "python"
 
 @pytest.mark.skipif(not PYTHON.exists(), reason="no .venvs/map: make .venvs/map")
 def test_windows_share_what_no_padding_reaches() -> None:
-    """The first layer alone, by hand: 30 x 30 of 32 x 32 places are shared, one by one at step 1."""
+    """The first layer alone: of 32 x 32 places the inner 30 x 30 are shared."""
     code = (
         "from tests.bench import map_networks as m; m.STAGES20 = (); "
         "print(m.count_shared(1), m.count_shared(10), m.count_shared(40))"

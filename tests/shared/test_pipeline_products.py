@@ -302,6 +302,23 @@ def test_scenes_of_a_source(tmp_path: Path) -> None:
         plan("demo", SCENE="nowhere.zip")
 
 
+def test_maps_of_a_source(tmp_path: Path) -> None:
+    """The city by student and teacher; a scene of the caller by the published network, or MODEL."""
+    made = product(plan("demo"), "map/city/resnet18")
+    assert made.flags == ("--src", "d/city.h5", "--model", "d/distill/resnet18")
+    assert made.inputs == ("d/city.h5", "d/distill/resnet18")
+    teacher = product(plan("demo"), "map/city/teacher-resnet18-rand")
+    assert teacher.flags[-1] == "d/teacher/resnet18-rand"
+    assert not [one for one in plan("so2sat").products if one.stage == "map"]
+    (tmp_path / "a.h5").touch()
+    published = product(
+        plan("so2sat", SCENE=str(tmp_path / "a.h5"), W="w"), "map/a/so2sat-resnet20"
+    )
+    assert (published.inputs, published.raw) == (("w/so2sat-resnet20",), (str(tmp_path / "a.h5"),))
+    own = product(plan("demo", MODEL="mine/net"), "map/city/net")
+    assert (own.inputs, own.raw) == (("d/city.h5",), ("mine/net",))
+
+
 def test_words_of_flags() -> None:
     assert flag("a", 0) == ("--a", "0")
     assert flag("a", "") == flag("a", None) == ()

@@ -501,13 +501,16 @@ def test_matching_gives_the_statistics_of_the_training_split(tmp_path: Path) -> 
         scaled = lcz.SEN2.scale(opened.window(5, 0, 91, 122)).astype(np.float32)
     np.testing.assert_allclose(found.mean, (scaled / 255).mean((0, 1), np.float64), rtol=1e-5)
     np.testing.assert_allclose(found.std, (scaled / 255).std((0, 1), dtype=np.float64), rtol=1e-4)
-    card = models.Card(
-        "a.onnx", "a", ("B4", "B2"), (0.3, 0.1), (0.05, 0.2), 32, "bilinear", ("a", "b")
-    )
     places = [2, 0]
-    made = matching.match(scaled[..., places], found, card, places) / 255
-    np.testing.assert_allclose(made.mean((0, 1), np.float64), card.mean, rtol=1e-4)
-    np.testing.assert_allclose(made.std((0, 1), dtype=np.float64), card.std, rtol=1e-4)
+    for low, high in (((), ()), ((0.1, 0.0), (0.6, 0.5))):
+        card = models.Card(
+            "a.onnx", "a", ("B4", "B2"), (0.3, 0.1), (0.05, 0.2), 32, "bilinear", ("a", "b"),
+            low=low, high=high,
+        )  # fmt: skip
+        made = matching.match(scaled[..., places], found, card, places)
+        given = models.to_range(made, card) / 255  # where the card's numbers hold
+        np.testing.assert_allclose(given.mean((0, 1), np.float64), card.mean, rtol=1e-4)
+        np.testing.assert_allclose(given.std((0, 1), dtype=np.float64), card.std, rtol=1e-4)
 
 
 def test_match_undoes_another_gain(student: Path, tmp_path: Path) -> None:

@@ -1,3 +1,3 @@
 """The products of a source, by kind; `shared.pipeline.plan` puts them together."""
 
-__all__ = ["chain", "ensembles", "maps", "students", "super_resolution", "sweep"]
+__all__ = ["chain", "classified", "ensembles", "maps", "students", "super_resolution", "sweep"]
