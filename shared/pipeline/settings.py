@@ -23,8 +23,7 @@ class Settings:
     Attributes:
         source: so2sat, demo, gallery, tiny or eurosat.
         data: folder of the products, ``D``.
-        raw: how patches come in: "files" that people put into ``D/so2sat``, or the stage that makes
-            them: demo or eurosat.
+        raw: "files" that people put into ``D/so2sat``, or the stage that makes patches.
         weights_folder: of published weights, ``W``.
         weights: published or trained.
         own_weights: file by variant, such as "edsr-x2", or by architecture of a teacher.
@@ -53,8 +52,7 @@ class Settings:
         learning: more flags of teacher and fusion.
         flags: more flags, by stage.
         eurosat: folder of its pictures.
-        scene: a Sentinel-2 product or a scene file that maps are made of; "" for none.
-        map_model: model folder that maps are made with; "" for those of the source.
+        scene, map_model: what maps are made of, and with; "" for the city, and the source's own.
         split_lists: folder of public split lists, or the three files with commas; "" for shares.
         milestones: patterns of the products below ``D`` after which the report is renewed.
         sweep_stage: stage of `make sweep`, "" for none.
