@@ -50,7 +50,7 @@ $(D):
 	@mkdir -p $@
 
 # --- verbs ---------------------------------------------------------------------------------------
-.PHONY: help all demo gallery tiny eurosat products plan status cancel provenance k8s new-stage picture merge ship tensorboard
+.PHONY: help all demo gallery tiny eurosat products plan status cancel provenance k8s rerun new-stage picture merge ship tensorboard
 
 help: ## this list, with the present SOURCE, D and RUNNER
 	@grep -hE '^[a-zA-Z%_.$$()-]+:.*## ' $(filter-out $(RULES),$(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -127,13 +127,19 @@ clean-%: ## remove the products of one stage: make clean-teacher
 # The words that start a stage; those of a container are made ready by shared.pipeline.containers.
 start = $(if $(filter docker,$(RUNNER)),docker compose run --rm -T $(1),.venvs/$(subst -,_,$(1))/bin/python -m stages.$(subst -,_,$(1)).main)
 
+# The same for the stage that a record names, which is merge or sumrule where parts were joined.
+again = $(if $(filter docker,$(RUNNER)),docker compose run --rm -T {stage},.venvs/{stage_}/bin/python -m stages.{stage_}.main)
+
 known_stage = $(if $(filter $(1),$(STAGES)),,@python3 -m shared.pipeline suggest $(call quoted,$@))
 present = $(patsubst %.run.json,%,$(wildcard $(PRODUCTS-$(1):%=%.run.json)))
+rerun: .venvs/merge/made ## make every product of SOURCE again and compare it with the recorded one: identical, or the largest difference
+	@failed=0; for stage in $(foreach stage,$(STAGES),$(if $(call present,$(stage)),$(stage))); do \
+		$(MAKE) --no-print-directory rerun-$$stage || failed=1; done; exit $$failed
 rerun-%: .venvs/merge/made ## make the products of one stage again and compare them with the recorded ones
 	$(call known_stage,$*)
 	@$(if $(call present,$*),,echo "$*: nothing is made of it yet for SOURCE=$(SOURCE)" >&2; exit 2;) \
 		failed=0; for made in $(call present,$*); do .venvs/merge/bin/python -m shared.tools.rerun --product $$made --root $(D) \
-		--command $(call quoted,$(call start,$*)) \
+		--command $(call quoted,$(again)) \
 		|| failed=1; done; exit $$failed
 
 # The tool that ships is no stage: it talks to the engine, so it runs on the host, in an environment of its own.

@@ -14,9 +14,10 @@ Standard library only: it runs with the machine's own Python, before any environ
 import argparse
 import contextlib
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from shared import terminal
@@ -111,6 +112,33 @@ def _partials(root: Path) -> Iterator[State]:
             yield State(partial.with_suffix(""), "partial", reason, made)
 
 
+def name_lost_images(states: list[State], present: set[str] | None) -> list[State]:
+    """Say of each product that the image it was made in is not in the engine any more.
+
+    Args:
+        states: of products.
+        present: ids of the images in the engine; None where no engine answers.
+    """
+    if present is None:
+        return states
+    return [
+        replace(state, reason="; ".join(filter(None, [state.reason, "its image is gone"])))
+        if state.made.get("image", "").startswith("sha256:") and state.made["image"] not in present
+        else state
+        for state in states
+    ]
+
+
+def list_images() -> set[str] | None:
+    """Ids of the images in the engine, None where none answers."""
+    words = ["docker", "image", "ls", "--all", "--quiet", "--no-trunc"]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return None if done.returncode else set(done.stdout.split())
+
+
 def format_table(root: Path, states: list[State]) -> str:
     """The states as aligned text, one line each."""
     lines = [HEAD, *(_line(root, state) for state in states)]
@@ -141,6 +169,8 @@ def main(argv: list[str] | None = None) -> int:
         print(terminal.join_line(line), file=sys.stderr)
         return 2
     states = collect_states(root)
+    if any(state.made.get("image") for state in states):
+        states = name_lost_images(states, list_images())
     text = format_table(root, states) if states else f"{root}: no products yet"
     print(terminal.escape_lines(text))
     return 0

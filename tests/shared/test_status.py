@@ -144,6 +144,27 @@ def test_empty_missing_and_broken(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "error:" in capsys.readouterr().err
 
 
+def test_an_image_that_is_gone_is_named(
+    chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, image in (("a/one.txt", "sha256:1"), ("b/two.txt", "sha256:2")):
+        path = chain / f"{name}.run.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "image": image}))
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    docker = programs / "docker"
+    docker.write_text("#!/bin/bash\necho sha256:2\n")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    status.main([str(chain)])
+    one, two = (line for line in capsys.readouterr().out.splitlines() if ".txt" in line)
+    assert one.endswith("its image is gone")
+    assert "image" not in two
+    docker.write_text("#!/bin/bash\nexit 1\n")  # no engine answers: nothing is known
+    status.main([str(chain)])
+    assert "image" not in capsys.readouterr().out
+
+
 def test_parts_may_be_removed_once_they_are_joined(chain: Path) -> None:
     """What merge made holds all of them; an input of any other stage is missed."""
     (chain / "raw.txt").unlink()
