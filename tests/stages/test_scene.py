@@ -417,6 +417,31 @@ def test_names_of_bands() -> None:
     assert find_name("B1234.tif") is None
 
 
+def test_names_in_products_of_every_age() -> None:
+    from stages.scene.safe import HEAD, IMAGE, TILE
+
+    old = "S2A_OPER_PRD_MSIL1C_PDMC_20160929T185902_R065_V20160929T102022_20160929T102344.SAFE"
+    tile = "S2A_OPER_MSI_L1C_TL_SGS__20160929T154211_A006640_T32TPP"
+    for folder, head, image in (
+        (old, "S2A_OPER_MTD_SAFL1C_PDMC_20160929T185902_R065_V20160929T102022_20160929T102344.xml",
+         f"GRANULE/{tile}_N02.04/IMG_DATA/{tile}_B8A.jp2"),
+        ("S2C_MSIL2A_20250101T103431_N0511_R108_T32TPP_20250101T124512.SAFE", "MTD_MSIL2A.xml",
+         "GRANULE/L2A_T32TPP_A001_20250101T103431/IMG_DATA/R20m/T32TPP_20250101T103431_B8A_20m.jp2"),
+        ("x", "MTD_MSIL1C.xml",
+         "GRANULE/L1C_T32TPP_A001_20170101T103431/IMG_DATA/T32TPP_20170101T103431_B8A.jp2"),
+    ):  # fmt: skip
+        assert HEAD.fullmatch(f"{folder}/{head}")
+        assert HEAD.fullmatch(head)
+        match = IMAGE.fullmatch(f"{folder}/{image}")
+        assert match
+        assert match[2] == "B8A"
+        found = TILE.search("_" + image.rpartition("/")[2])
+        assert found
+        assert found[1] == "32TPP"
+    assert not IMAGE.fullmatch("GRANULE/L1C_x/IMG_DATA/T32TPP_20170101T103431_TCI.jp2")
+    assert not HEAD.fullmatch("GRANULE/L1C_x/MTD_TL.xml")
+
+
 def test_utm_zones() -> None:
     from shared.errors import StageError
     from stages.scene.grids import utm_zone
