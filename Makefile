@@ -55,7 +55,7 @@ $(D):
 help: ## this list, with the present SOURCE, D and RUNNER
 	@grep -hE '^[a-zA-Z%_.$$()-]+:.*## ' $(filter-out $(RULES),$(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | expand -t 22
 	@echo; echo "stages, each a verb: $(STAGES)"
-	@echo "across stages: sr ablations qat students sweep"
+	@echo "across stages: sr ablations qat students bundles sweep"
 	@echo "now: SOURCE=$(SOURCE) D=$(D) RUNNER=$(RUNNER)"
 
 # On a cluster a goal submits jobs, and make -n shows them; WAIT=1 stays until all is made.

@@ -20,7 +20,7 @@ from shared.pipeline.products import (
 from shared.pipeline.settings import Settings
 
 RUNNERS = ("docker", "local")
-VERBS = ("sr", "ablations", "qat", "students", "sweep")  # besides one per stage
+VERBS = ("sr", "ablations", "qat", "students", "bundles", "sweep")  # besides one per stage
 
 
 @dataclass(frozen=True)

@@ -32,13 +32,13 @@ def extra_kwargs(name: str, deployment: Deployment) -> dict[str, Any]:
     """
     if needs_toml(deployment.profiles):
         return {"compiler_config_file": f"{name}.toml"}
-    nested = {"quantization_config": {"ptq_scheme": deployment.scheme}}
+    nested = {"quantization_config": {"ptq_scheme": deployment.chosen}}
     return {"max_compiler_cores": deployment.cores, "compilation_config": nested}
 
 
 def write_toml(name: str, deployment: Deployment) -> str:
     """NAME.toml: the flat keys, one a line."""
     lines = [f"# What the compiler of the Voyager SDK is told of {name}; {name}.yaml names this."]
-    for key, value in settings(deployment.scheme, deployment.cores).items():
+    for key, value in settings(deployment.chosen, deployment.cores).items():
         lines.append(f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value}")
     return "\n".join(lines) + "\n"

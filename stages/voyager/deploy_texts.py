@@ -83,7 +83,7 @@ def section(name: str, card: Card, calibration: int, profile: str, deployment: D
     facts = PROFILES[profile]
     told = commands(name, calibration, profile, deployment.cores)
     words = {key: "\n".join(lines) for key, lines in told.items()}
-    said = compiler_settings.settings(deployment.scheme, deployment.cores)
+    said = compiler_settings.settings(deployment.chosen, deployment.cores)
     values = [f"{key} {value}" for key, value in said.items()]
     words |= {"name": name, "profile": profile, "driver": facts.driver, "least": facts.least}
     words["axcompile"] = axcompile_command(name, card)
@@ -93,7 +93,7 @@ def section(name: str, card: Card, calibration: int, profile: str, deployment: D
     elif "1.6" in deployment.profiles:
         values = ["its own defaults, per_tensor_histogram on one core, since it reads no TOML"]
     else:
-        values = [f"ptq_scheme {deployment.scheme}", f"max_compiler_cores {deployment.cores}"]
+        values = [f"ptq_scheme {deployment.chosen}", f"max_compiler_cores {deployment.cores}"]
     words["settings"] = ", ".join(values)
     return (HERE / template).read_text(encoding="utf-8").format(**words)
 

@@ -50,8 +50,9 @@ def run(
         threads: processors for the read-back, 0 for all; changes time, not results.
     """
     _check_name(name)
-    deployment.check(calibration)
     card = _card(src)
+    deployment = deployment.of_export(src)
+    deployment.check(calibration)
     with patches.read(train, "label") as training, patches.read(test, "label") as testing:
         _same_classes(src, card, training, testing)
         card = models.choose_range(card, range, training, src)

@@ -1,15 +1,18 @@
 """What a bundle is made for: releases of the SDK, and what their compiler is told."""
 
+import dataclasses
+import json
 from dataclasses import dataclass
-from typing import Annotated, Literal, get_args
+from pathlib import Path
+from typing import Annotated, Literal
 
 from shared.cli import between
 from shared.errors import StageError
+from shared.int8 import HISTOGRAM, SCHEMES, Scheme
+from shared.models import MODEL_FILE
 
 Sdk = Literal["1.2", "1.6", "1.8", "all"]
-Scheme = Literal["per_tensor_histogram", "per_tensor_min_max", "hybrid_per_tensor_per_channel"]
-SCHEMES: tuple[str, ...] = get_args(Scheme)
-UNSAID: tuple[Scheme, int] = ("per_tensor_histogram", 1)  # scheme and cores of 1.2.5 by itself
+UNSAID: tuple[Scheme, int] = (HISTOGRAM, 1)  # scheme and cores of 1.2.5 by itself
 
 
 @dataclass(frozen=True)
@@ -49,14 +52,15 @@ class Deployment:
         sdk: release of the Voyager SDK that the bundle is for, or all of them with one YAML,
             where the network and the compiler's settings allow it.
         scheme: how the compiler chooses the ranges of activations; weights have one range per
-            output channel in every scheme. per_tensor_histogram is the default of the SDK;
-            hybrid_per_tensor_per_channel is what its zoo takes for EfficientNet-B0.
+            output channel in every scheme. Without a value it is that of the folder's INT8
+            network, of which export says what it costs; of a folder that names none,
+            per_tensor_histogram, the default of the SDK.
         cores: cores of the accelerator that one network is compiled for, which share a batch of
             as many pictures; with 1 the runtime starts one copy a core.
     """
 
     sdk: Sdk = "1.8"
-    scheme: Scheme = "per_tensor_histogram"
+    scheme: Scheme | None = None
     cores: Annotated[int, between(1, 4)] = 1
 
     @property
@@ -65,9 +69,33 @@ class Deployment:
         return tuple(PROFILES) if self.sdk == "all" else (self.sdk,)
 
     @property
+    def chosen(self) -> Scheme:
+        """The scheme, also where none is given."""
+        return self.scheme or HISTOGRAM
+
+    @property
     def decimals(self) -> int:
         """Decimals of mean and std that all of them keep."""
         return kept_decimals(self.profiles)
+
+    def of_export(self, src: Path) -> "Deployment":
+        """The same with the scheme by which export made its INT8 network, unless one is given.
+
+        Args:
+            src: model folder; none that export wrote names a scheme.
+
+        Raises:
+            StageError: it names one that the SDK does not have.
+        """
+        if self.scheme:
+            return self
+        named = json.loads((src / MODEL_FILE).read_text()).get("scheme", HISTOGRAM)
+        if named not in SCHEMES:
+            raise StageError(
+                f"{src / MODEL_FILE}: expected one of {', '.join(SCHEMES)} as scheme, "
+                f"found {named!r}"
+            )
+        return dataclasses.replace(self, scheme=named)
 
     def check(self, calibration: int) -> None:
         """Refuse what the SDK would not do as it is asked.
@@ -81,10 +109,10 @@ class Deployment:
                 f"--calibration: expected at most {most} for --sdk {self.sdk}, found "
                 f"{calibration}: that is the most that its documents let deploy.py take"
             )
-        if self.sdk == "all" and (self.scheme, self.cores) != UNSAID:
+        if self.sdk == "all" and (self.chosen, self.cores) != UNSAID:
             raise StageError(
                 f"--sdk all: expected --scheme {UNSAID[0]} and --cores {UNSAID[1]}, found "
-                f"{self.scheme} and {self.cores}: 1.2 reads no TOML, and 1.6 refuses the nested "
+                f"{self.chosen} and {self.cores}: 1.2 reads no TOML, and 1.6 refuses the nested "
                 "entries of 1.2; make one bundle for each"
             )
 

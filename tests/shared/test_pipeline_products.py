@@ -40,6 +40,9 @@ VERBS = {
         "distill/mobilenetv3_small_100", "distill/mobilenetv4_conv_medium",
         "distill/efficientnet_b0", "explain/students",
     ],
+    "bundles": [
+        "voyager/resnet18", *(f"voyager/resnet18-sdk-{sdk}" for sdk in ("1.2", "1.6", "all")),
+    ],
     "sweep": [],
     "demo": ["so2sat"],
     "sr-degrade": [f"sr-degrade/x{scale}/testing.h5" for scale in (2, 3, 4)],
@@ -147,6 +150,7 @@ FLAGS = {
     "distill/resnet18": f"{SPLITS} --teacher d/teacher/resnet18-rand",
     "export/resnet18": f"--src d/distill/resnet18 {SPLITS}",
     "voyager/resnet18": f"--src d/export/resnet18 {SPLITS}",
+    "voyager/resnet18-sdk-all": f"--src d/export/resnet18 {SPLITS}",
     "distill/resnet18-qat": f"{SPLITS} --teacher d/teacher/resnet18-rand "
         "--checkpoint d/distill/resnet18/student.safetensors --qat 5",
     "export/resnet18-qat": f"--src d/distill/resnet18-qat {SPLITS}",
@@ -158,6 +162,16 @@ FLAGS = {
 @pytest.mark.parametrize("path", FLAGS)
 def test_flags_of_a_product(gallery: Plan, path: str) -> None:
     assert flags(gallery, path) == FLAGS[path]
+
+
+def test_bundles_are_for_their_sdk_whatever_the_settings_say() -> None:
+    whole = plan("gallery", **{"FLAGS-voyager": "--sdk 1.6 --cores 2"})
+    for sdk in ("1.2", "1.6", "all"):
+        line = whole.arguments(product(whole, f"voyager/resnet18-sdk-{sdk}"))
+        assert line.count("--sdk") == 1
+        assert line[line.index("--sdk") + 1] == sdk
+        assert line[line.index("--cores") + 1] == "2"
+    assert "--sdk 1.6" in whole.command(product(whole, "voyager/resnet18"))
 
 
 PREPARED = {"prepare/training.h5", "prepare/testing.h5"}
@@ -180,6 +194,7 @@ INPUTS = {
     "distill/resnet18-qat": {*PREPARED, "teacher/resnet18-rand", "distill/resnet18"},
     "export/resnet18-qat": {*PREPARED, "distill/resnet18-qat"},
     "voyager/resnet18": {*PREPARED, "export/resnet18"},
+    "voyager/resnet18-sdk-1.2": {*PREPARED, "export/resnet18"},
 }
 
 

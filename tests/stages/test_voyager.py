@@ -706,6 +706,31 @@ def test_scheme_and_cores_are_written_out(made: Path, tmp_path: Path) -> None:
     assert "--mode QUANTCOMPILE --aipu-cores 4\n" in (old / "DEPLOY.md").read_text()
 
 
+def test_the_scheme_is_that_of_the_folder_s_int8_network(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So that what export says of INT8 is said of this bundle; a flag wins."""
+    (tmp_path / "prepare").symlink_to(made / "prepare")
+    shutil.copytree(made / "export", tmp_path / "export")
+    path = tmp_path / "export" / "model.json"
+    said = json.loads(path.read_text())
+    path.write_text(json.dumps(said | {"scheme": "per_tensor_min_max"}))
+    out = command(tmp_path, tmp_path / "out")
+    assert 'scheme = "per_tensor_min_max"\n' in (out / f"{NAME}.toml").read_text()
+    given = command(tmp_path, tmp_path / "given", "--scheme=per_tensor_histogram", "--sdk=all")
+    assert (given / f"{NAME}.toml").read_text() == (made / "out" / f"{NAME}.toml").read_text()
+    for content, flag, message in (
+        ("per_tensor_min_max", "--sdk=all", "and --cores 1, found per_tensor_min_max and 1"),
+        ("entropy", "--sdk=1.8", "as scheme, found 'entropy'"),
+    ):
+        path.write_text(json.dumps(said | {"scheme": content}))
+        capsys.readouterr()
+        with pytest.raises(SystemExit, match="2"):
+            command(tmp_path, tmp_path / "none", flag)
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
 @pytest.mark.parametrize("flag", ["--cores=2", "--scheme=per_tensor_min_max"])
 def test_no_yaml_for_all_releases_says_other_settings(
     made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], flag: str

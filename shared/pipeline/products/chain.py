@@ -10,6 +10,7 @@ from shared.pipeline.settings import Settings
 
 FIRST_STUDENT = "resnet18"
 QAT_EPOCHS = "5"
+OTHER_SDKS = ("1.2", "1.6", "all")  # besides the newest, which voyager takes by itself
 BEYOND = (  # shown if they exist
     "teacher", "fusion", "sumrule", "distill", "explain", "export", "voyager",
 )  # fmt: skip
@@ -51,7 +52,15 @@ def edge(settings: Settings) -> Iterator[Product]:
         "export", exported, (*prepared, student), ("--src", student, *both), in_all=True,
         verbs=("qat",),
     )  # fmt: skip
-    yield Product("voyager", bundle, (*prepared, exported), ("--src", exported, *both), in_all=True)
+    packed = ("--src", exported, *both)
+    yield Product(
+        "voyager", bundle, (*prepared, exported), packed, in_all=True, verbs=("bundles",)
+    )  # fmt: skip
+    for sdk in OTHER_SDKS:
+        yield Product(
+            "voyager", f"{bundle}-sdk-{sdk}", (*prepared, exported), packed, verbs=("bundles",),
+            aside=True, own=("--sdk", sdk),
+        )  # fmt: skip
     tuned = settings.below(f"distill/{FIRST_STUDENT}-qat")
     start = ("--checkpoint", f"{student}/student.safetensors", "--qat", QAT_EPOCHS)
     yield Product(
