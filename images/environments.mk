@@ -5,6 +5,7 @@
 #   make .venvs/tda             the environment of one stage: the very packages of its image
 #   make .venvs/dev             linting, types and the tests that belong to no stage
 #   make .venvs/pytest          pytest alone, which tests/under.py puts behind a stage's own packages
+#   make .venvs/w2w             a reader of maps by others, for one test of map
 #   make .venvs/mutation        Cosmic Ray and coverage, which make mutate puts before the packages of dev
 
 # uv from the PATH, or fetched by pip at the version and with the hashes of images/uv.txt.
@@ -16,7 +17,7 @@ export UV_CONFIG_FILE := images/uv.toml
 	@touch $@
 
 # torch.txt before the stages that it constrains, pytest.txt beside dev. One version of each package for all Pythons.
-LOCKS := images/uv images/torch images/ship images/tensorboard tests/pytest tests/mutation tests/requirements tests/bench/tda tests/bench/train $(basename $(wildcard images/*/requirements.in))
+LOCKS := images/uv images/torch images/ship images/tensorboard tests/pytest tests/mutation tests/requirements tests/w2w tests/bench/tda tests/bench/train $(basename $(wildcard images/*/requirements.in))
 COMPILE = $(UV) pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command 'make lock' $(UPGRADE)
 .PHONY: lock
@@ -24,13 +25,15 @@ lock: | $(UV) ## write every requirements.txt again from its requirements.in
 	set -e; for lock in $(LOCKS); do $(COMPILE) --output-file $$lock.txt $$lock.in >/dev/null; done
 
 ENVIRONMENTS := dev ship tensorboard $(patsubst images/%/requirements.txt,%,$(wildcard images/*/requirements.txt))
-.PHONY: $(ENVIRONMENTS:%=.venvs/%) .venvs/pytest .venvs/mutation
-$(ENVIRONMENTS:%=.venvs/%) .venvs/pytest .venvs/mutation: .venvs/%: .venvs/%/made
+.PHONY: $(ENVIRONMENTS:%=.venvs/%) .venvs/pytest .venvs/mutation .venvs/w2w
+$(ENVIRONMENTS:%=.venvs/%) .venvs/pytest .venvs/mutation .venvs/w2w: .venvs/%: .venvs/%/made
 
 # `made` is written last: an environment cut off halfway is completed by the next make.
 SYNC = @echo "environment $*" >&2; .venvs/$*/bin/python -c '' 2>/dev/null || $(UV) venv --quiet --clear --python 3.11 .venvs/$*; \
 	$(UV) pip sync --quiet --python .venvs/$*/bin/python --require-hashes $< && touch $@
 .venvs/dev/made: .venvs/%/made: tests/requirements.txt | $(UV)
+	$(SYNC)
+.venvs/w2w/made: .venvs/%/made: tests/w2w.txt | $(UV)
 	$(SYNC)
 .venvs/ship/made .venvs/tensorboard/made: .venvs/%/made: images/%.txt | $(UV)
 	$(SYNC)

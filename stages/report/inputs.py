@@ -18,6 +18,7 @@ IMAGES = ("sen2", "rgb", "sen1")
 FOLDERS = {
     "readback.json": "bundle", "report.json": "export", "panel.png": "comparison",
     "metrics.json": "classifier", "overview.png": "explanation",
+    "area.csv": "map",
 }  # fmt: skip
 
 
@@ -29,7 +30,7 @@ class Product:
         path: file or folder.
         name: path below what all products have in common.
         kind: patches, features, weights, comparison, classifier, export,
-            bundle or explanation.
+            bundle, explanation or map.
         made: its record; empty when it has none.
     """
 

@@ -17,7 +17,8 @@ def run(
 
     Args:
         src: products of any stage, joined by commas: patch and features files (HDF5), folders of
-            scores, comparisons, explanations, exports, bundles, folders of patch files, weights.
+            scores, comparisons, explanations, maps, exports, bundles, folders of patch files,
+            weights.
             Records beside them are read.
         dst: HTML file to write; pictures lie in it, nothing is loaded from elsewhere.
         title: heading of the page.

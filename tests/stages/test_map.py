@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import json
 import re
+import subprocess
 import tracemalloc
 from pathlib import Path
 
@@ -38,6 +39,7 @@ from tests import networks
 from tests.conftest import pixels, write_patches
 
 UTM = Grid.utm(32632, 600_000, 5_300_000)
+ROOT = Path(__file__).resolve().parents[2]
 SIDE = 60  # pixels of a field of one class in the test scene
 
 
@@ -350,6 +352,24 @@ def test_wudapt_has_three_bands(scene: Path, student: Path, tmp_path: Path) -> N
         np.testing.assert_array_equal(file.read(2), smooth)
         np.testing.assert_array_equal(file.read(3), np.rint(100 * said.max(-1)))
     assert (smooth != raw).any()
+
+
+def test_w2w_reads_the_filtered_class(scene: Path, student: Path, tmp_path: Path) -> None:
+    """The consumer that people use: it finds the band by its name and the classes 1 to 17."""
+    python = ROOT / ".venvs" / "w2w" / "bin" / "python"
+    if not python.exists():
+        pytest.skip("w2w wants another rasterio: make .venvs/w2w")
+    made = command(scene, tmp_path / "map", f"--model={student}", "--form=wudapt")
+    scratch = tmp_path / "w2w"
+    scratch.mkdir()
+    line = [python, ROOT / "tests" / "w2w_reads.py", made, scratch]
+    done = subprocess.run(line, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout.splitlines()[-1])
+    with rasterio.open(made / "classes.tif") as file:
+        classes = set(np.unique(file.read(2)).tolist())
+    assert (said["band"], said["crs"]) == (1, "EPSG:4326")  # the second band, from 0
+    assert classes - set(said["classes"]) <= {0} and set(said["classes"]) <= classes | {0}  # noqa: PT018
 
 
 def test_tables_count_what_the_map_shows(scene: Path, student: Path, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from stages.report import (
     ensembles,
     explanations,
     inputs,
+    maps,
     opening,
     pictures,
     sizes,
@@ -806,6 +807,35 @@ def test_pictures_of_where_networks_look(tmp_path: Path) -> None:
     (folder / "overview.png").write_text("none")
     with pytest.raises(StageError, match=r"overview.png: expected a PNG picture"):
         explanations.describe(Product(folder, "resnet18", "explanation"))
+
+
+def map_folder(folder: Path) -> Path:
+    """A map as map leaves it, with two of three classes."""
+    folder.mkdir(parents=True)
+    (folder / "quicklook.png").write_bytes(b"\x89PNG\r\n\x1a\n7")
+    facts = {"scene": "S2_X 2021", "filter": "gaussian", "cells_with_truth": 40}
+    (folder / "map.json").write_text(json.dumps(facts | {"agreement_raw": 0.725, "agreement": 0.8}))
+    lines = [
+        "class,name,colour,cells,share,km2",
+        "1,Town,#8c0000,10,0.25,0.1",
+        "2,Sea,#6a6aff,0,0,0",
+    ]
+    (folder / "area.csv").write_text("\n".join([*lines, "3,Wood,#006a00,30,0.75,0.3"]) + "\n")
+    return folder
+
+
+def test_maps_with_areas_and_agreement(tmp_path: Path) -> None:
+    folder = map_folder(tmp_path / "map" / "city")
+    page = Balanced(command(tmp_path / "page.html", folder))
+    shown = " ".join(page.text)
+    assert "72.5 % of the cells have their true class, 80.0 % after the filter" in shown
+    said = maps.describe(Product(folder, "city", "map"))
+    assert [(a["name"], a["share"], a["km2"]) for a in said["areas"]] == [
+        ("Wood", "75.0", "0.3"), ("Town", "25.0", "0.1"),
+    ]  # fmt: skip
+    (folder / "area.csv").write_text("class,name,colour,cells,share,km2\n1,Town,red,1,1,\n")
+    with pytest.raises(StageError, match=r"area.csv: expected areas of a map .*'red'"):
+        maps.describe(Product(folder, "city", "map"))
 
 
 # Names of files and classes as people have them.

@@ -12,7 +12,7 @@ FIRST_STUDENT = "resnet18"
 QAT_EPOCHS = "5"
 OTHER_SDKS = ("1.2", "1.6", "all")  # besides the newest, which voyager takes by itself
 BEYOND = (  # shown if they exist
-    "teacher", "fusion", "sumrule", "distill", "explain", "export", "voyager",
+    "teacher", "fusion", "sumrule", "distill", "explain", "export", "voyager", "map",
 )  # fmt: skip
 
 
