@@ -10,7 +10,9 @@ from shared.errors import StageError
 if TYPE_CHECKING:
     from stages.scene.product import Product
 
-CACHE = 512  # MiB of decoded tiles that GDAL keeps: a row of them in ten bands takes 170
+# Bytes of decoded tiles that GDAL keeps: a row of them in ten bands takes 170 MiB. rasterio sets
+# bytes, where GDAL itself takes small numbers for MiB: 512 would be no cache at all.
+CACHE = 512 * 2**20
 
 
 @dataclass(frozen=True)

@@ -152,6 +152,24 @@ def test_bands_by_names_of_any_edition(products: dict[Any, Path], tmp_path: Path
     np.testing.assert_array_equal(pixels, ten[..., [2, 7, 6]])
 
 
+def test_no_tile_is_decoded_twice(tmp_path: Path, monkeypatch: Any) -> None:
+    """Tiles of 1024 rows are met by four blocks of 256: GDAL keeps them, in a cache of its size."""
+    from rasterio._env import get_gdal_config
+
+    from stages.scene import product
+
+    sizes, read = [], product.read_block
+
+    def look(*where: Any) -> Any:
+        sizes.append(get_gdal_config("GDAL_CACHEMAX"))
+        return read(*where)
+
+    monkeypatch.setattr(product, "read_block", look)
+    np.save(tmp_path / "l1c.npy", np.full((20, 20, 10), 900, np.uint16))
+    command(tmp_path / "l1c.npy", tmp_path / "a.h5")
+    assert sizes == [512 * 2**20]  # bytes
+
+
 def test_goes_on_after_a_crash(tmp_path: Path, monkeypatch: Any) -> None:
     values = np.random.default_rng(0).integers(1, 9000, (600, 20, 10)).astype(np.uint16)
     np.save(tmp_path / "l1c.npy", values)
