@@ -30,7 +30,8 @@ class Range:
         low, high = np.minimum(self.low, 0), np.maximum(self.high, 0)
         scale = ((high - low) / np.float32(LAST)).astype(np.float32)
         scale = np.where(scale > np.finfo(np.float32).tiny, scale, np.float32(1))
-        return scale, np.clip(np.round(-low / scale), 0, LAST).astype(np.uint8)
+        zero = np.clip(np.round(-low / scale), 0, LAST)
+        return np.asarray(scale), np.asarray(zero, np.uint8)
 
 
 def round_weight(weight: Floats, axis: int = 0) -> Floats:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save as as_bytes
 from torch import Tensor, nn
 
+from shared.int8 import Scheme
 from shared.training import ensemble, networks
 from shared.training.loop import Recipe
 from shared.training.records import results
@@ -27,7 +28,7 @@ def fine_tune(
     read: Callable[[Path], nn.Module],
     truth: NDArray[np.integer],
     recipe: Recipe,
-    scheme: str,
+    scheme: Scheme,
 ) -> tuple[results.Result, dict[str, Any]]:
     """Fine-tune the student that lies in ``float/``.
 
@@ -37,14 +38,14 @@ def fine_tune(
         read: makes the network of a file of weights.
         truth: (N,) class numbers of the test rows.
         recipe: of these epochs.
-        scheme: "per_tensor" or "per_channel" ranges of the weights.
+        scheme: how the ranges of activations are chosen.
 
     Returns:
         What the tuned student leaves; accuracies on the test rows in single precision and in fake
         INT8, before and after.
     """
     work, plain = dst / ensemble.WORK, dst / "float" / STUDENT
-    fake = partial(_build_fake_quantised, plain, read, member, scheme == "per_channel")
+    fake = partial(_build_fake_quantised, plain, read, member, scheme)
     pair = [
         dataclasses.replace(
             member, name="int8-before", network=fake, trained=True, export=_export_nothing
@@ -64,17 +65,17 @@ def fine_tune(
         for name, of in (("int8_before", before), ("int8_after", after), ("float_after", result))
     }
     result = dataclasses.replace(result, series=after.series, kept=after.kept)
-    return result, {"epochs": recipe.epochs, "lr": recipe.lr, "weights": scheme} | reached
+    return result, {"epochs": recipe.epochs, "lr": recipe.lr, "scheme": scheme} | reached
 
 
 def _build_fake_quantised(
-    plain: Path, read: Callable[[Path], nn.Module], member: ensemble.Member, per_channel: bool
+    plain: Path, read: Callable[[Path], nn.Module], member: ensemble.Member, scheme: Scheme
 ) -> fake_quantise.FakeQuantised:
     """The student with ranges of training rows that are spread over the split."""
     split = member.train
     rows = np.unique(np.linspace(0, len(split) - 1, CALIBRATION).astype(np.intp))
     pieces = np.array_split(rows, -(-len(rows) // 64))
-    fake = fake_quantise.FakeQuantised(read(plain), member.view(split[rows[:EXAMPLE]]), per_channel)
+    fake = fake_quantise.FakeQuantised(read(plain), member.view(split[rows[:EXAMPLE]]), scheme)
     return fake.calibrate(member.view(split[piece]) for piece in pieces)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from shared import models
 from shared.cli import at_least, more_than
 from shared.errors import StageError
+from shared.int8 import Scheme
 from shared.training import (
     Augment,
     Interpolation,
@@ -94,12 +95,13 @@ class FineTuning:
     Attributes:
         qat: epochs of fine-tuning, 0 for none.
         qat_lr: learning rate of these epochs.
-        qat_weights: ranges of weights: per_tensor (Voyager's default) or per_channel.
+        qat_scheme: how the SDK will choose the ranges of activations; weights have one range per
+            output channel in every scheme.
     """
 
     qat: Annotated[int, at_least(0)] = 0
     qat_lr: Annotated[float, more_than(0)] = 1e-5
-    qat_weights: Literal["per_tensor", "per_channel"] = "per_tensor"
+    qat_scheme: Scheme = "per_tensor_histogram"
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ def _fine_tune(
         return checkpoint.read(path, student.architecture, channels, classes, member.card.size)
 
     truth = labels[1].numpy()
-    result, facts = qat_training.fine_tune(dst, final, read, truth, recipe, tuning.qat_weights)
+    result, facts = qat_training.fine_tune(dst, final, read, truth, recipe, tuning.qat_scheme)
     return result, {"float_before": before["overall_accuracy"]} | facts
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from stages.report import pictures
 from stages.report.inputs import Product, read_json
 
 WAYS = {
@@ -20,12 +21,16 @@ def export(product: Product) -> dict[str, Any]:
         {"name": name, **entry, "latency": latency.get(name, {})}
         for name, entry in report.get("models", {}).items()
     ]
-    apart = {"models", "per_class", "per_class_change", "metis"}
+    apart = {"models", "per_class", "per_class_change", "metis", "blame"}
+    picture = product.path / "blame.png"
     rest = {key: value for key, value in report.items() if key not in apart}
     return {
         "name": product.name,
         "models": models,
         "facts": flat(rest),
+        "scheme": report.get("calibration", {}).get("scheme", ""),
+        "blame": report.get("blame", {}),
+        "picture": pictures.file_uri(picture) if picture.is_file() else "",
         "threads": latency.get("threads"),
         "batches": list(dict.fromkeys(rows for model in models for rows in speeds(model))),
         "lint": report.get("metis", {}).get("violations", {}),

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn.functional import cross_entropy, kl_div, mse_loss
 
-from shared import cli, lcz, models, patches
+from shared import cli, int8, lcz, models, patches
 from shared.cli import arguments
 from shared.errors import StageError
 from shared.models import scores
@@ -28,6 +28,7 @@ from shared.training.data.views.view import View
 from shared.training.data.views.warping import warp_images
 from shared.training.loop import Recipe, engine
 from stages.distill import (
+    batch_norms,
     cached_logits,
     checkpoint,
     fake_quantise,
@@ -431,14 +432,16 @@ def test_fine_tuning_has_its_own_epochs_and_rate(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(qat_training, "fine_tune", stop)
-    flags = ("--qat=5", "--qat_lr=0.0625", "--qat_weights=per_channel", "--epochs=3", "--lr=0.5")
+    flags = (
+        "--qat=5", "--qat_lr=0.0625", "--qat_scheme=per_tensor_min_max", "--epochs=3", "--lr=0.5",
+    )  # fmt: skip
     with pytest.raises(SystemExit, match="130"):
         command(
             prepared, teacher, tmp_path / "distill", f"--checkpoint={tmp_path / 's.safetensors'}",
             *flags,
         )  # fmt: skip
     *_, truth, recipe, scheme = given[0]
-    assert (recipe.epochs, recipe.lr, scheme) == (5, 0.0625, "per_channel")
+    assert (recipe.epochs, recipe.lr, scheme) == (5, 0.0625, "per_tensor_min_max")
     assert truth.tolist() == list(range(17))
 
 
@@ -726,24 +729,51 @@ def test_a_checkpoint_is_scored_and_not_trained(
 
 
 # --- fake INT8 ------------------------------------------------------------------------------------
-def test_rounding_by_hand() -> None:
-    """Limit 127 makes steps of 1; outside it values are cut and gradients stop."""
-    values = torch.tensor([-300.0, -127.0, -0.4, 0.6, 2.5, 126.9, 200.0], requires_grad=True)
-    rounded = fake_quantise.fake_round(values, torch.tensor(127.0))
-    assert rounded.tolist() == [-127, -127, 0, 1, 2, 127, 127]
-    (rounded * torch.arange(7)).sum().backward()
-    assert values.grad.tolist() == [0, 1, 2, 3, 4, 5, 0]
-    rows = torch.tensor([[1.0, 0.26], [100.0, 26.0]])
-    each = fake_quantise.fake_round(rows, fake_quantise.weight_range(rows, per_channel=True))
-    np.testing.assert_allclose(each, [[1, 33 / 127], [100, 3300 / 127]], rtol=1e-5)
-    whole = fake_quantise.fake_round(rows, fake_quantise.weight_range(rows, per_channel=False))
-    np.testing.assert_allclose(whole, np.array([[1, 0], [127, 33]]) * 100 / 127, rtol=1e-5)
+def test_rounding_of_weights_by_hand() -> None:
+    """A largest magnitude of 127 makes steps of 1; each row has its own; gradients pass."""
+    rows = torch.tensor([[1.0, 0.26], [100.0, 26.0], [0.0, 0.0]])
+    rounded = fake_quantise.round_weight(rows)
+    expected = np.array([[1, 33 / 127], [100, 3300 / 127], [0.0, 0.0]])
+    np.testing.assert_allclose(rounded, expected, rtol=1e-5)
+    np.testing.assert_allclose(rounded, int8.round_weight(rows.numpy()), rtol=1e-5)
+    values = torch.tensor([[-127.0, -0.4, 0.6, 2.5, 126.9]], requires_grad=True)
+    (fake_quantise.round_weight(values) * torch.arange(5)).sum().backward()
+    assert fake_quantise.round_weight(values).tolist() == [[-127, 0, 1, 2, 127]]
+    assert values.grad is not None
+    assert values.grad.tolist() == [[0, 1, 2, 3, 4]]
+
+
+def test_rounding_of_activations_by_hand() -> None:
+    """-5.5 to 20 makes steps of 0.1, zero is the 55th level; outside, gradients stop."""
+    rounds = fake_quantise.Activation(int8.MIN_MAX, 0)
+    seen = torch.tensor([[-5.5, 20.0]])
+    assert rounds(seen) is seen
+    rounds.settle()
+    values = torch.tensor([[-9.0, -5.5, 0.04, 0.06, 19.97, 25.0]], requires_grad=True)
+    rounded = rounds(values)
+    np.testing.assert_allclose(rounded.detach(), [[-5.5, -5.5, 0, 0.1, 20, 20]], atol=1e-5)
+    rounded.sum().backward()
+    assert values.grad is not None
+    assert values.grad.tolist() == [[0, 1, 1, 1, 1, 0]]
+    assert int(rounds.zero) == 55
+
+
+def test_channels_of_a_depthwise_input_have_their_own_levels_in_the_hybrid_scheme() -> None:
+    pictures = torch.tensor([[0.0, 2.55], [0.0, 255.0]]).view(1, 2, 1, 2)
+    made = {}
+    for scheme in int8.SCHEMES:
+        network = nn.Sequential(nn.Conv2d(2, 2, 1, groups=2, bias=False), nn.Flatten())
+        network[0].weight.data.fill_(1)
+        fake = fake_quantise.FakeQuantised(network, pictures, scheme).calibrate([pictures])
+        made[scheme] = fake(pictures / 5).detach().flatten().tolist()
+    np.testing.assert_allclose(made[int8.MIN_MAX], [0, 1, 0, 51], atol=1e-4)
+    np.testing.assert_allclose(made[int8.HYBRID], [0, 0.51, 0, 51], atol=1e-4)
 
 
 class Toy(nn.Module):
-    """Convolution, batch norm, ReLU, mean; one channel is large and never heard of again.
+    """Convolution, batch norm, ReLU, mean; the weights of one band, always 0, are large.
 
-    Its weights take the range of the whole tensor, so that few steps are left to the others.
+    They take the range of their channels, so that few steps are left to the other weights.
     """
 
     def __init__(self) -> None:
@@ -754,13 +784,14 @@ class Toy(nn.Module):
             self.norm.running_mean.normal_()
             self.norm.running_var.uniform_(0.5, 2)
             self.norm.bias.normal_()
-            self.norm.weight[0], self.norm.bias[0] = 100, -1e5
+            self.conv.weight[:, 0] = 30
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.norm(self.conv(images)).relu().mean((2, 3))
 
 
 PICTURES = torch.randn(32, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+PICTURES[:, 0] = 0
 
 
 @torch.no_grad()
@@ -778,23 +809,30 @@ def test_folding_changes_nothing_but_where_the_scales_are() -> None:
             toy.conv.weight
             * (toy.norm.weight / (toy.norm.running_var + 1e-5).sqrt())[:, None, None, None]
         )
-        folded = fake_quantise.fold_batch_norms(toy, PICTURES)
+        folded = batch_norms.fold(toy, PICTURES)
         torch.testing.assert_close(folded(PICTURES), before, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(folded.conv.weight, weight)
     assert not folded.norm.weight.requires_grad
     assert folded.state_dict().keys() == Toy().state_dict().keys()
 
 
-def test_ranges_follow_training_batches_only() -> None:
-    fake = fake_quantise.FakeQuantised(Toy(), PICTURES)
-    fake.calibrate([PICTURES, PICTURES])
-    assert fake.ranges[0].limit.item() == PICTURES.abs().max().item()
-    fake(3 * PICTURES)
-    assert fake.ranges[0].limit.item() == PICTURES.abs().max().item()
-    fake.train()(3 * PICTURES)
-    grown = PICTURES.abs().max().item() * (1 + 2 * fake_quantise.PACE)
-    assert fake.ranges[0].limit.item() == pytest.approx(grown)
+def test_ranges_are_those_of_calibration_and_stay() -> None:
+    """Of the float network, as export sees it; training moves the weights alone."""
+    pieces = PICTURES[:16], 3 * PICTURES[16:]
+    fake = fake_quantise.FakeQuantised(Toy(), PICTURES, int8.MIN_MAX).calibrate(pieces)
+    values = torch.cat(pieces)
+    scale = float((values.max() - values.min()) / 255)
+    assert float(fake.ranges[0].scale) == pytest.approx(scale)
+    fake.train()(9 * PICTURES)
+    assert float(fake.ranges[0].scale) == pytest.approx(scale)
     assert not fake.network.norm.training
+    seen = int8.TensorObserver(depthwise=False)
+    for piece in pieces:
+        seen.observe(piece.numpy())
+    fake = fake_quantise.FakeQuantised(Toy(), PICTURES).calibrate(pieces)
+    expected = seen.choose(int8.HISTOGRAM).grid()
+    assert float(fake.ranges[0].scale) == pytest.approx(float(expected[0]))
+    assert int(fake.ranges[0].zero) == int(expected[1])
 
 
 def test_fine_tuned_weights_survive_quantisation(tmp_path: Path) -> None:
@@ -811,7 +849,7 @@ def test_fine_tuned_weights_survive_quantisation(tmp_path: Path) -> None:
         slower.step()
     plain = fake.plain()
     assert error(plain, truth) < 0.6 * error(toy, truth)
-    steps = plain.conv.weight / plain.conv.weight.abs().max() * 127
+    steps = plain.conv.weight / plain.conv.weight.abs().amax((1, 2, 3), True) * 127
     torch.testing.assert_close(steps, steps.round(), atol=1e-3, rtol=0)
     assert networks.to_onnx(plain, {"input": PICTURES}, tmp_path / "plain.onnx") < 1e-4
     kinds = {node.op_type for node in onnx.load(tmp_path / "plain.onnx").graph.node}
@@ -845,11 +883,11 @@ def test_qat_goes_on_from_a_checkpoint(
     assert said["qat"].keys() >= {"int8_before", "int8_after"}
     assert said["qat"]["float_before"] == before["overall_accuracy"]
     assert said["qat"]["float_after"] == said["overall_accuracy"]
-    assert (said["qat"]["epochs"], said["qat"]["weights"]) == (2, "per_tensor")
+    assert (said["qat"]["epochs"], said["qat"]["scheme"]) == (2, "per_tensor_histogram")
     old, new = load_file(dst / "float" / file.name), load_file(dst / file.name)
     assert old.keys() == new.keys()
     torch.testing.assert_close(old["fc.weight"], load_file(file)["fc.weight"])
-    steps = new["fc.weight"] / new["fc.weight"].abs().max() * 127
+    steps = new["fc.weight"] / new["fc.weight"].abs().amax(1, True) * 127
     torch.testing.assert_close(steps, steps.round(), atol=1e-3, rtol=0)
     for folder in (dst, dst / "float"):
         kinds = {node.op_type for node in onnx.load(folder / "student.onnx").graph.node}
@@ -890,7 +928,7 @@ def refused(prepared, teacher, capfd, *flags: str, folder: Path | None = None) -
         ("--qat_lr=0", "--qat_lr: expected above 0, found 0.0"),
         ("--mixup=-0.1", "--mixup: expected 0 to 100, found -0.1"),
         ("--mixup=nan", "--mixup: expected 0 to 100, found 'nan'"),
-        ("--qat_weights=odd", "--qat_weights: expected per_tensor or per_channel, found 'odd'"),
+        ("--qat_scheme=odd", "--qat_scheme: expected per_tensor_histogram, per_tensor_min_max or "),
     ],
 )
 def test_refuses(prepared, prepared_test, teacher, capfd, flag, message) -> None:  # type: ignore[no-untyped-def]

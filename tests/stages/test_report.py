@@ -117,7 +117,14 @@ def edge(root: Path) -> list[Path]:
         "violations": {"1.2": 28, "1.6": 0},
         "accelerated_macs": {"1.2": 0.8125, "1.6": 1.0},
     }
-    report = {"models": models, "agreement": 0.98, "metis": lint}
+    models["int8"] |= {"points_lost": 1.25, "agreement": 0.875}
+    worst = [{"layer": "/conv<1>", "sqnr_db": 12.34, "points_lost": -0.5}]
+    blame = {"scheme": "per_tensor_min_max", "rows": 1234, "worst": worst}
+    report = {
+        "models": models, "agreement": 0.98, "metis": lint, "blame": blame,
+        "calibration": {"scheme": "per_tensor_histogram"},
+    }  # fmt: skip
+    (export / "blame.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (export / "report.json").write_text(json.dumps(report))
     speeds = {rows: {"median_ms": 1, "rows_per_second": each} for rows, each in SPEEDS.items()}
     latency = {"threads": 1, "fp32": {"median_ms": 9.25, "p95_ms": 10, "rows": speeds}}
@@ -518,6 +525,10 @@ def test_edge_tells_lint_and_rows_a_second(tmp_path: Path) -> None:
     assert "that Metis accelerates: 81.25 % by 1.2, 100.00 % by 1.6." in text
     assert " ".join(f"rows a second, {rows} at once" for rows in SPEEDS) in text
     assert " 9.25 10.00 108 131 4129 " in text
+    assert "INT8, per_tensor_histogram int8.onnx" in text
+    assert " +1.25 87.50 " in text
+    assert "By per_tensor_min_max, over " in text
+    assert "/conv<1> , 12.3 dB, -0.50 points lost" in text
     (folder / "latency.json").unlink()  # of an export without them, such as an older one
     (folder / "report.json").write_text('{"models": {}}')
     text = " ".join(Balanced(command(tmp_path / "out" / "old.html", folder)).text)
