@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.errors import StageError
+from shared.pipeline.product import override, without
 
 
 def changed_fields(content: Mapping[str, Any], changes: Mapping[str, str]) -> dict[str, Any]:
@@ -22,14 +23,17 @@ def changed_fields(content: Mapping[str, Any], changes: Mapping[str, str]) -> di
     values |= {key: changes[name] for name, key in texts.items() if name in changes}
     if "STUDENT_TEACHER" in changes:
         values["students_teacher"] = changes["STUDENT_TEACHER"]
-    if "FLAGS-distill" in changes:  # those of the caller win over all that the source says
-        values["student_flags"] = ()
     values["own_weights"] = _by_ending(changes, "WEIGHTS-")
     own_flags = _by_ending(changes, "FLAGS-")
-    values["flags"] = {
-        **{stage: tuple(flags) for stage, flags in content.get("flags", {}).items()},
-        **{stage: _words(f"FLAGS-{stage}", text) for stage, text in own_flags.items()},
-    }
+    said = {stage: tuple(flags) for stage, flags in content.get("flags", {}).items()}
+    given = {stage: _words(f"FLAGS-{stage}", text) for stage, text in own_flags.items()}
+    # Beside what the source says, such as the views of a publication, and before it where both say.
+    values["flags"] = said | {s: override(said.get(s, ()), words) for s, words in given.items()}
+    if "LEARNING" in changes:
+        values["learning"] = override(tuple(content.get("learning", ())), values["learning"])
+    if "distill" in given:
+        own = tuple(content.get("student_flags", ()))
+        values["student_flags"] = without(own, given["distill"])
     for name in ("members", "epochs", "pixels", "teacher_batch"):
         variable = name.upper()
         every = {"all": changes[variable]} if variable in changes else {}

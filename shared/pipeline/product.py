@@ -55,15 +55,28 @@ def paths(name: str, values: Iterable[str]) -> Flags:
 def override(flags: Flags, winning: Flags) -> Flags:
     """Flags with their values, without those that others name, followed by the others.
 
+    A switch is named by its negation as well.
+
     >>> override(("--alpha", "0.7", "--size=32", "--noimage"), ("--alpha", "0.3"))
     ('--size=32', '--noimage', '--alpha', '0.3')
     """
+    return (*without(flags, winning), *winning)
+
+
+def without(flags: Flags, winning: Flags) -> Flags:
+    """Flags with their values, without those that others name.
+
+    >>> without(("--augment", "lcz", "--cosine", "--size=32"), ("--noaugment", "--size", "48"))
+    ('--cosine',)
+    """
     taken = {_name(word) for word in winning if word.startswith("--")}
+    taken |= {name.removeprefix("no") for name in taken}
     kept, keep = list[str](), True
     for word in flags:
-        keep = _name(word) not in taken if word.startswith("--") else keep
+        if word.startswith("--"):
+            keep = not {_name(word), _name(word).removeprefix("no")} & taken
         kept += [word] if keep else []
-    return (*kept, *winning)
+    return tuple(kept)
 
 
 def _name(word: str) -> str:

@@ -519,3 +519,30 @@ def test_plan_for_people_and_programs() -> None:
     assert entries[0]["product"] == "data/demo/so2sat"
     assert entries[-1]["stage"] == "report"
     assert set(entries[-1]["waits_for"]) <= {entry["product"] for entry in entries}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("--lr 0.01", "--augment lcz --lr 0.01"),
+        ("--augment sharp", "--augment sharp"),
+        ("--noaugment --lr 0.01", "--noaugment --lr 0.01"),
+        ("--augment=none", "--augment=none"),
+    ],
+)
+def test_views_of_the_publication_stay_unless_the_caller_names_them(
+    given: str, expected: str
+) -> None:
+    whole = plan("so2sat", **{"LEARNING": given, "FLAGS-distill": given})
+    for path in ("teacher/resnet18-rand", "fusion/resnet18-rand", "distill/resnet18"):
+        line = " ".join(whole.arguments(product(whole, f"data/{path}")))
+        assert expected in line, path
+        assert line.count("augment") == 1
+
+
+def test_flags_of_students_stay_unless_the_caller_names_them() -> None:
+    student = "data/eurosat/distill/simple-net-42"
+    assert words_of(plan("eurosat", **{"FLAGS-distill": "--lr 1"}), student)["--epochs"] == "20"
+    assert words_of(plan("eurosat", **{"FLAGS-distill": "--lr 1"}), student)["--lr"] == "1"
+    line = plan("eurosat", **{"FLAGS-distill": "--epochs=3"})
+    assert [w for w in line.arguments(product(line, student)) if "epochs" in w] == ["--epochs=3"]

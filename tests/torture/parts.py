@@ -120,3 +120,23 @@ def read_pictures(*, src: Path, dst: Path) -> None:
         queues = picture_files.shuffle_rows(source.labels(), len(card.classes), 42)
         picture_files.collect_calibration(source, card, queues, 200)
     dst.write_text("read")
+
+
+def read_explained(*, src: Path, dst: Path) -> None:
+    """Read as explain: labels, the rows of a sample as networks take them, patches to be shown.
+
+    Args:
+        src: patch file.
+        dst: text.
+    """
+    from stages.explain import pictures, test_rows
+
+    with patches.read(src, "label") as source:
+        card, rows = _card(source), test_rows.sample(source.total, 6)
+        labels = source.labels()[rows]
+        test_rows.choose_by_class(labels, labels >= 0, 42)
+        for row in rows:
+            values = models.read_scaled(source, card.bands, slice(row, row + 1))
+            models.preprocess(values, card)
+        pictures.show_patches(source, rows, card.bands)
+    dst.write_text("read")

@@ -74,6 +74,7 @@ READERS = {
     "fusion": _part("fusion", "features.h5", "read_features", "--beside={good}/features.h5"),
     "tda-plot": _part("tda_plot", "features.h5", "read_images", "--beside={good}/patches.h5"),
     "export": _part("export", "patches.h5", "read_calibration"),
+    "explain": _part("explain", "patches.h5", "read_explained"),
     "voyager": _part("voyager", "patches.h5", "read_pictures"),
     "report": _stage("report", "patches.h5"),
     "report-tda": _stage("report", "features.h5"),
