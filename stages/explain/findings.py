@@ -13,7 +13,7 @@ from shared.errors import StageError
 from shared.models import scores
 from shared.patches import Source
 from stages.explain import attribution
-from stages.explain.classifiers import Classifier
+from stages.explain.classifiers import Classifier, Member, join
 from stages.explain.settings import Maps
 
 GRAD_CAM, OCCLUSION = "Grad-CAM", "occlusion"
@@ -25,13 +25,13 @@ class Looker:
 
     Attributes:
         classifier: the network.
-        layers: those of Grad-CAM by name; none where it has no torch module.
+        layers: of each member, those of Grad-CAM by name; none where it has no torch module.
         occlusion: side of the covered square in pixels of the patch, 0 for none.
         shape: height and width of the patches.
     """
 
     classifier: Classifier
-    layers: dict[str, nn.Module]
+    layers: tuple[dict[str, nn.Module], ...]
     occlusion: int
     shape: tuple[int, int]
 
@@ -86,47 +86,65 @@ def prepare(classifiers: list[Classifier], source: Source, maps: Maps) -> list[L
     Raises:
         StageError: a layer that no network has, a square larger than the patch, nothing to draw.
     """
-    dataset = models.locate_bands(source, classifiers[0].card.bands)[0][0]
+    dataset = models.locate_bands(source, classifiers[0].bands)[0][0]
     height, width = source[dataset].shape[1:3]
     shape = (height, width)
     if maps.occlusion > min(shape):
         raise StageError(f"--occlusion: expected 0 to {min(shape)}, found {maps.occlusion}")
-    there = [_layers(one, source) for one in classifiers]
-    attribution.refuse_unknown(maps.layers, there)
+    there = [[_layers(member, source) for member in one.members] for one in classifiers]
+    attribution.refuse_unknown(maps.layers, [layers for several in there for layers in several])
     made = []
-    for one, layers in zip(classifiers, there, strict=True):
-        chosen = attribution.choose_layers(layers, maps.layers)
-        made.append(Looker(one, {name: layers[name] for name in chosen}, maps.occlusion, shape))
-        if not chosen and not maps.occlusion:
+    for one, several in zip(classifiers, there, strict=True):
+        chosen = tuple(
+            {name: layers[name] for name in attribution.choose_layers(layers, maps.layers)}
+            for layers in several
+        )
+        made.append(Looker(one, chosen, maps.occlusion, shape))
+        if not any(chosen) and not maps.occlusion:
             raise StageError(
                 f"{one.name}: expected --occlusion of at least 1, as it has no layers for Grad-CAM"
             )
     return made
 
 
-def _layers(classifier: Classifier, source: Source) -> dict[str, nn.Module]:
-    if classifier.network is None:
+def _layers(member: Member, source: Source) -> dict[str, nn.Module]:
+    if member.network is None:
         return {}
-    return attribution.list_layers(classifier.network, classifier.read(source, [0])[0])
+    return attribution.list_layers(member.network, member.read(source, [0])[0])
 
 
 def look(looker: Looker, source: Source, row: int, label: int) -> Finding:
-    """What a network says of a row, and why."""
-    classifier = looker.classifier
-    image = classifier.read(source, [row])[0]
-    logits = classifier.logits(image[None])
+    """What a classifier says of a row, and why: maps of an ensemble are means over its members."""
+    members = looker.classifier.members
+    images = [member.read(source, [row])[0] for member in members]
+    logits = join([o.logits(image[None]) for o, image in zip(members, images, strict=True)])
     target = int(logits[0].argmax())
-    maps: list[Drawn] = []
-    if classifier.network is not None:
-        for name, layer in looker.layers.items():
-            values = attribution.grad_cam(classifier.network, layer, image, target, looker.shape)
-            maps.append(Drawn(GRAD_CAM, name, values))
+    maps = _draw_gradients(looker, images, target)
     if looker.occlusion:
-        fall = attribution.occlude(classifier.logits, image, target, looker.shape, looker.occlusion)
+        falls = [
+            attribution.occlude(member.logits, image, target, looker.shape, looker.occlusion)
+            for member, image in zip(members, images, strict=True)
+        ]
+        fall = np.asarray(np.mean(falls, 0), np.float32)
         maps = list(_correlate(maps, fall))
         maps.append(Drawn(OCCLUSION, "", share_of_largest(fall)))
     score = float(scores.softmax(logits)[0, target])
     return Finding(row, label, looker, target, score, tuple(maps))
+
+
+def _draw_gradients(looker: Looker, images: list[NDArray[np.float32]], target: int) -> list[Drawn]:
+    """Grad-CAM of each layer; the mean of the members that have a layer of that name."""
+    drawn: dict[str, list[NDArray[np.float32]]] = {}
+    parts = zip(looker.classifier.members, looker.layers, images, strict=True)
+    for member, layers, image in parts:
+        if member.network is not None:
+            for name, layer in layers.items():
+                values = attribution.grad_cam(member.network, layer, image, target, looker.shape)
+                drawn.setdefault(name, []).append(values)
+    return [
+        Drawn(GRAD_CAM, name, np.asarray(np.mean(maps, 0), np.float32))
+        for name, maps in drawn.items()
+    ]
 
 
 def share_of_largest(fall: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -49,12 +49,12 @@ def explain(src: tuple[Path, ...], source: Source, dst: Path, maps: Maps, choice
     rows = test_rows.sample(source.total, choice.sample)
     sample = Sample(np.array(rows), labels[rows], test_rows.classify(found, source, rows))
     for one in found:
-        if one.lacking:
-            say(f"{one.name}: occlusion alone, no Grad-CAM: {one.lacking}")
+        for line in one.tell_lacking():
+            say(line)
     lines, groups = choose_lines(sample, labels, source.classes, choice)
     pair, telling = choose_versus(sample, choice.seed)
     wanted = dict.fromkeys([row for _, line in lines for row in line if row is not None] + telling)
-    shown = pictures.show_patches(source, [*wanted], found[0].card.bands)
+    shown = pictures.show_patches(source, [*wanted], found[0].bands)
     seen = look_at(lookers, source, [*wanted], labels)
     scene = pictures.Scene(lookers, source.classes, maps.opacity, shown, seen)
     dst.mkdir(exist_ok=True)

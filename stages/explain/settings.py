@@ -32,10 +32,10 @@ class Choice:
         sample: largest number of test rows that are classified, evenly spread over the file:
             those to choose from, and those of the importance of bands.
         seed: of the choice.
-        member: which network of an ensemble is explained, from 1.
+        member: which network of an ensemble is explained, from 1; 0 for all of them together.
     """
 
     rows: tuple[int, ...] = ()
     sample: Annotated[int, at_least(1)] = 1000
     seed: Annotated[int, at_least(0)] = 42
-    member: Annotated[int, at_least(1)] = 1
+    member: Annotated[int, at_least(0)] = 1

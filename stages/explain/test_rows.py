@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from shared.models import scores
 from shared.patches import Source
 from shared.progress import bar
-from stages.explain.classifiers import Classifier
+from stages.explain.classifiers import Classifier, join
 
 Rows = NDArray[np.float32]
 BLOCK = 32  # rows that are read at once
@@ -28,6 +28,10 @@ class Said:
     bands: tuple[str, ...]
     logits: Rows
     without: Rows
+
+    def less(self, band: str) -> Rows:
+        """(N, K) without a band; with all, where this network does not see it."""
+        return self.without[self.bands.index(band)] if band in self.bands else self.logits
 
     @property
     def predicted(self) -> NDArray[np.intp]:
@@ -76,17 +80,27 @@ def occlude_bands(logits: Callable[[Rows], Rows], images: Rows) -> Rows:
 def classify(classifiers: list[Classifier], source: Source, rows: list[int]) -> list[Said]:
     """What each network says of these rows."""
     made = []
-    with bar(len(rows) * len(classifiers), "bands") as progress:
+    with bar(len(rows) * sum(len(one.members) for one in classifiers), "bands") as progress:
         for one in classifiers:
-            whole, without = [], []
-            for start in range(0, len(rows), BLOCK):
-                images = one.read(source, rows[start : start + BLOCK])
-                whole.append(one.logits(images))
-                without.append(occlude_bands(one.logits, images))
-                progress.update(len(images))
-            said = Said(one.card.bands, np.concatenate(whole), np.concatenate(without, 1))
-            made.append(said)
+            several = []
+            for member in one.members:
+                whole, without = [], []
+                for start in range(0, len(rows), BLOCK):
+                    images = member.read(source, rows[start : start + BLOCK])
+                    whole.append(member.logits(images))
+                    without.append(occlude_bands(member.logits, images))
+                    progress.update(len(images))
+                bands = member.card.bands
+                several.append(Said(bands, np.concatenate(whole), np.concatenate(without, 1)))
+            made.append(join_members(several))
     return made
+
+
+def join_members(several: list[Said]) -> Said:
+    """What an ensemble says: by the sum rule, a band being covered for all that see it."""
+    bands = tuple(dict.fromkeys(band for said in several for band in said.bands))
+    without = [join([said.less(band) for said in several]) for band in bands]
+    return Said(bands, join([said.logits for said in several]), np.stack(without))
 
 
 def measure_bands(said: Said, labels: NDArray[np.intp]) -> list[Band]:

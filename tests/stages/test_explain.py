@@ -32,6 +32,7 @@ from stages.explain import (
     sheet,
     test_rows,
 )
+from stages.explain.settings import Maps
 from tests import hostile, networks
 
 NAME = "test_resnet"  # the smallest of timm
@@ -307,8 +308,8 @@ def test_cells_lie_in_their_places(tmp_path: Path) -> None:
 def test_what_is_said_below_a_map() -> None:
     values = np.zeros((2, 2), np.float32)
     made = findings.Drawn("Grad-CAM", "conv1", values, -0.251)
-    classifier = classifiers.Classifier("a", "a", None, None, None, "")  # type: ignore[arg-type]
-    looker = findings.Looker(classifier, {}, 6, (2, 2))
+    classifier = classifiers.Classifier("a", "a", ())
+    looker = findings.Looker(classifier, (), 6, (2, 2))
     covered = findings.Drawn("occlusion", "", values)
     wrong = findings.Finding(7, 1, looker, 0, 0.756, (made, covered))
     right = dataclasses.replace(wrong, row=8, label=0)
@@ -453,6 +454,67 @@ def test_a_member_of_an_ensemble(products: dict[str, Path], tmp_path: Path) -> N
     assert table(made["index.csv"])[0]["method"] == "Grad-CAM"
 
 
+def test_an_ensemble_as_a_whole(products: dict[str, Path], tmp_path: Path) -> None:
+    """Maps are means over the members, classes follow the sum rule, bands are covered for all."""
+    first, second = products["student"], student(tmp_path / "b", products["test"], ("B8", "B3"))
+    torch.manual_seed(9)
+    network = torch_networks.build(NAME, 2, 17).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        example = {"input": torch.zeros(2, 2, SIZE, SIZE)}
+        torch_networks.to_onnx(network, example, second / "student.onnx")
+    (second / "student.onnx").rename(first / "member-02.onnx")
+    other = json.loads((second / "model.json").read_text())["members"][0]
+    card = Card(**other | {"file": "member-02.onnx"})
+    models.save(first, [*models.load(first), card])
+    flags = ("--member=0", "--rows=4,7", "--occlusion=16")
+    made = command(str(first), products["test"], tmp_path / "out", *flags)
+    index, bands = table(made["index.csv"]), table(made["bands.csv"])
+    assert [line["band"] for line in bands] == ["B4", "B3", "B2", "B8"]
+    with patches.read(products["test"], "label") as source:
+        labels = source.labels()
+        (one,) = classifiers.read((first,), source, 0)
+        (looker,) = findings.prepare([one], source, Maps(occlusion=16))
+        alone = [
+            findings.prepare([classifiers.Classifier("x", "x", (m,))], source, Maps(occlusion=16))
+            for m in one.members
+        ]
+        for row, lines in ((4, index[:2]), (7, index[2:])):
+            images = [member.read(source, [row]) for member in one.members]
+            said = [m.logits(p)[0] for m, p in zip(one.members, images, strict=True)]
+            mean = np.mean([np.exp(x) / np.exp(x).sum() for x in said], 0)
+            assert {line["predicted"] for line in lines} == {source.classes[mean.argmax()]}
+            assert float(lines[0]["score"]) == pytest.approx(mean.max(), abs=1e-4)
+            found = findings.look(looker, source, row, int(labels[row]))
+            target, falls, maps = int(mean.argmax()), [], []
+            for (single,), picture in zip(alone, images, strict=True):
+                (member,), (layers,) = single.classifier.members, single.layers
+                ((_, layer),) = layers.items()
+                shape = looker.shape
+                maps.append(attribution.grad_cam(member.network, layer, picture[0], target, shape))
+                falls.append(attribution.occlude(member.logits, picture[0], target, shape, 16))
+            np.testing.assert_allclose(found.maps[0].values, (maps[0] + maps[1]) / 2, atol=1e-6)
+            fall = findings.share_of_largest(np.asarray((falls[0] + falls[1]) / 2, np.float32))
+            np.testing.assert_allclose(found.maps[1].values, fall, atol=1e-5)
+
+
+def test_bands_of_an_ensemble_by_hand() -> None:
+    """A band that one member sees is covered there; the other one goes on as before."""
+    first = test_rows.Said(
+        ("a", "b"), *(np.array(v, np.float32) for v in ([[0, 0]], [[[3, 0]], [[0, 3]]]))
+    )
+    other = test_rows.Said(("b",), np.array([[1, 0]], np.float32), np.array([[[0, 9]]], np.float32))
+    joined = test_rows.join_members([first, other])
+    assert joined.bands == ("a", "b")
+
+    def odds(*logits: float) -> float:
+        return float(np.mean([1 / (1 + np.exp(-x)) for x in logits]))
+
+    found = scores.softmax(np.stack([joined.logits, *joined.without])[:, 0])[:, 0]
+    assert found == pytest.approx([odds(0, 1), odds(3, 1), odds(-3, -9)], abs=1e-6)
+    assert test_rows.join_members([first]).logits is first.logits
+
+
 @pytest.mark.parametrize(
     ("flag", "message"),
     [
@@ -497,7 +559,7 @@ def test_refuses_products(
     models.save(known, [dataclasses.replace(card, features=4)])
     assert "takes 4 tda features as well" in refused(str(known))
     models.save(known, [card, card])
-    assert f"--member: expected 1 to 2 for {known}, found 3" in refused(str(known), "--member=3")
+    assert f"--member: expected 0 to 2 for {known}, found 3" in refused(str(known), "--member=3")
     models.save(known, [dataclasses.replace(card, classes=tuple("abcdefghijklmnopq"))])
     assert "expected 17 classes a, b, c …, found 17 classes" in refused(str(known))
 
