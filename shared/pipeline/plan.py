@@ -112,6 +112,7 @@ def _products(settings: Settings, runner: str) -> Iterator[Product]:
     yield from super_resolution.products(settings, in_docker=runner == "docker")
     yield from ensembles.products(settings)
     yield from chain.edge(settings)
+    yield from chain.calibrations(settings)
     yield chain.explanation(settings)
     yield from students.products(settings)
     yield from maps.products(settings)

@@ -13,6 +13,7 @@ def run(
     dst: Path,
     model: Path | None = None,
     scores: Path | None = None,
+    calibration: Path | None = None,
     cells: Cells = Cells(),
     network: Network = Network(),
     drawing: Drawing = Drawing(),
@@ -29,18 +30,24 @@ def run(
             description.
         scores: instead of --model, scores.h5 of an earlier map of this scene, or what merge made of
             the shards: the map is drawn of it, and no network is run.
+        calibration: with --coverage, the JSON that calibrate makes of the scores of this network:
+            certain.tif, set_size.tif and coverage.json are written, too.
         shard: "i/n" classifies the i-th of n equal runs of rows of cells.
     """
     if (model is None) == (scores is None):
         given = "both" if model else "none"
         raise StageError(f"--model: expected either a model folder or --scores, found {given}")
+    from stages.map import abstaining, product
     from stages.map import drawing as drawn
-    from stages.map import product
+
+    abstaining.check(calibration, drawing.coverage)
 
     if model:
         product.classify(src, dst, model, cells, network, shard=shard)
     if scores:
         product.take(src, dst, scores, cells, shard)
+    if calibration and shard == "1/1":
+        abstaining.draw(src, dst, calibration, cells, drawing.coverage)
     if shard == "1/1":
         drawn.draw(src, dst, cells, drawing)
 

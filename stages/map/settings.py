@@ -52,6 +52,8 @@ class Drawing:
         form: classes writes one band; wudapt the three of the LCZ Generator: class, filtered class
             (gaussian unless --filter says majority), probability in percent.
         probabilities: whether the score of every class is written as a GeoTIFF, too.
+        coverage: with --calibration, the share of cells whose set of classes is to hold the true
+            one, such as 0.9; a cell whose set is not one class is undecided. 0 makes no sets.
     """
 
     filter: Literal["none", "gaussian", "majority"] = "none"
@@ -59,6 +61,7 @@ class Drawing:
     radius: Annotated[int, cli.between(1, 20)] = 2
     form: Literal["classes", "wudapt"] = "classes"
     probabilities: bool = False
+    coverage: Annotated[float, cli.between(0.0, 0.999)] = 0.0
 
     @property
     def applied(self) -> str:

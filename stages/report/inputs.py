@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shared import patches
+from shared import conformal, patches
 from shared.clutter import without_clutter
 from shared.errors import StageError
 from shared.runs import record
@@ -30,7 +30,7 @@ class Product:
         path: file or folder.
         name: path below what all products have in common.
         kind: patches, features, weights, comparison, classifier, export,
-            bundle, explanation or map.
+            bundle, explanation, map or calibration.
         made: its record; empty when it has none.
     """
 
@@ -98,6 +98,9 @@ def _kinds(path: Path) -> Iterator[tuple[Path, str]]:
 def _kind(path: Path) -> str:
     if path.suffix == ".safetensors":
         return "weights"
+    if path.suffix == ".json":
+        conformal.load(path)
+        return "calibration"
     with patches.read(path) as source:
         if "features" in source and "grid" in source:
             return "features"

@@ -42,6 +42,7 @@ GOOD = {
     "fusion": PAIR | SMALL,
     "sumrule": {"src": "scores-1,scores-2"},
     "compare": {"src": "scores-1,scores-2", "latency_runs": "0"},
+    "calibrate": {"src": "scores-1", "test": "test.h5"},
     "distill": {**PAIR, "teacher": "scores-1", "baseline": "false", **STUDENT},
     "explain": {"src": "student", "test": "test.h5", "sample": "8", "occlusion": "16",
                 "rows": "0,20"},
@@ -134,7 +135,7 @@ def cases() -> Iterator[Case]:
         yield Case("map", what, "model", file, breaks, "ONNX|not a model description")
     yield Case("map", "cut", "src", "", inputs.cut, "not a complete HDF5 file")
     yield Case("map", "no scene", "src", "", inputs.other_kind, "expected a scene file")
-    for stage in ("sumrule", "compare"):
+    for stage in ("sumrule", "compare", "calibrate"):
         for name in ("test_scores.npy", "test_labels.npy"):
             yield Case(stage, f"cut {name}", "src", name, inputs.cut, "not a complete NPY file")
         yield Case(stage, "json", "src", "metrics.json", inputs.no_json, "metrics.json")

@@ -15,11 +15,11 @@ import pytest
 import rasterio
 import rasterio.shutil
 
-from shared import cli, lcz, models, patches
+from shared import cli, conformal, lcz, models, patches
 from shared.models import scores
 from shared.scenes import CLOUD, Grid, Header, create_scene, open_scene
-from stages.map import cells as grids
 from stages.map import (
+    abstaining,
     classifiers,
     filters,
     geotiff,
@@ -32,6 +32,7 @@ from stages.map import (
     thinning,
     windows,
 )
+from stages.map import cells as grids
 from stages.map import main as stage
 from stages.map.settings import Cells
 from stages.merge import main as merge
@@ -619,3 +620,71 @@ def test_scores_of_another_place_are_refused(
 def test_tile_uses_the_cells_given(scene: Path) -> None:
     with open_scene(scene) as opened:
         assert grids.tile(opened, Cells(step=32)).shape == (6, 9)
+
+
+# --- prediction sets ------------------------------------------------------------------------------
+def test_cells_are_decided_by_hand() -> None:
+    scores_ = np.array([[0.9, 0.1, 0], [0.5, 0.4, 0.1], [0, 0, 0], [0.4, 0.3, 0.3]], np.float32)
+    sets = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0], [0, 0, 0]], bool)
+    classes, sizes = abstaining.decide(scores_, sets)
+    assert classes.tolist() == [1, 4, 0, 4]
+    np.testing.assert_array_equal(sizes, np.array([1, 2, np.nan, 0], np.float32))
+
+
+def test_sets_of_a_map_keep_their_promise(student: Path, scene: Path, tmp_path: Path) -> None:
+    """Calibrated on the cells of one scene, they hold on those of another."""
+    first = command(scene, tmp_path / "first", f"--model={student}", "--max_masked=1")
+    values, truth = fields(212, 302, seed=5)
+    other = write_scene(tmp_path / "other.h5", values, truth=truth)
+    with patches.read(first / "scores.h5", "scores") as source, open_scene(scene) as opened:
+        said = source["scores"].raw(slice(0, 19)).reshape(-1, 17)
+        true = abstaining.read_truth(opened, Cells(), slice(0, 19))
+        assert true is not None
+        labels = true.ravel().astype(int) - 1
+        strange = np.sort(conformal.strangeness(said, "lac")[np.arange(len(said)), labels])
+        conformal.save(tmp_path / "c.json", conformal.Calibration(source.classes, "lac", strange))
+    flags = (f"--model={student}", f"--calibration={tmp_path / 'c.json'}", "--coverage=0.15")
+    made = command(other, tmp_path / "map", *flags)
+    facts = json.loads((made / "coverage.json").read_text())
+    low, high = conformal.bounds(len(labels), 19 * 28, 0.15)
+    assert low - 0.02 <= facts["reached"] <= high + 0.02  # cells overlap, so they are alike
+    assert facts["cells_with_truth"] == sum(facts["sizes"]) == 19 * 28
+    with (
+        rasterio.open(made / "certain.tif") as certain,
+        rasterio.open(made / "set_size.tif") as size,
+    ):
+        decided, sizes = certain.read(1), size.read(1)
+    assert facts["sizes"] == np.bincount(sizes.astype(int).ravel(), minlength=18).tolist()
+    assert ((decided == 18) == (sizes != 1)).all()
+    sure = decided < 18
+    assert sure.any()
+    np.testing.assert_array_equal(decided[sure], classes_of(made)[sure])
+    assert facts["undecided"] == pytest.approx(1 - sure.mean())
+    assert "undecided" in (made / "certain.tif.aux.xml").read_text()
+    listed = json.loads((made / "item.json").read_text())["assets"]
+    assert any("certain.tif" in json.dumps(asset) for asset in listed.values())
+    again = command(other, tmp_path / "again", f"--scores={made / 'scores.h5'}", *flags[1:])
+    assert content(again) == content(made)
+    plain = command(other, tmp_path / "plain", f"--model={student}")
+    for name in ("classes.tif", "confidence.tif", "scores.h5"):
+        assert (plain / name).read_bytes() == (made / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--coverage=0.9",), "--calibration: expected the file that calibrate makes"),
+        (("--calibration={c}",), "--coverage: expected a share such as 0.9 with --calibration"),
+        (("--calibration={c}", "--coverage=0.9"), "expected a calibration for 17 classes 01_Comp"),
+        (("--calibration={c}", "--coverage=1.0"), "--coverage: expected 0 to 0.999, found 1.0"),
+    ],
+)
+def test_refuses_sets_of_other_networks(  # type: ignore[no-untyped-def]
+    student, scene, tmp_path, capfd, flags, message
+) -> None:
+    path = tmp_path / "c.json"
+    conformal.save(path, conformal.Calibration(("a", "b"), "lac", np.array([0.1, 0.2])))
+    with pytest.raises(SystemExit, match="2"):
+        command(scene, tmp_path / "m", f"--model={student}", *(one.format(c=path) for one in flags))
+    assert message in capfd.readouterr().err
+    assert not list(tmp_path.glob("m*"))

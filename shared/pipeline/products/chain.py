@@ -13,6 +13,7 @@ QAT_EPOCHS = "5"
 OTHER_SDKS = ("1.2", "1.6", "all")  # besides the newest, which voyager takes by itself
 BEYOND = (  # shown if they exist
     "teacher", "fusion", "sumrule", "distill", "explain", "export", "voyager", "map",
+    "calibrate",
 )  # fmt: skip
 
 
@@ -71,6 +72,23 @@ def edge(settings: Settings) -> Iterator[Product]:
         "export", settings.below(f"export/{FIRST_STUDENT}-qat"), (*prepared, tuned),
         ("--src", tuned, *both), verbs=("qat",), aside=True,
     )  # fmt: skip
+
+
+def calibrations(settings: Settings) -> Iterator[Product]:
+    """Prediction sets of teacher, student and its INT8 form, where the source knows its cities."""
+    if settings.raw == "eurosat":
+        return
+    exported = settings.below(f"export/{FIRST_STUDENT}")
+    for name, product, folder in (
+        ("teacher", settings.below(settings.student_teacher), ""),
+        (FIRST_STUDENT, settings.below(f"distill/{FIRST_STUDENT}"), ""),
+        (f"{FIRST_STUDENT}-int8", exported, "/int8"),
+    ):
+        test = f"{settings.prepared}/testing.h5"
+        yield Product(
+            "calibrate", settings.below(f"calibrate/{name}.json"),
+            (*prepared_products(settings), product), ("--src", product + folder, "--test", test),
+        )  # fmt: skip
 
 
 def explanation(settings: Settings) -> Product:
