@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 import pytest
 
-from shared import cli, lcz, patches
+from shared import cli, conformal, lcz, patches
 from shared.errors import StageError
 from shared.models import scores
 from shared.names import is_name
@@ -873,3 +873,24 @@ def test_what_systems_leave_beside_patch_files_is_skipped(prepared: Path, tmp_pa
     plain = command(tmp_path / "plain.html", prepared.parent)
     (prepared.parent / "._training.h5").write_bytes(b"\0\5\26\7")
     assert command(tmp_path / "page.html", prepared.parent) == plain
+
+
+# --- prediction sets ------------------------------------------------------------------------------
+def test_promised_against_reached_coverage(tmp_path: Path) -> None:
+    """The file is written here as calibrate writes it: a stage imports no other one."""
+    city = {"city": "Rome & co", "rows": 40, "hits": 35, "reached": 0.875, "low": 0.775,
+            "high": 1.0, "within": True, "size": 1.25, "single": 0.8, "empty": 0.0}  # fmt: skip
+    told = {"coverage": 0.9, "reached": 0.8834, "size": 1.5, "single": 0.7, "empty": 0.01,
+            "cities_within": 1, "cities": [city]}  # fmt: skip
+    path = tmp_path / "student.json"
+    strange = np.array([0.1, 0.2])
+    conformal.save(path, conformal.Calibration(("a", "b"), "lac", strange), coverages=[told])
+    page = command(tmp_path / "report.html", path)
+    for text in ("Knowing when not to say", "90.00", "88.34", "1 of 1", "Rome &amp; co", "87.50"):
+        assert text in page
+    content = json.loads(path.read_text())
+    del content["coverages"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(SystemExit, match="2"):
+        command(tmp_path / "again.html", path)
+    assert not (tmp_path / "again.html").exists()
