@@ -1,7 +1,7 @@
 """What the compiler is told, in the two forms that releases of the SDK read.
 
 Releases from 1.6 on read a TOML file of flat keys that the YAML names; 1.2.5 reads nested entries
-of the YAML, which the later ones refuse.
+of the YAML, which the later ones do not know.
 """
 
 from typing import Any

@@ -670,6 +670,15 @@ def test_every_release_reads_the_same_pictures_with_equal_accuracy(kinds: dict[s
         assert sdk_rules.problems(folder) == []
 
 
+def test_bundles_of_the_later_releases_are_the_same_but_for_what_they_say(
+    kinds: dict[str, Path],
+) -> None:
+    """1.8 changed what is compiled, not what it is compiled from."""
+    one, other = content(kinds["1.6"]), content(kinds["1.8"])
+    apart = {name for name in one | other if one.get(name) != other.get(name)}
+    assert apart == {"DEPLOY.md", "MANIFEST.json"}
+
+
 @pytest.mark.parametrize("sdk", KINDS)
 def test_compiler_settings_stand_where_the_release_reads_them(
     kinds: dict[str, Path], sdk: str
