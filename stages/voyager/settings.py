@@ -112,8 +112,8 @@ class Deployment:
         if self.sdk == "all" and (self.chosen, self.cores) != UNSAID:
             raise StageError(
                 f"--sdk all: expected --scheme {UNSAID[0]} and --cores {UNSAID[1]}, found "
-                f"{self.chosen} and {self.cores}: 1.2 reads no TOML, and 1.6 does not know the nested "
-                "entries of 1.2; make one bundle for each"
+                f"{self.chosen} and {self.cores}: 1.2 reads no TOML, and 1.6 does not know the "
+                "nested entries of 1.2; make one bundle for each"
             )
 
 
