@@ -201,7 +201,7 @@ torture: .venvs/dev/made $(MODULES:%=.venvs/%/made) ## damage inputs at random a
 	$(PYTHON) -m tests.torture $(if $(CAMPAIGNS),--campaigns $(CAMPAIGNS)) --cases $(or $(CASES),10000) --seed $(or $(SEED),0)
 
 # --- speed ---------------------------------------------------------------------------------------
-.PHONY: bench bench-map bench-despeckle bench-layouts bench-sr bench-tda bench-train bench-memory bench-edge bench-classify bench-distill bench-scene
+.PHONY: bench bench-map bench-despeckle bench-layouts bench-sr bench-tda bench-train bench-memory bench-edge bench-classify bench-distill bench-range bench-scene
 bench: bench-despeckle bench-layouts bench-scene bench-sr bench-tda bench-train bench-memory bench-edge bench-classify ## measure the reference implementations and ours, side by side
 
 bench-despeckle: .venvs/prepare/made ## the speckle filter: milliseconds a patch
@@ -245,6 +245,12 @@ bench-qat: .venvs/distill/made .venvs/export/made .venvs/dev/made ## fake INT8 b
 	$(PYTHON) -m tests.bench.qat --source $(SOURCE) --data $(call quoted,$(D)) --out $(call quoted,$(or $(OUT),$(D)/bench-qat)) \
 		$(if $(TEACHER),--teacher $(call quoted,$(TEACHER))) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(STUDENTS),--students $(STUDENTS)) \
 		$(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(LR),--lr $(LR)) $(if $(SCHEME),--scheme $(SCHEME))
+
+# The real scenes and the published network are those of $LCZ42_SAMPLES, or of shared/data beside the checkout.
+bench-range: .venvs/distill/made .venvs/export/made .venvs/voyager/made .venvs/dev/made ## levels as published beside fitted ones: a published network on real scenes, students over SEEDS
+	.venvs/distill/bin/python -m tests.bench.range_scenes
+	$(PYTHON) -m tests.bench.range_students --source $(SOURCE) --data $(call quoted,$(D)) --out $(call quoted,$(or $(OUT),$(D)/bench-range)) \
+		$(if $(SEEDS),--seeds $(SEEDS))
 
 # What is only compared with; behind the packages of the stage.
 .venvs/bench_tda/made: tests/bench/tda.txt .venvs/tda/made

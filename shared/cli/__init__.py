@@ -12,7 +12,7 @@ from typing import Any
 
 from shared import terminal
 from shared.cli import arguments, exits
-from shared.cli.annotations import Range, at_least, between, formerly, more_than, one_of
+from shared.cli.annotations import Range, at_least, between, formerly, gained, more_than, one_of
 from shared.cli.completion import completed_by
 from shared.cli.parameters import Parameter
 from shared.cli.signature import Signature, read_signature, stage_name
@@ -20,7 +20,7 @@ from shared.runs import production
 
 __all__ = [
     "Parameter", "Range", "Signature", "arguments", "at_least", "between", "completed_by", "exits",
-    "formerly", "help_text", "main", "more_than", "one_of", "produce", "read_signature",
+    "formerly", "gained", "help_text", "main", "more_than", "one_of", "produce", "read_signature",
     "stage_name",
 ]  # fmt: skip
 

@@ -71,3 +71,15 @@ class Former:
 def formerly(**names: str) -> Former:
     """What each former value, spelt as on a command line, is called now."""
     return Former(names)
+
+
+@dataclasses.dataclass(frozen=True)
+class Gained:
+    """What a stage did before it had a parameter, where its default is something better."""
+
+    value: str
+
+
+def gained(value: str) -> Gained:
+    """The value that records of products from before the parameter count as."""
+    return Gained(value)

@@ -44,7 +44,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from shared.cli.annotations import Choices, Former, Range
+from shared.cli.annotations import Choices, Former, Gained, Range
 from shared.errors import StageError
 
 REQUIRED = inspect.Parameter.empty
@@ -70,6 +70,7 @@ class Parameter:
         choices: the only values that are accepted, if they are listed.
         limits: the range of its numbers, if there is one.
         former: value of before, as it was spelt, to what it is called now.
+        before: what records without the parameter count as; None for the default.
         default: `REQUIRED` when there is none.
         text: its description.
         group: title of the group it belongs to, "" for a parameter of ``run`` itself.
@@ -82,6 +83,7 @@ class Parameter:
     choices: tuple[Any, ...] = ()
     limits: Range | None = None
     former: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    before: str | None = None
     default: Any = REQUIRED
     text: str = ""
     group: str = ""
@@ -128,12 +130,13 @@ def read_parameter(
 ) -> Parameter:
     """One parameter by its annotation."""
     limits, listed, former, optional, several = None, Choices(()), Former({}), False, False
+    before: Gained | None = None
     while (origin := typing.get_origin(hint)) in WRAPPERS:
         inner = typing.get_args(hint)
         if origin is typing.Annotated:
             extras = {type(extra): extra for extra in hint.__metadata__}
             limits, listed = extras.get(Range, limits), extras.get(Choices, listed)
-            former = extras.get(Former, former)
+            former, before = extras.get(Former, former), extras.get(Gained, before)
         elif origin is not tuple:
             optional = type(None) in inner
         several |= origin is tuple
@@ -145,5 +148,6 @@ def read_parameter(
         raise TypeError(f"{name}: {hint} is not a type that a command line can give")
     return Parameter(
         name, kind, several=several, optional=optional, choices=choices, limits=limits,
-        former=former.names, default=default, text=text, group=group,
+        former=former.names, before=before.value if before else None, default=default, text=text,
+        group=group,
     )  # fmt: skip

@@ -46,13 +46,14 @@ class Signature:
         """What `production.produce` needs to know of one run with these values."""
         paths = {p.name for p in self.parameters if p.kind is Path}
         usual = self.defaults()
+        before = {p.name: p.before for p in self.parameters if p.before is not None}
         return production.Job(
             stage=self.stage,
             dst=values["dst"],
             inputs={n: v for n, v in values.items() if n in paths and n != "dst"},
             parameters={n: v for n, v in values.items() if n not in {*paths, "dst"}},
             default_inputs={n: v for n, v in usual.items() if n in paths},
-            default_parameters={n: v for n, v in usual.items() if n not in paths},
+            default_parameters={n: v for n, v in (usual | before).items() if n not in paths},
             former={p.name: p.former for p in self.parameters if p.former},
             call=lambda dst: self.call({**values, "dst": dst}),
         )

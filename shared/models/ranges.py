@@ -21,7 +21,10 @@ from shared.models.preprocessing import locate_bands
 from shared.patches import Source, read_marks
 
 Range = Literal["published", "fitted"]
-TAIL = 0.001  # share of the training pixels of a band that saturates at either end
+TAIL = 0.001  # share of the training pixels of a band beyond either end, before there is room
+# Room for scenes darker and brighter than the training split, of the span between the tails:
+# without it, a desert is white to a network of fields (make bench-range).
+BELOW, ABOVE = 0.1, 0.5
 DECIMALS = 3  # of mean and std, which every release of Voyager's SDK keeps
 LEAST = 0.01  # span of a band, of the scale of its file
 PIXELS, RUNS = 2**22, 256  # of each band are looked at: of runs of rows, evenly spread
@@ -30,8 +33,9 @@ PIXELS, RUNS = 2**22, 256  # of each band are looked at: of runs of rows, evenly
 def fit_range(card: Card, source: Source) -> Card:
     """The same network with limits per band, from the pixels of a training split.
 
-    The limits lie TAIL from either end of the pixels, moved outwards so far that mean and standard
-    deviation, which follow, have three decimals: no release of Voyager's SDK keeps fewer.
+    The limits lie TAIL from either end of the pixels, with room beyond, moved outwards so far that
+    mean and standard deviation, which follow, have three decimals: no release of Voyager's SDK
+    keeps fewer.
     Bands of one byte a pixel keep their scale: they have no levels to gain.
 
     Args:
@@ -45,7 +49,7 @@ def fit_range(card: Card, source: Source) -> Card:
     datasets = {name for name, _ in places if source[name].dtype != np.uint8}
     values = {name: _read_training(source, name) for name in sorted(datasets)}
     fitted = [
-        widen_limits(*find_tails(values[name][..., channel]), mean, std)
+        widen_limits(*add_room(*find_tails(values[name][..., channel])), mean, std)
         if name in values
         else (0.0, 1.0, mean, std)
         for (name, channel), mean, std in zip(places, card.mean, card.std, strict=True)
@@ -69,6 +73,12 @@ def find_tails(values: NDArray[np.floating]) -> tuple[float, float]:
     low = np.quantile(values, TAIL, method="lower")
     high = np.quantile(values, 1 - TAIL, method="higher")
     return float(low) / 255, float(high) / 255
+
+
+def add_room(low: float, high: float) -> tuple[float, float]:
+    """Limits BELOW and ABOVE farther out, but not beyond the scale of the file, where they lie."""
+    span = high - low
+    return max(low - BELOW * span, min(low, 0.0)), min(high + ABOVE * span, max(high, 1.0))
 
 
 def widen_limits(

@@ -112,8 +112,9 @@ def plan(
 def fill_defaults(old: Plan, defaults: Plan) -> Plan:
     """A recorded plan, completed with the defaults of parameters and inputs it does not contain.
 
-    The default of a parameter that a stage gains later is what the stage did before. A value that
-    had another name then (`shared.cli.formerly`) gets the one of today.
+    The default of a parameter that a stage gains later is what the stage did before, or
+    `shared.cli.gained` says what that was. A value that had another name then
+    (`shared.cli.formerly`) gets the one of today.
     """
     parts = {
         part: {**defaults.get(part, {}), **old.get(part, {})} for part in ("parameters", "inputs")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from shared import models
-from shared.cli import at_least, more_than
+from shared.cli import at_least, gained, more_than
 from shared.errors import StageError
 from shared.int8 import Scheme
 from shared.training import (
@@ -41,8 +41,8 @@ class Student:
         decimals: of the mean and deviation that pictures are normalised with: 3, which every SDK
             keeps, or 6, which its releases from 1.6 on keep.
         range: which values the levels stand for: published (the scale of the patch file, 0 … 2.8
-            of reflectance) or fitted (limits per band from the training split; they are stored in
-            model.json, and mean and std follow them).
+            of reflectance) or fitted (limits per band from the training split, with room beyond;
+            they are stored in model.json, and mean and std follow them, exact in 3 decimals).
         baseline: whether to train the same student without a teacher as well.
         weights: state dict of the same architecture (.safetensors or .pth), for instance ImageNet.
         adapt: whether weights for three channels are spread over the bands as timm does; otherwise
@@ -58,7 +58,7 @@ class Student:
     augment: Augment = "sharp"
     eight_bit: bool = True
     decimals: Literal[3, 6] = 3
-    range: models.Range = "published"
+    range: Annotated[models.Range, gained("published")] = "fitted"
     baseline: bool = True
     weights: Path | None = None
     adapt: bool = False

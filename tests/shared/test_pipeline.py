@@ -485,7 +485,7 @@ def test_students_of_other_sources_are_the_published_ones() -> None:
         "docker compose run --rm -T distill --dst data/distill/mobilenetv3_small_100 "
         "--train data/prepare/training.h5 --test data/prepare/testing.h5 "
         "--teacher data/teacher/resnet18-rand --architecture mobilenetv3_small_100 "
-        "--augment lcz"
+        "--range published --augment lcz"
     )
     *repeated, _, comparison = plan("so2sat", SEEDS="1 2").by_verb()["students"]
     assert [one.path.rpartition("-")[2] for one in repeated] == ["1", "2"] * 3

@@ -392,6 +392,25 @@ def test_the_record_says_what_the_defaults_were(values: dict[str, Any]) -> None:
     assert content["defaults"]["inputs"] == {"extra": None, "more": []}
 
 
+def test_product_from_before_a_parameter_counts_as_what_the_stage_did_then(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def before(*, dst: Path) -> None:
+        dst.write_text("old")
+
+    def run(
+        *, dst: Path, views: Annotated[Literal["old", "new"], cli.gained("old")] = "new"
+    ) -> None:
+        dst.write_text(views)
+
+    dst = cli.produce(before, {"dst": tmp_path / "out"})
+    cli.produce(run, {"dst": dst, "views": "old"})
+    assert capsys.readouterr().err.endswith("out: up to date\n")
+    with pytest.raises(StageError, match=r"other settings \(views 'old', now 'new'\)"):
+        cli.produce(run, {"dst": dst, "views": "new"})
+    assert cli.arguments.collect(run, [f"--dst={dst}"])["views"] == "new"
+
+
 def test_product_of_a_former_value_is_up_to_date(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
