@@ -244,7 +244,8 @@ bench-distill: .venvs/distill/made .venvs/dev/made ## students beside their twin
 bench-qat: .venvs/distill/made .venvs/export/made .venvs/dev/made ## fake INT8 beside the same epochs in float, both in INT8, over SEEDS: an hour
 	$(PYTHON) -m tests.bench.qat --source $(SOURCE) --data $(call quoted,$(D)) --out $(call quoted,$(or $(OUT),$(D)/bench-qat)) \
 		$(if $(TEACHER),--teacher $(call quoted,$(TEACHER))) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(STUDENTS),--students $(STUDENTS)) \
-		$(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(LR),--lr $(LR)) $(if $(SCHEME),--scheme $(SCHEME))
+		$(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(LR),--lr $(LR)) $(if $(SCHEME),--scheme $(SCHEME)) \
+		$(if $(FLAGS-distill),--flags=$(call quoted,$(FLAGS-distill)))
 
 # The real scenes and the published network are those of $LCZ42_SAMPLES, or of shared/data beside the checkout.
 bench-range: .venvs/distill/made .venvs/export/made .venvs/voyager/made .venvs/dev/made ## levels as published beside fitted ones: a published network on real scenes, students over SEEDS

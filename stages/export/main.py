@@ -32,7 +32,7 @@ class Int8:
 
     calibration_per_class: Annotated[int, cli.at_least(1)] = 30
     scheme: tuple[Scheme, ...] = SCHEMES
-    blame_per_class: Annotated[int, cli.at_least(0)] = 30
+    blame_per_class: Annotated[int, cli.at_least(0)] = 12
     seed: Annotated[int, cli.at_least(0)] = 42
 
 

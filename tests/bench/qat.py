@@ -137,12 +137,13 @@ def main() -> None:
     )
     parser.add_argument("--lr", type=float, default=2e-4, help="learning rate of these epochs")
     parser.add_argument("--scheme", choices=SCHEMES, default=HISTOGRAM)
+    parser.add_argument("--flags", default="", help="of all training; they win over the source's")
     given = parser.parse_args()
     source, prepared = read_settings(given.source), given.data / "prepare"
     files = ("--train", str(prepared / "training.h5"), "--test", str(prepared / "testing.h5"))
     plan = Plan(
         given.out, files, given.teacher or str(given.data / source.student_teacher),
-        tuple(source.flags.get("distill", ())), dict(map(read_student, given.students)),
+        (*source.flags.get("distill", ()), *shlex.split(given.flags)), dict(map(read_student, given.students)),
         tuple(given.seeds), given.epochs, given.lr, given.scheme,
     )  # fmt: skip
     measure(plan, start_stage)
