@@ -143,7 +143,8 @@ def main() -> None:
     files = ("--train", str(prepared / "training.h5"), "--test", str(prepared / "testing.h5"))
     plan = Plan(
         given.out, files, given.teacher or str(given.data / source.student_teacher),
-        (*source.flags.get("distill", ()), *shlex.split(given.flags)), dict(map(read_student, given.students)),
+        (*source.flags.get("distill", ()), *shlex.split(given.flags)),
+        dict(map(read_student, given.students)),
         tuple(given.seeds), given.epochs, given.lr, given.scheme,
     )  # fmt: skip
     measure(plan, start_stage)
