@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from shared import lcz, patches
 from shared.errors import StageError
-from shared.models import Card
 from shared.scenes import Scene
 from stages.map import classifiers, matching, windows
 from stages.map.settings import Cells
@@ -65,7 +64,7 @@ def compute(
     ensemble: classifiers.Ensemble,
     cells: Cells,
     *,
-    found: matching.Statistics | None,
+    matched: tuple[matching.Statistics, list[matching.Statistics]] | None,
     shard: str,
 ) -> None:
     """Write `scores` (rows, columns, K) of one shard of the rows of cells; goes on where it was.
@@ -75,7 +74,8 @@ def compute(
         scene: what is classified.
         ensemble: by what.
         cells: windows and grid.
-        found: statistics of the scene, where they are brought to those of the training split.
+        matched: statistics of the scene, and those of each network's training split that they are
+            brought to; None leaves the scene as it is.
         shard: "i/n".
     """
     tiling = tile(scene, cells)
@@ -83,7 +83,11 @@ def compute(
     field = patches.Field((columns, len(ensemble.classes)), "float32")
     grid = patches.Constant(describe_grid(scene, cells))
     check_room(dst.parent, rows * columns * len(ensemble.classes))
-    reader = Reader(scene, cells, found, [(m.card, m.bands) for m in ensemble.members])
+    found, trained = matched or (
+        None, [matching.describe_training(member.card) for member in ensemble.members],
+    )  # fmt: skip
+    places = [member.bands for member in ensemble.members]
+    reader = Reader(scene, cells, found, list(zip(places, trained, strict=True)))
     with patches.Writer(
         dst, rows, shard, classes=ensemble.classes, constants={GRID: grid}, scores=field
     ) as sink:
@@ -108,13 +112,13 @@ class Reader:
         scene: open file.
         cells: windows and grid.
         found: statistics to match, or None.
-        wanted: card of each member, and the places of its bands in the scene.
+        wanted: places of the bands of each member in the scene, and its training split.
     """
 
     scene: Scene
     cells: Cells
     found: matching.Statistics | None
-    wanted: list[tuple[Card, list[int]]]
+    wanted: list[tuple[list[int], matching.Statistics]]
 
     def read(
         self, rows: slice, columns: slice
@@ -136,13 +140,17 @@ class Reader:
         return values, masked <= self.cells.max_masked * window**2
 
     def _prepare(
-        self, scaled: NDArray[np.float32], hidden: NDArray[np.bool_], card: Card, bands: list[int]
+        self,
+        scaled: NDArray[np.float32],
+        hidden: NDArray[np.bool_],
+        bands: list[int],
+        trained: matching.Statistics,
     ) -> NDArray[np.float32]:
         values = scaled[..., bands]
         if self.found:
-            values = matching.match(values, self.found, card, bands)
+            values = matching.match(values, self.found, trained, bands)
         if hidden.any():
-            values[hidden] = 255 * np.array(matching.describe_training(card).mean, np.float32)
+            values[hidden] = 255 * np.array(trained.mean, np.float32)
         return values
 
 

@@ -14,6 +14,7 @@ def run(
     model: Path | None = None,
     scores: Path | None = None,
     calibration: Path | None = None,
+    training: Path | None = None,
     cells: Cells = Cells(),
     network: Network = Network(),
     drawing: Drawing = Drawing(),
@@ -32,18 +33,24 @@ def run(
             the shards: the map is drawn of it, and no network is run.
         calibration: with --coverage, the JSON that calibrate makes of the scores of this network:
             certain.tif, set_size.tif and coverage.json are written, too.
+        training: patch file of the training split, whose statistics --match takes where the
+            model's card tells none.
         shard: "i/n" classifies the i-th of n equal runs of rows of cells.
     """
     if (model is None) == (scores is None):
         given = "both" if model else "none"
         raise StageError(f"--model: expected either a model folder or --scores, found {given}")
+    if training and not network.match:
+        raise StageError(
+            "--training: expected with --match, whose statistics it has; found it alone"
+        )
     from stages.map import abstaining, product
     from stages.map import drawing as drawn
 
     abstaining.check(calibration, drawing.coverage)
 
     if model:
-        product.classify(src, dst, model, cells, network, shard=shard)
+        product.classify(src, dst, model, cells, network, shard=shard, training=training)
     if scores:
         product.take(src, dst, scores, cells, shard)
     if calibration and shard == "1/1":

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shared import lcz
+from shared import lcz, models, patches
 from shared.errors import StageError
 from shared.models import Card
 from shared.scenes import PER_UNIT, Scene
@@ -57,19 +57,18 @@ def measure(scene: Scene) -> Statistics:
 
 
 def match(
-    values: NDArray[np.float32], found: Statistics, wanted: Card, bands: list[int]
+    values: NDArray[np.float32], found: Statistics, trained: Statistics, bands: list[int]
 ) -> NDArray[np.float32]:
-    """(…, C) values 0 … 255 of the card's bands, shifted and scaled to its mean and deviation.
+    """(…, C) values 0 … 255 of a network's bands, shifted and scaled to other statistics.
 
     Args:
         values: as the scene has them.
         found: of the scene.
-        wanted: of the training split.
-        bands: place of each of the card's bands in the scene.
+        trained: of the training split.
+        bands: place of each of the network's bands in the scene.
     """
     mean = np.array([found.mean[b] for b in bands])
     std = np.array([max(found.std[b], 1e-6) for b in bands])
-    trained = describe_training(wanted)
     gain = np.array(trained.std) / std
     shift = 255 * (np.array(trained.mean) - gain * mean)
     return values * gain.astype(np.float32) + shift.astype(np.float32)
@@ -83,10 +82,18 @@ def describe_training(card: Card) -> Statistics:
     return Statistics(tuple(mean.tolist()), tuple((np.array(card.std) * (high - low)).tolist()))
 
 
-def check_card(folder: Path, card: Card) -> None:
-    """Refuse to match where the card tells no statistics, as those of networks without a mean."""
+def find_training(folder: Path, card: Card, training: Path | None) -> Statistics:
+    """Statistics of the training split: of its patch file, else as the card tells them.
+
+    Raises:
+        StageError: no file is given, and the card tells none, as that of a network without a mean.
+    """
+    if training:
+        with patches.read(training, "sen2") as source:
+            return Statistics(*models.band_statistics(source, card.bands, decimals=6))
     if not any(card.mean):
         raise StageError(
             f"--match: expected mean and std of the training split in {folder} for {card.file}, "
-            "found a mean of 0 in every band"
+            "found a mean of 0 in every band; --training takes them from a patch file"
         )
+    return describe_training(card)

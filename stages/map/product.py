@@ -17,7 +17,14 @@ SCORES = "scores.h5"
 
 
 def classify(
-    src: Path, dst: Path, model: Path, cells: Cells, network: Network, *, shard: str
+    src: Path,
+    dst: Path,
+    model: Path,
+    cells: Cells,
+    network: Network,
+    *,
+    shard: str,
+    training: Path | None = None,
 ) -> None:
     """Run the networks: the scores of a map in its folder, or those of a shard in a file.
 
@@ -29,11 +36,14 @@ def classify(
         opening.open_models(model, scene, network.precision, network.threads) as ensemble,
     ):
         grids.tile(scene, cells)
-        found = matching.measure(scene) if network.match else None
-        for member in ensemble.members if found else ():
-            matching.check_card(model, member.card)
+        matched = None
+        if network.match:
+            cards = [member.card for member in ensemble.members]
+            trained = [matching.find_training(model, card, training) for card in cards]
+            matched = matching.measure(scene), trained
         warn_of_domain(scene, network.match)
-        grids.compute(place_scores(dst, shard), scene, ensemble, cells, found=found, shard=shard)
+        place = place_scores(dst, shard)
+        grids.compute(place, scene, ensemble, cells, matched=matched, shard=shard)
 
 
 def warn_of_domain(scene: Scene, matched: bool) -> None:

@@ -528,7 +528,8 @@ def test_matching_gives_the_statistics_of_the_training_split(tmp_path: Path) -> 
             "a.onnx", "a", ("B4", "B2"), (0.3, 0.1), (0.05, 0.2), 32, "bilinear", ("a", "b"),
             low=low, high=high,
         )  # fmt: skip
-        made = matching.match(scaled[..., places], found, card, places)
+        trained = matching.describe_training(card)
+        made = matching.match(scaled[..., places], found, trained, places)
         given = models.to_range(made, card) / 255  # where the card's numbers hold
         np.testing.assert_allclose(given.mean((0, 1), np.float64), card.mean, rtol=1e-4)
         np.testing.assert_allclose(given.std((0, 1), dtype=np.float64), card.std, rtol=1e-4)
@@ -548,6 +549,24 @@ def test_match_undoes_another_gain(student: Path, tmp_path: Path) -> None:
     }
     assert (maps["one", "--match"] == maps["two", "--match"]).mean() > 0.97
     assert (maps["one", "--nomatch"] == maps["two", "--nomatch"]).mean() < 0.7
+
+
+def test_statistics_may_come_from_the_training_split(
+    scene: Path, student: Path, tmp_path: Path
+) -> None:
+    """Those of the file that the card was made from give the map that the card gives."""
+    train = student.parent / "train.h5"
+    with patches.read(train, "sen2") as source:
+        mean, std = models.band_statistics(source, lcz.SEN2.bands, decimals=6)
+        exact = source.statistics("sen2")[0] / 255
+    np.testing.assert_allclose(mean, exact, atol=1e-6)
+    told = with_card(student, tmp_path / "told", mean=mean, std=std)
+    one = command(scene, tmp_path / "card", f"--model={told}", "--match")
+    two = command(scene, tmp_path / "file", f"--model={told}", "--match", f"--training={train}")
+    np.testing.assert_array_equal(stored(one / "scores.h5"), stored(two / "scores.h5"))
+    flat = with_card(student, tmp_path / "flat", mean=(0.0,) * 10)  # tells none of its own
+    made = command(scene, tmp_path / "map", f"--model={flat}", "--match", f"--training={train}")
+    assert classes_of(made).all()
 
 
 def test_surface_reflectance_is_warned_of(
@@ -570,6 +589,7 @@ def test_surface_reflectance_is_warned_of(
         (("--model={radar}",), "that reads VH"),
         (("--model={fusion}",), "found one that takes 8 tda features"),
         (("--model={flat}", "--match"), "--match: expected mean and std of the training split"),
+        (("--model={student}", "--training={scene}"), "--training: expected with --match"),
         (("--scores={scores}", "--step=20"), "expected scores"),
         (("--scores={scores}", "--max_masked=0.2"), "with these --step, --window and"),
         (("--scores={scores}", "--shard=1/2"), "--shard: expected 1/1 with --scores"),
