@@ -34,6 +34,7 @@ class Member:
         image: name of its first ONNX input.
         features: name in a batch of what goes into the second ONNX input, `tda`, if there is one.
         trained: whether `network` makes one that is trained already, elsewhere.
+        beside: networks that the loss asks of every batch.
         export: writes the ONNX file as `networks.to_onnx` does; the largest logit difference.
     """
 
@@ -49,6 +50,7 @@ class Member:
     image: str = "image"
     features: str = ""
     trained: bool = False
+    beside: tuple[nn.Module, ...] = ()
     export: Export = networks.to_onnx
 
     def learner(self, recipe: Recipe) -> Learner:
@@ -56,7 +58,7 @@ class Member:
         torch.manual_seed(self.seed)
         return Learner(
             self.name, self.network(), self.view, self.loss, recipe,
-            seed=self.seed, features=self.features,
+            seed=self.seed, features=self.features, beside=self.beside,
         )  # fmt: skip
 
 

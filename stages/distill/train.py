@@ -164,10 +164,15 @@ def _build_members(
         view=View(card, ours.layouts, side), loss=distillation,
         seed=settings.seed, train=ours, test=theirs, held_out=held_out if len(held_out) else None,
         image="input", trained=student.checkpoint is not None,
+        beside=tuple(one.network for one in targets.teachers if one.network is not None),
         export=partial(qat_training.export, FLOAT if settings.tuning.qat else "."),
     )  # fmt: skip
     twin = dataclasses.replace(
-        member, name=BASELINE, loss=loss(1.0), export=partial(qat_training.export, BASELINE)
+        member,
+        name=BASELINE,
+        loss=loss(1.0),
+        beside=(),
+        export=partial(qat_training.export, BASELINE),
     )
     return [member, twin] if student.baseline and not student.checkpoint else [member]
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from shared.backend import devices
 from shared.errors import StageError
-from shared.training.data import Split
+from shared.training.data import Batch, Split
 from shared.training.loop import Learner, Recipe, engine
-from shared.training.memory import footprint, recompute
+from shared.training.memory import footprint, recompute, recording
 from shared.training.parallel import distributed
 from tests.training import tiny
 
@@ -96,6 +96,29 @@ def test_estimate_counts_what_a_step_keeps() -> None:
     assert measured.recomputed == again
     weights = sum(of.numel() for of in one.network.parameters()) * 4
     assert measured.fixed == 2 * weights  # gradient and momentum
+
+
+def test_estimate_counts_the_networks_that_the_loss_asks() -> None:
+    """A wide teacher holds its pictures, what enters its ReLU and what leaves it, at once."""
+    wide = 64
+    teacher = nn.Sequential(nn.Conv2d(3, wide, 1), nn.ReLU(), nn.Conv2d(wide, 2, 1))
+    one, rows = begun()
+    alone, plain = (footprint.estimate(distributed.launch("cpu", "float32"), one, rows), one.loss)
+
+    def asks(logits: Tensor, batch: Batch) -> Tensor:
+        with torch.no_grad():
+            said = teacher(one.view(batch)).mean()
+        return plain(logits, batch) + said
+
+    one.loss, one.beside = asks, (teacher,)
+    found = footprint.estimate(distributed.launch("cpu", "float32"), one, rows)
+    plane = tiny.SIDE**2 * 4
+    kept = 3 * plane + 4 * WIDTH * plane * 4 + WIDTH * 4  # as in the test above
+    assert found.stored == kept + (3 + 2 * wide) * plane
+    assert found.recomputed == 3 * plane + 4 * WIDTH * plane + WIDTH * 4 + (3 + 2 * wide) * plane
+    assert found.stored > alone.stored
+    one.beside = ()
+    assert footprint.estimate(distributed.launch("cpu", "float32"), one, rows) == alone
 
 
 def test_estimate_leaves_network_and_random_numbers_alone() -> None:
@@ -209,16 +232,16 @@ def test_the_most_that_a_backward_pass_holds() -> None:
     for above in ((), ("",)):
         a, b = (*above, "a"), (*above, "a", "a.b")
         events = [
-            footprint.Event("enter", a, {1: 10}), footprint.Event("keep", a, {2: 5}),
-            footprint.Event("enter", b, {3: 100}), footprint.Event("keep", b, {4: 7}),
-            footprint.Event("keep", b, {4: 7}), footprint.Event("leave", b, {5: 1}),
-            footprint.Event("leave", a, {6: 2}),
+            recording.Event("enter", a, {1: 10}), recording.Event("keep", a, {2: 5}),
+            recording.Event("enter", b, {3: 100}), recording.Event("keep", b, {4: 7}),
+            recording.Event("keep", b, {4: 7}), recording.Event("leave", b, {5: 1}),
+            recording.Event("leave", a, {6: 2}),
         ]  # fmt: skip
         assert footprint.peak(events) == 5 + 7 + 2 * 2
         assert footprint.peak(events, frozenset({"a"})) == 10 + 5 + 7 + 2 * 2
         assert footprint.peak(events, frozenset({"a.b"})) == 5 + 100 + 7 + 2 * 1
-        again = [*events, footprint.Event("enter", (*above, "c"), {7: 1}),
-                 footprint.Event("leave", (*above, "c"), {8: 20})]  # fmt: skip
+        again = [*events, recording.Event("enter", (*above, "c"), {7: 1}),
+                 recording.Event("leave", (*above, "c"), {8: 20})]  # fmt: skip
         assert footprint.peak(again, frozenset({"a", "c"})) == 10 + 1 + 2 * 20
 
 

@@ -18,6 +18,7 @@ from shared.training.data import draw_views, split
 from shared.training.data.views.view import View
 from shared.training.data.views.warping import see_images
 from stages.distill import lead, onnx_teachers, teacher_logits, teacher_targets
+from stages.distill import train as training
 from stages.distill.teaching import Teacher
 from tests.stages.test_distill import (
     NOBODY,
@@ -29,6 +30,7 @@ from tests.stages.test_distill import (
     saved,
     taught_by,
 )
+from tests.training import tiny
 
 
 def trained_folder(folder: Path, *, bands: tuple[str, ...] = ("B8", "B2", "VH")) -> Path:
@@ -292,3 +294,19 @@ def test_marked_rows_are_no_teachers(prepared: Path, marked: bool) -> None:
             file["validation"] = (np.arange(34) < 17).astype(np.uint8)
     assert lead.is_clean(prepared, own=True) == marked
     assert not lead.is_clean(prepared, own=False)
+
+
+@pytest.mark.parametrize("in_torch", [True, False])
+def test_networks_in_torch_count_in_the_memory_of_a_step(
+    prepared: Path, prepared_test: Path, tmp_path: Path, in_torch: bool
+) -> None:
+    """Of the student; its twin asks nobody, and onnxruntime is on the CPU."""
+    folder, files = trained_folder(tmp_path / "t"), (prepared, prepared_test)
+    teachers = onnx_teachers.read((folder,), lcz.CLASSES, prepared, in_torch=in_torch)
+    settings, targets = taught_by((folder,)), teacher_targets.Targets(teachers=tuple(teachers))
+    student = training._build_card(prepared, settings)
+    labels = split.read_label_pair(*files, lcz.CLASSES)
+    ours, twin = training._build_members(files, student, labels, targets, NOBODY, settings)
+    assert ours.beside == tuple(one.network for one in teachers if in_torch)
+    assert twin.beside == ()
+    assert ours.learner(tiny.recipe()).beside == ours.beside

@@ -1,7 +1,7 @@
 """One network in training: its optimiser, what happens in a step and after an epoch."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ class Learner:
         recipe: how.
         seed: of views and dropout.
         features: name in a batch of its second input, if it has one.
+        beside: networks that the loss asks of every batch, such as teachers.
 
     Attributes:
         epoch: epochs that are done.
@@ -42,12 +43,13 @@ class Learner:
 
     def __init__(
         self, name: str, network: nn.Module, view: nn.Module, loss: Loss, recipe: Recipe,
-        *, seed: int, features: str = "",
+        *, seed: int, features: str = "", beside: Sequence[nn.Module] = (),
     ) -> None:  # fmt: skip
         # Channels last: a sixth faster on a CPU, and what half precision on a GPU wants.
         self.network = network.to(memory_format=torch.channels_last)
         self.name, self.view, self.loss = name, view, loss
         self.recipe, self.seed, self.features = recipe, seed, features
+        self.beside = tuple(beside)
         self.epoch, self.history, self.log = 0, History(), events.Log()
         self.best: tuple[float, Weights] = (math.nan, {})
         self.totals = torch.zeros(3)

@@ -1,3 +1,3 @@
 """What a training step takes of memory, and how it takes less."""
 
-__all__ = ["footprint", "recompute"]
+__all__ = ["footprint", "recompute", "recording"]

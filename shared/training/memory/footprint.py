@@ -4,37 +4,22 @@ Two and four rows go through the network. What autograd keeps for the backward p
 rows, so two sizes give the bytes per row, and the bytes of any batch follow.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import NamedTuple
 
 import numpy as np
-import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from shared.training.data import Batch, Split
 from shared.training.loop import Learner
+from shared.training.memory.recording import Event, recorded, unchanged
 
 FEW, MORE = 2, 4  # rows of the two trials; batch norm needs two
 GIGABYTE = 1e9
-
-
-@dataclass(frozen=True)
-class Event:
-    """What happens to memory in a forward pass.
-
-    Attributes:
-        kind: "enter" a module, "keep" a tensor for the backward pass, or "leave" a module.
-        running: names of the modules that are running, from the network to the innermost one.
-        sizes: bytes by address: of the storages that enter, the one that is kept, the results.
-    """
-
-    kind: Literal["enter", "keep", "leave"]
-    running: tuple[str, ...]
-    sizes: dict[int, int]
 
 
 @dataclass(frozen=True)
@@ -58,6 +43,18 @@ class Estimate:
         return (self.fixed + rows * (self.recomputed if recompute else self.stored)) / GIGABYTE
 
 
+class Watched(NamedTuple):
+    """What happened in one step.
+
+    Attributes:
+        events: of the network that learns.
+        beside: of each network that the loss asks, without gradients.
+    """
+
+    events: list[Event]
+    beside: list[list[Event]]
+
+
 def estimate(fabric: Fabric, learner: Learner, split: Split) -> Estimate:
     """Measure a network on a few rows; its weights, buffers and random numbers stay as they are.
 
@@ -68,16 +65,16 @@ def estimate(fabric: Fabric, learner: Learner, split: Split) -> Estimate:
     """
     few, more = (_watch(fabric, learner, split[np.arange(n) % len(split)]) for n in (FEW, MORE))
 
-    def per_row(of: Callable[[list[Event]], int]) -> float:
+    def per_row(of: Callable[[Watched], int]) -> float:
         return max(0.0, (of(more) - of(few)) / (MORE - FEW))
 
-    names = {name for event in more for name in event.running}
+    names = {name for event in more.events for name in event.running}
     inside = {name: per_row(partial(_kept_inside, name=name)) for name in names}
     segments = tuple(choose_segments(learner.network, inside))
     weights = sum(p.numel() * p.element_size() for p in learner.network.parameters())
     copies = 2 if learner.recipe.optimiser == "sgd" else 3  # gradient, and one or two means
-    stored = per_row(peak)
-    recomputed = per_row(partial(peak, segments=frozenset(segments)))
+    stored = per_row(_peak_of_step)
+    recomputed = per_row(partial(_peak_of_step, segments=frozenset(segments)))
     return Estimate(copies * weights, stored, min(recomputed, stored), segments)
 
 
@@ -109,9 +106,40 @@ def peak(events: Sequence[Event], segments: frozenset[str] = frozenset()) -> int
     return most
 
 
-def _kept_inside(events: list[Event], name: str) -> int:
+def _peak_of_step(watched: Watched, segments: frozenset[str] = frozenset()) -> int:
+    """Bytes at most: in the backward pass, or while the loss asks other networks before it."""
+    beside = max((passing(events) for events in watched.beside), default=0)
+    return max(peak(watched.events, segments), kept_outside(watched.events, segments) + beside)
+
+
+def kept_outside(events: Sequence[Event], segments: frozenset[str]) -> int:
+    """Bytes that are there between the forward and the backward pass; as `peak`."""
+    sizes: dict[int, int] = {}
+    for event in events:
+        segment = next((name for name in event.running if name in segments), None)
+        enters = event.kind == "enter" and segment == event.running[-1]
+        if enters or (event.kind == "keep" and segment is None):
+            sizes |= event.sizes
+    return sum(sizes.values())
+
+
+def passing(events: Sequence[Event]) -> int:
+    """Bytes at most in a forward pass that keeps nothing: what entered the running modules."""
+    entered: list[dict[int, int]] = []
+    most = 0
+    for event in events:
+        if event.kind == "enter":
+            entered.append(event.sizes)
+        elif event.kind == "leave":
+            there = event.sizes | {place: of for sizes in entered for place, of in sizes.items()}
+            most = max(most, sum(there.values()))
+            entered.pop()
+    return most
+
+
+def _kept_inside(watched: Watched, name: str) -> int:
     """Bytes that a module keeps; the network is called ""."""
-    kept = [event for event in events if event.kind == "keep" and name in event.running]
+    kept = [event for event in watched.events if event.kind == "keep" and name in event.running]
     return sum(sum(event.sizes.values()) for event in kept)
 
 
@@ -133,67 +161,25 @@ def choose_segments(network: nn.Module, inside: dict[str, float], name: str = ""
     return [name] if small or covered < own / 2 else parts
 
 
-def _watch(fabric: Fabric, learner: Learner, batch: Batch) -> list[Event]:
+def _watch(fabric: Fabric, learner: Learner, batch: Batch) -> Watched:
     network, device = learner.network, fabric.device
     batch = {name: of.to(device) for name, of in batch.items()}
     own = {of.untyped_storage().data_ptr() for of in (*network.parameters(), *network.buffers())}
     events: list[Event] = []
-    with unchanged(network), _recorded(network, events, own), fabric.autocast():
-        scores = learner.logits(batch)
+    with unchanged(network), fabric.autocast():
+        with recorded(network, events, own):
+            scores = learner.logits(batch)
+        beside = _watch_beside(learner, scores, batch)
     del scores  # and with it the graph that holds what was counted
-    return events
+    return Watched(events, beside)
 
 
-@contextmanager
-def unchanged(network: nn.Module) -> Iterator[None]:
-    """Buffers, such as the means of batch norm, and random numbers are afterwards as before."""
-    before = {name: of.clone() for name, of in network.named_buffers()}
-    with torch.random.fork_rng():
-        yield
-    with torch.no_grad():
-        for name, of in network.named_buffers():
-            of.copy_(before[name])
-
-
-@contextmanager
-def _recorded(network: nn.Module, events: list[Event], own: set[int]) -> Iterator[None]:
-    """While it is active, what happens to memory is noted, module by module."""
-    running: list[str] = []
-    seen = set(own)
-    alive: list[Tensor] = []  # so that no address is used twice
-
-    def note(kind: Literal["enter", "keep", "leave"], value: object) -> None:
-        tensors = _tensors(value)
-        alive.extend(tensors)
-        storages = [tensor.untyped_storage() for tensor in tensors]
-        sizes = {storage.data_ptr(): storage.nbytes() for storage in storages}
-        events.append(Event(kind, tuple(running), sizes))
-
-    def enter(name: str, given: object) -> None:
-        running.append(name)
-        note("enter", given)
-
-    def leave(result: object) -> None:
-        note("leave", result)
-        running.pop()
-
-    def pack(tensor: Tensor) -> Tensor:
-        if (place := tensor.untyped_storage().data_ptr()) not in seen:
-            seen.add(place)
-            note("keep", tensor)
-        return tensor
-
+def _watch_beside(learner: Learner, scores: Tensor, batch: Batch) -> list[list[Event]]:
+    """Events of the networks that the loss asks; their weights are on the device afterwards."""
+    events: list[list[Event]] = [[] for _ in learner.beside]
     with ExitStack() as stack:
-        for name, module in network.named_modules():
-            before = module.register_forward_pre_hook(lambda _, given, n=name: enter(n, given))
-            after = module.register_forward_hook(lambda _, __, result: leave(result))
-            stack.callback(before.remove)
-            stack.callback(after.remove)
-        stack.enter_context(torch.autograd.graph.saved_tensors_hooks(pack, lambda kept: kept))
-        yield
-
-
-def _tensors(value: object) -> list[Tensor]:
-    if isinstance(value, (list, tuple)):
-        return [tensor for part in value for tensor in _tensors(part)]
-    return [value] if isinstance(value, Tensor) else []
+        for network, own in zip(learner.beside, events, strict=True):
+            stack.enter_context(recorded(network, own, set()))
+        if learner.beside:
+            learner.loss(scores, batch)
+    return events

@@ -20,7 +20,7 @@ from shared.errors import StageError
 from shared.progress import say
 from shared.training.data import Split
 from shared.training.loop import Learner
-from shared.training.memory import footprint
+from shared.training.memory import footprint, recording
 
 LARGE = 2.0  # GB of a step from which the estimate is told
 # Of the free memory that a step may take by its estimate: allocators and libraries take some too.
@@ -130,7 +130,7 @@ def _is_exact(fabric: Fabric, learner: Learner, split: Split, segments: Sequence
 def _gradients(fabric: Fabric, learner: Learner, split: Split) -> list[Tensor]:
     network, rows = learner.network, np.arange(footprint.MORE) % len(split)
     batch = {name: of.to(fabric.device) for name, of in split[rows].items()}
-    with footprint.unchanged(network):
+    with recording.unchanged(network):
         torch.manual_seed(0)
         with fabric.autocast():
             value = learner.loss(learner.logits(batch), batch)
