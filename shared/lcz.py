@@ -86,6 +86,15 @@ SEN1 = Layout(
 SEN2 = Layout(("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12"), 0.0, 2.8, 1e4)
 RGB = Layout(("B4", "B3", "B2"), 0.0, 255.0)
 
+# Mean and deviation of SEN2's bands, as reflectance, over the training split of version 2 of So2Sat
+# LCZ42, as torchgeo's data module prints them.
+TRAINING_MEAN = (
+    0.1238, 0.1093, 0.1011, 0.1142, 0.1593, 0.1815, 0.1746, 0.1950, 0.1543, 0.1091,
+)  # fmt: skip
+TRAINING_STD = (
+    0.0396, 0.0478, 0.0664, 0.0636, 0.0774, 0.0910, 0.0922, 0.1016, 0.0999, 0.0878,
+)  # fmt: skip
+
 # Image datasets a patch file may hold, with the layout of a file that does not say its own.
 PRESETS = {"sen1": SEN1, "sen2": SEN2, "rgb": RGB}
 

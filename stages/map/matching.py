@@ -1,5 +1,6 @@
 """Band statistics of a scene, and bringing them to those of the training split."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from shared import lcz, models, patches
 from shared.errors import StageError
-from shared.models import Card
+from shared.models import MODEL_FILE, Card
 from shared.scenes import PER_UNIT, Scene
 
 BLOCK = 512  # pixels per side that are read at once
@@ -83,17 +84,35 @@ def describe_training(card: Card) -> Statistics:
 
 
 def find_training(folder: Path, card: Card, training: Path | None) -> Statistics:
-    """Statistics of the training split: of its patch file, else as the card tells them.
+    """Statistics of the training split: of its patch file, else as the folder tells them.
 
     Raises:
-        StageError: no file is given, and the card tells none, as that of a network without a mean.
+        StageError: no file is given, and the folder tells none.
     """
     if training:
         with patches.read(training, "sen2") as source:
             return Statistics(*models.band_statistics(source, card.bands, decimals=6))
-    if not any(card.mean):
-        raise StageError(
-            f"--match: expected mean and std of the training split in {folder} for {card.file}, "
-            "found a mean of 0 in every band; --training takes them from a patch file"
-        )
-    return describe_training(card)
+    return describe_training(card) if any(card.mean) else read_beside(folder, card)
+
+
+def read_beside(folder: Path, card: Card) -> Statistics:
+    """What model.json tells of the training split beside a card whose mean is 0 in every band.
+
+    Such networks take reflectance as it is; `weights` writes the statistics where they are known.
+
+    Raises:
+        StageError: it tells none.
+    """
+    try:
+        told = json.loads((folder / MODEL_FILE).read_text())["training_reflectance"]
+        span = lcz.SEN2.high - lcz.SEN2.low
+        mean = tuple((float(value) - lcz.SEN2.low) / span for value in told["mean"])
+        std = tuple(float(value) / span for value in told["std"])
+        if len(mean) == len(std) == len(card.bands) and all(value > 0 for value in std):
+            return Statistics(mean, std)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise StageError(
+        f"--match: expected mean and std of the training split in {folder} for {card.file}, "
+        "found a mean of 0 in every band; --training takes them from a patch file"
+    )

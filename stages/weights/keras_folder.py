@@ -1,6 +1,7 @@
 """A classifier that Keras saved, as a model folder: its network in ONNX, and what it reads."""
 
 from pathlib import Path
+from typing import Any
 
 from shared import lcz, progress
 from shared.errors import StageError
@@ -44,15 +45,22 @@ def write(src: Path, dst: Path, chosen: str = "") -> None:
     model = keras_files.to_onnx(network)
     dst.mkdir(exist_ok=True)
     onnx.save(model, dst / FILE)
-    models.save(dst, [card], origin=_origin(src))
+    models.save(dst, [card], **_origin(src))
     progress.say(f"{src}: {network.architecture}, {network.channels} bands of {network.size} "
                  f"pixels, {network.classes} classes")  # fmt: skip
 
 
-def _origin(src: Path) -> dict[str, str]:
-    """Where a listed file is from, and under which licence."""
+def _origin(src: Path) -> dict[str, dict[str, Any]]:
+    """Where a listed file is from, under which licence, and the statistics of what it learned from.
+
+    All listed ones are So2Sat's.
+    """
     listed = {file.name: file for file in load_classifiers().values()}
     file = listed.get(src.name)
     if file is None or file.sha256 != record.fingerprint(src)["sha256"]:
-        return {"file": src.name}
-    return {"file": src.name, "licence": file.licence, "url": file.url}
+        return {"origin": {"file": src.name}}
+    learned = {"mean": lcz.TRAINING_MEAN, "std": lcz.TRAINING_STD}
+    return {
+        "origin": {"file": src.name, "licence": file.licence, "url": file.url},
+        "training_reflectance": learned,
+    }

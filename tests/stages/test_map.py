@@ -569,6 +569,31 @@ def test_statistics_may_come_from_the_training_split(
     assert classes_of(made).all()
 
 
+def test_match_takes_the_statistics_beside_a_card_without_a_mean(
+    student: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    zero, one = (0.0,) * 10, (1 / 2.8,) * 10
+    model = with_card(student, tmp_path / "plain", mean=zero, std=one)
+    values, _ = fields(62, 92)
+    src = write_scene(tmp_path / "scene.h5", values)
+    with pytest.raises(SystemExit, match="2"):
+        command(src, tmp_path / "map", f"--model={model}", "--match")
+    assert "--match: expected mean and std of the training split" in capsys.readouterr().err
+    told = {"mean": list(lcz.TRAINING_MEAN), "std": list(lcz.TRAINING_STD)}
+    models.save(model, models.load(model), training_reflectance=told)
+    made = command(src, tmp_path / "map", f"--model={model}", "--match")
+    shifted = (values - values.mean((0, 1))) / values.std((0, 1)) * told["std"] + told["mean"]
+    other = write_scene(tmp_path / "other.h5", shifted.clip(0.0001, 2.8))
+    plain = command(other, tmp_path / "plain-map", f"--model={model}")
+    with (
+        patches.read(made / "scores.h5", "scores") as a,
+        patches.read(plain / "scores.h5", "scores") as b,
+    ):
+        np.testing.assert_allclose(
+            a["scores"].raw(slice(0, 4)), b["scores"].raw(slice(0, 4)), atol=0.02
+        )
+
+
 def test_surface_reflectance_is_warned_of(
     student: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

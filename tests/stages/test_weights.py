@@ -2,6 +2,7 @@
 
 import hashlib
 import http.server
+import json
 import re
 import threading
 from collections.abc import Iterator
@@ -590,6 +591,18 @@ def test_the_published_classifier_is_listed_whole(monkeypatch: pytest.MonkeyPatc
     assert file.url.endswith("/" + file.name)
     assert (file.bytes, file.licence, len(file.sha256)) == (2_473_440, "MIT", 64)
     assert published_files.find(file.name) == file
+
+
+def test_the_published_classifier_tells_what_it_learned_from(
+    real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    (file,) = published.load_classifiers().values()
+    cli.main(stage.run, [f"--src={real / 'weights' / file.name}", f"--dst={tmp_path / 'net'}"])
+    told = json.loads((tmp_path / "net" / "model.json").read_text())
+    assert told["origin"] == {"file": file.name, "licence": "MIT", "url": file.url}
+    assert told["training_reflectance"]["mean"] == list(lcz.TRAINING_MEAN)
+    assert told["members"][0]["architecture"] == "keras-resnet20-v2"
 
 
 def test_a_classifier_of_keras_becomes_a_model_folder(tmp_path: Path) -> None:
