@@ -23,8 +23,8 @@ class Int8:
     Attributes:
         calibration_per_class: training rows of each class that are used for calibration.
         scheme: quantisation schemes, as the SDK documents them. The first one gives the INT8
-            network of the product: name the one that voyager --scheme will ask the SDK for. The
-            others are compared with it.
+            network of the product, and its bundle asks the SDK for it, unless voyager --scheme says
+            otherwise. The others are compared with it.
         blame_per_class: test rows of each class over which each layer is quantised alone, by the
             first scheme; 0 leaves that out.
         seed: of the random choice of calibration and of these test rows.

@@ -73,7 +73,7 @@ def log_summary(report: Report, times: dict[str, Any]) -> None:
             f"{times[name]['median_ms']:.2f} ms a row on one thread, rows a second at {speed}"
         )
     scheme = report["calibration"]["scheme"]
-    say(f"int8 is by {scheme}, which a bundle of voyager --scheme {scheme} asks the SDK for")
+    say(f"int8 is by {scheme}; so will be the bundle, unless voyager --scheme says otherwise")
     if blame := report.get("blame"):
         worst = "; ".join(map(layer_blame.describe, blame["worst"]))
         say(f"layers that cost most in eight bits, each alone: {worst or 'none'}")
