@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from shared.models import FEW_LEVELS
 from stages.report import pictures
 from stages.report.inputs import Product, read_json
 
@@ -46,13 +47,24 @@ def speeds(model: dict[str, Any]) -> dict[str, Any]:
 def bundle(product: Product) -> dict[str, Any]:
     """readback.json of one bundle, and what lies in its folder."""
     back = read_json(product.path / "readback.json")
-    ways = back.pop("accuracy", {})
+    ways, limits, levels = (back.pop(name, {}) for name in ("accuracy", "limits", "levels"))
     files = [path for path in product.path.rglob("*") if path.is_file()]
     pngs = [path.relative_to(product.path).parts[0] for path in files if path.suffix == ".png"]
     return {
         "name": product.name,
         "ways": [{"way": WAYS.get(name, name), **figures} for name, figures in ways.items()],
         "facts": flat(back),
+        "bands": [
+            {
+                "band": band,
+                "low": limits[band][0],
+                "high": limits[band][1],
+                "levels": count,
+                "few": count < FEW_LEVELS,
+            }
+            for band, count in levels.items()
+            if band in limits
+        ],
         "files": sorted(path.name for path in product.path.iterdir()),
         "bytes": sum(path.stat().st_size for path in files),
         "pictures": {folder: pngs.count(folder) for folder in sorted(set(pngs))},

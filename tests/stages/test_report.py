@@ -134,6 +134,8 @@ def edge(root: Path) -> list[Path]:
     (bundle / "repr" / "0.png").write_bytes(b"png")
     accuracy = {"overall_accuracy": 0.6125, "average_accuracy": 0.6, "macro_f1": 0.55}
     back = {"rows": 340, "accuracy": {"hdf5": accuracy, "png": accuracy}, "agreement": 0.99}
+    back |= {"range": "fitted", "limits": {"B4": [0, 0.4321], "B<2": [0.01, 2]}}
+    back |= {"levels": {"B4": 123, "B<2": 15}}
     (bundle / "readback.json").write_text(json.dumps(back))
     return [export, bundle]
 
@@ -516,6 +518,17 @@ def test_best_ensemble_and_students_by_class(chained: Volume) -> None:
     assert table["lines"][2]["values"] == expected
     (table,) = confusions.recalls(every)
     assert len(table["lines"]) == len([c for c in every if c.folder])
+
+
+def test_edge_tells_limits_and_levels_of_a_bundle(tmp_path: Path) -> None:
+    bundle = edge(tmp_path)[1]
+    text = " ".join(Balanced(command(tmp_path / "out" / "r.html", bundle)).text)
+    assert "band level 0 is level 255 is levels" in text
+    assert "B4 0.0000 0.4321 123 B<2 0.0100 2.0000 15" in text
+    assert "range fitted" in text
+    (bundle / "readback.json").write_text('{"rows": 3}')  # of an older bundle
+    text = " ".join(Balanced(command(tmp_path / "out" / "old.html", bundle)).text)
+    assert "level 255 is" not in text
 
 
 def test_edge_tells_lint_and_rows_a_second(tmp_path: Path) -> None:
