@@ -43,7 +43,7 @@ class Member:
             values = np.moveaxis(models.standardise(np.moveaxis(values, -1, 0), self.card), 0, -1)
         return windows.cut(values, window, step)
 
-    def logits(self, views: Pixels, places: NDArray[np.intp]) -> NDArray[np.float64]:
+    def logits(self, views: Pixels, places: NDArray[np.intp]) -> Pixels:
         """(n, K) of the windows at (n, 2) rows and columns of what `cut` gives.
 
         All are copied at once, and run one by one: a call of another shape may round differently.
@@ -55,7 +55,7 @@ class Member:
             images = models.preprocess(cuts, self.card)
         entry = self.session.get_inputs()[0].name
         said = [self.session.run(None, {entry: images[i : i + 1]})[0] for i in range(len(images))]
-        return np.concatenate(said).reshape(len(images), -1).astype(np.float64)
+        return np.concatenate(said).reshape(len(images), -1)
 
 
 class Ensemble:
