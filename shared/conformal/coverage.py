@@ -72,10 +72,16 @@ def leave_one_out(
         low, high = bounds(int((~own).sum()), rows, coverage)
         found.append(
             Coverage(
-                group, rows, hits, low, high, float(sizes.mean()), float((sizes == 1).mean()),
-                float((sizes == 0).mean()),
+                group=group,
+                rows=rows,
+                hits=hits,
+                low=low,
+                high=high,
+                size=float(sizes.mean()),
+                single=float((sizes == 1).mean()),
+                empty=float((sizes == 0).mean()),
             )
-        )  # fmt: skip
+        )
     return found
 
 

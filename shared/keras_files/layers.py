@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -126,7 +125,7 @@ def _read_values(file: hdf5.File, place: str, budget: stored.Budget) -> Values:
 
 def _names(path: Path, group: Any, attribute: str) -> list[str]:
     """Texts of an attribute, which Keras cuts into `NAME0`, `NAME1`, … where it is too long."""
-    if not isinstance(group, h5py.Group):
+    if not isinstance(group, hdf5.Group):
         raise _refuse(path, "expected groups of layers, found a dataset")
     if attribute in group.attrs:
         return [_text(name) for name in np.ravel(group.attrs[attribute])]

@@ -130,7 +130,10 @@ class _Builder:
             found = f"{kernel.shape}, {bias.shape}"
             raise self._refuse(f"{self.dense[0].name}: expected ({width}, K), (K,), found {found}")
         size = self.settings.check_size(self.path, stages, MAP)
-        return Network(stem, stem_norm, blocks, last_norm, kernel, bias, size)
+        return Network(
+            stem=stem, stem_norm=stem_norm, blocks=blocks, last_norm=last_norm,
+            kernel=kernel, bias=bias, size=size,
+        )  # fmt: skip
 
     def _blocks(self, width: int) -> Iterator[Block]:
         first = True

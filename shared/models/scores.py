@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,21 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     """(N, K) logits to (N, K) probabilities, in double precision."""
     shifted = np.exp(logits - logits.max(1, keepdims=True), dtype=np.float64)
     return shifted / shifted.sum(1, keepdims=True)
+
+
+def mean(
+    arrays: Sequence[NDArray[np.floating]], counts: Sequence[int] | None = None
+) -> NDArray[np.float64]:
+    """The weighted mean of equally shaped arrays, in double precision and whatever their order.
+
+    Args:
+        arrays: one (N, K) per ensemble.
+        counts: how often each one counts; by default once, however many networks it averages.
+    """
+    counts = counts or [1] * len(arrays)
+    parts = [np.asarray(a, np.float64) * n for a, n in zip(arrays, counts, strict=True)]
+    total: NDArray[np.float64] = np.sort(parts, 0).sum(0)  # sorted, so that sums round alike
+    return total / sum(counts)
 
 
 def confusion(labels: NDArray[np.integer], scores: NDArray[np.floating]) -> NDArray[np.int64]:

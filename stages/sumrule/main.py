@@ -13,21 +13,6 @@ from shared.models import score_folders, scores
 from stages.sumrule import weighing
 
 
-def mean(
-    arrays: Sequence[NDArray[np.floating]], counts: Sequence[int] | None = None
-) -> NDArray[np.float64]:
-    """The weighted mean of equally shaped arrays, in double precision and whatever their order.
-
-    Args:
-        arrays: one (N, K) per ensemble.
-        counts: how often each one counts; by default once, however many networks it averages.
-    """
-    counts = counts or [1] * len(arrays)
-    parts = [np.asarray(a, np.float64) * n for a, n in zip(arrays, counts, strict=True)]
-    total: NDArray[np.float64] = np.sort(parts, 0).sum(0)  # sorted, so that sums round alike
-    return total / sum(counts)
-
-
 def accuracy(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> float:
     """Share of rows whose highest of (N, K) scores is that of the (N,) label."""
     return float((probabilities.argmax(1) == labels).mean())
@@ -39,11 +24,11 @@ def average(
     """Write the mean logits of the splits where all ensembles have them; the mean scores (N, K)."""
     for split in ("test", "train"):
         if all(split in part.logits for part in parts):
-            logits = mean([part.logits[split] for part in parts], counts).astype(np.float32)
+            logits = scores.mean([part.logits[split] for part in parts], counts).astype(np.float32)
             np.save(dst / f"{split}_logits.npy", logits)
             if split == "train" and parts[0].train_labels is not None:
                 np.save(dst / "train_labels.npy", parts[0].train_labels)
-    return mean([part.scores for part in parts], counts)
+    return scores.mean([part.scores for part in parts], counts)
 
 
 def run(

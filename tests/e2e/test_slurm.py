@@ -111,7 +111,7 @@ def test_what_was_cancelled_goes_on_and_a_refusal_ends_the_wait() -> None:
     wait_for("an empty queue", lambda: queue("%A") == [])
     table = run("make", "status", "SOURCE=tiny", f"D={folder}").splitlines()
     (line,) = [line for line in table if line.endswith(f"{goal[0]}.parts")]
-    assert " 2 lost " in line
+    assert " 2 lost " in line or " 2 failed (143) " in line  # before or after they had begun
     submit(folder, "SHARDS=2", "WAIT=1", goals=goal)
     assert (ROOT / folder / goal[0]).exists()
 

@@ -69,15 +69,15 @@ def content(folder: Path) -> dict[str, bytes]:
 
 def test_mean_by_hand_whatever_the_order() -> None:
     a, b, c = (np.array([[x, 1 - x]], np.float32) for x in (0.2, 0.4, 0.9))
-    np.testing.assert_allclose(stage.mean([a, b, c]), [[0.5, 0.5]], atol=1e-7)
-    np.testing.assert_array_equal(stage.mean([a, b, c]), stage.mean([c, a, b]))
+    np.testing.assert_allclose(scores.mean([a, b, c]), [[0.5, 0.5]], atol=1e-7)
+    np.testing.assert_array_equal(scores.mean([a, b, c]), scores.mean([c, a, b]))
 
 
 def test_mean_by_counts_by_hand() -> None:
     a, b = np.array([[0.2, 0.8]], np.float32), np.array([[0.8, 0.2]], np.float32)
-    np.testing.assert_allclose(stage.mean([a, b], [1, 2]), [[0.6, 0.4]], atol=1e-7)
-    np.testing.assert_array_equal(stage.mean([a, b], [1, 2]), stage.mean([b, a], [2, 1]))
-    np.testing.assert_array_equal(stage.mean([a], [10]), a)
+    np.testing.assert_allclose(scores.mean([a, b], [1, 2]), [[0.6, 0.4]], atol=1e-7)
+    np.testing.assert_array_equal(scores.mean([a, b], [1, 2]), scores.mean([b, a], [2, 1]))
+    np.testing.assert_array_equal(scores.mean([a], [10]), a)
 
 
 def test_unequal_shards_joined_are_the_whole_ensemble(tmp_path: Path) -> None:

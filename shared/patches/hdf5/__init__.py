@@ -4,6 +4,8 @@
 broken one that nobody needs does no harm; listing members opens none of them.
 """
 
+from h5py import Group
+
 from shared.patches.hdf5.files import Attributes, Dataset, File
 from shared.patches.hdf5.guard import probe
 from shared.patches.hdf5.linked import list_linked
@@ -14,6 +16,7 @@ __all__ = [
     "Attributes",
     "Dataset",
     "File",
+    "Group",
     "list_linked",
     "probe",
     "refuse_errors",

@@ -65,11 +65,12 @@ def write_score_folder(
     """
     classes = results[0].card.classes
     for split, truth in (("train", labels[0]), ("test", labels[1])):
-        mean = np.mean([getattr(result, f"{split}_logits") for result in results], 0)
+        mean = scores.mean([getattr(result, f"{split}_logits") for result in results])
         np.save(dst / f"{split}_logits.npy", mean.astype(np.float32))
         np.save(dst / f"{split}_labels.npy", truth.numpy())
     truth = labels[1].numpy()
-    each = [scores.softmax(result.test_logits) for result in results]
+    # Rounded as a folder of one member stores them: shards that are joined give the same bits.
+    each = [scores.softmax(result.test_logits).astype(np.float32) for result in results]
     alone = {
         result.card.file: float((score.argmax(1) == truth).mean())
         for result, score in zip(results, each, strict=True)
@@ -77,8 +78,9 @@ def write_score_folder(
     seen = compare_views(results, labels[0].numpy())
     warn_of_views(dst, seen)
     more = {"networks": len(results), "member_accuracy": alone} | seen | more
-    metrics = scores.write(dst, truth, np.mean(each, 0), classes, **more)
-    figures.confusion(dst / "confusion.png", scores.confusion(truth, np.mean(each, 0)), classes)
+    said = scores.mean(each)
+    metrics = scores.write(dst, truth, said, classes, **more)
+    figures.confusion(dst / "confusion.png", scores.confusion(truth, said), classes)
     write_network_table(dst, results, alone)
     named = {Path(result.card.file).stem: result for result in results}
     kept = {name: result.kept for name, result in named.items() if result.kept}
