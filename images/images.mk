@@ -2,6 +2,7 @@
 #
 #   make base        a base image from Debian packages, for sites where no registry can be reached; builds then use it
 #   make build       every image; make build/tda one of them
+#   make sizes       the bytes that each image has alone, and shares with others
 #   make .env        what `docker compose` needs to know of this machine
 #   make sif         every image as a file for Apptainer, sif/NAME.sif; make sif/tda.sif one of them
 #   make sif/tda.ch.made   an image as a folder for Charliecloud
@@ -21,13 +22,16 @@ base: ## a base image from Debian packages, where no registry can be reached
 
 # What a checkout puts into an image is a label of the image, lcz42-edge.inputs: an image that is not in the engine, or
 # was built from other files, is built; any other one is left alone. Before each product make looks again.
-.PHONY: .env build $(IMAGES:%=build/%)
+.PHONY: .env build sizes $(IMAGES:%=build/%)
 .env:
 	@python3 -m shared.pipeline image
 build: ## every image; make build/tda one of them
 	@python3 -m shared.pipeline image $(IMAGES)
 $(IMAGES:%=build/%): build/%:
 	@python3 -m shared.pipeline image $*
+
+sizes: ## the MB that each image has alone and shares with others, and what all take on disk
+	@python3 -m shared.tools.sizes
 
 # For clusters, where nodes have another engine, or none that may be used. The images come from this machine's engine,
 # and a file is made anew when it is older than what goes into its image.
