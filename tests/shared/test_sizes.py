@@ -13,7 +13,7 @@ from shared.tools import sizes
 def test_texts_of_engines() -> None:
     texts = ("0B", "725kB", "124.5MB", "7.893GB", "1.5TB")
     assert [sizes.read_bytes(text) for text in texts] == [0, 725e3, 124.5e6, 7.893e9, 1.5e12]
-    with pytest.raises(StageError, match="expected a size such as 124.5MB, found N/A"):
+    with pytest.raises(StageError, match=r"expected a size such as 124\.5MB, found N/A"):
         sizes.read_bytes("N/A")
 
 
