@@ -46,8 +46,7 @@ def fit_range(card: Card, source: Source) -> Card:
         StageError: values that are not finite or not in their unit.
     """
     places = locate_bands(source, card.bands)
-    datasets = {name for name, _ in places if source[name].dtype != np.uint8}
-    values = {name: _read_training(source, name) for name in sorted(datasets)}
+    values = {name: _read_training(source, name) for name in _find_gaining(card, source)}
     fitted = [
         widen_limits(*add_room(*find_tails(values[name][..., channel])), mean, std)
         if name in values
@@ -57,7 +56,14 @@ def fit_range(card: Card, source: Source) -> Card:
     if not values:
         return card
     low, high, mean, std = zip(*fitted, strict=True)
-    return dataclasses.replace(card, low=low, high=high, mean=mean, std=std, decimals=DECIMALS)
+    decimals = DECIMALS if all(name in values for name, _ in places) else card.decimals
+    return dataclasses.replace(card, low=low, high=high, mean=mean, std=std, decimals=decimals)
+
+
+def _find_gaining(card: Card, source: Source) -> list[str]:
+    """Datasets of the card's bands that have more than 256 values."""
+    names = {name for name, _ in locate_bands(source, card.bands)}
+    return sorted(name for name in names if source[name].dtype != np.uint8)
 
 
 def _read_training(source: Source, name: str) -> NDArray[np.floating]:
@@ -114,6 +120,8 @@ def choose_range(card: Card, wanted: Range | None, source: Source, where: Path) 
     """
     if wanted is None or wanted == name_range(card):
         return card
+    if wanted == "fitted" and not _find_gaining(card, source):
+        return card  # as `fit_range` leaves it, also when a student is trained
     if wanted == "published" or card.eight_bit:
         raise StageError(
             f"{where}: --range: expected {name_range(card)}, with which this network was trained, "

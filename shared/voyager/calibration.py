@@ -1,4 +1,4 @@
-"""Names of calibration pictures: the SDK takes the first N of them in the order of their names.
+"""Names of calibration pictures: SDK 1.8 takes the first N of them in the order of their names.
 
 0007_08_000123.png    the eighth picture, of class 8, row 123 of the training file
 """
@@ -29,7 +29,7 @@ def read_name(name: str) -> tuple[int, int] | None:
 
 
 def list_pictures(folder: Path) -> list[Path]:
-    """The pictures in the order in which the SDK reads them: that of their names."""
+    """The pictures in the order in which SDK 1.8 reads them: that of their names."""
     return sorted(path for path in folder.iterdir() if path.is_file())
 
 
@@ -49,7 +49,7 @@ def count_classes(files: Sequence[Path], classes: int, taken: int | None = None)
 
 
 def describe_prefix(files: Sequence[Path], classes: int, taken: int) -> str:
-    """What the SDK sees with so many pictures: "the first 200: 11 or 12 of each of 17 classes"."""
+    """What so many pictures hold: "the first 200: 11 or 12 of each of 17 classes"."""
     counts = count_classes(files, classes, taken)
     least, most = min(counts), max(counts)
     many = f"{least}" if least == most else f"{least} {'or' if most == least + 1 else 'to'} {most}"

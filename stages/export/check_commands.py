@@ -62,12 +62,12 @@ def check_bundle(folder: Path, threads: int) -> Outcome:
 
 
 def _calibration(bundle: Bundle, classes: int) -> list[str]:
-    """What the SDK will see with the numbers that people give it, where the names tell."""
+    """What the SDK will see with usual numbers, if it reads by name, where the names tell."""
     try:
         seen = calibration.describe_prefixes(calibration.list_pictures(bundle.calibration), classes)
     except (OSError, KeyError, TypeError, ValueError):  # a bundle of another maker, or an older one
         return []
-    return ["calibration, by --num-cal-images:", *(f"  {line}" for line in seen)]
+    return ["calibration, the first --num-cal-images by name:", *(f"  {line}" for line in seen)]
 
 
 def classify_pictures(folder: Path, images: Path, threads: int) -> Outcome:

@@ -10,6 +10,12 @@ from stages.voyager.settings import PROFILES, Deployment
 
 Limits = Mapping[str, tuple[float, float]]
 HERE = Path(__file__).parent
+MOST_CORES = 4  # of the accelerator; copies of a network, or its batches, share them
+ORDER = {  # which calibration pictures are taken, where fewer are asked for than there are
+    "1.2": "SDK 1.2.5 draws them at random",
+    "1.6": "the documents of 1.6 and 1.7 do not say which",
+    "1.8": "SDK 1.8 takes the first ones by name, unless `--cal-seed` is given",
+}
 NOTES = {  # on the driver, and on compiling again
     "1.6": (
         " (1.4.17 for release 1.6.1, 1.5.7 for 1.7.0).",
@@ -56,12 +62,14 @@ def commands(name: str, calibration: int, profile: str, cores: int) -> dict[str,
     quantise = [deploy_command(name, calibration, "QUANTIZE")]
     quantise += [] if newer else [f"{infer} --pipe=quantized"]
     video = f"./inference.py {'' if newer else 'c-'}{name} media/VIDEO.mp4 --no-display"
-    video += f" --aipu-cores=4 --show-host-fps{' --show-stream-timing' if newer else ''}"
+    video += f" --aipu-cores={cores if MOST_CORES % cores else MOST_CORES} --show-host-fps"
+    video += " --show-stream-timing" if newer else ""
     return {
         "deploy": [*copy_commands(name), deploy],
         "quantise": quantise,
         "measure": [
-            f"{infer} --pipe=torch", f"{infer} --pipe=torch-aipu --aipu-cores=1", infer, video,
+            f"{infer} --pipe=torch", f"{infer} --pipe=torch-aipu --aipu-cores={cores}", infer,
+            video,
         ],
     }  # fmt: skip
 
@@ -98,6 +106,13 @@ def section(name: str, card: Card, calibration: int, profile: str, deployment: D
     return (HERE / template).read_text(encoding="utf-8").format(**words)
 
 
+def count_decimals(card: Card) -> int:
+    """The fewest decimals, up to those that any release keeps, that mean and std have."""
+    most = max(facts.decimals for facts in PROFILES.values())
+    numbers = (*card.mean, *card.std)
+    return next(n for n in range(most + 1) if n == most or all(round(v, n) == v for v in numbers))
+
+
 def write(
     folder: Path, name: str, card: Card, calibration: int, limits: Limits, deployment: Deployment
 ) -> list[str]:
@@ -111,7 +126,7 @@ def write(
         limits: what level 0 and level 255 of each band stand for.
         deployment: what the bundle is for.
     """
-    ends = (f"{band} {low:.5g} … {high:.5g}" for band, (low, high) in limits.items())
+    ends = (f"{band} {low:.8g} … {high:.8g}" for band, (low, high) in limits.items())
     ranges = [f"{PROFILES[p].least} to below {PROFILES[p].below}" for p in deployment.profiles]
     files = pictures.list_pictures(folder / "repr")
     words = {
@@ -119,8 +134,9 @@ def write(
         "bands": ", ".join(card.bands),
         "limits": ", ".join(ends),
         "releases": ", ".join(ranges),
-        "trained": f"Mean and std were rounded to {card.decimals} decimals when the network was "
-        f"trained; the YAML has {deployment.decimals}, which the SDK keeps.",
+        "trained": f"The network was trained with mean and std of at most {count_decimals(card)} "
+        f"decimals; the YAML has {deployment.decimals}, which the SDK keeps.",
+        "order": "; ".join(ORDER[p] for p in reversed(deployment.profiles)),
         "seen": "; ".join(pictures.describe_prefixes(files, len(card.classes))),
         "sections": "\n".join(
             section(name, card, calibration, profile, deployment)

@@ -40,8 +40,8 @@ def run(
         name: name of the network and of its folder in the SDK: a to z, 0 to 9, and at least one
             hyphen.
         calibration: number of pictures for quantisation, taken from all classes in turn. The
-            SDK's deploy.py takes 200 by default, in the order of their names, and its later
-            documents allow 100 to 400; release 1.2.5 takes up to 2000.
+            SDK's deploy.py takes 200 by default, release 1.8 in the order of their names; the later
+            documents allow 100 to 400, release 1.2.5 takes up to 2000.
         per_class_val: test pictures of each class, 0 for all rows.
         seed: of the random choice of calibration and test pictures.
         range: which values the levels of the pictures stand for: published (the scale of the patch

@@ -102,6 +102,13 @@ def test_rows_of_validation_and_bands_of_bytes_are_left_out(tmp_path: Path) -> N
     path = write_raw(tmp_path / "b.h5", {"rgb": rgb, "label": np.eye(17)})
     with patches.read(path, "label") as source:
         assert models.fit_range(CARD, source) == CARD
+        assert models.choose_range(CARD, "fitted", source, path) == CARD  # nothing else was trained
+    path = write_raw(tmp_path / "c.h5", arrays | {"rgb": np.concatenate([rgb, rgb])})
+    mixed = dataclasses.replace(CARD, bands=("B8", "B4", "B3"), mean=(0.123456,) * 3, decimals=6)
+    with patches.read(path, "label") as source:
+        card = models.fit_range(mixed, source)
+    assert (round(card.mean[0], 3), card.mean[1:]) == (card.mean[0], mixed.mean[1:])
+    assert card.decimals == 6  # those of the bands of bytes stay
 
 
 def test_levels_between_limits_by_hand() -> None:

@@ -1111,7 +1111,7 @@ def test_check_says_what_the_sdk_will_see_of_the_calibration_pictures(
     check.main([f"--bundle={bundle}"])
     lines = capsys.readouterr().out.splitlines()
     assert lines[1:5] == [
-        "calibration, by --num-cal-images:",
+        "calibration, the first --num-cal-images by name:",
         "  the first 100: 50 of each of 2 classes",
         "  the first 200: 100 of each of 2 classes",
         "  all 250: 120 to 130 of each of 2 classes",

@@ -33,6 +33,7 @@ from shared.voyager import Bundle, calibration, open_bundle
 from shared.voyager.inference import preprocess
 from stages.voyager import (
     calibration_sheet,
+    deploy_texts,
     main,
     picture_files,
     preprocess_file,
@@ -260,7 +261,7 @@ def test_levels_of_a_network_from_elsewhere_may_be_fitted(tmp_path: Path) -> Non
     assert normal["mean"] * (high - low) + low == pytest.approx(card.mean[0])
     assert said["fitted"]["agreement"] > said["published"]["agreement"]
     low, high = said["fitted"]["limits"]["B2"]
-    assert f"B2 {low:.5g} … {high:.5g} in the unit" in " ".join(
+    assert f"B2 {low:.8g} … {high:.8g} in the unit" in " ".join(
         (tmp_path / "fitted" / "DEPLOY.md").read_text().split()
     )
 
@@ -300,6 +301,15 @@ def test_commands_of_the_sdk_are_told(
     text = (tmp_path / "out" / "DEPLOY.md").read_text()
     assert "\n".join(lines[:3]) in text
     assert "\n".join(lines[3:]) in text
+
+
+@pytest.mark.parametrize(("cores", "streaming"), [(1, 4), (2, 4), (3, 3), (4, 4)])
+def test_a_network_is_run_on_the_cores_that_it_was_compiled_for(cores: int, streaming: int) -> None:
+    """A batch takes all of its cores at once; only whole batches lie beside each other."""
+    for profile in ("1.2", "1.6", "1.8"):
+        *_, behind, _, video = deploy_texts.commands(NAME, 400, profile, cores)["measure"]
+        assert f" --aipu-cores={cores}" in behind
+        assert f" --aipu-cores={streaming} " in video
 
 
 def test_all_rows_and_the_same_again(made: Path, tmp_path: Path) -> None:
@@ -776,7 +786,8 @@ def test_mean_and_std_have_the_decimals_that_the_release_keeps(
     numbers = open_bundle(kinds[sdk]).steps["normalize"]
     for text in numbers.values():
         assert all(re.fullmatch(expected, part) for part in text.split(", "))
-    assert "rounded to 3 decimals when the network was" in (kinds[sdk] / "DEPLOY.md").read_text()
+    text = (kinds[sdk] / "DEPLOY.md").read_text()
+    assert "trained with mean and std of at most 3 decimals; the YAML has" in text
 
 
 def test_six_decimals_go_to_the_releases_that_keep_them(made: Path, tmp_path: Path) -> None:
@@ -785,12 +796,13 @@ def test_six_decimals_go_to_the_releases_that_keep_them(made: Path, tmp_path: Pa
     path = tmp_path / "export" / "model.json"
     described = json.loads(path.read_text())
     card = described["members"][0]
-    card |= {"mean": [round(v + 0.000123, 6) for v in card["mean"]], "decimals": 6}
+    card |= {"mean": [round(v + 0.000123, 6) for v in card["mean"]]}
+    assert card.pop("decimals") == 3  # a description of others does not say how many there are
     path.write_text(json.dumps(described))
     out = command(tmp_path, tmp_path / "out")
     numbers = open_bundle(out).steps["normalize"]["mean"]
     assert [float(part) for part in numbers.split(", ")] == card["mean"]
-    assert "rounded to 6 decimals when the network was" in (out / "DEPLOY.md").read_text()
+    assert "mean and std of at most 6 decimals" in (out / "DEPLOY.md").read_text()
     assert sdk_rules.problems(out) == []
 
 
@@ -854,6 +866,8 @@ def test_deploy_says_how_with_each_release(kinds: dict[str, Path], sdk: str) -> 
         assert text.count(part) == len(names)
     assert text.count("**Compile again**") == len(names)
     assert ("--pipe=quantized" in text) == ("1.2" in names)
+    assert ("SDK 1.2.5 draws them at random" in text) == ("1.2" in names)
+    assert ("SDK 1.8 takes the first ones by name" in text) == ("1.8" in names)
     assert ("axcompile -i" in text) == (names != ("1.2",))
     for name in {"1.6", "1.8"} & {*names}:
         assert f"axelera-rt=={name}.0 'axelera-devkit[all]=={name}.0'" in text
