@@ -1,6 +1,7 @@
 """Arrays of numpy: .npy with all bands, .npz with bands at 10 and 20 m."""
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,9 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
             return {"": loaded}
         with loaded:
             return {name: loaded[name] for name in loaded.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except (
+        OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error,
+    ) as error:  # fmt: skip
         reason = " ".join(str(error).split())
         raise StageError(f"{path}: not a complete file of numpy ({reason})") from None
 

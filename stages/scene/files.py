@@ -1,8 +1,10 @@
 """A product as a folder or a zip file: its members, their text, their images, for GDAL."""
 
 import zipfile
+import zlib
+from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 from shared import clutter
 from shared.errors import StageError
@@ -40,11 +42,17 @@ class Files:
         """
         where = f"{self.path}: {name}"
         try:
-            if not self.is_zip:
-                return (self.path / name).read_bytes()[: LARGEST_TEXT + 1]
-            with zipfile.ZipFile(self.path) as archive, archive.open(name) as file:
+            with ExitStack() as stack:
+                file: IO[bytes]
+                if self.is_zip:
+                    archive = stack.enter_context(zipfile.ZipFile(self.path))
+                    file = stack.enter_context(archive.open(name))
+                else:
+                    file = stack.enter_context((self.path / name).open("rb"))
                 content = file.read(LARGEST_TEXT + 1)
-        except (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError) as error:
+        except (
+            zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError,
+        ) as error:  # fmt: skip
             raise StageError(f"{where}: cannot read ({error})") from None
         if len(content) > LARGEST_TEXT:
             raise StageError(f"{where}: expected at most {LARGEST_TEXT >> 20} MiB")

@@ -19,6 +19,28 @@ def grid_of(image: Any) -> scenes.Grid:
     return scenes.Grid(place, crs.to_wkt(), crs.to_epsg() or 0)
 
 
+def expect_same_place(image: Any, first: Any) -> None:
+    """Refuse an image that does not cover what another one of the same scene covers.
+
+    Args:
+        image: open image.
+        first: the finest one.
+
+    Raises:
+        StageError: another reference system, first corner or last corner.
+    """
+    ends = [tuple(one.bounds) for one in (image, first)]
+    if first.transform.is_identity:  # pixels of every size count as 1, so only corners tell
+        ends = [(one.transform.c, one.transform.f) for one in (image, first)]
+    apart = max(abs(a - b) for a, b in zip(*ends, strict=True))
+    if image.crs != first.crs or apart > abs(first.transform.a) / 10:
+        found, expected = (", ".join(f"{number:.10g}" for number in end) for end in ends)
+        raise StageError(
+            f"{image.name}: expected the corners {expected} of {first.crs}, found {found} of "
+            f"{image.crs}: bands of different tiles or places"
+        )
+
+
 def is_ten_metres(image: Any) -> bool:
     """Whether an image has north up, and pixels of 10 m or no place at all."""
     if image.crs is None:

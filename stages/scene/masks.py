@@ -21,10 +21,17 @@ GML = {"OPAQUE": scenes.CLOUD, "CIRRUS": scenes.CIRRUS}
 
 
 def from_codes(layer: Layer, factor: int, codes: Mapping[int, int]) -> Mask:
-    """Mask of a classification, such as SCL."""
+    """Mask of a classification, such as SCL, whose mask refuses what are no class numbers."""
     table = np.zeros(256, np.uint8)
     table[list(codes)] = list(codes.values())
-    return lambda rows, columns: table[read_nearest(layer, factor, rows, columns)]
+
+    def mask(rows: slice, columns: slice) -> NDArray[np.uint8]:
+        found = read_nearest(layer, factor, rows, columns)
+        if wrong := found[~np.isin(found, np.arange(256))].tolist():
+            raise StageError(f"{layer.where}: expected class numbers 0 to 255, found {wrong[0]}")
+        return table[found.astype(np.uint8)]
+
+    return mask
 
 
 def from_channels(layers: list[Layer], factor: int) -> Mask:

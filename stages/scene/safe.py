@@ -7,10 +7,10 @@ from shared import scenes
 from shared.errors import StageError
 from stages.scene import masks, metadata
 from stages.scene.files import Files
-from stages.scene.grids import grid_of
+from stages.scene.grids import expect_same_place, grid_of
 from stages.scene.layers import Raster
 from stages.scene.names import ORDER, find_name
-from stages.scene.product import PIXEL, Band, Mask, Product, factor_of
+from stages.scene.product import Band, Mask, Product, factor_of
 
 HEAD = re.compile(r"(?:.*/)?(?:MTD_MSIL(1C|2A)|S2._OPER_MTD_SAFL(1C|2A)[^/]*)\.xml")
 IMAGE = re.compile(r"(?:.*/)?GRANULE/([^/]+)/IMG_DATA/(?:R\d0m/)?[^/]*_(B\d\d|B8A)(?:_\d0m)?\.jp2")
@@ -48,7 +48,9 @@ def read(files: Files, head: str, wanted: tuple[str, ...]) -> Product:
     for name, image in opened.items():
         layer = Raster(image)
         factor = factor_of(layer.where, layer.shape, shape)
-        _expect_place(image, first)
+        expect_same_place(image, first)
+        if offsets and name not in offsets:
+            raise StageError(f"{where}: expected an ADD_OFFSET of every band, found none of {name}")
         bands[name] = Band(layer, factor, per_unit or 10_000.0, offsets.get(name, 0.0))
     baseline = metadata.text(root, "PROCESSING_BASELINE")
     states = bool(offsets) or (metadata.to_number(baseline or "9", where) < OFFSET_SINCE)
@@ -95,15 +97,6 @@ def _ten_metres(images: dict[str, str], files: Files) -> str:
             return name
     found = ", ".join(images) or "none"
     raise StageError(f"{files.path}: expected band B2, B3, B4 or B8 at 10 m, found {found}")
-
-
-def _expect_place(image: Any, first: Any) -> None:
-    """StageError when an image begins elsewhere, or lies in another zone, than the first one."""
-    a, b = image.transform, first.transform
-    if image.crs != first.crs or abs(a.c - b.c) > PIXEL / 10 or abs(a.f - b.f) > PIXEL / 10:
-        expected = f"expected the corner {b.c:.0f}, {b.f:.0f} of {first.crs}"
-        found = f"{a.c:.0f}, {a.f:.0f} of {image.crs}"
-        raise StageError(f"{image.name}: {expected}, found {found}: bands of different tiles")
 
 
 def _mask(files: Files, level: str, shape: tuple[int, int], grid: scenes.Grid) -> Mask | None:

@@ -8,13 +8,14 @@ from shared import scenes
 from shared.errors import StageError
 from stages.scene import masks, metadata
 from stages.scene.files import Files, open_raster
-from stages.scene.grids import grid_of, is_ten_metres, reproject, utm_grid
+from stages.scene.grids import expect_same_place, grid_of, is_ten_metres, reproject, utm_grid
 from stages.scene.layers import Raster
 from stages.scene.names import ORDER, USUAL, find_name, read_name
-from stages.scene.product import PIXEL, Band, Mask, Product, factor_of
+from stages.scene.product import Band, Mask, Product, factor_of
 
 ENDINGS = (".tif", ".tiff", ".jp2")
 # EO Browser's raw bands are scaled to the whole range of their type.
+SCL = re.compile(r"(?<![A-Za-z0-9])SCL(?![A-Za-z0-9])", re.I)
 BROWSER = re.compile(r"\(Raw\)", re.I)
 RANGE = {"uint8": 255.0, "uint16": 65_535.0}
 
@@ -105,8 +106,11 @@ def read_folder(files: Files, wanted: tuple[str, ...], units: Units) -> Product:
     if not found:
         expected = "a SAFE or Theia product, or images named by their bands (…_B02.tif)"
         raise StageError(f"{files.path}: expected {expected}, found none")
-    scl = [name for name in files.names if re.search(r"_SCL\b[^/]*\.(tiff?|jp2)$", name)]
-    classes = Raster(files.open(scl[0])) if scl else None
+    shorts = {name: name.rpartition("/")[2] for name in files.names}
+    scl = [
+        n for n, short in shorts.items() if SCL.search(short) and short.lower().endswith(ENDINGS)
+    ]
+    classes = Raster(files.open(scl[0])) if scl else None  # of several the finest: 20m, 60m
     return assemble(files.path.stem, found, units, classes)
 
 
@@ -116,7 +120,7 @@ def assemble(
     """A product of single bands, all of one place; reprojected where they are not of 10 m."""
     first = max(found.values(), key=lambda one: one.image.height)
     for one in found.values():
-        _expect_same_place(one.image, first.image)
+        expect_same_place(one.image, first.image)
     ready = is_ten_metres(first.image)
     grid, shape = grid_of(first.image), (first.image.height, first.image.width)
     if not ready:
@@ -124,9 +128,9 @@ def assemble(
     bands = {name: _band(found[name], units, ready, grid, shape) for name in ORDER if name in found}
     told = " ".join((stem, first.image.name.rpartition("/")[2]))
     level = metadata.find_level(told)
-    mask = _mask(classes, shape, ready)
     return Product(
-        stem, bands, grid, shape, level, date=metadata.find_date(told), mask=mask,
+        stem, bands, grid, shape, level, date=metadata.find_date(told),
+        mask=_mask(classes, first.image) if classes and ready else None,
         states_offset=units.offset is not None,
     )  # fmt: skip
 
@@ -150,16 +154,7 @@ def _band(one: Image, units: Units, ready: bool, grid: scenes.Grid, shape: tuple
     return Band(layer, factor, units.per_unit or usual, units.offset or 0.0, nodata)
 
 
-def _mask(classes: Raster | None, shape: tuple[int, int], ready: bool) -> Mask | None:
-    if classes is None or not ready:
-        return None
+def _mask(classes: Raster, first: Any) -> Mask:
+    expect_same_place(classes.dataset, first)
+    shape = first.height, first.width
     return masks.from_codes(classes, factor_of(classes.where, classes.shape, shape), masks.SCL)
-
-
-def _expect_same_place(image: Any, first: Any) -> None:
-    a, b = image.transform, first.transform
-    near = abs(b.a) / PIXEL
-    if image.crs != first.crs or abs(a.c - b.c) > near or abs(a.f - b.f) > near:
-        found = f"{a.c:g}, {a.f:g} of {image.crs}"
-        expected = f"expected the corner {b.c:g}, {b.f:g} of {first.crs}"
-        raise StageError(f"{image.name}: {expected}, found {found}: bands of different places")

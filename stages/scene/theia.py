@@ -5,7 +5,7 @@ import re
 from shared.errors import StageError
 from stages.scene import masks, metadata
 from stages.scene.files import Files
-from stages.scene.grids import grid_of
+from stages.scene.grids import expect_same_place, grid_of
 from stages.scene.layers import Raster
 from stages.scene.names import ORDER, find_name
 from stages.scene.product import Band, Mask, Product, factor_of
@@ -41,6 +41,8 @@ def read(files: Files) -> Product:
     if first is None:
         found = ", ".join(opened) or "none"
         raise StageError(f"{files.path}: expected band B2, B3, B4 or B8 at 10 m, found {found}")
+    for image in opened.values():
+        expect_same_place(image, first)
     shape, (nodata, per_unit) = (first.height, first.width), _numbers(files)
     bands = {
         name: Band(layer, factor_of(layer.where, layer.shape, shape), per_unit, 0.0, nodata)

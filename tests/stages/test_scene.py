@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +194,30 @@ def test_goes_on_after_a_crash(tmp_path: Path, monkeypatch: Any) -> None:
     np.testing.assert_array_equal(load(dst)[1], values)
 
 
+def test_a_product_of_several_blocks_goes_on_to_the_same_bytes(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    """JPEG 2000, 20 m bands and polygons: what comes after a stop does not tell of it."""
+    from stages.scene import product
+
+    safe = make.make_safe(tmp_path, "L1C", "02.04", size=600)
+    whole = command(safe, tmp_path / "whole.h5")
+    read, done = product.read_block, []
+
+    def crash_once(*where: Any) -> Any:
+        done.append(where[2].start)
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        return read(*where)
+
+    monkeypatch.setattr(product, "read_block", crash_once)
+    with pytest.raises(SystemExit, match="130"):
+        command(safe, tmp_path / "a.h5")
+    command(safe, tmp_path / "a.h5")
+    assert done == [0, 256, 256, 512]
+    assert (tmp_path / "a.h5").read_bytes() == whole.read_bytes()
+
+
 # --- other formats --------------------------------------------------------------------------------
 def test_theia(products: dict[Any, Path], tmp_path: Path) -> None:
     src = products["theia"]
@@ -231,6 +257,44 @@ def test_single_files_of_floats(tmp_path: Path) -> None:
     header, pixels, _ = load(command(folder, tmp_path / "a.h5"))
     assert (header.level, header.date) == ("L2A", "2021-06-01")
     np.testing.assert_array_equal(pixels[..., 0], make.numbers("B02", 10))
+
+
+def bands_of(folder: Path) -> Path:
+    """A folder of single bands, each at its own resolution."""
+    for band, metres in make.METRES.items():
+        make.write_image(folder / f"x_{band}_{metres}m.tif", make.numbers(band, metres), metres)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["x_SCL_20m.tif", "SCL.tif", "x_scl.tiff"])
+def test_a_classification_beside_single_bands_is_the_mask(tmp_path: Path, name: str) -> None:
+    folder = bands_of(tmp_path / "x_L2A")
+    codes = np.full((30, 30), 4, np.float32 if name == "SCL.tif" else np.uint8)
+    codes[10, :4] = 3, 8, 10, 11
+    make.write_image(folder / name, codes, 20)
+    header, _, mask = load(command(folder, tmp_path / "a.h5"))
+    assert header.masked
+    assert mask[21, :10].tolist() == [2, 2, 1, 1, 4, 4, 3, 3, 0, 0]
+
+
+def test_a_classification_that_does_not_fit_is_refused(tmp_path: Path, capsys: Any) -> None:
+    folder = bands_of(tmp_path / "x_L2A")
+    codes = np.full((30, 30), 4, np.uint8)
+    for wrong, other, message in (
+        (codes + 0.5, {}, "SCL.tif: expected class numbers 0 to 255, found 4.5"),
+        (codes.astype(np.uint16) + 300, {}, "SCL.tif: expected class numbers 0 to 255, found 304"),
+        (codes, {"crs": "EPSG:32634"}, "SCL.tif: expected the corners"),
+    ):
+        kept = wrong.astype(np.float32) if wrong.dtype.kind == "f" else wrong
+        make.write_image(folder / "SCL.tif", kept, 20, **other)
+        assert message in refused(folder, tmp_path / "out.h5", capsys)
+
+
+def test_a_band_of_a_part_of_the_scene_is_refused(tmp_path: Path, capsys: Any) -> None:
+    """Half as many pixels of the same size are no band of 20 m."""
+    folder = bands_of(tmp_path / "x_L2A")
+    make.write_image(folder / "x_B03_10m.tif", make.numbers("B03", 10, 30), 10)
+    assert "x_B03_10m.tif: expected the corners" in refused(folder, tmp_path / "out.h5", capsys)
 
 
 def test_exports_of_eo_browser_come_to_utm(tmp_path: Path) -> None:
@@ -325,6 +389,17 @@ def image(folder: Path, ending: str) -> Path:
     return next(path for path in folder.rglob(f"*{ending}"))
 
 
+def with_turned_bits(archive: Path, ending: str) -> bytes:
+    """A zip file one of whose members cannot be unpacked, though its directory is whole."""
+    with zipfile.ZipFile(archive) as file:
+        member = next(info for info in file.infolist() if info.filename.endswith(ending))
+    content = bytearray(archive.read_bytes())
+    lengths = content[member.header_offset + 26 : member.header_offset + 30]
+    start = member.header_offset + 30 + sum(struct.unpack("<HH", lengths))
+    content[start] = 0xFF  # a block of the reserved kind
+    return bytes(content)
+
+
 def test_refuses_damaged_products(products: dict[Any, Path], tmp_path: Path, capsys: Any) -> None:
     def no_band(safe: Path) -> None:
         image(safe, "_B11.jp2").unlink()
@@ -360,6 +435,13 @@ def test_refuses_damaged_products(products: dict[Any, Path], tmp_path: Path, cap
         file = safe / "MTD_MSIL1C.xml"
         file.write_text(file.read_text().replace(">-1001<", ">many<"))
 
+    def one_without_offset(safe: Path) -> None:
+        file = safe / "MTD_MSIL1C.xml"
+        file.write_text(re.sub('<RADIO_ADD_OFFSET band_id="3">.*?>', "", file.read_text()))
+
+    def a_quarter(safe: Path) -> None:
+        make.write_image(image(safe, "_B03.jp2"), make.numbers("B03", 10, 30), 10)
+
     def unneeded(safe: Path) -> None:
         image(safe, "_B10.jp2").write_bytes(b"cut")
 
@@ -370,6 +452,8 @@ def test_refuses_damaged_products(products: dict[Any, Path], tmp_path: Path, cap
         no_band: "expected band B11", cut: "_B04.jp2", head_cut: "not a complete XML file",
         entities: "XML without entities", other_size: r"60 × 60 or a whole part",
         other_tile: "bands of one tile, found those of 33UUB, 33UVB",
+        one_without_offset: "an ADD_OFFSET of every band, found none of B4",
+        a_quarter: "bands of different tiles or places",
         other_place: "bands of different tiles", bad_offset: "ADD_OFFSET 1: expected a number",
     }  # fmt: skip
     for damage, message in cases.items():
@@ -388,6 +472,11 @@ def test_refuses_damaged_products(products: dict[Any, Path], tmp_path: Path, cap
     cut_zip = tmp_path / "cut.zip"
     cut_zip.write_bytes(packed.read_bytes()[:5000])
     assert "not a complete zip file" in refused(cut_zip, tmp_path / "out.h5", capsys)
+    np.savez_compressed(tmp_path / "l1c.npz", np.arange(400, dtype=np.uint16).reshape(5, 8, 10))
+    for name, member in ((packed, "MTD_MSIL1C.xml"), (tmp_path / "l1c.npz", "arr_0.npy")):
+        turned = tmp_path / f"turned{name.suffix}"
+        turned.write_bytes(with_turned_bits(name, member))
+        assert "decompress" in refused(turned, tmp_path / "out.h5", capsys)
 
 
 def test_refuses_what_does_not_fit(products: dict[Any, Path], tmp_path: Path, capsys: Any) -> None:
