@@ -42,6 +42,8 @@ def uncounted(node: NodeProto, site: Site) -> Instead:
         [*_spans(*one)] for one in zip(sizes[2:], made[2:], kernel, strides, pads, strict=False)
     ]
     whole = all(spans == [Span(0, size, size)] for spans, size in zip(axes, sizes[2:], strict=True))
+    if any(span.length <= 0 for spans in axes for span in spans):
+        return {}  # rounded up, a window may lie beyond all values
     if whole and made[2:] == (1, 1):
         return site.chain(node, ("GlobalAveragePool", node.input))
     if len(axes[0]) * len(axes[1]) > PARTS:
@@ -135,8 +137,13 @@ def into_users(node: NodeProto, site: Site) -> Instead:
             return {}
         if not pool and (user.op_type != "Conv" or user.input[0] != node.output[0]):
             return {}
+        if given.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+            return {}  # how much it pads itself depends on the size that it is given
         own = given.get("pads", [0] * 4)
         pads = [a + b for a, b in zip(own, numbers[2:4] + numbers[6:8], strict=True)]
+        if pool and any(a >= b for a, b in zip(pads, given["kernel_shape"] * 2, strict=True)):
+            return {}  # a window would hold padding alone
         more = {"count_include_pad": 1} if pool else {}
-        found |= site.changed(user, [node.input[0], *user.input[1:]], pads=pads, **more)
+        names = [node.input[0], *user.input[1:]]
+        found |= site.changed(user, names, pads=pads, auto_pad=None, **more)
     return {} if node.output[0] in site.facts.outputs else found

@@ -192,6 +192,16 @@ LEFT: dict[str, tuple[str, str, Weights, dict[str, Any]]] = {
     "padding that another node reads": ("1.2", "Pad t p m;Conv m k n;Relu m y",
                                         PADS | kernel(5, 4, 3, 3), {}),
     "other neighbours": ("1.8", "Resize t  s y", TWICE, NEAR | {"nearest_mode": "ceil"}),
+    "padding before a convolution that pads itself": (
+        "1.2", "Pad t p m;Conv m k y", PADS | kernel(5, 4, 3, 3), {"auto_pad": "SAME_UPPER"},
+    ),
+    "padding as wide as a pool": (
+        "1.2", "Pad t p m;AveragePool m y", PADS, {"kernel_shape": [3, 3], "strides": [2, 2]},
+    ),
+    "a window beyond all values": (
+        "1.8", "AveragePool w y", {},
+        {"kernel_shape": [2, 2], "strides": [3, 3], "pads": [0, 0, 1, 1], "ceil_mode": 1},
+    ),
 }  # fmt: skip
 
 
