@@ -1,6 +1,7 @@
 """Scores of all cells of a scene, row by row: resumable, in shards, with little memory."""
 
 import shutil
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from stages.map import classifiers, matching, windows
 from stages.map.settings import Cells
 
 ROWS = 4  # of cells whose pixels are in memory at once
+PIXELS = 2048  # per side, about, that are in memory at once where steps are wide
 NAME = "scores"  # dataset, and stem of the file in the product
 GRID = "grid"
 PICTURES = 8 * 10**6  # bytes, about, of what is drawn
@@ -35,9 +37,14 @@ def tile(scene: Scene, cells: Cells) -> windows.Tiling:
 
 
 def describe_grid(scene: Scene, cells: Cells) -> NDArray[np.float64]:
-    """(11,) what a file of scores says of its grid: sizes, and the scene's transform."""
+    """(12,) what a file of scores says of its scene: sizes, transform, checksum of its names.
+
+    The names are those of product, date, level and bands: scenes of one tile differ by them.
+    """
+    header = scene.header
+    names = "\n".join((header.product, header.date, header.level, *header.bands))
     sizes = (*scene.shape, cells.window, cells.step, cells.max_masked)
-    return np.array([*sizes, *scene.grid.transform], np.float64)
+    return np.array([*sizes, *scene.grid.transform, zlib.crc32(names.encode())], np.float64)
 
 
 def check_room(folder: Path, values: int) -> None:
@@ -64,7 +71,8 @@ def compute(
     ensemble: classifiers.Ensemble,
     cells: Cells,
     *,
-    matched: tuple[matching.Statistics, list[matching.Statistics]] | None,
+    found: matching.Statistics | None,
+    trained: list[matching.Statistics],
     shard: str,
 ) -> None:
     """Write `scores` (rows, columns, K) of one shard of the rows of cells; goes on where it was.
@@ -74,8 +82,9 @@ def compute(
         scene: what is classified.
         ensemble: by what.
         cells: windows and grid.
-        matched: statistics of the scene, and those of each network's training split that they are
-            brought to; None leaves the scene as it is.
+        found: statistics of the scene, which are brought to those of the training split; None
+            leaves the scene as it is.
+        trained: those of each network's training split, whose mean pixels have that are not seen.
         shard: "i/n".
     """
     tiling = tile(scene, cells)
@@ -83,18 +92,16 @@ def compute(
     field = patches.Field((columns, len(ensemble.classes)), "float32")
     grid = patches.Constant(describe_grid(scene, cells))
     check_room(dst.parent, rows * columns * len(ensemble.classes))
-    found, trained = matched or (
-        None, [matching.describe_training(member.card) for member in ensemble.members],
-    )  # fmt: skip
     places = [member.bands for member in ensemble.members]
     reader = Reader(scene, cells, found, list(zip(places, trained, strict=True)))
     with patches.Writer(
         dst, rows, shard, classes=ensemble.classes, constants={GRID: grid}, scores=field
     ) as sink:
-        for block in sink.todo(ROWS, what="cells"):
+        for block in sink.todo(max(1, min(ROWS, PIXELS // cells.step)), what="cells"):
             parts = []
-            for first in range(0, columns, classifiers.COLUMNS):
-                count = min(classifiers.COLUMNS, columns - first)
+            most = max(1, min(classifiers.COLUMNS, PIXELS // cells.step))
+            for first in range(0, columns, most):
+                count = min(most, columns - first)
                 values, seen = reader.read(block, slice(first, first + count))
                 cuts = [
                     member.cut(one, cells.window, cells.step)
@@ -169,6 +176,6 @@ def check_scores(source: patches.Source, scene: Scene, cells: Cells) -> None:
         )
     if not np.array_equal(source.file[GRID][()], describe_grid(scene, cells)):
         raise StageError(
-            f"{source.path}: expected scores of {scene.path} with these --step, --window and "
-            "--max_masked, found others"
+            f"{source.path}: expected scores of {scene.path} (product, date, place) with these "
+            "--step, --window and --max_masked, found others"
         )

@@ -10,13 +10,14 @@ from shared.progress import bar
 from shared.scenes import Grid, Scene, open_scene
 from stages.map import cells as grids
 from stages.map import measures, page, product, quicklook, stac, thinning
-from stages.map.geotiff import Form, GeoTiff, read_crs
+from stages.map.geotiff import DRAFT, Form, GeoTiff, read_crs
 from stages.map.palette import choose_colours
 from stages.map.rendering import Block, render
 from stages.map.settings import Cells, Drawing
 from stages.map.tables import Tally, read_truth, write_area
 
 QUICKLOOK = 1200  # cells of the longer side of the picture, at most
+ITEM = "item.json"
 WUDAPT = ("lcz", "lczFilter", "classProbability")  # as the LCZ Generator names its bands
 CONFIDENCE = ("probability", "entropy", "margin")
 
@@ -123,13 +124,19 @@ def finish(
     )  # fmt: skip
     page.write(
         dst / "map.html", thinning.true_colour(sheet.scene), small, place_on(sheet, cells, small),
-        classes=sheet.classes, colours=sheet.colours, facts=facts,
+        classes=sheet.classes, colours=sheet.colours, shares=shares, facts=facts,
     )  # fmt: skip
-    named = [path.name for path in sorted(dst.iterdir()) if path.suffix in stac.KINDS]
+    named = [path.name for path in sorted(dst.iterdir()) if is_listed(path)]
     item = stac.make_item(
         sheet.scene, sheet.grid, sheet.shape, named, classes=sheet.classes, colours=sheet.colours
     )
-    product.write_json(dst / "item.json", item)
+    product.write_json(dst / ITEM, item)
+
+
+def is_listed(path: Path) -> bool:
+    """Whether the STAC item names a file: not itself nor a draft, which a stopped run may leave."""
+    mine = path.name == ITEM or path.name.startswith(DRAFT)
+    return path.suffix in stac.KINDS and not mine
 
 
 def describe(sheet: Sheet, cells: Cells, tally: Tally) -> dict[str, Any]:

@@ -10,11 +10,14 @@ import rasterio
 import rasterio.shutil
 from numpy.typing import NDArray
 from rasterio.crs import CRS
+from rasterio.errors import CRSError
 from rasterio.windows import Window
 
+from shared.errors import StageError
 from shared.scenes import Grid
 
 TILE = 256
+DRAFT = "unfinished-"  # begins the names of files that are not complete
 CACHE = 32 * 2**20  # bytes of blocks that GDAL keeps
 
 
@@ -49,7 +52,7 @@ class GeoTiff:
 
     def __init__(self, path: Path, shape: tuple[int, int], grid: Grid, form: Form) -> None:
         self.path, self.form = path, form
-        self.draft = path.with_name("unfinished-" + path.name)
+        self.draft = path.with_name(DRAFT + path.name)
         values: dict[str, Any] = {
             "driver": "GTiff", "height": shape[0], "width": shape[1], "count": len(form.bands),
             "dtype": form.dtype, "nodata": 0 if form.dtype == "uint8" else float("nan"),
@@ -90,10 +93,15 @@ class GeoTiff:
 
 
 def read_crs(grid: Grid) -> CRS | None:
-    """The reference system for rasterio; by its number where it has one."""
-    if grid.epsg:
-        return CRS.from_epsg(grid.epsg)
-    return CRS.from_wkt(grid.crs) if grid.crs else None
+    """The reference system for rasterio, by its number where it has one; StageError for no such."""
+    try:
+        with rasterio.Env():  # what PROJ says goes to the log, not to stderr
+            if grid.epsg:
+                return CRS.from_epsg(grid.epsg)
+            return CRS.from_wkt(grid.crs) if grid.crs else None
+    except CRSError:
+        named = f"EPSG:{grid.epsg}" if grid.epsg else grid.crs[:60]
+        raise StageError(f"expected a reference system that PROJ knows, found {named!r}") from None
 
 
 def colour_table(colours: tuple[str, ...]) -> dict[int, tuple[int, int, int, int]]:

@@ -100,14 +100,16 @@ def open_session(path: Path, card: Card) -> onnxruntime.InferenceSession:
 
 
 def is_ready(model: onnx.ModelProto, card: Card) -> bool:
-    """Whether a file is as distill, teacher and export write it: one picture in, logits out."""
+    """Whether a file is as distill, teacher and export write it: one picture in, K logits out."""
     graph = model.graph
     if len(graph.input) != 1 or len(graph.output) != 1:
         return False
     sizes = [dim.dim_value for dim in graph.input[0].type.tensor_type.shape.dim]
     float32 = graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
     named = graph.input[0].name in STATIC and graph.output[0].name == "logits"
+    said = [dim.dim_value for dim in graph.output[0].type.tensor_type.shape.dim]
     fits = sizes[1:] == [len(card.bands), card.size, card.size] and sizes[0] in (0, 1)
+    fits = fits and said[1:] == [len(card.classes)]
     ending = any("logits" in n.output and "Softmax" in n.op_type for n in graph.node)
     return named and float32 and fits and not ending
 

@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ def write(
     *,
     classes: tuple[str, ...],
     colours: tuple[str, ...],
+    shares: NDArray[np.floating],
     facts: dict[str, Any],
 ) -> None:
     """Write the page.
@@ -49,25 +51,29 @@ def write(
         place: left, top, width and height of the map, as shares of the scene's width and height.
         classes: K names.
         colours: K "#rrggbb".
-        facts: title, and lines of text by name.
+        shares: (K,) of each class among the cells with data, 0 … 1.
+        facts: title, and what is said by name; tables are left out.
     """
     left, top, width, height = (f"{100 * part:.6f}%" for part in place)
     content = {
         "classes": [spell(name) for name in classes], "colours": colours,
         "rows": thinned.classes.shape[0], "columns": thinned.classes.shape[1],
-        "every": thinned.every,
+        "every": thinned.every, "starts": thinned.starts, "shares": shares.tolist(),
         "percents": base64.b64encode(thinned.percents.tobytes()).decode(),
         "labels": base64.b64encode(thinned.classes.tobytes()).decode(),
-        "facts": {name: str(value) for name, value in facts.items()},
+        "facts": {
+            name: f"{value:.6g}" if isinstance(value, float) else str(value)
+            for name, value in facts.items()
+            if not isinstance(value, dict)
+        },
     }  # fmt: skip
     values = {
         "TITLE": html.escape(str(facts.get("scene", "map"))), "SCENE": png_uri(scene),
         "MAP": png_uri(paint(thinned.classes, colours)),
         "LEFT": left, "TOP": top, "WIDTH": width, "HEIGHT": height,
         "RATIO": f"{scene.shape[1]} / {scene.shape[0]}",
-        "CONTENT": json.dumps(content).replace("</", "<\\/"),
+        "CONTENT": json.dumps(content).replace("<", "\\u003c"),
     }  # fmt: skip
-    text = TEMPLATE.read_text(encoding="utf-8")
-    for name, value in values.items():
-        text = text.replace(f"%{name}%", value)
+    # All at once: what a value says is not looked at again.
+    text = re.sub("%([A-Z]+)%", lambda m: values[m[1]], TEMPLATE.read_text(encoding="utf-8"))
     path.write_text(text, encoding="utf-8")

@@ -11,6 +11,7 @@ from shared.progress import say
 from shared.scenes import Scene, open_scene
 from stages.map import cells as grids
 from stages.map import matching, opening
+from stages.map.geotiff import DRAFT, read_crs
 from stages.map.settings import Cells, Network
 
 SCORES = "scores.h5"
@@ -36,14 +37,25 @@ def classify(
         opening.open_models(model, scene, network.precision, network.threads) as ensemble,
     ):
         grids.tile(scene, cells)
-        matched = None
+        check_place(scene)
+        cards = [member.card for member in ensemble.members]
+        found = None
         if network.match:
-            cards = [member.card for member in ensemble.members]
             trained = [matching.find_training(model, card, training) for card in cards]
-            matched = matching.measure(scene), trained
+            found = matching.measure(scene)
+        else:
+            trained = [matching.guess_training(model, card) for card in cards]
         warn_of_domain(scene, network.match)
         place = place_scores(dst, shard)
-        grids.compute(place, scene, ensemble, cells, matched=matched, shard=shard)
+        grids.compute(place, scene, ensemble, cells, found=found, trained=trained, shard=shard)
+
+
+def check_place(scene: Scene) -> None:
+    """Refuse a scene whose reference system nobody knows before anything is classified."""
+    try:
+        read_crs(scene.grid)
+    except StageError as error:
+        raise StageError(f"{scene.path}: {error}") from None
 
 
 def warn_of_domain(scene: Scene, matched: bool) -> None:
@@ -76,8 +88,9 @@ def take(src: Path, dst: Path, scores: Path, cells: Cells, shard: str) -> None:
         )
     with open_scene(src) as scene, patches.read(scores, grids.NAME) as source:
         grids.check_scores(source, scene, cells)
+        check_place(scene)
     dst.mkdir(exist_ok=True)
-    draft = dst / f"unfinished-{SCORES}"
+    draft = dst / f"{DRAFT}{SCORES}"
     shutil.copyfile(scores, draft)
     draft.replace(dst / SCORES)
 

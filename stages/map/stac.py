@@ -24,6 +24,11 @@ def ring(grid: Grid, shape: tuple[int, int]) -> list[list[float]]:
     return [list(grid.place(*corner)) for corner in corners]
 
 
+def instant(date: str) -> str | None:
+    """A time as STAC wants it, midnight of a date alone; None where it is unknown."""
+    return f"{date}T00:00:00Z" if len(date) == len("2021-07-01") else date or None
+
+
 def make_item(
     scene: Scene,
     grid: Grid,
@@ -49,6 +54,9 @@ def make_item(
         east, north = transform(crs, "EPSG:4326", *zip(*corners, strict=True))
         pairs = [[round(x, 7), round(y, 7)] for x, y in zip(east, north, strict=True)]
         geometry = {"type": "Polygon", "coordinates": [pairs]}
+    stems = [name.partition(".")[0] for name in files]
+    keys = [stem if stems.count(stem) == 1 else name
+            for stem, name in zip(stems, files, strict=True)]  # fmt: skip
     listed = [
         {"value": number, "name": name, "color_hint": colour[1:].upper()}
         for number, (name, colour) in enumerate(zip(classes, colours, strict=True), 1)
@@ -57,14 +65,14 @@ def make_item(
         "type": "Feature", "stac_version": VERSION, "stac_extensions": list(EXTENSIONS),
         "id": f"{scene.header.product or scene.path.stem}-lcz", "geometry": geometry,
         "properties": {
-            "datetime": scene.header.date or None,
+            "datetime": instant(scene.header.date),
             "proj:epsg": grid.epsg or None, "proj:shape": list(shape),
             "proj:transform": list(grid.transform), "source": scene.header.product,
         },
         "links": [],
         "assets": {
-            name.partition(".")[0]: {"href": f"./{name}", "type": KINDS["." + name.split(".")[-1]]}
-            for name in files
+            key: {"href": f"./{name}", "type": KINDS["." + name.split(".")[-1]]}
+            for key, name in zip(keys, files, strict=True)
         },
     }  # fmt: skip
     item["assets"]["classes"] |= {"roles": ["data"], "classification:classes": listed}

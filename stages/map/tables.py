@@ -13,6 +13,7 @@ from stages.map import windows
 from stages.map.rendering import Block
 from stages.map.settings import Cells
 
+TRUTH = 2**22  # pixels of the truth that are counted at once, about
 Counts = NDArray[np.int64]
 
 
@@ -72,6 +73,13 @@ def read_truth(scene: Scene, cells: Cells, rows: slice) -> NDArray[np.uint8] | N
     """
     if not scene.has_truth:
         return None
+    each = max(1, TRUTH // (cells.step * scene.shape[1]))
+    firsts = range(rows.start, rows.stop, each)
+    parts = [_read_truth(scene, cells, slice(at, min(at + each, rows.stop))) for at in firsts]
+    return np.concatenate(parts)
+
+
+def _read_truth(scene: Scene, cells: Cells, rows: slice) -> NDArray[np.uint8]:
     tiling = windows.Tiling(*scene.shape, window=cells.window, step=cells.step)
     span = min(cells.step, cells.window)
     inset = (cells.window - span) // 2

@@ -44,6 +44,11 @@ class Thinned:
         """The cells that are kept along an axis: the middle ones of equal runs."""
         return range(min(self.every // 2, (length - 1) // 2), length, self.every)
 
+    @property
+    def starts(self) -> tuple[int, int]:
+        """First row and column that are kept."""
+        return self.places(self.shape[0]).start, self.places(self.shape[1]).start
+
     def add(self, block: Block) -> None:
         """Keep those cells of a block that are to be kept."""
         columns = list(self.places(self.shape[1]))

@@ -13,10 +13,18 @@ import numpy as np
 import pytest
 
 from shared.runs import lock, record
+from shared.scenes import Grid, Header, create_scene
 from tests.conftest import pixels, write_patches, write_raw
+from tests.e2e.inputs import under
 from tests.e2e.stage import Stage, warm
 
 KILLS = 10
+NETWORK = """
+import sys; from pathlib import Path; from shared import lcz; from tests import networks
+here = Path(sys.argv[1])
+train, test = here / "train.h5", here / "test.h5"
+networks.student(here / "student", train, test, bands=lcz.SEN2.bands)
+"""
 
 
 @pytest.fixture
@@ -99,6 +107,20 @@ def test_stage_of_blocks(tmp_path: Path) -> None:
     np.save(tmp_path / "l1c.npy", values)
     with warm("scene") as stage:
         check(stage, [f"--src={tmp_path / 'l1c.npy'}"], tmp_path)
+
+
+def test_map(tmp_path: Path) -> None:
+    """Killed among rows of cells or while it draws; what is left of drafts is in no product."""
+    write_patches(tmp_path / "train.h5", pixels(221))
+    write_patches(tmp_path / "test.h5", pixels(34, seed=1))
+    scene, values = tmp_path / "scene.h5", pixels(96)["sen2"].reshape(8 * 32, 12 * 32, 10)
+    with create_scene(scene, values.shape[:2], Header(Grid.utm(32632, 6e5, 53e5))) as sink:
+        for window in sink.todo():
+            sink.put(window, values[window.slices])
+    with warm("map") as stage:
+        under("map", NETWORK, tmp_path)
+        flags = ["--filter=majority", "--probabilities", "--threads=1"]
+        check(stage, [f"--src={scene}", f"--model={tmp_path / 'student'}", *flags], tmp_path)
 
 
 def test_trainer(teacher: Stage, tmp_path: Path) -> None:

@@ -25,10 +25,12 @@ from stages.map import (
     geotiff,
     matching,
     measures,
+    page,
     palette,
     quicklook,
     rendering,
     stac,
+    tables,
     thinning,
     windows,
 )
@@ -52,9 +54,10 @@ def write_scene(
     level: str = "L1C",
     mask: np.ndarray | None = None,
     truth: np.ndarray | None = None,
+    date: str = "2021-07-01T10:00:00Z",
 ) -> Path:
     """A scene file of (H, W, 10) reflectance; NaN is no data."""
-    header = Header(grid, level=level, product="S2_TEST", date="2021-07-01T10:00:00Z")
+    header = Header(grid, level=level, product="S2_TEST", date=date)
     with create_scene(path, values.shape[:2], header, truth=truth is not None) as sink:
         for window in sink.todo():
             layers = {"mask": mask, "truth": truth}
@@ -299,6 +302,24 @@ def test_cells_that_see_too_little_are_nodata(student: Path, tmp_path: Path) -> 
     assert sum(int(line.split(",")[3]) for line in row) == 22
 
 
+def test_hidden_pixels_have_the_mean_of_the_training_split(student: Path, tmp_path: Path) -> None:
+    """Also for a network that takes reflectance as it is, whose folder tells the mean."""
+    model = with_card(student, tmp_path / "plain", mean=(0.0,) * 10, std=(1 / 2.8,) * 10)
+    told = {"mean": list(lcz.TRAINING_MEAN), "std": list(lcz.TRAINING_STD)}
+    models.save(model, models.load(model), training_reflectance=told)
+    values, _ = fields(32, 32)
+    mask = np.zeros((32, 32), np.uint8)
+    mask[4:12, 6:14] = CLOUD
+    hidden = write_scene(tmp_path / "hidden.h5", values, mask=mask)
+    filled = values.copy()
+    filled[4:12, 6:14] = lcz.TRAINING_MEAN
+    one, two = (
+        stored(command(src, tmp_path / f"map-{src.stem}", f"--model={model}") / "scores.h5")
+        for src in (hidden, write_scene(tmp_path / "filled.h5", filled))
+    )
+    np.testing.assert_allclose(one, two, atol=1e-3)
+
+
 # --- files ----------------------------------------------------------------------------------------
 def test_geotiffs_have_names_colours_and_place(scene: Path, student: Path, tmp_path: Path) -> None:
     made = command(scene, tmp_path / "map", f"--model={student}", "--probabilities")
@@ -403,6 +424,25 @@ def test_the_page_needs_nothing_from_elsewhere(scene: Path, student: Path, tmp_p
     np.testing.assert_array_equal(percents, np.rint(100 * stored(made / "scores.h5")))
 
 
+def test_a_page_holds_what_names_say_as_text(tmp_path: Path) -> None:
+    """Neither a product's name nor a class can become another part of the page."""
+    thinned = thinning.Thinned((1, 1), 1, 2)
+    hostile = ("<!--<script>", "</script><b>")
+    page.write(
+        tmp_path / "a.html", np.zeros((2, 2, 3), np.uint8), thinned, (0, 0, 1, 1), classes=hostile,
+        colours=("#000000", "#ffffff"), shares=np.zeros(2),
+        facts={"scene": "%CONTENT%<i>", "filter": "none", "agreement": 1 / 3, "recall": {"a": 1.0}},
+    )  # fmt: skip
+    text = (tmp_path / "a.html").read_text()
+    assert text.count("<script>") == text.count("</script>") - 1 == 1
+    assert text.count("%CONTENT%&lt;i&gt;</") == 2  # title and heading
+    inside = re.search(r'type="application/json">(.*?)</script>', text)
+    assert inside
+    content = json.loads(inside[1])
+    assert content["classes"] == list(hostile)
+    assert content["facts"] == {"scene": "%CONTENT%<i>", "filter": "none", "agreement": "0.333333"}
+
+
 def decode(text: str) -> bytes:
     return base64.b64decode(text)
 
@@ -414,6 +454,8 @@ def test_a_page_of_a_large_map_keeps_every_nth_cell() -> None:
     for rows in (slice(0, 3), slice(3, 10)):
         thinned.add(rendering.Block(rows, said[rows], classes[rows], classes[rows]))
     assert (thinned.every, thinned.classes.shape) == (3, (3, 2))
+    assert thinned.starts == (1, 1)
+    assert thinning.Thinned((1, 1000), 40, 2).starts == (0, 12)  # a strip has no middle row 12
     np.testing.assert_array_equal(thinned.classes, classes[1::3, 1::3])
     np.testing.assert_array_equal(thinned.percents, np.rint(100 * said[1::3, 1::3]))
 
@@ -426,8 +468,10 @@ def test_the_item_says_where_and_when(scene: Path, student: Path, tmp_path: Path
     west, south, east, north = item["bbox"]
     assert 10.3 < west < east < 10.4 and 47.8 < south < north < 47.9  # noqa: PT018
     assert item["assets"]["classes"]["classification:classes"][16]["color_hint"] == "6A6AFF"
-    for asset in item["assets"].values():
-        assert (made / asset["href"]).is_file()
+    named = sorted(asset["href"].removeprefix("./") for asset in item["assets"].values())
+    there = {path.name for path in made.iterdir()}
+    assert named == sorted(there - {"item.json", "classes.tif.aux.xml"})  # each once, map.html too
+    assert [stac.instant(date) for date in ("2021-07-01", "")] == ["2021-07-01T00:00:00Z", None]
     assert stac.ring(UTM, (1, 2))[2] == [600_020, 5_299_990]
 
 
@@ -448,6 +492,7 @@ def test_tiled_equals_untiled(
     whole = content(command(scene, tmp_path / "whole", *flags, "--threads=1"))
     for rows, columns, values in ((1, 1, 1), (3, 5, 28 * 17 * 4), (100, 100, 10**9)):
         monkeypatch.setattr(grids, "ROWS", rows)
+        monkeypatch.setattr(tables, "TRUTH", 3020 * rows)
         monkeypatch.setattr(classifiers, "COLUMNS", columns)
         monkeypatch.setattr(rendering, "VALUES", values)
         monkeypatch.setattr(matching, "BLOCK", 10 * columns + 7)
@@ -474,6 +519,28 @@ def test_memory_does_not_grow_with_the_scene(
     assert peaks[1] < 1.3 * peaks[0], peaks
 
 
+def test_wide_steps_read_no_more_pixels_at_once(
+    student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few rows and columns of cells are many pixels where steps are wide; the map is the same."""
+    values, truth = fields(432, 632)
+    src = write_scene(tmp_path / "scene.h5", values, truth=truth)
+    flags = (f"--model={student}", "--step=100")
+    whole = content(command(src, tmp_path / "whole", *flags))
+    read, sizes = grids.Reader.read, []
+
+    def look(self: grids.Reader, rows: slice, columns: slice) -> object:
+        sizes.append((rows.stop - rows.start, columns.stop - columns.start))
+        return read(self, rows, columns)
+
+    monkeypatch.setattr(grids.Reader, "read", look)
+    monkeypatch.setattr(grids, "PIXELS", 250)
+    monkeypatch.setattr(tables, "TRUTH", 1)
+    assert content(command(src, tmp_path / "parts", *flags)) == whole
+    assert set(sizes) == {(2, 2), (2, 1), (1, 2), (1, 1)}  # of 5 x 7 cells
+    assert len(sizes) == 3 * 4
+
+
 def test_goes_on_after_a_stop(
     scene: Path, student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -492,6 +559,8 @@ def test_goes_on_after_a_stop(
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         command(scene, dst, *flags)
     assert (tmp_path / "map.partial" / "scores.h5").is_file()
+    for name in ("item.json", "unfinished-classes.tif"):  # of a stop later on, while it drew
+        (tmp_path / "map.partial" / name).write_text("{")
     assert content(command(scene, dst, *flags)) == whole
     assert len(calls) == 3 + 3  # five blocks of four rows: two were there
 
@@ -652,14 +721,50 @@ def test_refuses(
     assert sorted(tmp_path.iterdir()) == before  # nothing left behind
 
 
+@pytest.mark.parametrize(("epsg", "crs"), [(999_999, ""), (0, "PROJCS[no")])
+def test_a_reference_system_that_nobody_knows_is_refused(
+    student: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], epsg: int, crs: str
+) -> None:
+    grid = dataclasses.replace(UTM, epsg=epsg, crs=crs)
+    src = write_scene(tmp_path / "scene.h5", fields(62, 62)[0], grid=grid)
+    capfd.readouterr()
+    with pytest.raises(SystemExit, match="2"):
+        command(src, tmp_path / "out", f"--model={student}")
+    said = capfd.readouterr().err.strip().splitlines()
+    assert len(said) == 1
+    assert "scene.h5: expected a reference system that PROJ knows" in said[0]
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_a_network_with_other_outputs_than_its_card_is_refused(
+    scene: Path, student: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = with_card(student, tmp_path / "model")
+    network = onnx.load(folder / "student.onnx")
+    weights = {t.name: onnx.numpy_helper.to_array(t) for t in network.graph.initializer}
+    weights |= {"matrix": weights["matrix"][:, :5], "bias": weights["bias"][:5]}
+    five = networks.graph(weights)
+    five.graph.output[0].name = five.graph.node[-1].output[0] = "logits"  # as our own are named
+    onnx.save(five, folder / "student.onnx")
+    with pytest.raises(SystemExit, match="2"):
+        command(scene, tmp_path / "out", f"--model={folder}")
+    assert "student.onnx: " in capsys.readouterr().err
+    assert not list(tmp_path.glob("out*"))
+
+
 def test_scores_of_another_place_are_refused(
     scene: Path, student: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = command(scene, tmp_path / "map", f"--model={student}")
-    other = write_scene(tmp_path / "other.h5", fields(212, 302)[0], grid=UTM.moved(10, 0))
-    with pytest.raises(SystemExit, match="2"):
-        command(other, tmp_path / "new", f"--scores={made / 'scores.h5'}")
-    assert "expected scores of" in capsys.readouterr().err
+    values, _ = fields(212, 302)
+    others = (
+        write_scene(tmp_path / "other.h5", values, grid=UTM.moved(10, 0)),
+        write_scene(tmp_path / "later.h5", values, date="2021-08-01T10:00:00Z"),
+    )
+    for other in others:
+        with pytest.raises(SystemExit, match="2"):
+            command(other, tmp_path / "new", f"--scores={made / 'scores.h5'}")
+        assert "expected scores of" in capsys.readouterr().err
 
 
 def test_tile_uses_the_cells_given(scene: Path) -> None:
