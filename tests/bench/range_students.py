@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from shared.int8 import HISTOGRAM
 from shared.models import Range
 from shared.pipeline.settings import read_settings, sources
 from stages.compare import summary, tables
@@ -61,8 +62,8 @@ def build_commands(plan: Plan, wanted: Range, seed: int) -> list[list[str]]:
             f"--range={wanted}", "--nobaseline", *plan.flags,
         ],
         "export": [
-            f"--dst={exported}", f"--src={trained}", "--calibration_method=percentile",
-            "--latency_runs=1",
+            f"--dst={exported}", f"--src={trained}", f"--scheme={HISTOGRAM}",
+            "--blame_per_class=0", "--latency_runs=1",
         ],
         "voyager": [f"--dst={out / 'voyager'}", f"--src={exported}", "--per_class_val=0"],
     }  # fmt: skip

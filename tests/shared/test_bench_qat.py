@@ -8,6 +8,9 @@ import pytest
 
 pytest.importorskip("scipy")
 
+from shared.cli import arguments
+from stages.distill import main as distill
+from stages.export import main as export
 from tests.bench import qat, qat_table
 from tests.bench.distill import names_of
 from tests.bench.qat_table import Run
@@ -48,6 +51,13 @@ def test_all_parts_have_the_same_epochs_and_start(tmp_path: Path) -> None:
     assert len({base["dst"], twin["dst"], tuned["dst"]}) == 3
     given = names_of(qat.exporting(plan, "b", 2, "twin")[3:])
     assert (given["src"], given["scheme"]) == (twin["dst"], tuned["qat_scheme"])
+
+
+@pytest.mark.parametrize("part", qat_table.PARTS)
+def test_the_stages_take_the_commands(tmp_path: Path, part: str) -> None:
+    plan = plan_of(tmp_path)
+    assert arguments.collect(distill.run, qat.training(plan, "b", 2, part)[3:])
+    assert arguments.collect(export.run, qat.exporting(plan, "b", 2, part)[3:])
 
 
 def test_tables_of_a_whole_run(tmp_path: Path) -> None:

@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from shared.cli import arguments
+from stages.distill import main as distill
+from stages.export import main as export
+from stages.voyager import main as voyager
 from tests.bench import range_students
 from tests.bench.range_students import Plan
 
@@ -21,6 +25,9 @@ def test_command_lines(tmp_path: Path) -> None:
     assert f"--dst={out}/distill" in trained
     assert f"--src={out}/distill" in exported
     assert {f"--src={out}/export", "--per_class_val=0"} < {*packed}
+    stages = (distill.run, export.run, voyager.run)
+    for run, words in zip(stages, (trained, exported, packed), strict=True):
+        assert arguments.collect(run, words[3:])  # flags and values that the stage has today
 
 
 def test_table(tmp_path: Path) -> None:
