@@ -3,6 +3,9 @@
 #   make base        a base image from Debian packages, for sites where no registry can be reached; builds then use it
 #   make build       every image; make build/tda one of them
 #   make sizes       the bytes that each image has alone, and shares with others
+#   make sbom        what packages each image has, sbom/NAME.cdx.json; make sbom/tda.cdx.json one of them
+#   make licences    whether the licences of all packages are allowed
+#   make vulnerabilities   what advisories say about the packages of every lock
 #   make .env        what `docker compose` needs to know of this machine
 #   make sif         every image as a file for Apptainer, sif/NAME.sif; make sif/tda.sif one of them
 #   make sif/tda.ch.made   an image as a folder for Charliecloud
@@ -32,6 +35,21 @@ $(IMAGES:%=build/%): build/%:
 
 sizes: ## the MB that each image has alone and shares with others, and what all take on disk
 	@python3 -m shared.tools.sizes
+
+# What is in the images, from the environments, which have the very packages. Files are the same for the same lock.
+.PHONY: sbom licences vulnerabilities
+SBOMS := $(IMAGES:%=sbom/%.cdx.json)
+sbom: $(SBOMS) ## a bill of materials (CycloneDX) of every image, sbom/NAME.cdx.json; make sbom/tda.cdx.json one of them
+$(foreach image,$(IMAGES),$(eval sbom/$(image).cdx.json: .venvs/$(subst -,_,$(image))/made))
+$(SBOMS): sbom/%.cdx.json: .venvs/supply/made
+	@echo "sbom $*" >&2; mkdir -p sbom && .venvs/supply/bin/cyclonedx-py environment --output-reproducible --output-format JSON \
+		--output-file $@.partial .venvs/$(subst -,_,$*)/bin/python && mv $@.partial $@
+
+licences: ## whether shared/tools/licences.toml allows the licences of all packages in the environments that are made
+	@python3 -m shared.tools.licences .venvs
+
+vulnerabilities: .venvs/supply/made ## what advisories are known about the packages of every lock, by pip-audit; 1 when there are some
+	@python3 -m shared.tools.vulnerabilities .venvs/supply/bin/pip-audit $(LOCKS:%=%.txt)
 
 # For clusters, where nodes have another engine, or none that may be used. The images come from this machine's engine,
 # and a file is made anew when it is older than what goes into its image.
