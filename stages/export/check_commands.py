@@ -105,7 +105,8 @@ def classify_pictures(folder: Path, images: Path, threads: int) -> Outcome:
 def describe_speed(rows: int, seconds: float, threads: int) -> str:
     """One line: pictures read, prepared and classified a second, the network opened once."""
     speed = rows / max(seconds, 1e-9)
-    return f"{rows} pictures in {seconds:.2f} s on {threads} threads: {speed:.0f} rows per second"
+    on = "1 thread" if threads == 1 else f"{threads} threads"
+    return f"{rows} pictures in {seconds:.2f} s on {on}: {speed:.0f} rows per second"
 
 
 def lint_networks(place: Path, metis: str) -> Outcome:

@@ -6,7 +6,7 @@ from pathlib import Path
 from shared.models import Card
 from shared.voyager import calibration as pictures
 from stages.voyager import compiler_settings
-from stages.voyager.settings import PROFILES, Deployment
+from stages.voyager.settings import PROFILES, Deployment, count_decimals
 
 Limits = Mapping[str, tuple[float, float]]
 HERE = Path(__file__).parent
@@ -16,6 +16,7 @@ ORDER = {  # which calibration pictures are taken, where fewer are asked for tha
     "1.6": "the documents of 1.6 and 1.7 do not say which",
     "1.8": "SDK 1.8 takes the first ones by name, unless `--cal-seed` is given",
 }
+DEFAULTS = "This release reads no TOML and takes its defaults: per_tensor_histogram on one core."
 NOTES = {  # on the driver, and on compiling again
     "1.6": (
         " (1.4.17 for release 1.6.1, 1.5.7 for 1.7.0).",
@@ -23,7 +24,7 @@ NOTES = {  # on the driver, and on compiling again
         "version: 4.0`). YAML and TOML stay as they are; give deploy.py `--mode QUANTCOMPILE`.",
     ),
     "1.8": (
-        ", and none before it.",
+        " or later.",
         "after every update of the SDK. 1.8 refuses what 1.7 and earlier compiled (`Unsupported "
         "model version: 4.0`); YAML and TOML are those of 1.6; give deploy.py `--mode "
         "QUANTCOMPILE`. Devices are named metis-0-1-0 instead of metis-0:1:0.",
@@ -54,16 +55,18 @@ def commands(name: str, calibration: int, profile: str, cores: int) -> dict[str,
         cores: that one network is compiled for.
     """
     newer = PROFILES[profile].toml
-    infer = f"./inference.py {'' if newer else 'c-'}{name} dataset --data-root customers "
-    infer += "--no-display"
+    called = name if newer else f"c-{name}"
+    infer = f"./inference.py {called} dataset --data-root customers --no-display"
     deploy = deploy_command(name, calibration)
     if not newer and cores > 1:
         deploy += f" --aipu-cores {cores}"
     quantise = [deploy_command(name, calibration, "QUANTIZE")]
     quantise += [] if newer else [f"{infer} --pipe=quantized"]
-    video = f"./inference.py {'' if newer else 'c-'}{name} media/VIDEO.mp4 --no-display"
-    video += f" --aipu-cores={cores if MOST_CORES % cores else MOST_CORES} --show-host-fps"
-    video += " --show-stream-timing" if newer else ""
+    together = cores if MOST_CORES % cores else MOST_CORES
+    video = (
+        f"./inference.py {called} media/VIDEO.mp4 --no-display --aipu-cores={together} "
+        "--show-host-fps --show-stream-timing"
+    )
     return {
         "deploy": [*copy_commands(name), deploy],
         "quantise": quantise,
@@ -98,19 +101,15 @@ def section(name: str, card: Card, calibration: int, profile: str, deployment: D
     template = "deploy_toml.md" if facts.toml else "deploy_inline.md"
     if facts.toml:
         words["driver_note"], words["again"] = NOTES[profile]
+        words["settings"] = ", ".join(values)
     elif "1.6" in deployment.profiles:
-        values = ["its own defaults, per_tensor_histogram on one core, since it reads no TOML"]
+        words["settings"] = DEFAULTS
     else:
-        values = [f"ptq_scheme {deployment.chosen}", f"max_compiler_cores {deployment.cores}"]
-    words["settings"] = ", ".join(values)
+        words["settings"] = (
+            f"Scheme and cores stand in the YAML (ptq_scheme {deployment.chosen}, "
+            f"max_compiler_cores {deployment.cores})."
+        )
     return (HERE / template).read_text(encoding="utf-8").format(**words)
-
-
-def count_decimals(card: Card) -> int:
-    """The fewest decimals, up to those that any release keeps, that mean and std have."""
-    most = max(facts.decimals for facts in PROFILES.values())
-    numbers = (*card.mean, *card.std)
-    return next(n for n in range(most + 1) if n == most or all(round(v, n) == v for v in numbers))
 
 
 def write(

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from shared.cli import between
 from shared.errors import StageError
 from shared.int8 import HISTOGRAM, SCHEMES, Scheme
-from shared.models import MODEL_FILE
+from shared.models import MODEL_FILE, Card
 
 Sdk = Literal["1.2", "1.6", "1.8", "all"]
 UNSAID: tuple[Scheme, int] = (HISTOGRAM, 1)  # scheme and cores of 1.2.5 by itself
@@ -120,6 +120,13 @@ class Deployment:
 def kept_decimals(profiles: tuple[str, ...]) -> int:
     """Decimals of mean and std that the streaming pipelines of all these profiles keep."""
     return min(PROFILES[name].decimals for name in profiles)
+
+
+def count_decimals(card: Card) -> int:
+    """The fewest decimals, up to those that any release keeps, that mean and std have."""
+    most = max(facts.decimals for facts in PROFILES.values())
+    numbers = (*card.mean, *card.std)
+    return next(n for n in range(most + 1) if n == most or all(round(v, n) == v for v in numbers))
 
 
 def most_pictures(profiles: tuple[str, ...]) -> int:

@@ -25,9 +25,10 @@ def test_command_lines(tmp_path: Path) -> None:
     assert f"--dst={out}/distill" in trained
     assert f"--src={out}/distill" in exported
     assert {f"--src={out}/export", "--per_class_val=0"} < {*packed}
-    stages = (distill.run, export.run, voyager.run)
-    for run, words in zip(stages, (trained, exported, packed), strict=True):
-        assert arguments.collect(run, words[3:])  # flags and values that the stage has today
+    # Flags and values that the stages have today.
+    assert arguments.collect(distill.run, trained[3:])
+    assert arguments.collect(export.run, exported[3:])
+    assert arguments.collect(voyager.run, packed[3:])
 
 
 def test_table(tmp_path: Path) -> None:

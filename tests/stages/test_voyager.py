@@ -867,6 +867,8 @@ def test_deploy_says_how_with_each_release(kinds: dict[str, Path], sdk: str) -> 
     assert text.count("**Compile again**") == len(names)
     assert ("--pipe=quantized" in text) == ("1.2" in names)
     assert ("SDK 1.2.5 draws them at random" in text) == ("1.2" in names)
+    assert ("This release reads no TOML and takes its defaults" in text) == (sdk == "all")
+    assert ("(ptq_scheme per_tensor_histogram, max_compiler_cores 1)." in text) == (sdk == "1.2")
     assert ("SDK 1.8 takes the first ones by name" in text) == ("1.8" in names)
     assert ("axcompile -i" in text) == (names != ("1.2",))
     for name in {"1.6", "1.8"} & {*names}:
