@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 MOST_CORES = 4  # of the accelerator; copies of a network, or its batches, share them
 ORDER = {  # which calibration pictures are taken, where fewer are asked for than there are
     "1.2": "SDK 1.2.5 draws them at random",
-    "1.6": "the documents of 1.6 and 1.7 do not say which",
+    "1.6": "SDK 1.6 and 1.7 draw them at random, by the documents from before 1.8",
     "1.8": "SDK 1.8 takes the first ones by name, unless `--cal-seed` is given",
 }
 DEFAULTS = "This release reads no TOML and takes its defaults: per_tensor_histogram on one core."
