@@ -39,7 +39,8 @@ class Student:
         eight_bit: whether values are rounded to whole levels of 0 … 255 before and after the
             resize: the pictures that Metis gets hold no more, nor do those that the SDK enlarges.
         decimals: of the mean and deviation that pictures are normalised with: 3, which every SDK
-            keeps, or 6, which its releases from 1.6 on keep.
+            keeps, or 6, which its releases from 1.6 on keep. Bands of a fitted range have 3, which
+            are exact there.
         range: which values the levels stand for: published (the scale of the patch file, 0 … 2.8
             of reflectance) or fitted (limits per band from the training split, with room beyond;
             they are stored in model.json, and mean and std follow them, exact in 3 decimals).
