@@ -8,6 +8,7 @@ from shared.errors import StageError
 from stages.scene.product import PIXEL
 
 CLOSE = 0.005  # how far, as a share, pixels may be from 10 m
+SCALE = 0.03  # and metres of a projection from those of UTM
 
 
 def grid_of(image: Any) -> scenes.Grid:
@@ -48,7 +49,23 @@ def is_ten_metres(image: Any) -> bool:
     a, b, _, d, e, _ = tuple(image.transform)[:6]
     metres = image.crs.is_projected and abs(image.crs.linear_units_factor[1] - 1) < 1e-9
     close = abs(a / PIXEL - 1) < CLOSE and abs(-e / PIXEL - 1) < CLOSE
-    return bool(metres and close and not b and not d)
+    return bool(metres and close and not b and not d and _is_true_to_scale(image))
+
+
+def _is_true_to_scale(image: Any) -> bool:
+    """Whether a metre of a projection is about one on the ground; that of web maps is shorter."""
+    from rasterio.warp import transform
+
+    left, bottom, right, top = image.bounds
+    x, y, far = (left + right) / 2, (bottom + top) / 2, 1000.0
+    try:
+        (longitude,), (latitude,) = transform(image.crs, "EPSG:4326", [x], [y])[:2]
+        zone = f"EPSG:{utm_zone(longitude, latitude)}"
+    except StageError:
+        return True  # near the poles, where there is no UTM to be brought to
+    easts, norths = transform(image.crs, zone, [x, x + far, x], [y, y, y + far])[:2]
+    lengths = [math.hypot(easts[i] - easts[0], norths[i] - norths[0]) / far for i in (1, 2)]
+    return all(abs(length - 1) < SCALE for length in lengths)
 
 
 def utm_grid(image: Any) -> tuple[scenes.Grid, tuple[int, int]]:
@@ -61,11 +78,13 @@ def utm_grid(image: Any) -> tuple[scenes.Grid, tuple[int, int]]:
     from rasterio.warp import transform_bounds
 
     try:
-        west, south, east, north = transform_bounds(image.crs, "EPSG:4326", *image.bounds)
+        left, bottom, right, top = image.bounds  # of an image with south up, bottom is the larger
+        place = left, min(bottom, top), right, max(bottom, top)
+        west, south, east, north = transform_bounds(image.crs, "EPSG:4326", *place)
         epsg = utm_zone((west + east) / 2, (south + north) / 2)
         if east - west > 6:
             raise StageError(f"{image.name}: expected a scene, found {east - west:.0f} degrees")
-        bounds = transform_bounds(image.crs, f"EPSG:{epsg}", *image.bounds, densify_pts=21)
+        bounds = transform_bounds(image.crs, f"EPSG:{epsg}", *place, densify_pts=21)
     except RasterioError as error:
         raise StageError(f"{image.name}: expected a place on earth ({error})") from None
     left, top = (math.floor(bounds[0] / PIXEL) * PIXEL, math.ceil(bounds[3] / PIXEL) * PIXEL)
@@ -92,14 +111,21 @@ def reproject(image: Any, grid: scenes.Grid, shape: tuple[int, int], nodata: flo
         image: open for reading.
         grid, shape: the new ones.
         nodata: stored value of a missing pixel.
+
+    Raises:
+        StageError: its reference system has no way to UTM, such as one of three axes.
     """
     from rasterio.enums import Resampling
+    from rasterio.errors import RasterioError
     from rasterio.transform import Affine
     from rasterio.vrt import WarpedVRT
 
     whole = image.dtypes[0].startswith(("uint", "int"))
     missing = nodata if nodata is not None else (0 if whole else math.nan)
-    return WarpedVRT(
-        image, crs=grid.crs, transform=Affine(*grid.transform), width=shape[1], height=shape[0],
-        resampling=Resampling.cubic, src_nodata=missing, nodata=missing, tolerance=1e-6,
-    )  # fmt: skip
+    try:
+        return WarpedVRT(
+            image, crs=grid.crs, transform=Affine(*grid.transform), width=shape[1], height=shape[0],
+            resampling=Resampling.cubic, src_nodata=missing, nodata=missing, tolerance=1e-6,
+        )  # fmt: skip
+    except (RasterioError, RuntimeError) as error:
+        raise StageError(f"{image.name}: cannot be brought to UTM ({error})") from None

@@ -28,6 +28,9 @@ def find_window(product: Product, region: tuple[float, ...], unit: str) -> scene
     if len(region) != 4 or not all(map(math.isfinite, region)):
         raise StageError(f"--region: expected four numbers, found {len(region)}: {region}")
     first, second = region[:2], region[2:]
+    if first[0] >= second[0] or first[1] >= second[1]:
+        order = "left,top,right,bottom" if unit == "pixels" else "left,bottom,right,top"
+        raise StageError(f"--region: expected {order}, the first two smaller, found {region}")
     if unit != "pixels":
         if not product.grid.crs:
             raise StageError(
@@ -61,6 +64,8 @@ def _to_metres(grid: scenes.Grid, region: tuple[float, ...]) -> tuple[Any, Any]:
         bounds = transform_bounds("EPSG:4326", grid.crs, *region, densify_pts=21)
     except RasterioError as error:
         raise StageError(f"--region: expected degrees ({error})") from None
+    if not all(map(math.isfinite, bounds)):
+        raise StageError(f"--region: expected degrees of a place near the scene, found {region}")
     return bounds[:2], bounds[2:]
 
 

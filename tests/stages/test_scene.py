@@ -320,6 +320,33 @@ def test_exports_of_eo_browser_come_to_utm(tmp_path: Path) -> None:
     assert not mask.any()
 
 
+@pytest.mark.parametrize(("epsg", "kept"), [(3857, False), (3035, True), (32632, True)])
+def test_metres_of_web_maps_are_no_metres(tmp_path: Path, epsg: int, kept: bool) -> None:
+    """At 52 degrees north ten of them are 6.2 on the ground; those of LAEA and of UTM are ten."""
+    from rasterio.transform import Affine
+    from rasterio.warp import transform
+
+    (x,), (y,) = transform("EPSG:4326", f"EPSG:{epsg}", [11.0], [52.0])[:2]
+    values = np.full((10, 60, 60), 900, np.uint16)
+    place = Affine(10, 0, x, 0, -10, y)
+    src = make.write_image(tmp_path / "x_L1C.tif", values, crs=f"EPSG:{epsg}", transform=place)
+    header, pixels, _ = load(command(src, tmp_path / "a.h5"))
+    assert header.grid.epsg == (epsg if kept else 32632)
+    side = 60 if kept else 60 * np.cos(np.radians(52))  # and a little, as north is not north
+    assert side <= min(pixels.shape[:2]) <= max(pixels.shape[:2]) <= side + 4
+
+
+def test_an_image_with_south_up_is_turned(tmp_path: Path) -> None:
+    from rasterio.transform import Affine
+
+    values = np.tile(np.arange(100, 700, 10, dtype=np.uint16)[:, None], (10, 1, 60))
+    place = Affine(10, 0, make.WEST, 0, 10, make.NORTH)
+    src = make.write_image(tmp_path / "x_L1C.tif", values, transform=place)
+    header, pixels, _ = load(command(src, tmp_path / "a.h5"))
+    assert header.grid.transform == (10.0, 0.0, make.WEST, 0.0, -10.0, make.NORTH + 600)
+    np.testing.assert_array_equal(pixels[..., 0], values[0, ::-1])
+
+
 def test_arrays_of_numpy(tmp_path: Path) -> None:
     values = np.random.default_rng(0).integers(1, 9000, (2, 20, 24, 13)).astype(np.uint16)
     np.save(tmp_path / "l1c.npy", values)
@@ -496,6 +523,10 @@ def test_refuses_what_does_not_fit(products: dict[Any, Path], tmp_path: Path, ca
         (src, ["--level=L2A"], "--level: expected L1C"),
         (src, ["--region=1,2,3"], "--region: expected four numbers"),
         (src, ["--region=0,0,10,10"], "expected a part of the scene"),
+        (src, ["--region=5,0,1,10", "--region_in=pixels"], "expected left,top,right,bottom, the"),
+        (src, ["--region=15,51,14,52", "--region_in=degrees"], "expected left,bottom,right,top"),
+        (src, ["--region=200,100,201,101", "--region_in=degrees"], "degrees of a place near the"),
+        (tmp_path / "what.npy", ["--epsg=4978", "--bounds=5e5,57e5,6e5,58e5"], "brought to UTM"),
         (src, ["--index=0"], "--index: expected none"),
         (tmp_path / "what.npy", [], "expected --level L1C or L2A"),
         (tmp_path / "what.npy", ["--epsg=4326"], "--bounds: expected four numbers"),
