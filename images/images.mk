@@ -48,7 +48,7 @@ $(SBOMS): sbom/%.cdx.json: .venvs/supply/made
 licences: ## whether shared/tools/licences.toml allows the licences of all packages in the environments that are made
 	@python3 -m shared.tools.licences .venvs
 
-vulnerabilities: .venvs/supply/made ## what advisories are known about the packages of every lock, by pip-audit; 1 when there are some
+vulnerabilities: .venvs/supply/made ## what advisories are known about the packages of every lock, by pip-audit; fails when there are some
 	@python3 -m shared.tools.vulnerabilities .venvs/supply/bin/pip-audit $(LOCKS:%=%.txt)
 
 # For clusters, where nodes have another engine, or none that may be used. The images come from this machine's engine,

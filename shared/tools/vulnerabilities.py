@@ -32,7 +32,7 @@ class Findings:
     """What the answers about several locks say together."""
 
     known: dict[Package, dict[str, str]] = field(default_factory=dict)  # advisories, by their ids
-    places: dict[Package, list[str]] = field(default_factory=dict)  # locks of each such package
+    places: dict[Package, list[str]] = field(default_factory=dict)  # images or locks that have it
     asked: set[Package] = field(default_factory=set)
     skipped: set[str] = field(default_factory=set)
 
@@ -52,7 +52,8 @@ class Findings:
             self.asked.add(package)
             if one["vulns"]:
                 self.known[package] = {vuln["id"]: _tell(vuln) for vuln in one["vulns"]}
-                self.places.setdefault(package, []).append(lock)
+                image = lock.removesuffix("/requirements.txt").removeprefix("images/")
+                self.places.setdefault(package, []).append(image)
 
     def tell(self) -> str:
         """One line for each advisory of a package, and one with the counts."""

@@ -50,6 +50,18 @@ def test_rules_are_whole() -> None:
     assert {place for places in rules.only.values() for place in places} == {"tda"}
 
 
+def test_the_gpl_and_its_kin_are_for_tda_alone() -> None:
+    rules = licences.read_rules()
+    for name, version, says in (
+        ("giotto-tda", "0.6.2", ("GNU AGPLv3",)),
+        ("gudhi", "3.13.0", ()),
+        ("igraph", "1.0.0", ("GNU General Public License (GPL)",)),
+    ):
+        assert not licences.check([Package(name, version, "tda", says)], rules)[1]
+        (line,) = licences.check([Package(name, version, "map", says)], rules)[1]
+        assert line.startswith(f"{name} {version} in map: expected a licence that licences.toml")
+
+
 @pytest.mark.parametrize(
     ("expression", "environment", "expected"),
     [

@@ -56,6 +56,13 @@ def test_each_advisory_is_told_with_its_package_and_locks(
     ]
 
 
+def test_a_lock_of_an_image_is_told_by_the_name_of_the_image() -> None:
+    findings = vulnerabilities.Findings()
+    for lock in ("images/tda/requirements.txt", "images/ship.txt", "tests/requirements.txt"):
+        findings.add(lock, [FOUND])
+    assert findings.tell().splitlines()[0].endswith("; in tda, ship.txt, tests")
+
+
 def test_nothing_known_is_told_with_the_number_of_packages(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
