@@ -32,7 +32,7 @@ def describe_violation(violation: Violation, tried: bool = False) -> str:
         tried: whether --fix has done what it could.
     """
     host = " (on the host)" if violation.verdict == metis_rules.HOST else ""
-    fix = " Or let --fix try." if remedy_of(violation) and not tried else ""
+    fix = " Or let export --fix try." if remedy_of(violation) and not tried else ""
     return f"{violation}{host}. {violation.remedy}{fix}"
 
 

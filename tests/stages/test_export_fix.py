@@ -332,4 +332,4 @@ def test_the_refusal_names_the_flag(
         command(student, tmp_path / "out", "--metis=1.2")
     told = capsys.readouterr().err.splitlines()
     assert told[-1].endswith("(--fix rewrites what it can, --nostrict goes on all the same)")
-    assert any(line.endswith("Or let --fix try.") for line in told)
+    assert any(line.endswith("Or let export --fix try.") for line in told)
