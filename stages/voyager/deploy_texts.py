@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from shared.models import Card
 from shared.voyager import calibration as pictures
 from stages.voyager import compiler_settings
 from stages.voyager.settings import PROFILES, Deployment, count_decimals
 
-Limits = Mapping[str, tuple[float, float]]
 HERE = Path(__file__).parent
 MOST_CORES = 4  # of the accelerator; copies of a network, or its batches, share them
 ORDER = {  # which calibration pictures are taken, where fewer are asked for than there are
@@ -113,8 +113,9 @@ def section(name: str, card: Card, calibration: int, profile: str, deployment: D
 
 
 def write(
-    folder: Path, name: str, card: Card, calibration: int, limits: Limits, deployment: Deployment
-) -> list[str]:
+    folder: Path, name: str, card: Card, calibration: int, levels: Mapping[str, Any],
+    deployment: Deployment,
+) -> list[str]:  # fmt: skip
     """DEPLOY.md of a bundle; the commands for the newest release, in order, for the log.
 
     Args:
@@ -122,16 +123,18 @@ def write(
         name: of the network.
         card: of the network.
         calibration: pictures that there are for it.
-        limits: what level 0 and level 255 of each band stand for.
+        levels: range of its pictures, limits and levels per band, as readback.json has them.
         deployment: what the bundle is for.
     """
-    ends = (f"{band} {low:.8g} … {high:.8g}" for band, (low, high) in limits.items())
+    ends = (f"{band} {low:.8g} … {high:.8g}" for band, (low, high) in levels["limits"].items())
     ranges = [f"{PROFILES[p].least} to below {PROFILES[p].below}" for p in deployment.profiles]
     files = pictures.list_pictures(folder / "repr")
     words = {
         "name": name,
         "bands": ", ".join(card.bands),
         "limits": ", ".join(ends),
+        "range": levels["range"],
+        "levels": ", ".join(f"{band} {count}" for band, count in levels["levels"].items()),
         "releases": ", ".join(ranges),
         "trained": f"The network was trained with mean and std of at most {count_decimals(card)} "
         f"decimals; the YAML has {deployment.decimals}, which the SDK keeps.",

@@ -82,7 +82,7 @@ def run(
         labels = sdk_names.label_lines(card.classes)
         bundle_texts.write_texts(dst, name, card, labels, deployment)
         levels = _describe_range(card, training)
-        commands = deploy_texts.write(dst, name, card, calibrated, levels["limits"], deployment)
+        commands = deploy_texts.write(dst, name, card, calibrated, levels, deployment)
         sdk_rules.check_bundle(dst, deployment.profiles)
         accuracy = readback.readback(dst, testing, card, threads or len(os.sched_getaffinity(0)))
     content = {"calibration_pictures": calibrated} | kept | levels | accuracy

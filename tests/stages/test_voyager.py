@@ -261,9 +261,10 @@ def test_levels_of_a_network_from_elsewhere_may_be_fitted(tmp_path: Path) -> Non
     assert normal["mean"] * (high - low) + low == pytest.approx(card.mean[0])
     assert said["fitted"]["agreement"] > said["published"]["agreement"]
     low, high = said["fitted"]["limits"]["B2"]
-    assert f"B2 {low:.8g} … {high:.8g} in the unit" in " ".join(
-        (tmp_path / "fitted" / "DEPLOY.md").read_text().split()
-    )
+    text = " ".join((tmp_path / "fitted" / "DEPLOY.md").read_text().split())
+    assert f"B2 {low:.8g} … {high:.8g} in the unit of the data (range fitted);" in text
+    counts = ", ".join(f"{band} {count}" for band, count in said["fitted"]["levels"].items())
+    assert f"span so many levels: {counts}." in text
 
 
 def test_names_of_calibration_pictures(tmp_path: Path) -> None:
