@@ -902,6 +902,11 @@ def test_promised_against_reached_coverage(tmp_path: Path) -> None:
     for text in ("Knowing when not to say", "90.00", "88.34", "1 of 1", "Rome &amp; co", "87.50"):
         assert text in page
     content = json.loads(path.read_text())
+    for wrong in ("often", None):
+        text = json.dumps(content).replace("0.8834", json.dumps(wrong))
+        (tmp_path / "wrong.json").write_text(text)
+        with pytest.raises(SystemExit, match="2"):
+            command(tmp_path / "again.html", tmp_path / "wrong.json")
     del content["coverages"]
     path.write_text(json.dumps(content))
     with pytest.raises(SystemExit, match="2"):
