@@ -315,6 +315,9 @@ def test_scenes_of_a_source(tmp_path: Path) -> None:
     assert maps.scene_file(plan("so2sat").settings) == ""
     with pytest.raises(StageError, match="SCENE: no such file or folder: nowhere"):
         plan("demo", SCENE="nowhere.zip")
+    (tmp_path / "a b.tif").touch()
+    with pytest.raises(StageError, match="SCENE: make wants a path without spaces"):
+        plan("so2sat", SCENE=str(tmp_path / "a b.tif"))
 
 
 def test_maps_of_a_source(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Scenes, and what is made of them."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,10 +38,15 @@ def products(settings: Settings) -> Iterator[Product]:
     """The scenes of a source: the one that the caller names, and of a procedural one a city.
 
     Raises:
-        StageError: there is nothing by the name of SCENE.
+        StageError: there is nothing by the name of SCENE, or make cannot write that name.
     """
     if settings.scene and not Path(settings.scene).exists():
         raise StageError(f"SCENE: no such file or folder: {settings.scene}")
+    if re.search(r"[\s:;#%$*?|]", settings.scene):
+        raise StageError(
+            f"SCENE: make wants a path without spaces and :;#%$*?|, found {settings.scene!r}; "
+            "rename it, or run the stages scene and map themselves"
+        )
     if settings.raw == "demo":
         yield Product("city", settings.below("city.h5"))
     if settings.scene and not settings.scene.endswith(SCENE_FILE):
