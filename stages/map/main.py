@@ -7,6 +7,25 @@ from shared.errors import StageError
 from stages.map.settings import Cells, Drawing, Network
 
 
+def check_use(
+    network: Network, drawing: Drawing, scores: Path | None, calibration: Path | None, shard: str
+) -> None:
+    """Refuse flags that would change nothing.
+
+    Raises:
+        StageError: how networks see a scene where none is run; what is drawn of a part.
+    """
+    if scores and network != Network(threads=network.threads):
+        raise StageError(
+            "--scores: expected neither --precision nor --match with it, as no network is run"
+        )
+    if shard != "1/1" and (calibration or drawing != Drawing()):
+        raise StageError(
+            f"--shard: expected no flags of what is drawn (--filter, --calibration, …) with {shard}, "
+            "as a part is not drawn; give them with --scores once merge has joined the parts"
+        )
+
+
 def run(
     *,
     src: Path,
@@ -37,6 +56,7 @@ def run(
             model's card tells none.
         shard: "i/n" classifies the i-th of n equal runs of rows of cells.
     """
+    check_use(network, drawing, scores, calibration, shard)
     if (model is None) == (scores is None):
         given = "both" if model else "none"
         raise StageError(f"--model: expected either a model folder or --scores, found {given}")

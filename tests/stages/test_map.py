@@ -687,6 +687,8 @@ def test_surface_reflectance_is_warned_of(
         (("--scores={scores}", "--step=20"), "expected scores"),
         (("--scores={scores}", "--max_masked=0.2"), "with these --step, --window and"),
         (("--scores={scores}", "--shard=1/2"), "--shard: expected 1/1 with --scores"),
+        (("--scores={scores}", "--match"), "--scores: expected neither --precision nor --match"),
+        (("--model={student}", "--shard=1/2", "--form=wudapt"), "as a part is not drawn"),
         (("--scores={scores}", "--model={student}"), "found both"),
         (("--scores={scene}",), "scores"),
     ],
