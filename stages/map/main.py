@@ -21,7 +21,7 @@ def check_use(
         )
     if shard != "1/1" and (calibration or drawing != Drawing()):
         raise StageError(
-            f"--shard: expected no flags of what is drawn (--filter, --calibration, …) with {shard}, "
+            f"--shard: expected no flags of drawing (--filter, --calibration, …) with {shard}, "
             "as a part is not drawn; give them with --scores once merge has joined the parts"
         )
 
