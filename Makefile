@@ -30,7 +30,7 @@ include images/images.mk
 
 # --- the pipeline --------------------------------------------------------------------------------
 # The variables that the caller set, on the command line or in the environment.
-SETTABLE := SR W WEIGHTS WEIGHTS-% MIRROR ARCHITECTURES MODES FUSION_VARIANTS STUDENT_TEACHER ABLATED EUROSAT SCENE MODEL SPLIT_LISTS \
+SETTABLE := SR W WEIGHTS WEIGHTS-% MIRROR ARCHITECTURES MODES FUSION_VARIANTS STUDENT_TEACHER ABLATED EUROSAT SCENE LANDCOVER MODEL SPLIT_LISTS \
 	DATA MEMBERS MEMBERS-% EPOCHS EPOCHS-% PIXELS PIXELS-% TEACHER_BATCH TEACHER_BATCH-% FUSION_BATCH LEARNING FLAGS-% \
 	STAGE GRID SEEDS STUDENTS NODE_RUNNER RESOURCES SHARDS SHARDS-% REGISTRY CLAIM NAMESPACE
 CHANGED := $(foreach name,$(filter $(SETTABLE),$(.VARIABLES)),$(if $(filter command environment override,$(origin $(name))),$(name)))

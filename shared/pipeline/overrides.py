@@ -17,7 +17,7 @@ def changed_fields(content: Mapping[str, Any], changes: Mapping[str, str]) -> di
     texts = {"D": "data", "W": "weights_folder", "WEIGHTS": "weights", "MIRROR": "mirror",
              "STUDENT_TEACHER": "student_teacher", "ABLATED": "ablated",
              "EUROSAT": "eurosat", "SPLIT_LISTS": "split_lists", "FUSION_BATCH": "fusion_batch",
-             "STAGE": "sweep_stage", "GRID": "grid", "SCENE": "scene",
+             "STAGE": "sweep_stage", "GRID": "grid", "SCENE": "scene", "LANDCOVER": "landcover",
              "MODEL": "map_model"}  # fmt: skip
     values |= {key: tuple(changes[name].split()) for name, key in words.items() if name in changes}
     values |= {key: changes[name] for name, key in texts.items() if name in changes}

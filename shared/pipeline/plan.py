@@ -9,6 +9,7 @@ from pathlib import Path
 from shared.errors import StageError
 from shared.pipeline.product import Product, override
 from shared.pipeline.products import (
+    aerial,
     chain,
     classified,
     ensembles,
@@ -117,6 +118,7 @@ def _products(settings: Settings, runner: str) -> Iterator[Product]:
     yield from students.products(settings)
     yield from maps.products(settings)
     yield from classified.products(settings)
+    yield from aerial.products(settings)
 
 
 def as_table(plan: Plan) -> str:

@@ -44,14 +44,13 @@ class Settings:
             first architecture, {mode} for the first mode, {ablated} for the ablated fusion.
         has_topology: whether the source has tda, fusion and super-resolution.
         plot: whether `make all` makes tda-plot.
-        members: of an ensemble, by architecture; "any" is for those without an entry.
-        epochs: of a training, by architecture.
+        members, epochs: of an ensemble, of a training, by architecture; "any" is for the rest.
         pixels: height and width that a network sees, by architecture.
         teacher_batch: rows of a training step of teacher, by architecture.
         fusion_batch: rows of a training step of fusion, "" for the default of the stage.
         learning: more flags of teacher and fusion.
         flags: more flags, by stage.
-        eurosat: folder of its pictures.
+        eurosat, landcover: folder of its pictures; of orthophotos and masks, "" for none.
         scene, map_model: what maps are made of, and with; "" for the city, and the source's own.
         split_lists: folder of public split lists, or the three files with commas; "" for shares.
         milestones: patterns of the products below ``D`` after which the report is renewed.
@@ -92,6 +91,7 @@ class Settings:
     flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     eurosat: str = "data/eurosat-rgb"
     scene: str = ""
+    landcover: str = ""
     map_model: str = ""
     split_lists: str = ""
     milestones: tuple[str, ...] = ()

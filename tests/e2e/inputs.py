@@ -31,6 +31,19 @@ for name in ("Forest", "River"):
         pixels = numpy.random.default_rng(i).integers(0, 255, (64, 64, 3), numpy.uint8)
         Image.fromarray(pixels).save(folder / f"{name}_{i}.jpg")
 """,
+    "aerial": """
+import sys; import numpy; import rasterio; from pathlib import Path
+for kind, bands in (("images", 3), ("masks", 1)):
+    folder = Path(sys.argv[1]) / "aerial" / kind
+    folder.mkdir(parents=True)
+    for i in range(3):
+        pixels = numpy.random.default_rng(i).integers(0, 5, (bands, 512, 512), numpy.uint8)
+        with rasterio.open(
+            folder / f"{i}.tif", "w", driver="GTiff", height=512, width=512, count=bands,
+            dtype="uint8", crs="EPSG:2180", transform=(0.5, 0, 5e5, 0, -0.5, 6e5),
+        ) as file:
+            file.write(pixels)
+""",
     "weights": """
 import sys; from pathlib import Path; from stages.sr_train.main import Learning, run
 from stages.sr_train.methods import Size
@@ -71,7 +84,8 @@ def make(folder: Path) -> None:
             scene.put(window, pixels(6)["sen2"].reshape(64, 96, 10))
     (folder / "mirror").mkdir()
     (folder / "mirror" / "edsr64_x2.pt").write_bytes(bytes(99_000))
-    tools = (("export", "models"), ("eurosat", "pictures"), ("sr_train", "weights"))
+    tools = (("export", "models"), ("eurosat", "pictures"), ("sr_train", "weights"),
+             ("landcover", "aerial"))  # fmt: skip
     for stage, code in tools:
         if (ROOT / ".venvs" / stage / "bin" / "python").exists():
             under(stage, CODE[code], folder)

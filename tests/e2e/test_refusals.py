@@ -27,6 +27,7 @@ GOOD = {
     "demo": {"train_per_class": "1", "test_per_class": "1"},
     "city": {"size": "64", "district": "64"},
     "scene": {"src": "l1c.npy"},
+    "landcover": {"src": "aerial"},
     "eurosat": {"src": "pictures"},
     "prepare": {"src": "raw.h5"},
     "merge": {"src": "part-1.h5,part-2.h5"},
@@ -161,6 +162,8 @@ def cases() -> Iterator[Case]:
     yield Case("eurosat", "no picture", "src", "River/River_3.jpg", inputs.text, "River_3.jpg")
     yield Case("scene", "cut", "src", "", inputs.cut, "not a complete file of numpy")
     yield Case("scene", "text", "src", "", inputs.text, "not a complete file of numpy")
+    yield Case("landcover", "cut", "src", "images/1.tif", inputs.cut, "not a complete GeoTIFF")
+    yield Case("landcover", "text", "src", "masks/1.tif", inputs.text, "not a complete GeoTIFF")
     yield Case("report", "cut", "src", "", inputs.cut, "not a complete HDF5 file")
 
 

@@ -320,6 +320,16 @@ def test_scenes_of_a_source(tmp_path: Path) -> None:
         plan("so2sat", SCENE=str(tmp_path / "a b.tif"))
 
 
+def test_tiles_of_a_source(tmp_path: Path) -> None:
+    """The folder that LANDCOVER names, by its own name."""
+    assert not [one for one in plan("so2sat").products if one.stage == "landcover"]
+    made = product(plan("so2sat", LANDCOVER=str(tmp_path)), f"landcover/{tmp_path.name}")
+    assert (made.stage, made.flags) == ("landcover", ("--src", str(tmp_path)))
+    assert (made.raw, made.in_all) == ((str(tmp_path),), False)
+    with pytest.raises(StageError, match="LANDCOVER: no such folder: nowhere"):
+        plan("so2sat", LANDCOVER="nowhere")
+
+
 def test_maps_of_a_source(tmp_path: Path) -> None:
     """The city by student and teacher; a scene of the caller by the published network, or MODEL."""
     made = product(plan("demo"), "map/city/resnet18")

@@ -1,3 +1,12 @@
 """The products of a source, by kind; `shared.pipeline.plan` puts them together."""
 
-__all__ = ["chain", "classified", "ensembles", "maps", "students", "super_resolution", "sweep"]
+__all__ = [
+    "aerial",
+    "chain",
+    "classified",
+    "ensembles",
+    "maps",
+    "students",
+    "super_resolution",
+    "sweep",
+]
