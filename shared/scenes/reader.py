@@ -92,6 +92,11 @@ class Scene:
 
     def _check_complete(self) -> None:
         written = self.file["written"][()]
+        if written.shape != (-(-self.shape[0] // BLOCK),):
+            raise StageError(
+                f"{self.path}: written: expected a mark of every {BLOCK} rows, found "
+                f"{written.shape}"
+            )
         if not written.all():
             left = f"{int((written == 0).sum())} of {len(written)} blocks are not written"
             raise StageError(f"{self.path}: unfinished: {left}")

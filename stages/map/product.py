@@ -10,8 +10,8 @@ from shared.errors import StageError
 from shared.progress import say
 from shared.scenes import Scene, open_scene
 from stages.map import cells as grids
-from stages.map import matching, opening
-from stages.map.geotiff import DRAFT, read_crs
+from stages.map import matching, opening, stac
+from stages.map.geotiff import DRAFT
 from stages.map.settings import Cells, Network
 
 SCORES = "scores.h5"
@@ -51,9 +51,9 @@ def classify(
 
 
 def check_place(scene: Scene) -> None:
-    """Refuse a scene whose reference system nobody knows before anything is classified."""
+    """Refuse a scene that has no place on earth by its own words, before anything is classified."""
     try:
-        read_crs(scene.grid)
+        stac.ring_in_degrees(scene.grid, scene.shape)
     except StageError as error:
         raise StageError(f"{scene.path}: {error}") from None
 

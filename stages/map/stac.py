@@ -1,9 +1,15 @@
 """The STAC item of a map: where and when it lies, its files, its classes."""
 
+import contextlib
+import math
 from typing import Any
 
+from rasterio import Env
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError
 from rasterio.warp import transform
 
+from shared.errors import StageError
 from shared.scenes import Grid, Scene
 from stages.map.geotiff import read_crs
 
@@ -22,6 +28,25 @@ def ring(grid: Grid, shape: tuple[int, int]) -> list[list[float]]:
     rows, columns = shape
     corners = ((0, 0), (rows, 0), (rows, columns), (0, columns), (0, 0))
     return [list(grid.place(*corner)) for corner in corners]
+
+
+def ring_in_degrees(grid: Grid, shape: tuple[int, int]) -> list[list[float]]:
+    """`ring` as longitudes and latitudes; [] without a reference system.
+
+    Raises:
+        StageError: PROJ does not know the system, or the place lies outside of it.
+    """
+    crs, corners = read_crs(grid), ring(grid, shape)
+    if crs is None:
+        return []
+    found = []
+    with contextlib.suppress(RasterioError, CPLE_BaseError), Env():
+        east, north = transform(crs, "EPSG:4326", *zip(*corners, strict=True))
+        found = [[round(x, 7), round(y, 7)] for x, y in zip(east, north, strict=True)]
+    if not found or not all(math.isfinite(number) for pair in found for number in pair):
+        corner = ", ".join(f"{number:.10g}" for number in corners[0])
+        raise StageError(f"expected a place in its reference system, found the corner {corner}")
+    return found
 
 
 def instant(date: str) -> str | None:
@@ -48,12 +73,8 @@ def make_item(
         classes: K names.
         colours: K "#rrggbb".
     """
-    crs, corners = read_crs(grid), ring(grid, shape)
-    geometry: dict[str, Any] | None = None
-    if crs is not None:
-        east, north = transform(crs, "EPSG:4326", *zip(*corners, strict=True))
-        pairs = [[round(x, 7), round(y, 7)] for x, y in zip(east, north, strict=True)]
-        geometry = {"type": "Polygon", "coordinates": [pairs]}
+    pairs = ring_in_degrees(grid, shape)
+    geometry = {"type": "Polygon", "coordinates": [pairs]} if pairs else None
     stems = [name.partition(".")[0] for name in files]
     keys = [stem if stems.count(stem) == 1 else name
             for stem, name in zip(stems, files, strict=True)]  # fmt: skip
@@ -76,8 +97,7 @@ def make_item(
         },
     }  # fmt: skip
     item["assets"]["classes"] |= {"roles": ["data"], "classification:classes": listed}
-    if geometry:
-        pairs = geometry["coordinates"][0]
+    if pairs:
         easts, norths = [x for x, _ in pairs], [y for _, y in pairs]
         item["bbox"] = [min(easts), min(norths), max(easts), max(norths)]
     return item

@@ -135,6 +135,16 @@ def test_refuses_what_cannot_be(tmp_path: Path, name: str, value: object, messag
         scenes.open_scene(tmp_path / "a.h5")
 
 
+def test_marks_of_another_number_of_blocks_are_refused(tmp_path: Path) -> None:
+    """No mark at all would count as every block written."""
+    write(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        del file["written"]
+        file["written"] = np.ones(0, np.uint8)
+    with pytest.raises(StageError, match="written: expected a mark of every 256 rows"):
+        scenes.open_scene(tmp_path / "a.h5")
+
+
 def test_refuses_other_layers(tmp_path: Path) -> None:
     write(tmp_path / "a.h5")
     with h5py.File(tmp_path / "a.h5", "r+") as file:

@@ -723,6 +723,19 @@ def test_refuses(
     assert sorted(tmp_path.iterdir()) == before  # nothing left behind
 
 
+def test_a_place_outside_of_its_reference_system_is_refused(
+    student: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    grid = dataclasses.replace(UTM, transform=(1e300, 0, 0, 0, -1e300, 0))
+    src = write_scene(tmp_path / "scene.h5", fields(62, 62)[0], grid=grid)
+    capfd.readouterr()
+    with pytest.raises(SystemExit, match="2"):
+        command(src, tmp_path / "out", f"--model={student}")
+    said = capfd.readouterr().err.strip().splitlines()
+    assert len(said) == 1
+    assert "scene.h5: expected a place in its reference system, found the corner" in said[0]
+
+
 @pytest.mark.parametrize(("epsg", "crs"), [(999_999, ""), (0, "PROJCS[no")])
 def test_a_reference_system_that_nobody_knows_is_refused(
     student: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], epsg: int, crs: str
