@@ -251,6 +251,14 @@ def test_a_file_of_another_opset_is_refused_once(version: str, opset: int) -> No
     assert [(v.attribute, v.operator, v.verdict) for v in of_opset] == [("opset", "", "refused")]
 
 
+@pytest.mark.parametrize("kind", ["Add", "Mul", "Sub"])
+def test_of_one_channel_the_constant_is_a_number_without_axes(kind: str) -> None:
+    body = [parse("Conv t k p"), parse(f"{kind} p c o")]
+    for constant, verdict in ((ONE, "accelerated"), (CHANNELS[:, :1], "host")):
+        model = network(body, kernel(1, 4, 1, 1) | {"c": constant})
+        assert judge(model, "1.8").nodes[-1].verdict == verdict
+
+
 def test_examples_are_of_rules() -> None:
     known = {(name, operator) for _, name, operator in RULES}
     assert {*EXAMPLES, *AROUND} <= known
