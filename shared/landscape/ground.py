@@ -50,20 +50,31 @@ def cover_patch(number: int, city: City, rng: np.random.Generator) -> Ground:
 
 
 def cover(zone: Zone, city: City, rng: np.random.Generator, cells: int = CELLS) -> Ground:
+    """A square all of one zone, as `lay_out` draws it, on cells of 2.5 m."""
+    return lay_out(zone, city, rng, cells)[0]
+
+
+def lay_out(
+    zone: Zone, city: City, rng: np.random.Generator, cells: int = CELLS, cell: float = CELL
+) -> tuple[Ground, NDArray[np.bool_]]:
     """A square all of one zone: ground, then streets and buildings, then crowns.
 
     Args:
         zone: the recipe; its ranges are drawn from once.
         city: its habits.
         rng: decides all the rest.
-        cells: side of the square in cells of 2.5 m.
+        cells: side of the square in cells.
+        cell: side of a cell in metres.
+
+    Returns:
+        what covers it; (cells, cells) where its streets are, under crowns as well.
     """
-    smooth = functools.partial(noise, rng, cells=cells)
-    lot = _Lots(zone, city, rng, cells)
+    smooth = functools.partial(noise, rng, cells=cells, cell=cell)
+    lot = _Lots(zone, city, rng, cells, cell)
     share = weights(zone.ground, city, rng, 12)
     grain = _in(zone.grain, rng)
     material = (
-        choose(lot.random[..., 5], share) if zone.fields else mosaic(share, grain, rng, cells)
+        choose(lot.random[..., 5], share) if zone.fields else mosaic(share, grain, rng, cells, cell)
     )
     bright = np.exp(0.08 * smooth(12) + 0.07 * smooth(60))
     if zone.fields:
@@ -76,12 +87,13 @@ def cover(zone: Zone, city: City, rng: np.random.Generator, cells: int = CELLS) 
     material = np.where(tree, kind, material)
     height = np.where(tree, np.mean(zone.crown) * np.exp(0.3 * smooth(8)), 0.0)
     roof = choose(lot.random[..., 4], weights(zone.roofs, city, rng, 6))
-    return Ground(
+    ground = Ground(
         np.where(lot.building, roof, material),
         np.where(lot.building, lot.height, height),
         np.where(lot.building, 0.75 + 0.5 * lot.random[..., 6], bright),
         lot.building,
     )
+    return ground, lot.street
 
 
 def _in(span: Range, rng: np.random.Generator) -> float:
@@ -91,13 +103,15 @@ def _in(span: Range, rng: np.random.Generator) -> float:
 class _Lots:
     """Streets, parcels and buildings in rotated, gently bent street coordinates."""
 
-    def __init__(self, zone: Zone, city: City, rng: np.random.Generator, cells: int) -> None:
+    def __init__(
+        self, zone: Zone, city: City, rng: np.random.Generator, cells: int, cell: float
+    ) -> None:
         width = _in(zone.parcel, rng) * city.size
         depth, street = width * _in(zone.depth, rng), _in(zone.street, rng)
-        along, across = self._axes(city, rng, cells)
+        along, across = self._axes(city, rng, cells, cell)
         u, lot_u, edge_u, road_u = _axis(along, width, zone.block[0], street)
         v, lot_v, edge_v, road_v = _axis(across, depth, zone.block[1], street)
-        table = TABLE * -(-cells // CELLS)
+        table = TABLE * int(-(-cells * cell // (CELLS * CELL)))
         self.random = rng.random((table, table, 7))[lot_u % table, lot_v % table]
         self.street = road_u | road_v
         chance = self.random
@@ -118,14 +132,14 @@ class _Lots:
         self.height = _in(zone.height, rng) * city.height * (0.6 + 0.8 * chance[..., 6])
 
     @staticmethod
-    def _axes(city: City, rng: np.random.Generator, cells: int) -> tuple[Grid, Grid]:
+    def _axes(city: City, rng: np.random.Generator, cells: int, cell: float) -> tuple[Grid, Grid]:
         angle = city.angle + rng.normal(0, 0.25)
-        x = (np.arange(cells) - cells / 2) * CELL
+        x = (np.arange(cells) - cells / 2) * cell
         cos, sin = np.cos(angle), np.sin(angle)
         bend = rng.uniform(0, 15)
         start = rng.uniform(1000, 2000, 2)
-        along = start[0] + cos * x + sin * x[:, None] + bend * noise(rng, 200, cells)
-        across = start[1] - sin * x + cos * x[:, None] + bend * noise(rng, 200, cells)
+        along = start[0] + cos * x + sin * x[:, None] + bend * noise(rng, 200, cells, cell)
+        across = start[1] - sin * x + cos * x[:, None] + bend * noise(rng, 200, cells, cell)
         return along, across
 
 

@@ -18,21 +18,26 @@ SKYLIGHT = np.array([0.42, 0.34, 0.28, 0.25, 0.22, 0.21, 0.19, 0.18, 0.12, 0.10]
 
 
 def shadow(
-    height: NDArray[np.float64], azimuth: float, zenith: float, reach: int | None = None
+    height: NDArray[np.float64],
+    azimuth: float,
+    zenith: float,
+    reach: int | None = None,
+    cell: float = CELL,
 ) -> NDArray[np.bool_]:
     """Cells in the shadow of something higher towards the sun.
 
     Args:
-        height: (H, W) metres, row 0 in the north, cells of 2.5 m.
+        height: (H, W) metres, row 0 in the north.
         azimuth: of the sun in radians, clockwise from north.
         zenith: of the sun in radians.
         reach: the longest shadow in cells; None for as long as the heights make it.
+        cell: side of a cell in metres.
 
     Returns:
         (H, W); nothing outside the grid casts a shadow.
     """
     dark = np.zeros(height.shape, bool)
-    rise = CELL / np.tan(zenith)
+    rise = cell / np.tan(zenith)
     longest = int(np.ceil(height.max(initial=0) / rise))
     padded_side = (longest if reach is None else min(longest, reach)) + 1
     padded = np.pad(height, padded_side, constant_values=-1.0)

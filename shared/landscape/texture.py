@@ -28,9 +28,9 @@ def _spline(knots: int, cells: int) -> sparse.csr_array:
     return sparse.csr_array(basis / np.linalg.norm(basis, axis=1, keepdims=True))
 
 
-def noise(rng: np.random.Generator, metres: float, cells: int = CELLS) -> Grid:
-    """(cells, cells) standard normal field, correlated over about `metres`."""
-    basis = _spline(int(np.clip(cells * CELL / metres, 2, cells // 2)), cells)
+def noise(rng: np.random.Generator, metres: float, cells: int = CELLS, cell: float = CELL) -> Grid:
+    """(cells, cells) standard normal field, correlated over about `metres`; cells of `cell` m."""
+    basis = _spline(int(np.clip(cells * cell / metres, 2, cells // 2)), cells)
     field: Grid = basis @ (basis @ rng.standard_normal((basis.shape[1],) * 2)).T
     return field
 
@@ -46,11 +46,11 @@ def weights(mix: Mix, city: City, rng: np.random.Generator, evenness: float) -> 
 
 
 def mosaic(
-    share: Grid, metres: float, rng: np.random.Generator, cells: int = CELLS
+    share: Grid, metres: float, rng: np.random.Generator, cells: int = CELLS, cell: float = CELL
 ) -> NDArray[np.intp]:
     """(cells, cells) material codes in pieces of about `metres`; a larger share wins more often."""
     codes = np.flatnonzero(share > 0.01)
-    rival = np.stack([noise(rng, metres, cells) for _ in codes])
+    rival = np.stack([noise(rng, metres, cells, cell) for _ in codes])
     won: NDArray[np.intp] = codes[np.argmax(rival + np.log(share[codes])[:, None, None], 0)]
     return won
 

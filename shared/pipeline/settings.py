@@ -50,7 +50,7 @@ class Settings:
         fusion_batch: rows of a training step of fusion, "" for the default of the stage.
         learning: more flags of teacher and fusion.
         flags: more flags, by stage.
-        eurosat, landcover: folder of its pictures; of orthophotos and masks, "" for none.
+        eurosat, landcover: folder of its pictures; of orthophotos and masks.
         scene, map_model: what maps are made of, and with; "" for the city, and the source's own.
         split_lists: folder of public split lists, or the three files with commas; "" for shares.
         milestones: patterns of the products below ``D`` after which the report is renewed.

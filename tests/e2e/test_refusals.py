@@ -26,6 +26,7 @@ METHODS = load_all()
 GOOD = {
     "demo": {"train_per_class": "1", "test_per_class": "1"},
     "city": {"size": "64", "district": "64"},
+    "orthophoto": {"images": "3", "size": "512"},
     "scene": {"src": "l1c.npy"},
     "landcover": {"src": "aerial"},
     "eurosat": {"src": "pictures"},

@@ -321,7 +321,12 @@ def test_scenes_of_a_source(tmp_path: Path) -> None:
 
 
 def test_tiles_of_a_source(tmp_path: Path) -> None:
-    """The folder that LANDCOVER names, by its own name."""
+    """The folder that LANDCOVER names, by its own name; else drawn ones, if all is drawn."""
+    drawn = product(plan("demo"), "landcover/orthophoto")
+    assert (drawn.inputs, drawn.flags) == (("d/orthophoto",), ("--src", "d/orthophoto"))
+    assert product(plan("demo"), "orthophoto").stage == "orthophoto"
+    stages = [one.stage for one in plan("demo", LANDCOVER=str(tmp_path)).products]
+    assert "orthophoto" not in stages
     assert not [one for one in plan("so2sat").products if one.stage == "landcover"]
     made = product(plan("so2sat", LANDCOVER=str(tmp_path)), f"landcover/{tmp_path.name}")
     assert (made.stage, made.flags) == ("landcover", ("--src", str(tmp_path)))

@@ -9,15 +9,18 @@ from shared.pipeline.settings import Settings
 
 
 def products(settings: Settings) -> Iterator[Product]:
-    """The tiles of the folder that LANDCOVER names; none without it.
+    """The tiles of the folder that LANDCOVER names; else, of a procedural source, of drawn ones.
 
     Raises:
         StageError: there is no such folder.
     """
     folder = settings.landcover
-    if not folder:
-        return
-    if not Path(folder).is_dir():
+    if folder and not Path(folder).is_dir():
         raise StageError(f"LANDCOVER: no such folder: {folder}")
-    tiles = settings.below(f"landcover/{Path(folder).name}")
-    yield Product("landcover", tiles, (), ("--src", folder), raw=(folder,))
+    if folder:
+        tiles = settings.below(f"landcover/{Path(folder).name}")
+        yield Product("landcover", tiles, (), ("--src", folder), raw=(folder,))
+    elif settings.raw == "demo":
+        drawn, tiles = settings.below("orthophoto"), settings.below("landcover/orthophoto")
+        yield Product("orthophoto", drawn)
+        yield Product("landcover", tiles, (drawn,), ("--src", drawn))
