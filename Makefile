@@ -201,7 +201,7 @@ torture: .venvs/dev/made $(MODULES:%=.venvs/%/made) ## damage inputs at random a
 	$(PYTHON) -m tests.torture $(if $(CAMPAIGNS),--campaigns $(CAMPAIGNS)) --cases $(or $(CASES),10000) --seed $(or $(SEED),0)
 
 # --- speed ---------------------------------------------------------------------------------------
-.PHONY: bench bench-map bench-despeckle bench-layouts bench-sr bench-tda bench-train bench-memory bench-edge bench-classify bench-distill bench-range bench-scene
+.PHONY: bench bench-audit bench-map bench-despeckle bench-layouts bench-sr bench-tda bench-train bench-memory bench-edge bench-classify bench-distill bench-range bench-scene
 bench: bench-despeckle bench-layouts bench-scene bench-sr bench-tda bench-train bench-memory bench-edge bench-classify ## measure the reference implementations and ours, side by side
 
 bench-despeckle: .venvs/prepare/made ## the speckle filter: milliseconds a patch
@@ -230,6 +230,9 @@ bench-edge: .venvs/export/made .venvs/distill/made ## students on this CPU, FP32
 
 bench-classify: .venvs/export/made .venvs/distill/made ## a folder of pictures on this CPU: rows per second as before and now
 	.venvs/export/bin/python -m tests.bench.classify --out data/bench
+
+bench-audit: .venvs/teacher/made .venvs/audit/made .venvs/dev/made ## wrong labels that audit finds, over SEEDS: a quarter of an hour
+	$(PYTHON) -m tests.bench.audit --data $(call quoted,$(D)) --out $(call quoted,$(or $(OUT),$(D)/bench-audit)) $(if $(SEEDS),--seeds $(SEEDS))
 
 bench-map: .venvs/map/made ## maps: windows per second beside one window cut, scaled and run per call; MODEL=folder adds a network
 	.venvs/map/bin/python -m tests.bench.map $(if $(MODEL),--model $(call quoted,$(MODEL))) 2>/dev/null

@@ -12,6 +12,7 @@ from shared.errors import StageError
 from shared.models import scores
 from shared.names import check_names
 
+OUT_OF_FOLD = "out_of_fold_scores.npy"
 SUM_TOLERANCE = 1e-3  # how far a row of float32 or float16 probabilities may sum from 1
 
 Array = NDArray[Any]
@@ -60,6 +61,23 @@ def read(folder: Path) -> ScoreFolder:
         name=name, classes=classes, labels=labels, scores=test_scores, logits=logits,
         train_labels=train_labels, networks=networks,
     )  # fmt: skip
+
+
+def read_out_of_fold(folder: Path) -> tuple[tuple[str, ...], Array, Array]:
+    """Class names, (N,) labels and (N, K) probabilities of training rows, none of them trained on.
+
+    Raises:
+        StageError: the folder has none; a file is missing, broken or of another shape; rows that
+            are no probabilities.
+    """
+    classes, _ = _description(folder / "metrics.json")
+    path = folder / OUT_OF_FOLD
+    if not path.is_file():
+        raise StageError(f"{folder}: expected {OUT_OF_FOLD}, found none; teacher --folds makes it")
+    labels = _labels(folder / "train_labels.npy", len(classes))
+    probabilities = _rows(path, (len(labels), len(classes)))
+    _check_sums(path, probabilities)
+    return classes, labels, probabilities
 
 
 def _description(path: Path) -> tuple[tuple[str, ...], int | None]:

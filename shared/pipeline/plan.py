@@ -10,6 +10,7 @@ from shared.errors import StageError
 from shared.pipeline.product import Product, override
 from shared.pipeline.products import (
     aerial,
+    audits,
     chain,
     classified,
     ensembles,
@@ -114,6 +115,7 @@ def _products(settings: Settings, runner: str) -> Iterator[Product]:
     yield from ensembles.products(settings)
     yield from chain.edge(settings)
     yield from chain.calibrations(settings)
+    yield from audits.products(settings)
     yield chain.explanation(settings)
     yield from students.products(settings)
     yield from maps.products(settings)

@@ -35,7 +35,8 @@ def train_members(dst: Path, members: Sequence[Member], recipe: Recipe) -> list[
         learners = [member.learner(recipe) for member in waiting]
         fresh = [o for m, o in zip(waiting, learners, strict=True) if not m.trained]
         shown = dst / events.FOLDER
-        engine.fit(fresh, waiting[0].train, recipe, work, waiting[0].held_out, shown)
+        engine.fit(fresh, waiting[0].train, recipe, work, waiting[0].held_out, shown,
+                   dropped=waiting[0].dropped)  # fmt: skip
         for name in ("train", "test"):
             said = engine.compute_logits(learners, getattr(waiting[0], name), recipe)
             for member, rows in zip(waiting, said, strict=True):
@@ -61,7 +62,7 @@ def _look_at_views(work: Path, fresh: Sequence[Learner], member: Member, recipe:
 
 def _looked(member: Member) -> NDArray[np.intp]:
     """Training rows by which the two kinds of views are compared: all, or some of many."""
-    rows = order.rows_without(len(member.train), member.held_out)
+    rows = order.rows_without(len(member.train), member.held_out, member.dropped)
     return rows[np.unique(np.linspace(0, len(rows) - 1, LOOKED).astype(np.intp))]
 
 
@@ -109,6 +110,7 @@ def _finished(dst: Path, member: Member) -> results.Result:
     return results.Result(
         member.card, said[0], said[1], facts["series"], facts["difference"],
         parameters=facts["parameters"], macs=facts["macs"], kept=facts["kept"],
+        unseen=None if member.trained else member.held_out,
         **({"looked": _looked(member), "view_logits": said[2]} if said[2:] else {}),
     )  # fmt: skip
 

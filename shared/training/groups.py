@@ -151,6 +151,7 @@ class Plan:
         machine: where they are trained.
         weights: state dict to start from, if any.
         sampling: which rows an epoch trains on, and whether they are mixed.
+        folds: parts of the training rows, each left out by some members; 0 for none.
     """
 
     ensemble: Ensemble
@@ -160,3 +161,4 @@ class Plan:
     machine: Machine
     weights: Path | None = None
     sampling: Sampling = Sampling()
+    folds: int = 0

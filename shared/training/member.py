@@ -31,6 +31,7 @@ class Member:
         train: training rows, the same object for all members of a pass.
         test: test rows, likewise.
         held_out: (M,) row numbers of `train_members` kept back to measure each epoch, if any.
+        dropped: (D,) row numbers that are neither trained on nor measured, if any.
         image: name of its first ONNX input.
         features: name in a batch of what goes into the second ONNX input, `tda`, if there is one.
         trained: whether `network` makes one that is trained already, elsewhere.
@@ -47,6 +48,7 @@ class Member:
     train: Split
     test: Split
     held_out: NDArray[np.intp] | None = None
+    dropped: NDArray[np.intp] | None = None
     image: str = "image"
     features: str = ""
     trained: bool = False

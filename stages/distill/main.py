@@ -6,6 +6,7 @@ from shared import cli
 from shared.training import Machine, Sampling, Seed, Validation
 from stages.distill import recipes
 from stages.distill.settings import Descent, FineTuning, Settings, Student
+from stages.distill.suspects import Suspects
 from stages.distill.teaching import Matching, Teacher
 
 
@@ -23,6 +24,7 @@ def run(
     tuning: FineTuning = FineTuning(),
     sampling: Sampling = Sampling(),
     held_out: Validation = Validation(validation=0.1),
+    suspects: Suspects = Suspects(),
     seed: Seed = 42,
     machine: Machine = Machine(),
 ) -> None:
@@ -44,7 +46,7 @@ def run(
     """
     settings = Settings(
         teaching, matching, student, descent, tuning, held_out=held_out, machine=machine, seed=seed,
-        recipe=recipe, sampling=sampling,
+        recipe=recipe, sampling=sampling, suspects=suspects,
     )  # fmt: skip
     settings.check()
 

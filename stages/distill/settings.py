@@ -19,6 +19,7 @@ from shared.training import (
     Validation,
 )
 from stages.distill.presets import Preset, preset_of
+from stages.distill.suspects import Suspects
 from stages.distill.teaching import Matching, Teacher
 
 
@@ -120,6 +121,7 @@ class Settings:
         seed: of weights, order and views.
         recipe: word that said what the caller did not.
         sampling: which rows an epoch trains on, and whether they are mixed.
+        suspects: rows that are not trained on, because their labels look wrong.
     """
 
     teacher: Teacher
@@ -132,6 +134,7 @@ class Settings:
     seed: int
     recipe: str = "published"
     sampling: Sampling = field(default_factory=Sampling)
+    suspects: Suspects = field(default_factory=Suspects)
 
     @property
     def preset(self) -> Preset:
@@ -159,6 +162,7 @@ class Settings:
             raise StageError(f"--bands: expected different bands, found {', '.join(bands)}")
         self.teacher.check(needed=self.is_training)
         self.matching.check()
+        self.suspects.check()
         if self.teacher.targets == "views" and self.student.augment == "none":
             raise StageError("--targets=views: expected random views, found --augment=none")
         if self.student.checkpoint and self.student.weights:

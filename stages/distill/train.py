@@ -55,6 +55,7 @@ def train_student(train: Path, test: Path, dst: Path, settings: Settings) -> Non
     card = _build_card(train, settings)
     labels = read_label_pair(train, test, card.classes)
     held_out = holdout.hold_out((train,), labels[0].numpy(), settings.held_out.validation)
+    dropped = settings.suspects.choose(labels[0].numpy(), card.classes, held_out)
     targets = teacher_targets.prepare(
         (train, test), labels, card.classes, settings, dst / ensemble.WORK, held_out
     )
@@ -62,9 +63,12 @@ def train_student(train: Path, test: Path, dst: Path, settings: Settings) -> Non
     if settings.is_training:
         truth = labels[0].numpy()[held_out]
         lead.tell(lead.doubt_teacher(targets.validation, truth, card.classes))
-    members = _build_members((train, test), card, labels, targets, held_out, settings)
+    members = [
+        dataclasses.replace(member, dropped=dropped if len(dropped) else None)
+        for member in _build_members((train, test), card, labels, targets, held_out, settings)
+    ]
     trained = ensemble.train_members(dst, members, recipe)
-    more = _describe_run(settings)
+    more = _describe_run(settings) | ({"dropped": len(dropped)} if len(dropped) else {})
     if len(members) > 1:
         alone = results.write_score_folder(dst / BASELINE, trained[1:], labels)
         more["baseline_accuracy"] = alone["overall_accuracy"]

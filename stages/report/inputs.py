@@ -18,7 +18,7 @@ IMAGES = ("sen2", "rgb", "sen1")
 FOLDERS = {
     "readback.json": "bundle", "report.json": "export", "panel.png": "comparison",
     "metrics.json": "classifier", "overview.png": "explanation",
-    "area.csv": "map",
+    "area.csv": "map", "audit.json": "audit",
 }  # fmt: skip
 
 
@@ -30,7 +30,7 @@ class Product:
         path: file or folder.
         name: path below what all products have in common.
         kind: patches, features, weights, comparison, classifier, export,
-            bundle, explanation, map or calibration.
+            bundle, explanation, map, calibration or audit.
         made: its record; empty when it has none.
     """
 

@@ -10,6 +10,7 @@ from shared.runs import record
 from shared.terminal import escape_lines
 from stages.report import (
     accuracy_steps,
+    audits,
     calibrations,
     chain,
     classifiers,
@@ -89,6 +90,7 @@ def sections(products: list[Product], each: int) -> dict[str, Any]:
             "maps": [maps.describe(p) for p in kinds.get("map", [])],
             "explained": [explanations.describe(p) for p in kinds.get("explanation", [])],
             "calibrations": [calibrations.describe(p) for p in kinds.get("calibration", [])],
+            "audits": [audits.describe(p) for p in kinds.get("audit", [])],
             "exports": [edge.export(product) for product in exports],
             "bundles": [edge.bundle(product) for product in bundles],
             "records": records(products),

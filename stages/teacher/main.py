@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from shared import cli
 from shared.training import Descent, Ensemble, Machine, Network, Plan, Sampling, Validation
@@ -40,6 +40,7 @@ def run(
     descent: Descent = Descent(),
     sampling: Sampling = Sampling(),
     held_out: Validation = Validation(),
+    folds: Annotated[int, cli.between(0, 20)] = 0,
     machine: Machine = Machine(),
 ) -> None:
     """Train an ensemble on random band triples, or take a trained one, and score it.
@@ -56,15 +57,22 @@ def run(
             training then have no effect; architecture, mode, members, size and interpolation
             describe the networks of a .pth. The others say them themselves, except for the mode,
             which they do not have.
+        folds: parts that the training rows are cut into, by city where the file knows it; each
+            member leaves one out, and out_of_fold_scores.npy says of each row what the members
+            that left it out find, for audit. 0 for none; otherwise 2 to the number of members.
     """
     from torch.nn.functional import cross_entropy
 
     from shared.training import ensemble as ensembles
     from shared.training.data import over_labels, read_label_pair
     from shared.training.loop import recipe_of
-    from stages.teacher import members
+    from stages.teacher import fold_members, members
 
-    plan = Plan(ensemble, network, descent, held_out, machine, weights=weights, sampling=sampling)
+    plan = Plan(
+        ensemble, network, descent, held_out, machine, weights=weights, sampling=sampling,
+        folds=folds,
+    )  # fmt: skip
+    fold_members.check(plan, checkpoint)
     recipe = recipe_of(plan)
     starts = members.choose_starts(train, checkpoint, plan)
     labels = read_label_pair(train, test, starts[0].card.classes)

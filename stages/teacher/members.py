@@ -20,7 +20,7 @@ from shared.training.data import (
     locate_inputs,
 )
 from shared.training.loop import Loss
-from stages.teacher import keras_checkpoint, onnx_members, thesis_checkpoint
+from stages.teacher import fold_members, keras_checkpoint, onnx_members, thesis_checkpoint
 from stages.teacher.member_start import Start, build_card
 
 
@@ -106,9 +106,7 @@ def build_groups(
     bands = dict.fromkeys(band for start in starts for band in start.card.bands)
     check_same_storage(*(locate_inputs(path, bands) for path in files))
     held_out = holdout.hold_out(files[:1], truth[0].numpy(), plan.held_out.validation)
-    together = plan.ensemble.together
-    for first in range(0, len(starts), together):
-        some = starts[first : first + together]
+    for some, left_out in fold_members.cut(files[0], starts, plan, truth[0].numpy(), held_out):
         # Nothing here holds the splits, so that they go with the members.
         ours, theirs = (_load(*part, some, plan) for part in zip(files, truth, strict=True))
         yield [
@@ -116,7 +114,7 @@ def build_groups(
                 name=Path(start.card.file).stem, card=start.card, network=start.network,
                 view=View(start.card, ours.layouts, side), loss=loss,
                 seed=plan.ensemble.seed + start.number, train=ours, test=theirs,
-                held_out=held_out if len(held_out) else None, trained=start.trained,
+                held_out=left_out if len(left_out) else None, trained=start.trained,
                 export=start.export,
             )
             for start in some

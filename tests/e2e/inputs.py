@@ -106,6 +106,7 @@ def score_folder(folder: Path) -> None:
     np.save(folder / "test_logits.npy", 3 * np.eye(17, dtype=np.float32)[test])
     np.save(folder / "train_logits.npy", 3 * np.eye(17, dtype=np.float32)[train])
     np.save(folder / "train_labels.npy", train)
+    np.save(folder / "out_of_fold_scores.npy", scores.softmax(3 * np.eye(17)[train]))
 
 
 # --- broken patch files: (file to break, where to write) ------------------------------------------

@@ -45,6 +45,7 @@ GOOD = {
     "sumrule": {"src": "scores-1,scores-2"},
     "compare": {"src": "scores-1,scores-2", "latency_runs": "0"},
     "calibrate": {"src": "scores-1", "test": "test.h5"},
+    "audit": {"src": "scores-1", "train": "train.h5"},
     "distill": {**PAIR, "teacher": "scores-1", "baseline": "false", **STUDENT},
     "explain": {"src": "student", "test": "test.h5", "sample": "8", "occlusion": "16",
                 "rows": "0,20"},
@@ -137,6 +138,17 @@ def cases() -> Iterator[Case]:
         yield Case("map", what, "model", file, breaks, "ONNX|not a model description")
     yield Case("map", "cut", "src", "", inputs.cut, "not a complete HDF5 file")
     yield Case("map", "no scene", "src", "", inputs.other_kind, "expected a scene file")
+    for name in ("out_of_fold_scores.npy", "train_labels.npy"):
+        yield Case("audit", f"cut {name}", "src", name, inputs.cut, "not a complete NPY file")
+    yield Case("audit", "json", "src", "metrics.json", inputs.no_json, "metrics.json")
+    for what, spoil, message in (
+        ("cut", inputs.cut, "not a complete HDF5 file"),
+        ("names", inputs.edited(inputs.rename), "found"),
+        ("onehot", inputs.edited(inputs.two_classes), "not one-hot"),
+        ("numbers", inputs.edited(inputs.class_numbers), "prepare --labels index0"),
+    ):
+        yield Case("audit", what, "train", "", spoil, message)
+    yield from incomplete("audit", "train")
     for stage in ("sumrule", "compare", "calibrate"):
         for name in ("test_scores.npy", "test_labels.npy"):
             yield Case(stage, f"cut {name}", "src", name, inputs.cut, "not a complete NPY file")
@@ -145,6 +157,7 @@ def cases() -> Iterator[Case]:
         ("sumrule", "src", "test_scores.npy"),
         ("compare", "src", "test_scores.npy"),
         ("distill", "teacher", "train_logits.npy"),
+        ("audit", "src", "out_of_fold_scores.npy"),
         ("export", "src", "test_logits.npy"),
     ):
         yield Case(stage, f"nan {name}", parameter, name, inputs.nan_npy, "NaN")

@@ -442,6 +442,21 @@ def test_milestones_renew_the_report() -> None:
     assert ".venvs" not in done.splitlines()[0]
 
 
+@pytest.mark.parametrize("source", ["demo", "eurosat"])
+def test_labels_are_audited_by_an_ensemble_of_folds(source: str) -> None:
+    whole = plan(source)
+    audit = product(whole, "audit/training")
+    folds = product(whole, "teacher/resnet18-rand-folds")
+    assert audit.inputs[-1] == folds.path
+    assert audit.flags == ("--src", folds.path, "--train", "d/prepare/training.h5")
+    assert not folds.in_all
+    words = whole.command(folds).split()
+    assert (words.count("--members"), words.count("--folds")) == (1, 1)
+    assert [words[words.index(flag) + 1] for flag in ("--members", "--folds")] == ["4", "4"]
+    assert folds not in whole.by_verb()["teacher"]
+    assert short(whole.by_verb()["audit"]) == ["audit/training"]
+
+
 def test_rules_of_verbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "d").mkdir()
@@ -453,8 +468,9 @@ def test_rules_of_verbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert "\t@echo 'tda: no product of SOURCE=eurosat' >&2; exit 2" in lines
     assert [line for line in lines if line.startswith("\t@echo 'sweep: expected STAGE and GRID; ")]
     assert not [line for line in lines if line.startswith(("merge:", "eurosat:"))]
-    both = "d/teacher/resnet18-rand d/teacher/efficientnet_b4-rand"
-    assert f"PRODUCTS-teacher := {both}" in lines
+    names = ("resnet18-rand", "resnet18-rand-folds", "efficientnet_b4-rand")
+    assert f"PRODUCTS-teacher := {' '.join(f'd/teacher/{name}' for name in names)}" in lines
+    assert "audit: d/audit/training.run.json" in lines
     (every,) = [line for line in lines if line.startswith("PRODUCTS :=")]
     assert every == (
         "PRODUCTS := d/prepare d/teacher/resnet18-rand d/distill/resnet18 d/export/resnet18 "

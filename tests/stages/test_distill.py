@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy, kl_div, mse_loss
 from shared import cli, int8, lcz, models, patches
 from shared.cli import arguments
 from shared.errors import StageError
-from shared.models import scores
+from shared.models import label_audits, scores
 from shared.onnx_graphs import matlab_export
 from shared.runs import record
 from shared.training import Machine, Validation, ensemble, networks
@@ -403,6 +403,75 @@ def test_rows_that_the_file_marks_are_never_trained_on(
         held_out = [list(member.held_out) for member in members if member.held_out is not None]
         assert held_out == [[5, 33]] * 2
         assert recipe.keep_best == (share > 0)  # 0 measures them, and keeps the last epoch
+
+
+def write_audit(folder: Path, worst: dict[int, float], labels: np.ndarray | None = None) -> Path:
+    """An audit of the training rows: these are suspects, with these scores; the others fit."""
+    given = np.arange(34) % 17 if labels is None else labels
+    score = np.ones(34)
+    score[list(worst)] = list(worst.values())
+    audit = label_audits.Audit(lcz.CLASSES, given, (given + 1) % 17, score, score < 1)
+    folder.mkdir()
+    label_audits.save(folder, audit)
+    return folder
+
+
+def test_suspects_are_not_trained_on(
+    prepared: Path, prepared_test: Path, teacher: Path, tmp_path: Path
+) -> None:
+    """A tenth of 34 rows are the worst three; of these row 5 is held out and stays so."""
+    assert prepared_test.exists()
+    wiring.mark(prepared, 5, 33)
+    audit = write_audit(tmp_path / "audit", {20: 0.3, 5: 0.1, 7: 0.2, 8: 0.4})
+    flags = (f"--audit={audit}", "--drop_suspects=0.1")
+    members, _ = handed_on(prepared, teacher, tmp_path / "distill", *flags)
+    assert len(members) == 2
+    for member in members:
+        assert member.dropped is not None
+        assert member.dropped.tolist() == [7, 20]
+        assert member.held_out is not None
+        assert member.held_out.tolist() == [5, 33]
+
+
+def test_a_student_without_suspects_is_another_one(
+    prepared: Path, prepared_test: Path, teacher: Path, tmp_path: Path
+) -> None:
+    assert prepared_test.exists()
+    audit = write_audit(tmp_path / "audit", {3: 0.2, 4: 0.1})
+    flags = ("--nobaseline", "--epochs=1", "--validation=0")
+    plain = command(prepared, teacher, tmp_path / "plain", *flags)
+    dropping = (f"--audit={audit}", "--drop_suspects=0.06")
+    dst = command(prepared, teacher, tmp_path / "dropped", *flags, *dropping)
+    said = [json.loads((folder / "metrics.json").read_text()) for folder in (plain, dst)]
+    assert "dropped" not in said[0]
+    assert said[1]["dropped"] == 2
+    assert np.load(dst / "train_logits.npy").shape == (34, 17)
+    assert (plain / "student.onnx").read_bytes() != (dst / "student.onnx").read_bytes()
+    plan = json.loads((tmp_path / "dropped.run.json").read_text())["plan"]
+    assert plan["parameters"]["drop_suspects"] == 0.06
+    assert plan["inputs"]["audit"] is not None
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--drop_suspects=0.1"], "--drop_suspects: expected --audit, which says"),
+        (["--audit=AUDIT"], "--audit: expected --drop_suspects above 0, found 0"),
+        (["--audit=AUDIT", "--drop_suspects=0.6"], "--drop_suspects: expected 0 to 0.5, found 0.6"),
+        (["--audit=OTHER", "--drop_suspects=0.1"], "other: made from other training rows"),
+        (["--audit=TEACHER", "--drop_suspects=0.1"], "teacher: expected a product of audit, found"),
+        (["--audit=AUDIT", "--drop_suspects=0.2", "--validation=0"],
+         f"expected rows of each class to train on, found none of {lcz.CLASSES[3]} below 0.2"),
+    ],
+)  # fmt: skip
+def test_refuses_suspects(prepared, prepared_test, teacher, capfd, flags, message) -> None:  # type: ignore[no-untyped-def]
+    assert prepared_test.exists()
+    place = teacher.parent
+    paths = {"TEACHER": teacher, "AUDIT": write_audit(place / "audit", {3: 0.2, 20: 0.1})}
+    paths["OTHER"] = write_audit(place / "other", {3: 0.2}, np.arange(34)[::-1] % 17)
+    for name, path in paths.items():
+        flags = [flag.replace(name, str(path)) for flag in flags]
+    assert message in refused(prepared, teacher, capfd, *flags, folder=place)
 
 
 def test_the_student_learns_from_both_and_its_twin_from_the_labels_alone(

@@ -19,7 +19,7 @@ import pytest
 
 from shared import cli, conformal, lcz, patches
 from shared.errors import StageError
-from shared.models import scores
+from shared.models import label_audits, scores
 from shared.names import is_name
 from shared.runs import environment, record
 from shared.terminal import escape
@@ -912,3 +912,28 @@ def test_promised_against_reached_coverage(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="2"):
         command(tmp_path / "again.html", path)
     assert not (tmp_path / "again.html").exists()
+
+
+# --- labels ---------------------------------------------------------------------------------------
+def test_labels_that_look_wrong(tmp_path: Path) -> None:
+    """The folder is written here as audit writes it: a stage imports no other one."""
+    folder = tmp_path / "training"
+    folder.mkdir()
+    lines = [
+        {"class": "plain", "rows": 40, "suspects": 1, "share": 0.025, "most_like": "Rome & co"},
+        {"class": "Rome & co", "rows": 8, "suspects": 3, "share": 0.375, "most_like": "plain"},
+    ]
+    told = {"method": "both", "suspects": 4, "share": 1 / 12, "per_class": lines}
+    number = np.arange(48) % 2
+    audit = label_audits.Audit(("plain", "Rome & co"), number, 1 - number, number / 2, number == 0)
+    label_audits.save(folder, audit, **told)
+    page = command(tmp_path / "report.html", folder)
+    for text in ("Labels that look wrong", "4 of 48 rows, 8.33 %", "37.50"):
+        assert text in page
+    assert page.index("<td>Rome &amp; co</td>") < page.index("<td>plain</td>")
+    content = json.loads((folder / "audit.json").read_text())
+    for broken in ({"per_class": None}, {"share": "many"}, {"rows": 0}):
+        (folder / "audit.json").write_text(json.dumps(content | broken))
+        with pytest.raises(SystemExit, match="2"):
+            command(tmp_path / "again.html", folder)
+        assert not (tmp_path / "again.html").exists()

@@ -709,3 +709,61 @@ def test_a_classifier_of_keras_is_scored(  # type: ignore[no-untyped-def]
         assert message in capfd.readouterr().err
         assert not list(tmp_path.glob("u*"))
         keras_files.write(path, keras_files.draw(channels=7))
+
+
+# --- folds ----------------------------------------------------------------------------------------
+def test_folds_leave_each_row_out_of_some_members(
+    prepared: Path, prepared_test: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two rows a class the one, then the other; of the first class 1, 17, then 18; 0 never."""
+    with h5py.File(prepared, "r+") as file:
+        file["label"][1] = file["label"][18] = file["label"][0]
+    wiring.mark(prepared, 0)
+    given = wiring.stop_at_training(monkeypatch)
+    flags = ("--folds=2", "--members=5", "--together=2")
+    with pytest.raises(SystemExit, match="130"):
+        command(prepared, prepared_test, tmp_path / "teacher", *flags)
+    groups, recipe, _ = given
+    assert not recipe.keep_best
+    assert [[member.name for member in group] for group in groups] == [
+        ["member-01", "member-02"], ["member-03", "member-04"], ["member-05"],
+    ]  # fmt: skip
+    left = [{tuple(member.held_out) for member in group} for group in groups]
+    assert left[0] == {tuple(range(18))}
+    assert left[1] == left[2] == {(0, *range(18, 34))}
+
+
+def test_out_of_fold_scores_are_of_members_that_did_not_see_the_row(
+    prepared: Path, prepared_test: Path, tmp_path: Path
+) -> None:
+    """Each row's are those of the only member that left it out, by its ONNX file."""
+    dst = command(prepared, prepared_test, tmp_path / "teacher", "--folds=2")
+    said = np.load(dst / "out_of_fold_scores.npy")
+    with patches.read(prepared) as source:
+        for card, rows in zip(models.load(dst), (slice(0, 17), slice(17, 34)), strict=True):
+            images = models.preprocess(models.read_scaled(source, card.bands, rows), card)
+            session = networks.onnxruntime.InferenceSession(dst / card.file)
+            expected = scores.softmax(session.run(["logits"], {"image": images})[0])
+            np.testing.assert_allclose(said[rows], expected, atol=1e-5)
+    right = (said.argmax(1) == np.arange(34) % 17).mean()
+    metrics = json.loads((dst / "metrics.json").read_text())
+    assert metrics["out_of_fold_accuracy"] == pytest.approx(right)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--folds=1"], "--folds: expected 0, or 2 to --members=2, found 1"),
+        (["--folds=3"], "--folds: expected 0, or 2 to --members=2, found 3"),
+        (["--folds=2", "--validation=0.5"], "--folds: expected --validation=0, as the rows"),
+        (["--folds=2", "--shard=1/2"], "--folds: expected --shard=1/1, as members"),
+        (["--folds=21"], "--folds: expected 0 to 20, found 21"),
+    ],
+)
+def test_refuses_folds(  # type: ignore[no-untyped-def]
+    prepared, prepared_test, tmp_path, capsys, flags, message
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        command(prepared, prepared_test, tmp_path / "teacher", *flags)
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "teacher").exists()

@@ -141,7 +141,10 @@ def test_patience_stops_and_keeps_the_best(tmp_path: Path, monkeypatch: pytest.M
     assert same(trained, one_epoch)
 
 
-def test_held_out_rows_are_never_trained_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dropped", [None, np.array([5, 7, 11])])
+def test_rows_held_out_or_dropped_are_never_trained_on(
+    tmp_path: Path, dropped: np.ndarray | None
+) -> None:
     seen, rows, held_out = [], split(), np.array([0, 5, 29])
     rows.extra["row"] = torch.arange(30)
 
@@ -151,8 +154,8 @@ def test_held_out_rows_are_never_trained_on(tmp_path: Path) -> None:
 
     one = learner(rows, recipe())
     one.loss = spy
-    engine.fit([one], rows, recipe(), tmp_path, held_out)
-    expected = sorted(set(range(30)) - {0, 5, 29})
+    engine.fit([one], rows, recipe(), tmp_path, held_out, dropped=dropped)
+    expected = sorted(set(range(30)) - {0, 5, 29} - set([] if dropped is None else dropped))
     assert sorted(torch.cat(seen).tolist()) == sorted(expected * 3)
 
 

@@ -2,6 +2,7 @@
 
 __all__ = [
     "aerial",
+    "audits",
     "chain",
     "classified",
     "ensembles",

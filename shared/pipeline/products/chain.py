@@ -13,7 +13,7 @@ QAT_EPOCHS = "5"
 OTHER_SDKS = ("1.2", "1.6", "all")  # besides the newest, which voyager takes by itself
 BEYOND = (  # shown if they exist
     "teacher", "fusion", "sumrule", "distill", "explain", "export", "voyager", "map",
-    "calibrate",
+    "calibrate", "audit",
 )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "bytes_per_row",
     "check_same_storage",
     "draw_views",
+    "folds",
     "holdout",
     "iterate_on",
     "load_split",

@@ -35,9 +35,12 @@ def shuffle_rows(
     return order
 
 
-def rows_without(count: int, held_out: NDArray[np.intp] | None) -> NDArray[np.intp]:
-    """(N,) numbers of the `count` rows that are not held out, ascending."""
-    return np.setdiff1d(np.arange(count), [] if held_out is None else held_out)
+def rows_without(count: int, *left_out: NDArray[np.intp] | None) -> NDArray[np.intp]:
+    """(N,) numbers of the `count` rows that are in none of the lists left out, ascending."""
+    rows = np.arange(count)
+    for some in left_out:
+        rows = np.setdiff1d(rows, [] if some is None else some)
+    return rows
 
 
 def draw_balanced(

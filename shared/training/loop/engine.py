@@ -36,6 +36,8 @@ def fit(
     folder: Path,
     held_out: NDArray[np.intp] | None = None,
     shown: Path | None = None,
+    *,
+    dropped: NDArray[np.intp] | None = None,
 ) -> None:
     """Train networks in place, going on from their checkpoints if they are there.
 
@@ -45,6 +47,7 @@ def fit(
         recipe: how; what it says of seeds is that of the order of the rows.
         folder: of the checkpoints, NAME.ckpt, written after every epoch; the caller removes them.
         held_out: (M,) rows that are not trained on but measured after each epoch.
+        dropped: (D,) rows that are neither trained on nor measured.
         shown: folder of what TensorBoard shows, a folder for each network in it.
 
     Raises:
@@ -65,7 +68,8 @@ def fit(
                 waiting.append(learner)
         logs = {one.name: one.log for one in learners}
         with events.write_to(shown if fabric.is_global_zero else None, logs):
-            _epochs(fabric, waiting, split, recipe, folder, held_out)
+            trained = orders.rows_without(len(split), held_out, dropped)
+            _epochs(fabric, waiting, split, recipe, folder, rows=trained, held_out=held_out)
     for learner in learners:
         recompute.restore(learner.network)
         learner.end()
@@ -77,9 +81,10 @@ def _epochs(
     split: Split,
     recipe: Recipe,
     folder: Path,
+    *,
+    rows: NDArray[np.intp],
     held_out: NDArray[np.intp] | None,
 ) -> None:
-    rows = orders.rows_without(len(split), held_out)
     balanced, labels = recipe.balance, split.extra["label"].cpu().numpy()
     progress = EpochProgress(learners, len(rows), recipe.epochs, quiet=not fabric.is_global_zero)
     with progress as show, show.within_steps([one for one in learners if one.large_steps]):

@@ -12,6 +12,7 @@ from torch import Tensor
 from shared import models
 from shared.models import figures, scores
 from shared.progress import say
+from shared.training.records import out_of_fold
 
 MUCH = 0.01  # of an accuracy; the rows are those of training, so that chance is small
 MODELS = ("file", "architecture", "bands", "features", "size", "parameters", "macs", "accuracy")
@@ -32,6 +33,7 @@ class Result:
         kept: epoch, counted from 1, whose weights were chosen; 0 where none was: it is the last.
         looked: (L,) numbers of training rows whose random views were looked at, if any.
         view_logits: (L, K) of these views.
+        unseen: (U,) numbers of training rows that it was not trained on; None if nobody knows.
     """
 
     card: models.Card
@@ -44,6 +46,7 @@ class Result:
     kept: int = 0
     looked: NDArray[np.intp] | None = None
     view_logits: NDArray[np.float32] | None = None
+    unseen: NDArray[np.intp] | None = None
 
 
 def write_score_folder(
@@ -77,6 +80,8 @@ def write_score_folder(
     }
     seen = compare_views(results, labels[0].numpy())
     warn_of_views(dst, seen)
+    unseen = [(result.unseen, result.train_logits) for result in results]
+    seen |= out_of_fold.write(dst, unseen, labels[0].numpy())
     more = {"networks": len(results), "member_accuracy": alone} | seen | more
     said = scores.mean(each)
     metrics = scores.write(dst, truth, said, classes, **more)
@@ -94,7 +99,8 @@ def compare_views(results: list[Result], truth: NDArray[np.integer]) -> dict[str
     """Accuracies on training rows, in their plain view and in random ones, for metrics.json.
 
     Args:
-        results: one a member; empty where one of them has not looked at random views.
+        results: one a member; empty where one of them has not looked at random views, or at those
+            of other rows than the rest.
         truth: (N,) class numbers of the training rows.
 
     Returns:
@@ -102,8 +108,11 @@ def compare_views(results: list[Result], truth: NDArray[np.integer]) -> dict[str
         the rows that were looked at; where there are several members, both of each one, too.
     """
     said: dict[str, list[NDArray[np.floating]]] = {"plain": [], "views": []}
+    first = results[0].looked
     for result in results:
-        if result.looked is None or result.view_logits is None:
+        if result.looked is None or result.view_logits is None or first is None:
+            return {}
+        if not np.array_equal(result.looked, first):
             return {}
         right = truth[result.looked]
         said["plain"].append(scores.softmax(result.train_logits[result.looked]))
@@ -124,7 +133,7 @@ def compare_views(results: list[Result], truth: NDArray[np.integer]) -> dict[str
 
 def warn_of_views(dst: Path, seen: dict[str, Any]) -> None:
     """One line where networks know random views of their training rows better than plain ones."""
-    if not seen:
+    if "train_accuracy_plain" not in seen:
         return
     plain, views = seen["train_accuracy_plain"], seen["train_accuracy_views"]
     if views - plain > MUCH:
