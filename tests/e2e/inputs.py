@@ -1,6 +1,7 @@
 """Good inputs for every stage, small, and the ways in which they are broken."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -71,6 +72,9 @@ def make(folder: Path) -> None:
     write_patches(folder / "train.h5", pixels(221))
     test = pixels(34, seed=1)
     write_patches(folder / "test.h5", test)
+    shutil.copyfile(folder / "test.h5", folder / "cities.h5")
+    with h5py.File(folder / "cities.h5", "r+") as file:
+        file["city"] = np.arange(34, dtype="i4") % 2
     write_patches(folder / "x2.h5", test | {"sen2": test["sen2"].repeat(2, 1).repeat(2, 2)})
     with h5py.File(folder / "geo.h5", "w") as file:
         file["epsg"], file["tfw"] = np.full(34, 32632), np.full((34, 6), 1e5)

@@ -44,7 +44,9 @@ GOOD = {
     "fusion": PAIR | SMALL,
     "sumrule": {"src": "scores-1,scores-2"},
     "compare": {"src": "scores-1,scores-2", "latency_runs": "0"},
-    "calibrate": {"src": "scores-1", "test": "test.h5"},
+    # A product that is larger than the full volume, which has room for 16 KiB.
+    "calibrate": {"src": "scores-1", "test": "cities.h5",
+                  "coverage": ",".join(f"0.{n}" for n in range(10, 99))},
     "audit": {"src": "scores-1", "train": "train.h5"},
     "distill": {**PAIR, "teacher": "scores-1", "baseline": "false", **STUDENT},
     "explain": {"src": "student", "test": "test.h5", "sample": "8", "occlusion": "16",
