@@ -301,9 +301,9 @@ def test_goes_on_after_a_stop(
     assert prepared_test.exists()
     whole, fit, done = command(prepared, teacher, tmp_path / "whole"), engine.fit, []
 
-    def crashes(*given):  # type: ignore[no-untyped-def]
+    def crashes(*given, **more):  # type: ignore[no-untyped-def]
         done.append([learner.name for learner in given[0]])
-        fitted = fit(*given)
+        fitted = fit(*given, **more)
         if len(done) == 1:  # all epochs are done, nothing is exported yet
             raise KeyboardInterrupt
         return fitted

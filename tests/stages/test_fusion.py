@@ -333,11 +333,11 @@ def test_topology_alone_by_shards_and_after_a_crash(
 
     fit, done = ensemble.engine.fit, list[Any]()
 
-    def second_crashes(*given):  # type: ignore[no-untyped-def]
+    def second_crashes(*given, **more):  # type: ignore[no-untyped-def]
         done.extend(learner.name for learner in given[0])
         if done == ["member-01", "member-02"]:
             raise KeyboardInterrupt
-        return fit(*given)
+        return fit(*given, **more)
 
     monkeypatch.setattr(ensemble.engine, "fit", second_crashes)
     with pytest.raises((KeyboardInterrupt, SystemExit)):
