@@ -767,3 +767,25 @@ def test_refuses_folds(  # type: ignore[no-untyped-def]
         command(prepared, prepared_test, tmp_path / "teacher", *flags)
     assert message in capsys.readouterr().err
     assert not (tmp_path / "teacher").exists()
+
+
+def test_folds_go_on_after_a_stop(
+    prepared: Path, prepared_test: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first fold is finished, the second is not: what is made after that equals the whole."""
+    whole = command(prepared, prepared_test, tmp_path / "whole", "--folds=2")
+    fit, done = ensemble.engine.fit, list[str]()
+
+    def second_stops(*given, **more):  # type: ignore[no-untyped-def]
+        done.extend(learner.name for learner in given[0])
+        if done == ["member-01", "member-02"]:
+            raise KeyboardInterrupt
+        return fit(*given, **more)
+
+    monkeypatch.setattr(ensemble.engine, "fit", second_stops)
+    with pytest.raises(SystemExit, match="130"):
+        command(prepared, prepared_test, tmp_path / "cut", "--folds=2")
+    assert content(command(prepared, prepared_test, tmp_path / "cut", "--folds=2")) == content(
+        whole
+    )
+    assert done == ["member-01", "member-02", "member-02"]

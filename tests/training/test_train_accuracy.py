@@ -1,5 +1,6 @@
 """Accuracy on training rows: in their plain view, in random ones, and the line that warns."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,8 @@ def test_accuracies_of_members_and_of_their_mean_by_hand() -> None:
     }  # fmt: skip
     assert "member_train_accuracy" not in results.compare_views([one], TRUTH)
     assert results.compare_views([one, result("c", says(0, 0, 0, 0, 0), None)], TRUTH) == {}
+    other = dataclasses.replace(two, looked=LOOKED[::-1])  # as with folds: other rows each
+    assert results.compare_views([one, other], TRUTH) == {}
 
 
 @pytest.mark.parametrize(("plain", "views", "told"), [(0.5, 0.52, True), (0.5, 0.505, False)])
