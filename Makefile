@@ -71,7 +71,7 @@ products: $(PRODUCTS:%=%.run.json)
 all: ## make the whole pipeline for SOURCE, up to the bundle and the report
 	@if $(MAKE) --no-print-directory -q products 2>/dev/null; then echo "up to date, nothing to do"; \
 		else $(MAKE) --no-print-directory products; fi
-	@echo "bundle: $(D)/voyager/resnet18"; echo "report: $(D)/report.html"
+	@echo "bundle: $(BUNDLE)"; echo "report: $(D)/report.html"
 endif
 
 # A verb that names its source takes no other one.
@@ -115,7 +115,8 @@ new-stage: ## write a stage that passes the contract tests: NAME=x
 	@python3 -m shared.tools.new_stage.main $(NAME)
 
 picture: .venvs/report/made ## draw docs/picture.png from the products of SOURCE
-	.venvs/report/bin/python -m stages.report.picture --data $(D) --dst docs/picture.png
+	.venvs/report/bin/python -m stages.report.picture --data $(D) --dst docs/picture.png \
+		--student $(call quoted,$(notdir $(firstword $(PRODUCTS-export) resnet18)))
 
 merge: | $(if $(filter local,$(RUNNER)),.venvs/merge/made) ## join the parts of a sharded run: SRC=a.h5,b.h5 DST=c.h5
 	@python3 -m shared.pipeline run $(call start,merge) --src $(SRC) --dst $(DST)
@@ -144,7 +145,7 @@ rerun-%: .venvs/merge/made ## make the products of one stage again and compare t
 
 # The tool that ships is no stage: it talks to the engine, so it runs on the host, in an environment of its own.
 # Without DEST nothing is made first: the tool says at once what is missing.
-BUNDLE ?= $(D)/voyager/resnet18
+BUNDLE ?= $(firstword $(PRODUCTS-voyager) $(D)/voyager/resnet18)
 ship: $(if $(DEST),$(filter $(D)/voyager/%,$(BUNDLE:%=%.run.json)) $(if $(filter docker,$(RUNNER)),build/export)) | .venvs/ship/made ## copy the export image and the bundle to another machine and check them there: DEST=user@host:dir or a folder
 	@.venvs/ship/bin/python -m shared.tools.ship.main --bundle=$(call quoted,$(BUNDLE)) --dest=$(call quoted,$(DEST)) $(FLAGS-ship)
 

@@ -1,4 +1,4 @@
-"""Classify patches: python examples/classify.py data/demo/distill/resnet18 testing.h5."""
+"""Classify patches: python examples/classify.py data/demo/distill/student-separable testing.h5."""
 
 import sys
 from pathlib import Path

@@ -34,6 +34,7 @@ class Settings:
         architectures: backbones of the ensembles.
         modes: how members draw their bands.
         fusion_variants: patches that the members of a fusion see in turn: "prepare" or a variant.
+        student: architecture of the student that is deployed, which names its products.
         student_teacher: product below ``D`` that the student learns from.
         students: architectures of `make students`; the published ones where there are none.
         students_teacher: product below ``D`` that these learn from.
@@ -73,6 +74,7 @@ class Settings:
     architectures: tuple[str, ...] = ()
     modes: tuple[str, ...] = ()
     fusion_variants: tuple[str, ...] = ()
+    student: str = "resnet18"
     student_teacher: str = ""
     students: tuple[str, ...] = ()
     students_teacher: str = ""

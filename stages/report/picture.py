@@ -53,9 +53,9 @@ def topology(path: Path, rows: list[int]) -> list[NDArray[np.uint8]]:
     return [pictures.colour(image, top) for image in images]
 
 
-def draw(data: Path, dst: Path) -> None:
-    """Draw the picture from the products below a data folder."""
-    folder = data / "export" / "resnet18" / "int8"
+def draw(data: Path, dst: Path, student: str = "resnet18") -> None:
+    """Draw the picture from the products below a data folder; `student` is one of its exports."""
+    folder = data / "export" / student / "int8"
     labels = scores.read_array(folder / "test_labels.npy", 1)
     probabilities = scores.read_array(folder / "test_scores.npy", 2)
     rows = choose(labels)
@@ -98,8 +98,9 @@ def main(argv: list[str] | None = None) -> None:
         "--data", type=Path, required=True, help="data folder, such as data/gallery"
     )
     parser.add_argument("--dst", type=Path, required=True, help="PNG to write")
+    parser.add_argument("--student", default="resnet18", help="name of its export")
     arguments = parser.parse_args(argv)
-    draw(arguments.data, arguments.dst)
+    draw(arguments.data, arguments.dst, arguments.student)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.pipeline.settings import read_settings, sources
+from shared.pipeline.settings import Settings, read_settings, sources
 from tests.bench import distill_table
 from tests.bench.distill_table import Run
 
@@ -55,6 +55,11 @@ class Plan:
     common: tuple[str, ...]
     flags: dict[str, str]
     seeds: tuple[int, ...]
+
+
+def student_flags(source: Settings) -> tuple[str, ...]:
+    """What the pipeline trains the student of a source with, besides files and teacher."""
+    return ("--architecture", source.student, *source.flags.get("distill", ()))
 
 
 def read_setting(text: str) -> tuple[str, str]:
@@ -160,7 +165,7 @@ def main() -> None:
     parser.add_argument("--flags", default="", help="of all runs; they win over the source's")
     given = parser.parse_args()
     source = read_settings(given.source)
-    common = names_of([*source.flags.get("distill", ()), *shlex.split(given.flags)])
+    common = names_of([*student_flags(source), *shlex.split(given.flags)])
     flags = dict(map(read_setting, filter(str.strip, given.settings.split(";"))))
     if given.epochs:
         common["epochs"] = given.epochs

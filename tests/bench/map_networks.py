@@ -83,7 +83,7 @@ def resnet20(bands: int = 10, size: int = 32) -> onnx.ModelProto:
 
 
 def resnet18(bands: int = 10, size: int = 32) -> onnx.ModelProto:
-    """The usual one, 7 x 7 stem and pooling, as the students of the demo."""
+    """The usual one, 7 x 7 stem and pooling, as published students."""
     net = Builder()
     x = net.norm(net.conv("image", bands, 64, 7, 2), 64)
     x = net.add("MaxPool", [x], kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4)

@@ -18,7 +18,7 @@ from shared.models import Range
 from shared.pipeline.settings import read_settings, sources
 from stages.compare import summary, tables
 from tests.bench import table
-from tests.bench.distill import start_stage
+from tests.bench.distill import start_stage, student_flags
 
 ROOT = Path(__file__).resolve().parents[2]
 RANGES: tuple[Range, ...] = get_args(Range)
@@ -122,8 +122,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[42, 43, 44, 45, 46])
     given = parser.parse_args()
     source = read_settings(given.source)
-    flags = tuple(source.flags.get("distill", ()))
-    plan = Plan(given.data, given.data / str(source.student_teacher), given.out, flags)
+    teacher = given.data / str(source.student_teacher)
+    plan = Plan(given.data, teacher, given.out, student_flags(source))
     print(measure(plan, given.seeds))
 
 

@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("scipy")
 
+from shared.pipeline.settings import read_settings
 from tests.bench import distill, distill_table
 from tests.bench.distill_table import Run
 
@@ -50,6 +51,13 @@ def plan_of(out: Path) -> distill.Plan:
         out, ("--train", "t.h5", "--test", "u.h5"), "teacher", ("--epochs", "3", "--lr", "0.1"),
         flags, (1, 2),
     )  # fmt: skip
+
+
+def test_the_student_of_a_source_is_trained_as_the_pipeline_does() -> None:
+    words = distill.student_flags(read_settings("demo"))
+    assert words[:2] == ("--architecture", "student-separable")
+    assert distill.names_of(words)["bands"] == "B12,B8,B4"
+    assert distill.student_flags(read_settings("tiny"))[:2] == ("--architecture", "resnet18")
 
 
 def train(command: list[str]) -> None:

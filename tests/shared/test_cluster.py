@@ -61,7 +61,7 @@ def test_rows_are_an_array_and_a_job_that_joins_them() -> None:
 
 
 def test_members_are_divided_only_where_that_is_asked_for() -> None:
-    path = "data/demo/teacher/resnet18-rand"
+    path = "data/demo/teacher/student-resnet-rand"
     assert [job.count for job in jobs_of(path, cluster(any=5))] == [1]
     parts, join = jobs_of(path, cluster(teacher=2))
     assert (parts.makes, parts.count) == (f"{path}.parts/{{task}}-of-2", 2)
@@ -73,7 +73,7 @@ def test_members_are_divided_only_where_that_is_asked_for() -> None:
 
 
 def test_folders_and_stages_without_rows_are_one_job() -> None:
-    for path in ("data/demo/so2sat", "data/demo/export/resnet18", "data/demo/report.html"):
+    for path in ("data/demo/so2sat", "data/demo/export/student-separable", "data/demo/report.html"):
         (job,) = jobs_of(path, cluster(any=4))
         assert (job.count, job.ident, job.makes) == (1, path, path)
 
@@ -90,7 +90,7 @@ def test_stages_that_shard_are_those_of_the_settings() -> None:
 def test_processes_that_train_together_start_under_srun(tmp_path: Path) -> None:
     site = tmp_path / "site.toml"
     site.write_text("[teacher]\ntasks = 4\ngpus = 1\n")
-    path = "data/demo/teacher/resnet18-rand"
+    path = "data/demo/teacher/student-resnet-rand"
     (job,) = jobs_of(path, Cluster("local", read_resources(site), {}))
     assert job.command.startswith("srun --ntasks=4 --kill-on-bad-exit=1 .venvs/teacher/bin/python ")
     words = commands.words(job, ledger.Ledger("data/demo"), [1], [])

@@ -364,3 +364,13 @@ def test_base_without_its_tool_is_one_line(tmp_path: Path) -> None:
     assert done.stderr.splitlines()[0] == (
         "make base: mmdebstrap: no such command; apt-get install mmdebstrap"
     )
+
+
+@pytest.mark.parametrize(
+    ("source", "student"), [("demo", "student-separable"), ("tiny", "resnet18")]
+)
+def test_the_bundle_that_ships_is_that_of_the_student(
+    source: str, student: str, tmp_path: Path
+) -> None:
+    said = make("-n", "ship", f"SOURCE={source}", "RUNNER=local", f"D={tmp_path}").stdout
+    assert f"--bundle='{tmp_path}/voyager/{student}'" in said

@@ -506,8 +506,22 @@ def test_a_student_is_explained_beside_its_teacher_on_request() -> None:
     alone = product(fused, "data/explain/resnet18")
     assert alone.flags[:2] == ("--src", "data/distill/resnet18")
     shown = product(plan("demo", goals="explain report"), "data/demo/report.html").inputs
-    assert "data/demo/explain/resnet18" in shown
+    assert "data/demo/explain/student-separable" in shown
     assert "data/demo/explain/students" not in shown
+
+
+def test_a_source_says_which_student_is_deployed() -> None:
+    whole = plan("demo")
+    student = product(whole, "data/demo/distill/student-separable")
+    words = whole.arguments(student)
+    assert words[words.index("--architecture") + 1] == "student-separable"
+    assert (
+        product(whole, "data/demo/voyager/student-separable")
+        .inputs[-1]
+        .endswith("export/student-separable")
+    )
+    published = plan("so2sat")
+    assert "--architecture" not in published.arguments(product(published, "data/distill/resnet18"))
 
 
 def test_plan_for_people_and_programs() -> None:

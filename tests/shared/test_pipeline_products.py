@@ -337,11 +337,11 @@ def test_tiles_of_a_source(tmp_path: Path) -> None:
 
 def test_maps_of_a_source(tmp_path: Path) -> None:
     """The city by student and teacher; a scene of the caller by the published network, or MODEL."""
-    made = product(plan("demo"), "map/city/resnet18")
-    assert made.flags == ("--src", "d/city.h5", "--model", "d/distill/resnet18")
-    assert made.inputs == ("d/city.h5", "d/distill/resnet18")
-    teacher = product(plan("demo"), "map/city/teacher-resnet18-rand")
-    assert teacher.flags[-1] == "d/teacher/resnet18-rand"
+    made = product(plan("demo"), "map/city/student-separable")
+    assert made.flags == ("--src", "d/city.h5", "--model", "d/distill/student-separable")
+    assert made.inputs == ("d/city.h5", "d/distill/student-separable")
+    teacher = product(plan("demo"), "map/city/teacher-student-resnet-rand")
+    assert teacher.flags[-1] == "d/teacher/student-resnet-rand"
     assert not [one for one in plan("so2sat").products if one.stage == "map"]
     (tmp_path / "a.h5").touch()
     published = product(
@@ -380,7 +380,7 @@ def test_the_plan_in_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert lines[3] == "  2  d/prepare/training.h5  (prepare; in make all; not made)"
     assert lines[4] == "     waits for: d/so2sat"
     heads = {line.split()[1]: line.partition("(")[2] for line in lines[::3]}
-    assert heads["d/fusion/resnet18-rand-observed"] == "fusion; make ablations; not made)"
+    assert heads["d/fusion/student-resnet-rand-observed"] == "fusion; make ablations; not made)"
     assert heads["d/sr-edsr/x4/testing.h5"] == "sr-edsr; make sr-edsr; not made)"
     raw = as_table(plan("so2sat", "docker")).splitlines()
     assert raw[1] == "     waits for: d/so2sat/training.h5"
@@ -437,16 +437,20 @@ def test_milestones_renew_the_report() -> None:
     lines = rules.rule(whole, product(whole, "prepare/testing.h5"), state).splitlines()
     assert lines[0].endswith("| .venvs/prepare/made d .venvs/report/made")
     assert lines[2:] == ["\t@python3 -m shared.pipeline refresh s.json"]
-    assert len(rules.rule(whole, product(whole, "export/resnet18"), state).splitlines()) == 2
+    assert (
+        len(rules.rule(whole, product(whole, "export/student-separable"), state).splitlines()) == 2
+    )
     done = rules.rule(whole, product(whole, "prepare/testing.h5"), state, is_outdated=False)
     assert ".venvs" not in done.splitlines()[0]
 
 
-@pytest.mark.parametrize("source", ["demo", "eurosat"])
-def test_labels_are_audited_by_an_ensemble_of_folds(source: str) -> None:
+@pytest.mark.parametrize(
+    ("source", "architecture"), [("demo", "student-resnet"), ("eurosat", "resnet18")]
+)
+def test_labels_are_audited_by_an_ensemble_of_folds(source: str, architecture: str) -> None:
     whole = plan(source)
     audit = product(whole, "audit/training")
-    folds = product(whole, "teacher/resnet18-rand-folds")
+    folds = product(whole, f"teacher/{architecture}-rand-folds")
     assert audit.inputs[-1] == folds.path
     assert audit.flags == ("--src", folds.path, "--train", "d/prepare/training.h5")
     assert not folds.in_all

@@ -226,7 +226,7 @@ def test_make_hands_on_what_was_typed(dest: str, tmp_path: Path) -> None:
     line = ["make", "--dry-run", "ship", *there]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
     (said,) = (said for said in done.stdout.splitlines() if "shared.tools.ship.main" in said)
-    bundle = f"--bundle={tmp_path}/none/voyager/resnet18"
+    bundle = f"--bundle={tmp_path}/none/voyager/student-separable"
     assert shlex.split(said)[-2:] == [bundle, f"--dest={dest}"]
     assert ("stages.voyager.main" in done.stdout) == bool(dest)
 

@@ -8,7 +8,6 @@ from shared.pipeline.products.ensembles import prepared_products, splits
 from shared.pipeline.products.super_resolution import SPLITS
 from shared.pipeline.settings import Settings
 
-FIRST_STUDENT = "resnet18"
 QAT_EPOCHS = "5"
 OTHER_SDKS = ("1.2", "1.6", "all")  # besides the newest, which voyager takes by itself
 BEYOND = (  # shown if they exist
@@ -44,10 +43,11 @@ def edge(settings: Settings) -> Iterator[Product]:
     """Student, ONNX and bundle; the student fine-tuned for INT8."""
     prepared, teacher = prepared_products(settings), settings.below(settings.student_teacher)
     both = splits(settings)
-    learning = (*both, "--teacher", teacher)
-    student = settings.below(f"distill/{FIRST_STUDENT}")
-    exported = settings.below(f"export/{FIRST_STUDENT}")
-    bundle = settings.below(f"voyager/{FIRST_STUDENT}")
+    own = ("--architecture", settings.student) if settings.student != Settings.student else ()
+    learning = (*both, "--teacher", teacher, *own)
+    student = settings.below(f"distill/{settings.student}")
+    exported = settings.below(f"export/{settings.student}")
+    bundle = settings.below(f"voyager/{settings.student}")
     yield Product("distill", student, (*prepared, teacher), learning, in_all=True)
     yield Product(
         "export", exported, (*prepared, student), ("--src", student, *both), in_all=True,
@@ -62,14 +62,14 @@ def edge(settings: Settings) -> Iterator[Product]:
             "voyager", f"{bundle}-sdk-{sdk}", (*prepared, exported), packed, verbs=("bundles",),
             aside=True, own=("--sdk", sdk),
         )  # fmt: skip
-    tuned = settings.below(f"distill/{FIRST_STUDENT}-qat")
+    tuned = settings.below(f"distill/{settings.student}-qat")
     start = ("--checkpoint", f"{student}/student.safetensors", "--qat", QAT_EPOCHS)
     yield Product(
         "distill", tuned, (*prepared, student, teacher), (*learning, *start), verbs=("qat",),
         aside=True,
     )  # fmt: skip
     yield Product(
-        "export", settings.below(f"export/{FIRST_STUDENT}-qat"), (*prepared, tuned),
+        "export", settings.below(f"export/{settings.student}-qat"), (*prepared, tuned),
         ("--src", tuned, *both), verbs=("qat",), aside=True,
     )  # fmt: skip
 
@@ -78,11 +78,11 @@ def calibrations(settings: Settings) -> Iterator[Product]:
     """Prediction sets of teacher, student and its INT8 form, where the source knows its cities."""
     if settings.raw == "eurosat":
         return
-    exported = settings.below(f"export/{FIRST_STUDENT}")
+    exported = settings.below(f"export/{settings.student}")
     for name, product, folder in (
         ("teacher", settings.below(settings.student_teacher), ""),
-        (FIRST_STUDENT, settings.below(f"distill/{FIRST_STUDENT}"), ""),
-        (f"{FIRST_STUDENT}-int8", exported, "/int8"),
+        (settings.student, settings.below(f"distill/{settings.student}"), ""),
+        (f"{settings.student}-int8", exported, "/int8"),
     ):
         test = f"{settings.prepared}/testing.h5"
         yield Product(
@@ -93,10 +93,10 @@ def calibrations(settings: Settings) -> Iterator[Product]:
 
 def explanation(settings: Settings) -> Product:
     """Where the student looks, beside its teacher where that is one of pictures alone."""
-    seen = [settings.below(f"distill/{FIRST_STUDENT}")]
+    seen = [settings.below(f"distill/{settings.student}")]
     if settings.student_teacher.startswith("teacher/"):
         seen.append(settings.below(settings.student_teacher))
-    return explained(settings, FIRST_STUDENT, seen)
+    return explained(settings, settings.student, seen)
 
 
 def explained(

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from shared.pipeline.product import Product
-from shared.pipeline.products.chain import FIRST_STUDENT
 from shared.pipeline.products.maps import scene_file
 from shared.pipeline.settings import Settings
 
@@ -38,7 +37,7 @@ def classifiers(settings: Settings) -> dict[str, str]:
         return {settings.map_model.rstrip("/").rpartition("/")[2]: settings.map_model}
     if settings.scene:
         return {PUBLISHED: f"{settings.weights_folder}/{PUBLISHED}"}
-    found = {FIRST_STUDENT: settings.below(f"distill/{FIRST_STUDENT}")}
+    found = {settings.student: settings.below(f"distill/{settings.student}")}
     stage, _, name = settings.student_teacher.partition("/")
     if stage == "teacher" and not name.endswith("-sar"):
         found[f"teacher-{name}"] = settings.below(settings.student_teacher)

@@ -1,6 +1,6 @@
 """Writes where a product comes from: PROV-JSON and a picture, below DATA/provenance.
 
-python3 -m shared.tools.provenance.main data/demo/voyager/resnet18 --data data/demo
+python3 -m shared.tools.provenance.main data/demo/voyager/student-separable --data data/demo
 
 Standard library only: it runs with the machine's own Python, before any environment is made.
 """
