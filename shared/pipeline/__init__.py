@@ -13,6 +13,7 @@ if sys.version_info < (3, 11):
 from shared.pipeline import containers
 from shared.pipeline.plan import Plan, build
 from shared.pipeline.product import Product
-from shared.pipeline.settings import Settings, read_settings
+from shared.pipeline.reading import read_settings
+from shared.pipeline.settings import Settings
 
 __all__ = ["Plan", "Product", "Settings", "build", "containers", "read_settings"]

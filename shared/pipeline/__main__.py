@@ -24,7 +24,7 @@ from shared import terminal
 from shared.errors import StageError
 from shared.pipeline import cluster, containers, early_report, remaining, rules
 from shared.pipeline import plan as plans
-from shared.pipeline.settings import read_settings
+from shared.pipeline.reading import read_settings
 
 WORK = Path(".make")  # generated rules and the state of a run
 

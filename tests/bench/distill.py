@@ -17,7 +17,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.pipeline.settings import Settings, read_settings, sources
+from shared.pipeline.reading import read_settings, sources
+from shared.pipeline.settings import Settings
 from tests.bench import distill_table
 from tests.bench.distill_table import Run
 

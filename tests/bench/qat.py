@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.int8 import HISTOGRAM, SCHEMES
-from shared.pipeline.settings import read_settings, sources
+from shared.pipeline.reading import read_settings, sources
 from tests.bench import qat_table
 from tests.bench.distill import ROOT, Start, names_of, start_stage
 from tests.bench.qat_table import Run

@@ -15,7 +15,7 @@ from typing import get_args
 
 from shared.int8 import HISTOGRAM
 from shared.models import Range
-from shared.pipeline.settings import read_settings, sources
+from shared.pipeline.reading import read_settings, sources
 from stages.compare import summary, tables
 from tests.bench import table
 from tests.bench.distill import start_stage, student_flags

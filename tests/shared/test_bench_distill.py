@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("scipy")
 
-from shared.pipeline.settings import read_settings
+from shared.pipeline.reading import read_settings
 from tests.bench import distill, distill_table
 from tests.bench.distill_table import Run
 

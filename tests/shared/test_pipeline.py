@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from shared.errors import StageError
-from shared.pipeline import Plan, Product, build, containers, read_settings, remaining, settings
+from shared.pipeline import Plan, Product, build, containers, read_settings, reading, remaining
 from shared.pipeline.__main__ import main, suggest
-from shared.pipeline.settings import sources
+from shared.pipeline.reading import sources
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -175,7 +175,7 @@ def test_refuses(source: str, changes: dict[str, str], message: str) -> None:
 def test_refuses_a_source_with_an_unknown_setting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settings, "SOURCES", tmp_path)
+    monkeypatch.setattr(reading, "SOURCES", tmp_path)
     (tmp_path / "mine.toml").write_text("epoch = 3")
     with pytest.raises(StageError, match=r"mine.toml: expected only ablated.*; found epoch"):
         read_settings("mine")

@@ -13,7 +13,7 @@ from shared.pipeline.cluster import nodes
 from shared.pipeline.cluster.resources import EVERY, Resources, read_resources
 from shared.pipeline.plan import Plan, build
 from shared.pipeline.product import Product
-from shared.pipeline.settings import read_settings
+from shared.pipeline.reading import read_settings
 
 TASK = "{task}"  # in commands and paths: the number of a task, from 1
 PARTS = ".parts"  # PRODUCT.parts holds the parts of a product until they are joined
