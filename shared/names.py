@@ -3,6 +3,8 @@
 Standard library only.
 """
 
+import functools
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -43,3 +45,22 @@ def is_utf8(path: Path) -> bool:
 def open_by_name(path: Path) -> str | bytes:
     """A file for a library that takes names in UTF-8 only: its name, or else its content."""
     return str(path) if is_utf8(path) else path.read_bytes()
+
+
+def address(path: Path) -> str:
+    """A path in UTF-8 that leads to a file, as GDAL wants it: its own, or one through /proc.
+
+    Raises:
+        OSError: another path that leads nowhere.
+    """
+    if is_utf8(path):
+        return str(path)
+    if is_utf8(Path(path.name)):
+        return f"/proc/self/fd/{_descriptor(path.parent)}/{path.name}"
+    return f"/proc/self/fd/{_descriptor(path)}"
+
+
+@functools.cache
+def _descriptor(path: Path) -> int:
+    """Stays open until the process ends: a library may open the same path again at any time."""
+    return os.open(path, os.O_RDONLY)

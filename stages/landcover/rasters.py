@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared import names
 from shared.errors import StageError
 from shared.tiles import IGNORE
 
@@ -31,7 +32,7 @@ def open_raster(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pictures without a place are welcome
-            return rasterio.open(path, driver=DRIVERS[path.suffix.lower()])
+            return rasterio.open(names.address(path), driver=DRIVERS[path.suffix.lower()])
     except (RasterioError, OSError) as error:
         raise StageError(f"{path}: not a complete {_kind(path)} ({_reason(error)})") from None
 

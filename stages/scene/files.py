@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from shared import clutter
+from shared import clutter, names
 from shared.errors import StageError
 
 LARGEST_TEXT = 64 * 2**20  # of a file of metadata, unpacked
@@ -61,12 +61,12 @@ class Files:
     def address(self, name: str) -> str:
         """What GDAL opens this file by."""
         if self.is_zip:
-            return f"/vsizip/{{{self.path.absolute()}}}/{name}"
-        return str(self.path / name)
+            return f"/vsizip/{{{names.address(self.path.absolute())}}}/{name}"
+        return names.address(self.path / name)
 
     def open(self, name: str) -> Any:
         """The image of a file, open for reading."""
-        return open_raster(self.address(name), f"{self.path}: {name}" if self.is_zip else None)
+        return open_raster(self.address(name), f"{self.path}{': ' if self.is_zip else '/'}{name}")
 
 
 def _is_clutter(name: str) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from shared import scenes
 from shared.errors import StageError
+from shared.names import address
 from stages.scene import masks, metadata
 from stages.scene.files import Files, open_raster
 from stages.scene.grids import expect_same_place, grid_of, is_ten_metres, reproject, utm_grid
@@ -63,7 +64,7 @@ def read_file(path: Any, channels: tuple[str, ...], units: Units) -> Product:
     Raises:
         StageError: nothing says which channel is which band.
     """
-    image = open_raster(str(path))
+    image = open_raster(address(path), str(path))
     names = channels or name_channels(str(path), image.descriptions)
     if len(names) != image.count:
         raise StageError(f"{path}: expected {len(names)} channels, found {image.count}; --channels")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 
 from shared import cli, lcz, scenes
 from stages.scene import main as stage
@@ -50,6 +51,28 @@ def cubic_by_hand(values: np.ndarray, row: int, column: int) -> float:
                 weight *= near if far < 1 else outer if far < 2 else 0.0
             total += weight * values[i, j]
     return total
+
+
+def test_folders_of_any_name(products: dict[Any, Path], tmp_path: Path) -> None:
+    """GDAL wants UTF-8; people have folders whose names are older than that."""
+    home = tmp_path / b"For\xeat".decode(errors="surrogateescape")
+    home.mkdir()
+    _, expected, _ = load(command(products[KINDS[3]], tmp_path / "a.h5"))
+    safe = Path(shutil.copytree(products[KINDS[3]], home / products[KINDS[3]].name))
+    _, pixels, _ = load(command(safe, home / "a.h5"))
+    np.testing.assert_array_equal(pixels, expected)
+    packed = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", safe.parent, safe.name))
+    _, pixels, _ = load(command(packed.rename(home / "packed.zip"), home / "b.h5"))
+    np.testing.assert_array_equal(pixels, expected)
+    bands = next(safe.rglob("*B02_10m.jp2"))
+    with rasterio.open(shutil.copy(bands, tmp_path / "B02.jp2")) as image:
+        profile = {**image.profile, "driver": "GTiff", "count": 10}
+        values = np.repeat(image.read(), 10, 0)
+    with rasterio.open(tmp_path / "stack.tif", "w", **profile) as stack:
+        stack.write(values)
+    (tmp_path / "stack.tif").rename(home / "stack.tif")
+    _, pixels, _ = load(command(home / "stack.tif", home / "c.h5", "--level=L2A"))
+    np.testing.assert_array_equal(pixels[..., 0], values[0])
 
 
 # --- products of ESA ------------------------------------------------------------------------------
