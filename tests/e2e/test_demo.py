@@ -55,21 +55,6 @@ def test_ends_with_bundle_and_report(local: Path) -> None:
     assert not list(local.rglob("*.partial*"))
 
 
-def test_bundles_for_every_sdk_read_back_alike(local: Path) -> None:
-    """Of the chain's own student; and what is for one release passes the check as well."""
-    assert make("RUNNER=local", f"D={HOME}/local", "bundles").returncode == 0
-    folders = [
-        local / "voyager" / f"resnet18{end}" for end in ("", "-sdk-1.2", "-sdk-1.6", "-sdk-all")
-    ]
-    readings = [json.loads((folder / "readback.json").read_text()) for folder in folders]
-    assert all(reading == readings[0] for reading in readings)
-    python = ROOT / ".venvs" / "export" / "bin" / "python"
-    for folder in folders:
-        words = [python, "-m", "stages.export.check", "--bundle", folder]
-        done = subprocess.run(list(map(str, words)), cwd=ROOT, capture_output=True, check=False)
-        assert done.returncode == 0, done.stderr
-
-
 @pytest.mark.usefixtures("local")
 def test_second_make_does_nothing() -> None:
     done = make("RUNNER=local", f"D={HOME}/local", "all")
@@ -192,3 +177,18 @@ def same_datasets(ours: Path, theirs: Path) -> None:
             values, expected = np.asarray(b[name], float), np.asarray(data, float)
             step = 1 if np.issubdtype(data.dtype, np.integer) else 1e-3 * np.abs(expected).max()
             np.testing.assert_allclose(values, expected, 0, step, err_msg=f"{ours} {name}")
+
+
+def test_bundles_for_every_sdk_read_back_alike(local: Path) -> None:
+    """Of the chain's own student; and what is for one release passes the check as well."""
+    assert make("RUNNER=local", f"D={HOME}/local", "bundles").returncode == 0
+    folders = [
+        local / "voyager" / f"resnet18{end}" for end in ("", "-sdk-1.2", "-sdk-1.6", "-sdk-all")
+    ]
+    readings = [json.loads((folder / "readback.json").read_text()) for folder in folders]
+    assert all(reading == readings[0] for reading in readings)
+    python = ROOT / ".venvs" / "export" / "bin" / "python"
+    for folder in folders:
+        words = [python, "-m", "stages.export.check", "--bundle", folder]
+        done = subprocess.run(list(map(str, words)), cwd=ROOT, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
