@@ -76,7 +76,7 @@ def test_nothing_known_is_told_with_the_number_of_packages(
         [SKIPPED, SKIPPED],
         "ERROR:pip_audit._cli:Could not connect to PyPI's vulnerability feed\n"
         "ERROR:pip_audit._cli:Tip: your network may be blocking this service. Try another",
-        "requests.exceptions.ConnectionError: Max retries (Failed to resolve 'pypi.org')",
+        "requests.exceptions.ConnectionError: Max retries (Failed to resolve 'advisories.example')",
         "requests.exceptions.ReadTimeout: Read timed out. (read timeout=15)",
         "pip_audit._service.interface.ServiceError",
     ],
