@@ -55,12 +55,11 @@ def address(path: Path) -> str:
     """
     if is_utf8(path):
         return str(path)
-    if is_utf8(Path(path.name)):
-        return f"/proc/self/fd/{_descriptor(path.parent)}/{path.name}"
-    return f"/proc/self/fd/{_descriptor(path)}"
+    known, name = (path.parent, f"/{path.name}") if is_utf8(Path(path.name)) else (path, "")
+    return f"/proc/self/fd/{_descriptor(known, known.stat().st_ino)}{name}"
 
 
 @functools.cache
-def _descriptor(path: Path) -> int:
+def _descriptor(path: Path, _inode: int) -> int:  # a folder made anew is another one
     """Stays open until the process ends: a library may open the same path again at any time."""
     return os.open(path, os.O_RDONLY)

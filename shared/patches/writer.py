@@ -5,7 +5,6 @@ change, and `row[i]` changes from -1 to the source row once the block is written
 opens is never wrong about its content, whenever the process was killed.
 """
 
-import shutil
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared import progress
-from shared.errors import StageError, explain_os_error
 from shared.patches import hdf5, marks
 from shared.patches import shard as shards
 from shared.patches.fields import Constant, Field, allocate, field_like, moments
@@ -61,27 +59,7 @@ class Writer:
             for name, field in fields.items()
             if field.layout
         }
-        self.file = self._resume() or self._create()
-
-    def _resume(self) -> h5py.File | None:
-        if not self.dst.exists():
-            return None
-        file, reason = None, "has other fields"
-        try:
-            file = h5py.File(self.dst, "r+")
-            if file.attrs.get("complete_header") and self._is_same(file):
-                return file
-        except hdf5.ERRORS as error:
-            if "unable to lock" in str(error) or "already open" in str(error):
-                raise StageError(f"{self.dst}: open in another program; close it there") from None
-            if explain_os_error(error):
-                raise
-            reason = "cannot be opened"
-        if file is not None:
-            file.close()
-        progress.say(f"{self.dst}: {reason}, discarded; starting again")
-        self.dst.unlink()
-        return None
+        self.file = hdf5.resume(dst, self._is_same, "has other fields") or self._create()
 
     def _is_same(self, file: h5py.File) -> bool:
         expected = {name: (len(self.span), *field.shape) for name, field in self.fields.items()}
@@ -97,10 +75,7 @@ class Writer:
         row_bytes = sum(
             np.dtype(f.dtype).itemsize * int(np.prod(f.shape)) for f in self.fields.values()
         )
-        free = shutil.disk_usage(self.dst.parent).free
-        if count * row_bytes > free:
-            need = f"needs {count * row_bytes / 1e9:.3g} GB, {free / 1e9:.3g} GB are free"
-            raise StageError(f"{self.dst.parent}: no space left: {self.dst.name} {need}")
+        hdf5.check_room(self.dst, count * row_bytes)
         file = h5py.File(self.dst, "w")
         for name, field in self.fields.items():
             allocate(file, name, field, count)

@@ -16,8 +16,10 @@ from shared.runs.fingerprints import (
 from shared.runs.linked_files import list_references
 
 __all__ = [
+    "JOINED",
     "LARGE",
     "NOT_COMPARED",
+    "RECORD",
     "Fingerprint",
     "Plan",
     "differences",
@@ -34,11 +36,13 @@ __all__ = [
 ]
 
 Plan = dict[str, Any]
+RECORD = ".run.json"
+JOINED = ".joined.json"  # of a part that was removed once it was joined
 
 
 def record_path(product: Path) -> Path:
     """The path of the record of a product."""
-    return product.with_name(product.name + ".run.json")
+    return product.with_name(product.name + RECORD)
 
 
 def written_files(product: Path) -> tuple[Path, ...]:

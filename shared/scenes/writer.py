@@ -4,7 +4,6 @@ As in `shared.patches.writer`: all storage is allocated and all metadata written
 block; `written[i]` changes from 0 to 1 once block i is on disk.
 """
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared import progress
-from shared.errors import StageError, explain_os_error
 from shared.patches import hdf5
 from shared.scenes.form import BLOCK, PER_UNIT, Header, encode
 from shared.scenes.reader import Window, blocks
@@ -38,7 +36,7 @@ class SceneWriter:
     ) -> None:
         self.dst, self.shape, self.header = dst, shape, header
         self.layers = ("mask", "truth") if truth else ("mask",)
-        self.file = self._resume() or self._create()
+        self.file = hdf5.resume(dst, self._is_same, "has another header") or self._create()
 
     def _attributes(self) -> dict[str, Any]:
         header, grid = self.header, self.header.grid
@@ -50,26 +48,6 @@ class SceneWriter:
             "source_offset": np.array(offset, np.float64), "masked": header.masked,
         }  # fmt: skip
 
-    def _resume(self) -> h5py.File | None:
-        if not self.dst.exists():
-            return None
-        file, reason = None, "has another header"
-        try:
-            file = h5py.File(self.dst, "r+")
-            if file.attrs.get("complete_header") and self._is_same(file):
-                return file
-        except hdf5.ERRORS as error:
-            if "unable to lock" in str(error) or "already open" in str(error):
-                raise StageError(f"{self.dst}: open in another program; close it there") from None
-            if explain_os_error(error):
-                raise
-            reason = "cannot be opened"
-        if file is not None:
-            file.close()
-        progress.say(f"{self.dst}: {reason}, discarded; starting again")
-        self.dst.unlink()
-        return None
-
     def _is_same(self, file: h5py.File) -> bool:
         expected = self._attributes()
         equal = all(np.array_equal(file.attrs[name], value) for name, value in expected.items())
@@ -79,11 +57,7 @@ class SceneWriter:
     def _create(self) -> h5py.File:
         height, width = self.shape
         count = len(self.header.bands)
-        need = height * width * (2 * count + len(self.layers))
-        free = shutil.disk_usage(self.dst.parent).free
-        if need > free:
-            room = f"{self.dst.name} needs {need / 1e9:.3g} GB, {free / 1e9:.3g} GB are free"
-            raise StageError(f"{self.dst.parent}: no space left: {room}")
+        hdf5.check_room(self.dst, height * width * (2 * count + len(self.layers)))
         file = h5py.File(self.dst, "w")
         _allocate(file, "reflectance", (height, width, count), "uint16")
         for name in self.layers:

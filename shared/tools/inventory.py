@@ -9,7 +9,7 @@ from shared.errors import StageError
 from shared.runs import record
 
 Record = dict[str, Any]
-RECORD, PLAN = ".run.json", ".partial.json"
+RECORD, PLAN = record.RECORD, ".partial.json"
 RERUN = ".rerun"  # ending of what shared.tools.rerun makes
 ORDER = {".h5": 0, ".npy": 1, ".safetensors": 2}  # the most common inputs are hashed first
 

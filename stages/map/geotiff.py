@@ -1,6 +1,5 @@
 """GeoTIFF files as people's tools expect them: names, colours, nodata, overviews by mode."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError
 from rasterio.windows import Window
 
+from shared import names
 from shared.errors import StageError
 from shared.scenes import Grid
 
@@ -53,7 +53,6 @@ class GeoTiff:
 
     def __init__(self, path: Path, shape: tuple[int, int], grid: Grid, form: Form) -> None:
         self.path, self.form = path, form
-        self.folder = open_folder(path.parent)
         self.draft = path.with_name(DRAFT + path.name)
         values: dict[str, Any] = {
             "driver": "GTiff", "height": shape[0], "width": shape[1], "count": len(form.bands),
@@ -63,16 +62,12 @@ class GeoTiff:
             "photometric": "MINISBLACK", "BIGTIFF": "IF_SAFER",
         }  # fmt: skip
         with rasterio.Env(GDAL_CACHEMAX=CACHE):
-            self.file = rasterio.open(self._address(self.draft), "w", **values)
+            self.file = rasterio.open(names.address(self.draft), "w", **values)
         self.file.update_tags(AREA_OR_POINT="Area")
         for number, name in enumerate(form.bands, 1):
             self.file.set_band_description(number, name)
         if form.colours and len(form.bands) == 1:
             self.file.write_colormap(1, colour_table(form.colours))
-
-    def _address(self, path: Path) -> str:
-        """What GDAL, which wants UTF-8, opens a file of the folder by."""
-        return str(path) if self.folder is None else f"/proc/self/fd/{self.folder}/{path.name}"
 
     def put(self, rows: slice, *bands: NDArray[np.generic]) -> None:
         """Write (rows, columns) of every band."""
@@ -89,25 +84,14 @@ class GeoTiff:
         resampling = "MODE" if self.form.categorical else "AVERAGE"
         with rasterio.Env(GDAL_CACHEMAX=CACHE, GDAL_NUM_THREADS="1"):
             rasterio.shutil.copy(
-                self._address(self.draft), self._address(self.path), driver="COG",
+                names.address(self.draft), names.address(self.path), driver="COG",
                 COMPRESS="DEFLATE", LEVEL="9", BLOCKSIZE=str(TILE),
                 OVERVIEW_RESAMPLING=resampling, NUM_THREADS="1",
             )  # fmt: skip
         self.draft.unlink()
-        if self.folder is not None:
-            os.close(self.folder)
         if self.form.categories:
             text = describe_categories(self.form.categories, self.form.categorical)
             self.path.with_name(self.path.name + ".aux.xml").write_text(text, encoding="utf-8")
-
-
-def open_folder(folder: Path) -> int | None:
-    """A descriptor of a folder whose name is not UTF-8; None for all others."""
-    try:
-        str(folder).encode()
-    except UnicodeEncodeError:
-        return os.open(folder, os.O_RDONLY)
-    return None
 
 
 def read_crs(grid: Grid) -> CRS | None:

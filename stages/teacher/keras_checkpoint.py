@@ -9,7 +9,7 @@ from shared.errors import StageError
 from shared.keras_files import is_hdf5 as is_keras
 from shared.training import Plan
 from stages.teacher import onnx_members
-from stages.teacher.member_start import Start, member_file
+from stages.teacher.member_start import Start, member_file, refuse_contradictions
 
 __all__ = ["describe", "is_keras", "read"]
 
@@ -21,9 +21,7 @@ def describe(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
         StageError: the caller says something else; as `keras_files.read`.
     """
     said: dict[str, Any] = dict(keras_files.describe(keras_files.read(path)))
-    for name, value in said.items():
-        if given.get(name, value) != value:
-            raise StageError(f"--{name}: {path} says {value!r}, found {given[name]!r}")
+    refuse_contradictions(path, said, given)
     return said
 
 

@@ -1,12 +1,14 @@
 """What one member starts from: its card, its network, and whether that is trained already."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from shared import models, patches
+from shared.errors import StageError
 from shared.training import Plan, ensemble, networks
 
 
@@ -44,3 +46,19 @@ def build_card(
         file=member_file(number), architecture=network.architecture, bands=bands, mean=mean,
         std=std, size=network.size, interpolation=network.interpolation, classes=source.classes,
     )  # fmt: skip
+
+
+def refuse_contradictions(place: Path, said: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Refuse flags that the files of a network contradict.
+
+    Args:
+        place: of the file, for the message.
+        said: flags that it says.
+        given: flags of the caller, as far as there are any.
+
+    Raises:
+        StageError: the first flag with another value.
+    """
+    for name, value in said.items():
+        if given.get(name, value) != value:
+            raise StageError(f"--{name}: {place} says {value!r}, found {given[name]!r}")

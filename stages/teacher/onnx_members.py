@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from shared import models, onnx_graphs, patches
 from shared.errors import StageError
 from shared.training import Plan, networks
-from stages.teacher.member_start import Start, member_file
+from stages.teacher.member_start import Start, member_file, refuse_contradictions
 
 DESCRIBED = ("architecture", "size", "interpolation")  # flags that every card says
 
@@ -57,9 +57,7 @@ def describe(folder: Path, given: Mapping[str, Any]) -> dict[str, Any]:
             shown = ", ".join(map(str, values))
             raise StageError(f"{place}: expected one {name} for all networks, found {shown}")
         said[name] = values[0]
-    for name, value in said.items():
-        if given.get(name, value) != value:
-            raise StageError(f"--{name}: {place} says {value!r}, found {given[name]!r}")
+    refuse_contradictions(place, said, given)
     return said
 
 

@@ -10,6 +10,7 @@ from shared.patches.hdf5.files import Attributes, Dataset, File
 from shared.patches.hdf5.guard import probe
 from shared.patches.hdf5.linked import list_linked
 from shared.patches.hdf5.opening import ERRORS, refuse_errors
+from shared.patches.hdf5.unfinished import check_room, resume
 
 __all__ = [
     "ERRORS",
@@ -17,7 +18,9 @@ __all__ = [
     "Dataset",
     "File",
     "Group",
+    "check_room",
     "list_linked",
     "probe",
     "refuse_errors",
+    "resume",
 ]

@@ -14,7 +14,6 @@ from shared.runs import record
 
 PATIENCE = 600.0  # seconds that another run of the same product is waited for
 LOOK = 5.0  # seconds between two looks
-RECORD, JOINED = ".run.json", ".joined.json"  # of a part, and once it was joined
 
 
 def run(product: Path, note: Path, used: Path | None, command: Sequence[str]) -> int:
@@ -42,11 +41,11 @@ def run(product: Path, note: Path, used: Path | None, command: Sequence[str]) ->
 def remove_parts(folder: Path) -> None:
     """Remove parts that were joined; their records stay, as `make provenance` reads them."""
     for path in list(folder.iterdir()):
-        if path.name.endswith(RECORD):
-            path.rename(path.with_name(path.name.removesuffix(RECORD) + JOINED))
+        if path.name.endswith(record.RECORD):
+            path.rename(path.with_name(path.name.removesuffix(record.RECORD) + record.JOINED))
         elif path.is_dir():
             rmtree(path, ignore_errors=True)
-        elif not path.name.endswith(JOINED):
+        elif not path.name.endswith(record.JOINED):
             path.unlink(missing_ok=True)
 
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.errors import StageError
+from shared.runs import record
 from shared.tools import inventory
 from shared.tools.inventory import Record
-
-JOINED = ".joined.json"  # ending of the record of a part that was removed once it was joined
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,10 @@ def trace(product: Path, root: Path) -> Chain:
 
 def _joined(root: Path) -> dict[Path, Record]:
     """Records of parts that were removed once they were joined, by the path that each one had."""
-    paths = {path: path.with_name(path.name[: -len(JOINED)]) for path in root.rglob("*" + JOINED)}
+    paths = {
+        path: path.with_name(path.name.removesuffix(record.JOINED))
+        for path in root.rglob("*" + record.JOINED)
+    }
     records = {path: json.loads(file.read_text()) for file, path in paths.items()}
     return {path: made for path, made in records.items() if not path.exists()}
 
