@@ -8,13 +8,15 @@ A single network is an ensemble of one. Reading a model does not need the code t
 import dataclasses
 import json
 import math
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from shared.errors import StageError
 from shared.names import is_name
 
 MODEL_FILE = "model.json"
+Task = Literal["classification", "segmentation"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +24,8 @@ class Card:
     """One network: a picture (N, C, size, size) float32 in, `logits` (N, K) out.
 
     The first ONNX input is the picture: `input` of a student, `image` of teachers and fusion, where
-    `tda` (N, F) is the second.
+    `tda` (N, F) is the second. A segmentation network takes `image` (N, C, H, W) of any height and
+    width and gives `logits` (N, K, H, W), a class for each pixel.
 
     Attributes:
         file: ONNX file in the same folder.
@@ -31,7 +34,7 @@ class Card:
         mean: (C,) subtracted from values / 255, values being scaled to 0 … 255: by the patch file,
             and from there by low and high.
         std: (C,) divided by after that.
-        size: pixels per side at the input.
+        size: pixels per side at the input; of a segmentation network, those it was trained on.
         interpolation: "bilinear" or "nearest" from patch size to input size.
         classes: (K,) names.
         features: F of the second input `tda` (N, F), 0 when there is none.
@@ -41,6 +44,8 @@ class Card:
             Voyager's streaming pipeline keeps from SDK 1.6 on.
         low: (C,) value / 255 that becomes level 0, before mean and std; () without limits.
         high: (C,) value / 255 that becomes level 255; whole levels saturate outside.
+        task: whether it gives a class for each picture or for each pixel.
+        colours: (K,) "#rrggbb" in which maps show the classes; () lets the map choose.
     """
 
     file: str
@@ -56,6 +61,8 @@ class Card:
     decimals: int = 3
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
+    task: Task = "classification"
+    colours: tuple[str, ...] = ()
 
     @property
     def limits(self) -> tuple[tuple[float, float], ...]:
@@ -80,16 +87,21 @@ def save(folder: Path, cards: list[Card], **more: Any) -> None:
 
 
 def _describe(card: Card) -> dict[str, Any]:
-    """Entries of a card; those of limits only where there are some."""
+    """Entries of a card; limits and colours only where there are some, a task other than usual."""
     entries = dataclasses.asdict(card)
-    return entries if card.low else {k: v for k, v in entries.items() if k not in ("low", "high")}
+    usual = {"low": (), "high": (), "task": "classification", "colours": ()}
+    return {k: v for k, v in entries.items() if k not in usual or v != usual[k]}
 
 
-def load(folder: Path) -> list[Card]:
+def load(folder: Path, task: Task | None = "classification") -> list[Card]:
     """Cards of a model folder.
 
+    Args:
+        folder: with model.json and ONNX files.
+        task: what the networks have to be for; None takes those of any task.
+
     Raises:
-        StageError: no or broken JSON, a key is missing, an ONNX file is missing.
+        StageError: no or broken JSON, a key is missing, an ONNX file is missing; another task.
     """
     path = folder / MODEL_FILE
     try:
@@ -113,6 +125,8 @@ def load(folder: Path) -> list[Card]:
             raise StageError(
                 f"{folder / card.file}: expected the network that {MODEL_FILE} names, found no file"
             )
+        if task not in (None, card.task):
+            raise StageError(f"{path}: expected a network for {task}, found one for {card.task}")
     return cards
 
 
@@ -139,6 +153,8 @@ def _invalid_entry(card: Card) -> str:
         "interpolation": card.interpolation in ("bilinear", "nearest"),
         "features": type(card.features) is int and card.features >= 0,
         "decimals": type(card.decimals) is int and card.decimals >= 1,
+        "task": card.task in get_args(Task),
+        "colours": not card.colours or _are_colours(card.colours, len(card.classes)),
     }
     return next((name for name, fine in possible.items() if not fine), "")
 
@@ -150,6 +166,11 @@ def _are_names(value: Any) -> bool:
 def _are_numbers(values: tuple[Any, ...], count: int) -> bool:
     kinds = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
     return len(values) == count and kinds and all(map(math.isfinite, values))
+
+
+def _are_colours(values: tuple[Any, ...], count: int) -> bool:
+    kinds = all(isinstance(v, str) and re.fullmatch("#[0-9a-f]{6}", v) for v in values)
+    return len(values) == count and kinds
 
 
 def _tuple(value: Any) -> Any:

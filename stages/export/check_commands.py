@@ -111,7 +111,7 @@ def describe_speed(rows: int, seconds: float, threads: int) -> str:
 
 def lint_networks(place: Path, metis: str) -> Outcome:
     """The lint of one ONNX file, or of every network of a model folder, as it is."""
-    cards = models.load(place) if place.is_dir() else []
+    cards = models.load(place, None) if place.is_dir() else []
     files = [place / card.file for card in cards] or [place]
     judged = {path.name: _judge_file(path, metis) for path in files}
     lines = []

@@ -33,6 +33,22 @@ def test_cards_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "model.json").read_text())["mode"] == "rand"
 
 
+def test_task_and_colours_are_kept_and_other_tasks_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.onnx").write_bytes(b"")
+    card = dataclasses.replace(CARD, task="segmentation", colours=lcz.COLOURS)
+    models.save(tmp_path, [card])
+    assert models.load(tmp_path, "segmentation") == models.load(tmp_path, None) == [card]
+    with pytest.raises(StageError, match="expected a network for classification, found one for"):
+        models.load(tmp_path)
+    models.save(tmp_path, [CARD])
+    assert (
+        not {"task", "colours"}
+        & json.loads((tmp_path / "model.json").read_text())["members"][0].keys()
+    )
+    with pytest.raises(StageError, match="expected a network for segmentation, found one for"):
+        models.load(tmp_path, "segmentation")
+
+
 def test_stop_while_writing_leaves_no_half_description(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,6 +84,9 @@ def test_refuses_broken_descriptions(tmp_path: Path, text: str) -> None:
         {"mean": (True, 0.1, 0.1)},
         {"size": True},
         {"features": False},
+        {"task": "detection"},
+        {"colours": ("#ff0000",)},
+        {"colours": ("red",) * len(lcz.CLASSES)},
         *({"classes": ("Forest", name)} for name in hostile.NAMES.values()),
         *({"bands": ("B4", name, "B2")} for name in hostile.NAMES.values()),
         *({"architecture": name} for name in hostile.NAMES.values()),
