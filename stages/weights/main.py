@@ -53,8 +53,10 @@ def run(
     if isinstance(place, Path):
         mirrors.copy(place, dst, entry.bytes)
     else:
-        from stages.weights import transfer
+        from stages.weights import hosts, transfer
 
+        if not mirror:
+            hosts.check_listed(place)
         transfer.fetch(place, dst, entry.bytes)
     _verify(entry, str(place), dst)
 

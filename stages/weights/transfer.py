@@ -10,7 +10,7 @@ import requests
 
 from shared import progress
 from shared.errors import RetryableError, StageError
-from stages.weights import partial_file
+from stages.weights import hosts, partial_file
 
 BLOCK = 2**18  # bytes on disk at a time: a killed run loses less than this
 WAITS = (1.0, 2.0, 4.0)  # seconds before each further try that nothing came of
@@ -32,13 +32,16 @@ def fetch(url: str, target: Path, size: int | None) -> None:
         size: bytes that it must have, None where unknown.
 
     Raises:
-        StageError: there is no such file, it has another size, or the server is not trusted.
+        StageError: there is no such file, it has another size, the server is not trusted, or it
+            leads to a host where it has no business.
         RetryableError: no connection, or it broke off again and again; a later call goes on.
     """
     waits = list(WAITS)
     with requests.Session() as session:
         # The bundle that this machine trusts (SSL_CERT_FILE), else the one that requests brings.
         session.verify = ssl.get_default_verify_paths().cafile or True
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, hosts.HostAdapter(url))
         while True:
             before = partial_file.count_bytes(target)
             try:

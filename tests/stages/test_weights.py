@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import requests
 from numpy.typing import NDArray
 
 from shared import cli, lcz, models, published
@@ -18,8 +19,8 @@ from shared.errors import StageError
 from shared.runs import record
 from shared.sr import methods
 from shared.weight_files import reader
+from stages.weights import hosts, published_files, transfer
 from stages.weights import main as stage
-from stages.weights import published_files, transfer
 from tests import keras_files
 from tests.torch_files import flat, mapping
 from tests.torch_files import write as write_torch
@@ -45,6 +46,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.breaks: list[int] = []  # bytes after which the next answers break off
         self.states: list[int] = []  # status of the next answers, 0 for the file
         self.asked: list[str | None] = []  # Range of every request
+        self.leads_to = ""  # address that every request is sent on to
 
     @property
     def url(self) -> str:
@@ -60,6 +62,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         server, wanted = self.server, self.headers.get("Range")
         server.asked.append(wanted)
+        if server.leads_to:
+            self.send_response(302)
+            self.send_header("Location", server.leads_to)
+            self.end_headers()
+            return
         state = server.states.pop(0) if server.states else 0
         if state or not self.path.endswith("/" + NAME):
             self.send_error(state or 404)
@@ -443,6 +450,68 @@ def test_untrusted_certificate_is_said_to_be_one(
     line = refused(tmp_path / "out" / NAME, url, capsys)
     assert "SSL_CERT_FILE" in line
     assert not (tmp_path / "out").exists()
+
+
+# --- hosts ----------------------------------------------------------------------------------------
+def test_hosts_of_the_records_are_listed() -> None:
+    classifiers = published.load_classifiers(published.FOLDER).values()
+    files = [*methods.load_published(methods.FOLDER).values(), *classifiers]
+    places = [file.url for file in files if file.url]
+    assert len(places) > 15
+    for place in places:
+        hosts.check_listed(place)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://example.org/x", "http://github.com/x", "https://github.com.example.org/x"]
+)
+def test_a_record_of_another_host_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], url: str
+) -> None:
+    with pytest.raises(StageError, match="expected https and one of cv"):
+        hosts.check_listed(url)
+    line = refused(tmp_path / "out" / NAME, "", capsys)  # the record of this test: example.org
+    assert "found https and example.org" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_redirect_within_the_host_is_followed(server: Server, tmp_path: Path) -> None:
+    with Server() as other:
+        thread = threading.Thread(target=other.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        other.leads_to = f"{server.url}/moved/{NAME}"
+        assert command(tmp_path / NAME, other.url) == CONTENT
+        other.shutdown()
+        thread.join()
+    assert (other.asked, server.asked) == ([None], [None])
+
+
+@pytest.mark.parametrize(
+    "place", ["http://localhost:{port}", "http://user@[::1]:{port}", "http://10.0.0.1", "//other"]
+)
+def test_a_redirect_to_another_host_is_refused_and_not_asked(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    server.leads_to = place.format(port=server.server_port) + f"/{NAME}"
+    line = refused(tmp_path / "out" / NAME, server.url, capsys)
+    assert line.startswith("error: expected the file at 127.0.0.1, found a redirect to http://")
+    assert len(server.asked) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_redirect_leaves_https_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """github.com may hand over to its file hosts, and those alone, by https alone."""
+    adapter, sent = hosts.HostAdapter("https://github.com/a/x.pth"), []
+    monkeypatch.setattr(hosts.HTTPAdapter, "send", lambda _, request: sent.append(request.url))
+    allowed = "https://objects.githubusercontent.com/x"
+    for url in (allowed, "http://github.com/x", "https://raw.githubusercontent.com/x"):
+        request = requests.Request("GET", url).prepare()
+        if url == allowed:
+            adapter.send(request)
+        else:
+            with pytest.raises(StageError, match="found a redirect to http"):
+                adapter.send(request)
+    assert sent == [allowed]
 
 
 # --- digests that nobody published ----------------------------------------------------------------
