@@ -1,8 +1,10 @@
-"""Segmentation: a class for each pixel. Networks, losses, and how they are trained; needs torch.
+"""Segmentation: a class for each pixel. What a network sees of tiles, networks, losses, training.
 
-Counts and measures of masks need no torch: they are in `shared/tiles`.
+This door needs no torch, so that the command line is read at once: the groups of parameters are
+here, the rest is in modules, such as `shared.segmentation.data` and `shared.segmentation.networks`.
+Counts and measures of masks need no torch either: they are in `shared/tiles`.
 """
 
-from shared.segmentation.networks import ARCHITECTURES, Segmenter, build, load_backbone
+from shared.segmentation.groups import Views, check_views
 
-__all__ = ["ARCHITECTURES", "Segmenter", "build", "load_backbone", "networks"]
+__all__ = ["Views", "check_views", "data", "networks"]
