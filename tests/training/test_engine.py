@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from shared.backend import devices
 from shared.errors import StageError
 from shared.training.data import draw_views, iterate_on, order
-from shared.training.loop import engine
+from shared.training.loop import checkpoints, engine
 from shared.training.loop.display import EpochProgress
 from shared.training.loop.learner import Learner
 from shared.training.loop.recipe import Recipe
@@ -64,7 +64,7 @@ def test_clipping_and_cosine_change_the_steps(tmp_path: Path) -> None:
 
 def crash(folder: Path, plan: Recipe, epoch: int, held_out: np.ndarray | None = None) -> None:
     """Train, and stop as a kill would, once the checkpoint of this epoch is written."""
-    save = engine._save
+    save = checkpoints.save
 
     def stop(fabric, one, into):  # type: ignore[no-untyped-def]
         save(fabric, one, into)
@@ -72,7 +72,7 @@ def crash(folder: Path, plan: Recipe, epoch: int, held_out: np.ndarray | None = 
             raise MemoryError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "_save", stop)
+        patch.setattr(checkpoints, "save", stop)
         with pytest.raises(MemoryError):
             fit(folder, plan, held_out=held_out)
 

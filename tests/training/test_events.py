@@ -8,7 +8,7 @@ import torch
 
 from shared.runs import record
 from shared.tools import comparison
-from shared.training.loop import engine
+from shared.training.loop import checkpoints, engine
 from shared.training.loop.recipe import Recipe
 from shared.training.records import events
 from tests.event_files import FILE, read_events, read_values
@@ -77,7 +77,7 @@ def test_a_killed_run_goes_on_with_one_value_an_epoch(
     monkeypatch.setattr(events, "EVERY", 2)
     plan = recipe(epochs=4)
     series, trained = fit(tmp_path / "whole", plan)
-    save = engine._save
+    save = checkpoints.save
 
     def stop(fabric, one, into):  # type: ignore[no-untyped-def]
         if place == "after" or one.epoch < 2:
@@ -86,7 +86,7 @@ def test_a_killed_run_goes_on_with_one_value_an_epoch(
             raise MemoryError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "_save", stop)
+        patch.setattr(checkpoints, "save", stop)
         with pytest.raises(MemoryError):
             fit(tmp_path / "cut", plan)
     before = values_of(tmp_path / "cut")

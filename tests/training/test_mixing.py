@@ -12,7 +12,7 @@ from shared.training.data import Batch, draw_views, mix, mixing, over_labels, ro
 from shared.training.data import order as orders
 from shared.training.data.split import Split
 from shared.training.data.stream import Streamed
-from shared.training.loop import engine
+from shared.training.loop import checkpoints, engine
 from shared.training.loop.learner import Learner
 from shared.training.loop.recipe import Recipe
 from stages.distill.loss import hard_and_soft
@@ -159,7 +159,7 @@ def test_a_run_that_goes_on_equals_an_undisturbed_one(tmp_path: Path) -> None:
         engine.fit([one], tiny.split(), plan, folder)
         return one
 
-    whole, save = fit(tmp_path / "whole"), engine._save
+    whole, save = fit(tmp_path / "whole"), checkpoints.save
 
     def stop(fabric, one, into):  # type: ignore[no-untyped-def]
         save(fabric, one, into)
@@ -167,7 +167,7 @@ def test_a_run_that_goes_on_equals_an_undisturbed_one(tmp_path: Path) -> None:
             raise MemoryError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "_save", stop)
+        patch.setattr(checkpoints, "save", stop)
         with pytest.raises(MemoryError):
             fit(tmp_path / "cut")
     resumed = fit(tmp_path / "cut")

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from shared.errors import StageError
 from shared.training.data import order
-from shared.training.loop import engine, selection
+from shared.training.loop import checkpoints, engine, selection
 from shared.training.loop.learner import Learner
 from shared.training.loop.recipe import Recipe, build_optimiser, build_schedule, step_schedule
 from shared.training.parallel import distributed
@@ -114,7 +114,7 @@ def test_a_stopped_run_goes_on_with_its_rate(
     plan = recipe(epochs=6, schedule=schedule, optimiser=optimiser, keep_best=True, monitor="loss")
     say(monkeypatch, *measured)
     whole, undisturbed = fit(tmp_path / "whole", plan)
-    save = engine._save
+    save = checkpoints.save
 
     def stop(fabric: Any, one: Learner, into: Path) -> None:
         save(fabric, one, into)
@@ -123,7 +123,7 @@ def test_a_stopped_run_goes_on_with_its_rate(
 
     say(monkeypatch, *measured)
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "_save", stop)
+        patch.setattr(checkpoints, "save", stop)
         with pytest.raises(MemoryError):
             fit(tmp_path / "cut", plan)
     trained, resumed = fit(tmp_path / "cut", plan)

@@ -1,13 +1,15 @@
 """The training loop: the engine, its learners, the recipe, the choice of the epoch."""
 
 from shared.training.loop.learner import Learner, Loss
-from shared.training.loop.recipe import Recipe, check_held_out, recipe_of
+from shared.training.loop.recipe import Plateau, Recipe, check_held_out, recipe_of
 
 __all__ = [
     "Learner",
     "Loss",
+    "Plateau",
     "Recipe",
     "check_held_out",
+    "checkpoints",
     "display",
     "engine",
     "history",

@@ -4,21 +4,18 @@ Every random draw comes from (seed, epoch, step), so a run that was killed and g
 that was not, and networks trained together equal those trained apart.
 """
 
-import io
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from lightning.fabric import Fabric
 from numpy.typing import NDArray
 
-from shared.progress import say
 from shared.training.data import Batch, Split, add_views, iterate_on, place_split
 from shared.training.data import order as orders
-from shared.training.loop import selection
+from shared.training.loop import checkpoints, selection
 from shared.training.loop.display import EpochProgress
 from shared.training.loop.learner import Learner
 from shared.training.loop.recipe import Recipe
@@ -55,7 +52,7 @@ def fit(
             into memory.
     """
     fabric = distributed.launch(recipe.device, recipe.precision)
-    states = fabric.broadcast([_usable(folder / f"{one.name}.ckpt") for one in learners])
+    states = fabric.broadcast([checkpoints.read(folder, one.name) for one in learners])
     waiting, split = [], place_split(split, fabric.device)  # before free memory is measured
     with distributed.deterministic(fabric):
         for learner, state in zip(learners, states, strict=True):
@@ -108,7 +105,7 @@ def _epochs(
             for learner, values in zip(active, measured, strict=True):
                 learner.end_epoch(fabric, values)
                 learner.log.end_epoch(fabric, learner.epoch, learner.history.series, speed)
-                _save(fabric, learner, folder)
+                checkpoints.save(fabric, learner, folder)
             show.epoch(active)
 
 
@@ -137,29 +134,6 @@ def _measure(
         [selection.measure(logits, truth) for logits in said]
     )
     return measured
-
-
-def _usable(checkpoint: Path) -> dict[str, Any] | None:
-    if not checkpoint.exists():
-        return None
-    try:
-        state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except Exception:
-        say(f"{checkpoint}: does not open, discarded; this member starts again")
-        checkpoint.unlink()
-        return None
-    return state
-
-
-def _save(fabric: Fabric, learner: Learner, folder: Path) -> None:
-    """Beside and renamed, so that a kill never leaves half a checkpoint."""
-    if not fabric.is_global_zero:
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    draft, content = folder / f"{learner.name}.draft", io.BytesIO()
-    torch.save(learner.state(), content)  # to a full volume it would end in a RuntimeError
-    draft.write_bytes(content.getbuffer())
-    draft.replace(folder / f"{learner.name}.ckpt")
 
 
 def compute_logits(

@@ -1,7 +1,7 @@
 """One network in training: its optimiser, what happens in a step and after an epoch."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -124,19 +124,30 @@ class Learner:
         """
         loss, hits, count = fabric.all_reduce(self.totals, reduce_op="sum").tolist()
         self.totals.zero_()
+        held_out = measured._asdict() if measured else {}
+        self.note_epoch({"loss": loss / count, "accuracy": hits / count}, held_out)
+
+    def note_epoch(self, train: Mapping[str, float], held_out: Mapping[str, float]) -> None:
+        """Count an epoch that has ended; keep its weights if they are the best so far.
+
+        Args:
+            train: measures of the epoch's batches, the loss among them.
+            held_out: measures on the rows held out, in their order; empty without such rows.
+
+        Raises:
+            StageError: the loss is no longer finite.
+        """
         self.epoch += 1
-        if not np.isfinite(loss):
+        if not np.isfinite(train["loss"]):
             raise StageError(f"{self.name}: training diverged in epoch {self.epoch}; lower --lr")
-        self.history.add("train loss", loss / count)
-        self.history.add("train accuracy", hits / count)
-        if measured:
-            self.history.add("validation accuracy", measured.accuracy)
-            self.history.add("validation loss", measured.loss)
-            if self.history.ends_best(self.recipe) and self._chooses:
-                weights = self.network.state_dict()  # cloned: the next step changes them in place
-                kept = {name: of.detach().cpu().clone() for name, of in weights.items()}
-                self.best = (self.history.monitored(self.recipe)[-1], kept)
-        step_schedule(self.schedule, self.recipe, measured.loss if measured else None)
+        for split, measures in (("train", train), ("validation", held_out)):
+            for name, value in measures.items():
+                self.history.add(f"{split} {name}", value)
+        if held_out and self.history.ends_best(self.recipe) and self._chooses:
+            weights = self.network.state_dict()  # cloned: the next step changes them in place
+            kept = {name: of.detach().cpu().clone() for name, of in weights.items()}
+            self.best = (self.history.monitored(self.recipe)[-1], kept)
+        step_schedule(self.schedule, self.recipe, held_out.get(self.recipe.plateau.follows))
 
     @property
     def finished(self) -> bool:

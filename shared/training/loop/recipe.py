@@ -1,6 +1,7 @@
 """How a network is trained: the settings, and the optimiser and the learning rate they mean."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import nn
@@ -12,6 +13,23 @@ from shared.training.groups import Descent, Plan, Validation
 
 PLATEAU = "--schedule=plateau: needs rows held out by --validation"
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """When a learning rate falls that follows a measured value.
+
+    Attributes:
+        factor: by which the rate falls.
+        patience: epochs without a better value that it endures.
+        lowest: rate below which it does not fall.
+        follows: "loss", of which less is better, or another measure, of which more is.
+    """
+
+    factor: float = 0.5
+    patience: int = 2
+    lowest: float = 0.0
+    follows: str = "loss"
 
 
 @dataclass(frozen=True)
@@ -27,7 +45,7 @@ class Recipe:
         momentum: of SGD.
         weight_decay: L2 (SGD, Adam) or decoupled (AdamW).
         schedule: of the learning rate: "constant", "cosine" falls to zero over the epochs, and
-            "plateau" is halved where the validation loss stays.
+            "plateau" falls where the validation loss stays.
         clip: largest gradient norm, 0 for no limit.
         augment: which random views training sees: "none", "lcz", "sharp" or "overhead".
         balance: whether an epoch draws its rows so that classes are alike likely.
@@ -36,8 +54,10 @@ class Recipe:
         precision: "auto", "float32" or "bfloat16".
         keep_best: keep the epoch that is best on the rows held out instead of the last one.
         patience: epochs without a better one after which to stop, 0 for never.
-        monitor: by which an epoch is better: validation "accuracy" or "loss".
+        monitor: by which an epoch is better: validation "accuracy" or "loss", or what else a
+            learner measures, of which more is better.
         min_improvement: an epoch is better by more than this only.
+        plateau: how the rate falls with schedule "plateau".
     """
 
     epochs: int
@@ -58,6 +78,7 @@ class Recipe:
     patience: int = 0
     monitor: str = "accuracy"
     min_improvement: float = 0.0
+    plateau: Plateau = Plateau()
 
     def pairing(self, rows: int, epoch: int, step: int) -> mixing.Pairing | None:
         """With what the rows of a batch are mixed, if they are; see `mixing.draw_pairing`."""
@@ -139,30 +160,33 @@ def build_schedule(
 ) -> CosineAnnealingLR | ReduceLROnPlateau:
     """What changes the learning rate after an epoch; of a constant one, no step is ever taken.
 
-    On a plateau the rate is halved after more than two epochs in a row whose validation loss is not
-    below the lowest one by a ten-thousandth of it: torch's rule, in its words patience 2.
+    On a plateau the rate falls, by default to the half, after more epochs in a row than `patience`,
+    by default two, whose validation loss is not below the lowest one by a ten-thousandth of it:
+    torch's rule and its words.
     """
     if recipe.schedule == "plateau":
-        return ReduceLROnPlateau(optimiser, factor=0.5, patience=2)
+        of = recipe.plateau
+        mode: Literal["min", "max"] = "min" if of.follows == "loss" else "max"
+        return ReduceLROnPlateau(optimiser, mode, of.factor, of.patience, min_lr=of.lowest)
     return CosineAnnealingLR(optimiser, recipe.epochs)
 
 
 def step_schedule(
-    schedule: CosineAnnealingLR | ReduceLROnPlateau, recipe: Recipe, loss: float | None
+    schedule: CosineAnnealingLR | ReduceLROnPlateau, recipe: Recipe, value: float | None
 ) -> None:
     """Take the rate to the next epoch.
 
     Args:
         schedule: as `build_schedule` made it.
         recipe: how.
-        loss: of the epoch on the rows held out, if there are any.
+        value: that a plateau follows, of the epoch on the rows held out, if there are any.
 
     Raises:
-        StageError: there are none, and the rate follows their loss.
+        StageError: there are none, and the rate follows their value.
     """
     if recipe.schedule == "cosine":
         schedule.step()
     if recipe.schedule == "plateau":
-        if loss is None:
+        if value is None:
             raise StageError(f"{PLATEAU}, and its share is less than one row of each class")
-        schedule.step(loss)
+        schedule.step(value)
