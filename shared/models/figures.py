@@ -35,7 +35,8 @@ def confusion(path: Path, matrix: NDArray[np.int64], classes: tuple[str, ...]) -
         if count:
             colour = "white" if share[row, column] > DARK else "black"
             size = 8 if count < 1000 else 7 if count < 10_000 else 6
-            axes.text(column, row, str(count), ha="center", va="center", color=colour, size=size)
+            text = _shorten(int(count))
+            axes.text(column, row, text, ha="center", va="center", color=colour, size=size)
     _grid(axes, len(classes))
     _margins(axes, matrix, classes)
     figure.colorbar(image, label="% of the true class", shrink=0.6, pad=0.03)
@@ -60,13 +61,24 @@ def _margins(axes: Axes, matrix: NDArray[np.int64], classes: tuple[str, ...]) ->
     axes.set_xticks(places, _percents(hits, predicted), fontsize=8)
     above, right = axes.secondary_xaxis("top"), axes.secondary_yaxis("right")
     above.set_xticks(places, classes, fontsize=8, rotation=50, ha="left", rotation_mode="anchor")
-    recalls = [f"{text} % of {n}" for text, n in zip(_percents(hits, truth), truth, strict=True)]
+    recalls = [
+        f"{text} % of {_shorten(n)}" for text, n in zip(_percents(hits, truth), truth, strict=True)
+    ]
     right.set_yticks(places, recalls, fontsize=8)
     for side in (above, right):
         side.tick_params(length=0)
     axes.set(xlabel="precision of the predicted class, %", ylabel="true class")
     above.set_xlabel("predicted class")
     right.set_ylabel("recall of the true class")
+
+
+def _shorten(count: int) -> str:
+    """A number that fits into a cell: pixels are counted in millions, rows are not."""
+    for unit, name in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if count >= max(unit, 100_000):
+            value = count / unit
+            return f"{value:.0f} {name}" if value >= 100 else f"{value:.3g} {name}"
+    return str(count)
 
 
 def _percents(part: Iterable[int], whole: Iterable[int]) -> list[str]:
