@@ -173,8 +173,10 @@ flags: .venvs/dev/made ## write docs/flags.md, the flags of every stage, from th
 test-contract: .venvs/dev/made $(MODULES:%=.venvs/%/made)
 	$(PYTHON) -m pytest -q tests/shared tests/test_stages.py
 
+# Files of a stage beside its first one, such as test_export_fix.py; not those of a stage tda_plot beside tda.
+further_tests = $(filter-out $(MODULES:%=tests/stages/test_%.py),$(wildcard tests/stages/test_$(1)_*.py))
 $(MODULES:%=test-%): test-%: .venvs/%/made .venvs/pytest/made
-	.venvs/$*/bin/python tests/under.py -q tests/stages/test_$*.py
+	.venvs/$*/bin/python tests/under.py -q tests/stages/test_$*.py $(call further_tests,$*)
 
 test-training: .venvs/distill/made .venvs/pytest/made
 	.venvs/distill/bin/python tests/under.py -q tests/training
