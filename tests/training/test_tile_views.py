@@ -217,3 +217,18 @@ def test_flags_that_do_not_go_together_are_refused(views: Views, named: str) -> 
     with pytest.raises(StageError, match=named):
         check_views(views, 48)
     check_views(Views(crop=64, augment="resized"), 48)
+
+
+def test_views_do_not_depend_on_the_number_of_threads() -> None:
+    image, mask = make_tiles(5, 300)
+    drawn, before = draw(Views(crop=256, p_rotate=1.0), 5, 300), torch.get_num_threads()
+    seen = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            seen.append(data.augment(image, mask, drawn))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(seen[0][0], seen[1][0])
+    assert torch.equal(seen[0][1], seen[1][1])

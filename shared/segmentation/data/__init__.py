@@ -8,5 +8,5 @@ from shared.segmentation.data.views import augment, normalise, see_plain
 
 __all__ = [
     "Drawn", "Pass", "TileStream", "Tiles", "augment", "colours", "cut_view", "draw_views",
-    "drawing", "geometry", "jitter_colours", "normalise", "see_plain", "stream", "views",
+    "drawing", "geometry", "jitter_colours", "normalise", "see_plain", "stream", "views", "workers",
 ]  # fmt: skip

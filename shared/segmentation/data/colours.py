@@ -7,6 +7,7 @@ way through HSV and back: largest and smallest channel stay as they are.
 import torch
 from torch import Tensor
 
+TINY = 1e-12
 GREY = (0.2989, 0.587, 0.114)  # shares of red, green, blue in what torchvision calls grey
 
 
@@ -55,21 +56,23 @@ def _grey(images: Tensor) -> Tensor:
 
 
 def _turn_hue(images: Tensor, by: Tensor) -> Tensor:
-    """In the words of HSV: V and the chroma stay, each channel follows from the hue alone.
+    """In the words of HSV: V and the chroma C stay, each channel follows from the hue H alone.
 
-    Source: A. R. Smith 1978; channel n of HSV is V - C · max(0, min(k, 4 - k, 1)) with
-    k = (n + 6 H) mod 6 and n = 5, 3, 1 for red, green, blue.
+    Source: A. R. Smith 1978; a channel is V - C · max(0, min(k, 4 - k, 1)) with k = (n + 6 H) mod 6
+    and n = 5, 3, 1 for red, green, blue. That is V - C · clamp(2 - 6 d, 0, 1), where d is how far
+    H + (n - 2) / 6 is from the next whole number.
     """
     red, green, blue = images.split(1, 1)
     largest = torch.maximum(torch.maximum(red, green), blue)
     chroma = largest - torch.minimum(torch.minimum(red, green), blue)
-    divisor = torch.where(chroma > 0, chroma, 1)
+    divisor = chroma.clamp_min(TINY)  # of grey pixels, whose chroma of 0 forgets the hue
     first, second = (green - blue).div_(divisor), (blue - red).div_(divisor).add_(2)
     third = (red - green).div_(divisor).add_(4)
-    hue = torch.where(largest == red, first, torch.where(largest == green, second, third))
-    start = torch.tensor([5.0, 3.0, 1.0], device=images.device).view(1, 3, 1, 1)
-    place = (hue.add_(6 * by) + start).remainder_(6)
-    fall = torch.minimum(place, 4 - place).clamp_(0, 1)
+    sixths = torch.where(largest == red, first, torch.where(largest == green, second, third))
+    places = torch.tensor([3.0, 1.0, -1.0], device=images.device).view(1, 3, 1, 1) / 6
+    turned = sixths.div_(6).add_(by) + places
+    away = (turned - turned.round()).abs_()
+    fall = away.mul_(-6).add_(2).clamp_(0, 1)
     return torch.addcmul(largest, fall, chroma, value=-1).clamp_(0, 1)
 
 

@@ -46,6 +46,12 @@ class Drawn:
             self.order[rows], self.side,
         )  # fmt: skip
 
+    def geometry(self, row: int) -> tuple[tuple[int, int, int, int], tuple[bool, bool], float]:
+        """Box, flips and angle of one view, as plain numbers."""
+        top, left, height, width = self.boxes[row].tolist()
+        across, down = self.flips[row].tolist()
+        return (top, left, height, width), (across, down), float(self.angles[row])
+
 
 def draw_views(views: Views, count: int, side: int, step: tuple[int, int, int]) -> Drawn | None:
     """One random view per tile, the same on every device; None where training sees whole tiles.

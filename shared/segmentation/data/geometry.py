@@ -7,13 +7,16 @@ tile is black and has no class.
 
 import math
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from shared import tiles
 
 Box = tuple[int, int, int, int]
+Line = NDArray[np.floating]
 
 
 def cut_view(
@@ -32,9 +35,9 @@ def cut_view(
         (3, h, w) float32, 0 … 1, and (h, w) uint8.
     """
     top, left, height, width = box
-    axes = [axis for axis, flipped in ((1, flips[0]), (0, flips[1])) if flipped]
     if angle:
-        return _sample(image, mask, box, axes, angle)
+        return _sample(image, mask, box, flips, angle)
+    axes = [axis for axis, flipped in ((1, flips[0]), (0, flips[1])) if flipped]
     side = mask.shape[0]
     top = side - top - height if flips[1] else top
     left = side - left - width if flips[0] else left
@@ -44,57 +47,53 @@ def cut_view(
 
 def _scale(image: Tensor) -> Tensor:
     """(h, w, 3) uint8 to (3, h, w) float32, 0 … 1."""
-    return image.permute(2, 0, 1).float().div_(255)
+    channels = image.permute(2, 0, 1)
+    return channels.new_empty(channels.shape, dtype=torch.float32).copy_(channels).div_(255)
 
 
 def _sample(
-    image: Tensor, mask: Tensor, box: Box, axes: list[int], angle: float
+    image: Tensor, mask: Tensor, box: Box, flips: tuple[bool, bool], angle: float
 ) -> tuple[Tensor, Tensor]:
     """The turned view, which reads only the part of the tile that it needs."""
-    places = _places(box, mask.shape[0], axes, angle, mask.device)
-    rows, columns = (
-        _range(axis, mask.shape[0]) for axis in _reach(box, mask.shape[0], axes, angle)
-    )
-    start = torch.tensor([columns.start, rows.start], device=mask.device)
-    size = torch.tensor([columns.stop, rows.stop], device=mask.device) - start
-    grid = ((places - start) * 2 / size - 1)[None]
-    picture = _scale(image[rows, columns])[None]
-    # 0 is what `grid_sample` reads outside, so 0 is to be the ignore value meanwhile.
+    side, place = mask.shape[0], []
+    ends = _turn(box, mask.shape[0], flips, angle)
+    for along, down in ends:
+        corners = [a + b for a in (along[0], along[-1]) for b in (down[0], down[-1])]
+        place.append(_range(corners, side))
+    columns, rows = place
+    grid = torch.empty((1, box[2], box[3], 2), device=mask.device)
+    for axis, ((along, down), part) in enumerate(zip(ends, place, strict=True)):
+        # From pixels to the -1 … 1 of the part that is read.
+        scale = 2 / (part.stop - part.start)
+        x = torch.from_numpy((along - part.start) * scale - 1).float().to(mask.device)
+        y = torch.from_numpy(down * scale).float().to(mask.device)
+        torch.add(x, y[:, None], out=grid[0, :, :, axis])
+    # 0 is what is read outside, so 0 is to be the ignore value meanwhile.
     turned = (tiles.IGNORE - mask[rows, columns]).float()[None, None]
-    classes = _read(turned, grid, "nearest")[0, 0]
-    return _read(picture, grid, "bilinear")[0], tiles.IGNORE - classes.to(torch.uint8)
+    classes = _read(turned, grid, "nearest")[0, 0].to(torch.uint8)
+    return _read(_scale(image[rows, columns])[None], grid, "bilinear")[0], tiles.IGNORE - classes
 
 
 def _read(values: Tensor, grid: Tensor, way: str) -> Tensor:
     return functional.grid_sample(values, grid, way, padding_mode="zeros", align_corners=False)
 
 
-def _places(box: Box, side: int, axes: list[int], angle: float, device: torch.device) -> Tensor:
-    """(h, w, 2) x and y in the stored tile, in pixels from its corner, where each pixel reads."""
+def _turn(box: Box, side: int, flips: tuple[bool, bool], angle: float) -> list[tuple[Line, Line]]:
+    """Where the pixels of a box read, in pixels from the corner of the stored tile.
+
+    Returns:
+        For x, then for y: the (w,) part that a pixel's column adds and the (h,) part of its row.
+    """
     top, left, height, width = box
-    y = torch.arange(height, device=device)[:, None] + (top + 0.5 - side / 2)
-    x = torch.arange(width, device=device)[None] + (left + 0.5 - side / 2)
-    return torch.stack(_turn(x, y, axes, angle), 2) + side / 2
-
-
-def _turn(x: Tensor, y: Tensor, axes: list[int], angle: float) -> tuple[Tensor, Tensor]:
-    """From places in the turned tile to those in the stored one, both seen from the centre."""
+    x, y = (np.arange(n) + (start + 0.5 - side / 2) for start, n in ((left, width), (top, height)))
     cos, sin = math.cos(angle), math.sin(angle)
-    across, down = cos * x - sin * y, sin * x + cos * y
-    return (-across if 1 in axes else across), (-down if 0 in axes else down)
+    parts = [(cos * x, -sin * y), (sin * x, cos * y)]
+    signs = [-1 if flipped else 1 for flipped in flips]
+    return [(sign * a + side / 2, sign * b) for sign, (a, b) in zip(signs, parts, strict=True)]
 
 
-def _reach(box: Box, side: int, axes: list[int], angle: float) -> tuple[Tensor, Tensor]:
-    """The (4,) rows and the (4,) columns of the stored tile that the corners of the box read."""
-    top, left, height, width = box
-    y = torch.tensor([top, top, top + height, top + height]) - side / 2
-    x = torch.tensor([left, left + width, left, left + width]) - side / 2
-    across, down = _turn(x, y, axes, angle)
-    return down + side / 2, across + side / 2
-
-
-def _range(places: Tensor, side: int) -> slice:
-    """Those that lie in the tile, and one more on each side for the neighbours; at least one."""
-    low = min(max(math.floor(places.min()) - 1, 0), side - 1)
-    high = max(min(math.ceil(places.max()) + 1, side), low + 1)
+def _range(corners: list[float], side: int) -> slice:
+    """The pixels that are read, with two more on each side for the neighbours; at least one."""
+    low = min(max(math.floor(min(corners)) - 2, 0), side - 1)
+    high = max(min(math.ceil(max(corners)) + 2, side), low + 1)
     return slice(low, high)

@@ -6,15 +6,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from shared.segmentation.data import workers
 from shared.segmentation.data.colours import jitter_colours
 from shared.segmentation.data.drawing import Drawn
 from shared.segmentation.data.geometry import cut_view
 from shared.segmentation.groups import Views
 
 
-@torch.no_grad()
 def augment(image: Tensor, mask: Tensor, drawn: Drawn) -> tuple[Tensor, Tensor]:
     """The random views that were drawn: geometry of both, then colours of the image alone.
+
+    On a CPU tile by tile, each in one thread, which keeps it in that thread's cache and makes the
+    values independent of the number of threads; on a GPU the colours of all tiles together.
 
     Args:
         image: (N, S, S, 3) uint8, on any device.
@@ -26,15 +29,19 @@ def augment(image: Tensor, mask: Tensor, drawn: Drawn) -> tuple[Tensor, Tensor]:
     """
     seen = image.new_empty((len(image), 3, drawn.side, drawn.side), dtype=torch.float32)
     classes = mask.new_empty((len(mask), drawn.side, drawn.side))
-    with torch.autocast(image.device.type, enabled=False):  # half precision would move the grid
-        for row, (flips, angle, box) in enumerate(_list(drawn)):
-            one, truth = cut_view(image[row], mask[row], box, flips, angle)
-            seen[row], classes[row] = _resize(one[None], truth[None], drawn.side)
-        # What the cache of a CPU holds takes half the time; a GPU is quicker with all at once.
-        run = len(image) if image.is_cuda else 1
-        for start in range(0, len(image), max(run, 1)):
-            rows = slice(start, start + run)
+
+    @torch.no_grad()
+    def fill(rows: slice) -> None:
+        with torch.autocast(image.device.type, enabled=False):  # half precision moves the grid
+            for row in range(*rows.indices(len(image))):
+                one, truth = cut_view(image[row], mask[row], *drawn.geometry(row))
+                seen[row], classes[row] = _resize(one[None], truth[None], drawn.side)
             jitter_colours(seen[rows], drawn.factors[rows], drawn.order[rows])
+
+    if image.is_cuda:
+        fill(slice(None))
+    else:
+        workers.each(fill, [slice(row, row + 1) for row in range(len(image))])
     return seen, classes
 
 
@@ -76,11 +83,3 @@ def _resize(images: Tensor, masks: Tensor, side: int) -> tuple[Tensor, Tensor]:
     smaller = functional.interpolate(images, (side, side), mode="bilinear", antialias=True)
     classes = functional.interpolate(masks[:, None], (side, side), mode="nearest-exact")
     return smaller.clamp_(0, 1), classes[:, 0]
-
-
-def _list(drawn: Drawn) -> list[tuple[tuple[bool, bool], float, tuple[int, int, int, int]]]:
-    """Flips, angle and box of each view, as plain numbers."""
-    columns = (drawn.flips.tolist(), drawn.angles.tolist(), drawn.boxes.tolist())
-    return [
-        ((one, two), angle, tuple(box)) for (one, two), angle, box in zip(*columns, strict=True)
-    ]
