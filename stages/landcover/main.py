@@ -29,7 +29,7 @@ def pad(image: NDArray[np.uint8], mask: NDArray[np.uint8], side: int) -> Pixels:
 
 def read_tile(pair: "Pair", tile: "Tile", side: int, classes: int, ignore: int | None) -> Pixels:
     """(side, side, 3) image and (side, side) mask of a tile."""
-    from stages.landcover import rasters
+    from shared.tiles import rasters
 
     image = rasters.read_window(pair.image, tile.top, tile.left, side)
     stored = rasters.read_window(pair.mask, tile.top, tile.left, side)[..., 0]
@@ -48,7 +48,7 @@ def write(
     shard: str,
 ) -> None:
     """One tile file; rows that an earlier run wrote are kept."""
-    from stages.landcover import rasters
+    from shared.tiles import rasters
 
     fields: dict[str, Any] = {**tiles.fields(side, len(classes))}
     writer = patches.Writer(
@@ -124,19 +124,15 @@ def run(
         shard: "i/n" does the i-th of n equal runs of rows of each split; merge joins the files of
             a split.
     """
-    import rasterio
-
-    from stages.landcover import pairs, rasters, splits
+    from shared.tiles import rasters
+    from stages.landcover import pairs, splits
 
     check_names(classes, "--classes")
     if ignore is not None and ignore < len(classes):
         expected = f"expected a value that is no class, {len(classes)} to 255"
         raise StageError(f"--ignore: {expected}, found {ignore}")
     folders = pairs.find_folders(src, images, masks)
-    with rasterio.Env(
-        GDAL_CACHEMAX=rasters.CACHE, GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR",
-        GDAL_PAM_ENABLED="NO",
-    ):  # fmt: skip
+    with rasters.environment():
         known = pairs.list_pairs(*folders)
         cut = pairs.cut(known, tile, pad=edges == "pad")
         place = split_lists or src

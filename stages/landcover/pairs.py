@@ -5,7 +5,7 @@ from pathlib import Path
 
 from shared.clutter import without_clutter
 from shared.errors import StageError
-from stages.landcover import rasters
+from shared.tiles import rasters
 
 MARK = "_m"  # behind the name of a mask that lies beside its picture, as split.py writes it
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from shared.errors import StageError
+from shared.tiles import rasters
 from stages.landcover.pairs import Pair, Tile
-from stages.landcover.rasters import DRIVERS
 
 # Names of the published lists, and of the files that are made of them.
 SPLITS = {"train": "training", "val": "validation", "test": "testing"}
@@ -92,7 +92,7 @@ def _index(pairs: list[Pair], tiles: list[Tile]) -> dict[str, list[Tile]]:
 
 def _strip(name: str) -> str:
     """A name without the ending of an image."""
-    return name.rpartition(".")[0] if name.lower().endswith(tuple(DRIVERS)) else name
+    return name.rpartition(".")[0] if name.lower().endswith(tuple(rasters.DRIVERS)) else name
 
 
 def by_shares(

@@ -11,12 +11,21 @@ from numpy.typing import NDArray
 
 from shared import names
 from shared.errors import StageError
-from shared.tiles import IGNORE
+from shared.tiles.form import IGNORE
 
 # Only these formats: a VRT could name any other file or address.
 DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 LOSSLESS = {ending for ending, driver in DRIVERS.items() if driver != "JPEG"}
 CACHE = 256 * 2**20  # bytes of decoded blocks: 512 rows of an orthophoto take some 14 MB
+
+
+def environment() -> Any:
+    """What GDAL is told while it reads: a bounded cache, no files beside those that are named."""
+    import rasterio
+
+    return rasterio.Env(
+        GDAL_CACHEMAX=CACHE, GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_PAM_ENABLED="NO"
+    )
 
 
 def open_raster(path: Path) -> Any:
@@ -94,16 +103,49 @@ def read_window(path: Path, top: int, left: int, side: int) -> NDArray[np.uint8]
     Raises:
         StageError: the file is damaged there.
     """
+    return read_pixels(_hold(path), path, top, left, (side, side))
+
+
+def read_pixels(
+    file: Any, path: Path, top: int, left: int, shape: tuple[int, int]
+) -> NDArray[np.uint8]:
+    """(h, w, bands) of a window of an open file, as far as the image reaches.
+
+    Args:
+        file: of `open_raster`.
+        path: of it, for messages.
+        top, left: first row and column.
+        shape: rows and columns.
+
+    Raises:
+        StageError: the file is damaged there.
+    """
+    pixels: NDArray[np.uint8] = _read(file.read, file, path, (top, left, *shape))
+    return np.moveaxis(pixels, 0, -1)
+
+
+def read_validity(
+    file: Any, path: Path, top: int, left: int, shape: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """(h, w) which pixels of a window hold data, by the nodata value or mask of the file.
+
+    Raises:
+        StageError: the file is damaged there.
+    """
+    known: NDArray[np.uint8] = _read(file.dataset_mask, file, path, (top, left, *shape))
+    return known > 0
+
+
+def _read(read: Any, file: Any, path: Path, window: tuple[int, int, int, int]) -> Any:
     from rasterio.errors import RasterioError
     from rasterio.windows import Window
 
-    file = _hold(path)
-    high, wide = min(side, file.height - top), min(side, file.width - left)
+    top, left, height, width = window
+    high, wide = min(height, file.height - top), min(width, file.width - left)
     try:
-        pixels: NDArray[np.uint8] = file.read(window=Window(left, top, wide, high))
+        return read(window=Window(left, top, wide, high))
     except (RasterioError, OSError) as error:
         raise StageError(f"{path}: not a complete {_kind(path)} ({_reason(error)})") from None
-    return np.moveaxis(pixels, 0, -1)
 
 
 def number_classes(
