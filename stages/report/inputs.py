@@ -29,7 +29,7 @@ class Product:
     Attributes:
         path: file or folder.
         name: path below what all products have in common.
-        kind: patches, features, weights, comparison, classifier, export,
+        kind: patches, tiles, features, weights, comparison, classifier, segmenter, export,
             bundle, explanation, map, calibration or audit.
         made: its record; empty when it has none.
     """
@@ -89,10 +89,18 @@ def _kinds(path: Path) -> Iterator[tuple[Path, str]]:
         yield path, _kind(path)
         return
     kind = next((kind for name, kind in FOLDERS.items() if (path / name).is_file()), None)
+    if kind == "classifier" and _is_segmenter(path):
+        kind = "segmenter"
     files = without_clutter(path.glob("*.h5"))
     if kind is None and not files:
         raise StageError(f"{path}: expected a product with one of {list(FOLDERS)} or *.h5 in it")
     yield from [(path, kind)] if kind else [(file, _kind(file)) for file in files]
+
+
+def _is_segmenter(folder: Path) -> bool:
+    """Whether the measures are those of pixels: they are given by split, each with a mean IoU."""
+    measures = read_json(folder / "metrics.json").get("validation")
+    return isinstance(measures, dict) and "mean_iou" in measures
 
 
 def _kind(path: Path) -> str:
@@ -104,10 +112,15 @@ def _kind(path: Path) -> str:
     with patches.read(path) as source:
         if "features" in source and "grid" in source:
             return "features"
+        if "image" in source and "mask" in source:
+            return "tiles"
         if any(name in source for name in IMAGES):
             return "patches"
         names = sorted(source.file)
-    raise StageError(f"{path}: expected one of {list(IMAGES)}, or features and grid, found {names}")
+    raise StageError(
+        f"{path}: expected one of {list(IMAGES)}, features and grid, or image and mask, "
+        f"found {names}"
+    )
 
 
 def source_of(product: Product, products: list[Product], parameter: str = "src") -> Product | None:

@@ -16,9 +16,9 @@ def run(
     """Write one self-contained HTML page about the products given.
 
     Args:
-        src: products of any stage, joined by commas: patch and features files (HDF5), folders of
-            scores, comparisons, explanations, maps, exports, bundles, folders of patch files,
-            weights.
+        src: products of any stage, joined by commas: patch, tile and features files (HDF5),
+            folders of scores, comparisons, explanations, maps, exports, bundles, segmentation
+            networks, folders of patch or tile files, weights.
             Records beside them are read.
         dst: HTML file to write; pictures lie in it, nothing is loaded from elsewhere.
         title: heading of the page.

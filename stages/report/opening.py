@@ -39,6 +39,7 @@ CHAIN = (
     Box("INT8 ONNX", ("export",), 4, 1, ("student",)),
     Box("bundle", ("voyager",), 5, 1, ("INT8 ONNX",)),
 )
+OTHER = {"tiles", "segmenter", "map", "export"}  # kinds of products of a chain for land cover
 APART = ("sr-train", "sr-eval", "sr-degrade")  # stages of super-resolution that enlarge nothing
 
 
@@ -55,7 +56,9 @@ def describe(products: list[Product], graded: list[Classifier]) -> dict[str, Any
         _drawn(box, made=bool({*box.stages} & made) if box.stages else enlarging) for box in CHAIN
     ]
     bundles = [product for product in products if product.kind == "bundle"]
+    kinds = {product.kind for product in products}
     return {
+        "shown": not {"tiles", "segmenter"} & kinds or not kinds <= OTHER,
         "boxes": boxes,
         "arrows": [_arrow(start, box) for box in CHAIN for start in box.after],
         "width": 6 * (WIDTH + GAP),

@@ -24,6 +24,7 @@ from stages.report import (
     maps,
     opening,
     published,
+    segmentation,
     sizes,
     super_resolution,
     topology,
@@ -62,7 +63,8 @@ def sections(products: list[Product], each: int) -> dict[str, Any]:
     chains = chain.chains(graded, products)
     variants = topology.variants(products)
     exports, bundles = kinds.get("export", []), kinds.get("bundle", [])
-    work = len(plain) + len(enlarged) + len(variants) + len(graphs)
+    segmenters = kinds.get("segmenter", [])
+    work = len(plain) + len(enlarged) + len(variants) + len(graphs) + len(segmenters)
     with bar(work, "report", unit="products") as progress:
 
         def told(value: Any) -> Any:
@@ -91,6 +93,8 @@ def sections(products: list[Product], each: int) -> dict[str, Any]:
             "explained": [explanations.describe(p) for p in kinds.get("explanation", [])],
             "calibrations": [calibrations.describe(p) for p in kinds.get("calibration", [])],
             "audits": [audits.describe(p) for p in kinds.get("audit", [])],
+            "tiles": segmentation.describe_tiles(kinds.get("tiles", [])),
+            "segmenters": [told(segmentation.describe(p)) for p in segmenters],
             "exports": [edge.export(product) for product in exports],
             "bundles": [edge.bundle(product) for product in bundles],
             "records": records(products),

@@ -1,0 +1,117 @@
+"""report: tile files, and networks that give each pixel a class."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shared import models, tiles
+from shared.errors import StageError
+from stages.report import inputs, segmentation
+from tests.stages.test_report import Balanced, command
+from tests.training.tile_files import random_tiles, write_tiles
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def segmented(folder: Path, classes: tuple[str, ...] = tiles.CLASSES) -> Path:
+    """What segment leaves: measures of two splits, a confusion matrix, curves, examples."""
+    (folder / "examples").mkdir(parents=True)
+    rng = np.random.default_rng(1)
+    matrix = rng.integers(10_000, 90_000, (len(classes),) * 2) + 400_000 * np.eye(
+        len(classes), dtype=int
+    )
+    matrix[3], matrix[:, 3] = 0, 0  # water: nowhere
+    told: dict[str, Any] = {"classes": classes, "trained_epochs": 9, "kept_epoch": 7}
+    told |= {
+        split: {"loss": 1.5, **tiles.measure(matrix, classes)} for split in segmentation.SPLITS
+    }
+    (folder / "metrics.json").write_text(json.dumps(told | {"confusion_of": "test"}))
+    with (folder / "confusion.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["true \\ predicted", *classes])
+        table.writerows([name, *row] for name, row in zip(classes, matrix.tolist(), strict=True))
+    for name in ("curves.png", "examples/tile-00003.png", "examples/tile-00012.png"):
+        (folder / name).write_bytes(PNG)
+    (folder / "network.onnx").write_bytes(b"")
+    card = models.Card(
+        "network.onnx", "pyramid-tiny", ("B4", "B3", "B2"), (0.4, 0.4, 0.3), (0.1, 0.1, 0.1), 512,
+        "bilinear", classes, task="segmentation", colours=tiles.COLOURS,
+    )  # fmt: skip
+    models.save(folder, [card])
+    return folder
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """Three splits of one folder."""
+    folder = tmp_path / "landcover" / "orthophoto"
+    folder.mkdir(parents=True)
+    for number, split in enumerate(("testing", "training", "validation")):
+        write_tiles(folder / f"{split}.h5", *random_tiles(4 + number, 32, number))
+    return folder
+
+
+def test_page_of_land_cover_alone(tmp_path: Path, files: Path) -> None:
+    network = segmented(tmp_path / "segment" / "swin")
+    page = command(tmp_path / "report.html", files, network)
+    text = " ".join(Balanced(page).text)
+    assert "Tiles: share of each class" in text
+    assert text.index("orthophoto/training.h5") < text.index("orthophoto/validation.h5")
+    assert text.index("orthophoto/validation.h5") < text.index("orthophoto/testing.h5")
+    assert "epoch 7 of 9 was kept" in text
+    assert "Confusions of the test split" in text
+    assert page.count("data:image/png;base64,") == 3  # curves and two examples
+    assert "no bundle yet" not in text  # the chain of classifiers has nothing to do with it
+    told = json.loads((network / "metrics.json").read_text())["test"]
+    assert f"{100 * told['per_class']['building']['iou']:.2f}" in text
+    assert f"mean {100 * told['mean_iou']:.2f}" in text
+    assert 'style="background:#614a4a"' in page
+
+
+def test_a_class_without_a_pixel_has_a_dash(tmp_path: Path) -> None:
+    folder = segmented(tmp_path / "segment" / "swin")
+    (product,) = inputs.collect((folder,))
+    assert product.kind == "segmenter"
+    told = segmentation.describe(product)
+    water = told["lines"][3]
+    assert (water["title"], [value["iou"] for value in water["splits"]]) == ("water", [None, None])
+    page = command(tmp_path / "report.html", folder)
+    assert '<td class="n"><strong>–</strong></td>' in page
+
+
+def test_several_networks_are_put_side_by_side(tmp_path: Path) -> None:
+    folders = [segmented(tmp_path / "segment" / name) for name in ("a", "b")]
+    text = " ".join(Balanced(command(tmp_path / "report.html", *folders)).text)
+    assert text.count("pyramid-tiny test") == 2
+
+
+def test_shares_of_tiles_by_hand(tmp_path: Path) -> None:
+    image, mask = np.zeros((2, 2, 2, 3), np.uint8), np.zeros((2, 2, 2), np.uint8)
+    mask[1] = [[1, 1], [1, 255]]
+    file = write_tiles(tmp_path / "other.h5", image, mask, ("soil", "roof"))
+    (product,) = inputs.collect((file,))
+    (table,) = segmentation.describe_tiles([product])
+    (told,) = table["files"]
+    assert told["shares"] == {"soil": round(4 / 7, 6), "roof": round(3 / 7, 6)}
+    assert told["rows_without"] == {"soil": 1, "roof": 1}
+    assert (told["rows"], told["side"], told["labelled"]) == (2, 2, 0.875)
+
+
+def test_measures_of_another_form_are_refused(tmp_path: Path) -> None:
+    folder = segmented(tmp_path / "segment" / "swin")
+    told = json.loads((folder / "metrics.json").read_text())
+    del told["test"]["per_class"]["road"]
+    (folder / "metrics.json").write_text(json.dumps(told))
+    with pytest.raises(StageError, match="expected measures as segment writes them"):
+        segmentation.describe(inputs.collect((folder,))[0])
+
+
+def test_a_patch_file_beside_it_shows_the_chain_again(
+    tmp_path: Path, files: Path, prepared: Path
+) -> None:
+    text = " ".join(Balanced(command(tmp_path / "report.html", files, prepared)).text)
+    assert "no bundle yet" in text
