@@ -50,7 +50,7 @@ $(D):
 	@mkdir -p $@
 
 # --- verbs ---------------------------------------------------------------------------------------
-.PHONY: help all demo gallery tiny eurosat products plan status cancel provenance k8s rerun new-stage picture merge ship tensorboard
+.PHONY: help all demo gallery tiny eurosat products plan status cancel provenance k8s cwl rerun new-stage picture merge ship tensorboard
 
 help: ## this list, with the present SOURCE, D and RUNNER
 	@grep -hE '^[a-zA-Z%_.$$()-]+:.*## ' $(filter-out $(RULES),$(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -110,6 +110,9 @@ provenance: ## write where PRODUCT=data/… comes from, as PROV-JSON and a pictu
 
 k8s: ## write what is not made yet of GOALS (all) as indexed Jobs for Kubernetes, into TO (k8s)
 	@$(call cluster,kubernetes) --goals $(call quoted,$(or $(GOALS),all)) --to $(call quoted,$(or $(TO),k8s))
+
+cwl: .venvs/dev/made .venvs/cwl/made ## write every stage in the Common Workflow Language, and prepare → tda, into TO (cwl); with RUNNER=local for cwltool --no-container
+	@$(PYTHON) -m shared.tools.cwl.main --runner $(if $(filter docker,$(RUNNER)),docker,local) --to $(call quoted,$(or $(TO),cwl))
 
 new-stage: ## write a stage that passes the contract tests: NAME=x
 	@python3 -m shared.tools.new_stage.main $(NAME)
@@ -187,7 +190,7 @@ test-sr: .venvs/sr_swinir/made .venvs/pytest/made
 test-ship: .venvs/ship/made .venvs/voyager/made .venvs/pytest/made
 	.venvs/ship/bin/python tests/under.py -q tests/ship
 
-test-e2e: .venvs/dev/made $(MODULES:%=.venvs/%/made)
+test-e2e: .venvs/dev/made .venvs/cwl/made $(MODULES:%=.venvs/%/made)
 	$(PYTHON) -m pytest -q tests/e2e tests/test_images.py
 
 test: lint test-contract test-training test-sr test-ship $(MODULES:%=test-%) ## test everything: lint, types, contract, each stage under its own pins, the whole chain

@@ -6,6 +6,8 @@
 #   make .venvs/dev             linting, types and the tests that belong to no stage
 #   make .venvs/pytest          pytest alone, which tests/under.py puts behind a stage's own packages
 #   make .venvs/supply          cyclonedx-bom and pip-audit, for make sbom and make vulnerabilities
+#   make .venvs/cwl             cwltool, which runs what make cwl writes
+#   make .venvs/stac            stac-model and pystac, for make stac
 #   make .venvs/w2w             a reader of maps by others, for one test of map
 #   make .venvs/mutation        Cosmic Ray and coverage, which make mutate puts before the packages of dev
 
@@ -18,14 +20,14 @@ export UV_CONFIG_FILE := images/uv.toml
 	@touch $@
 
 # torch.txt before the stages that it constrains, pytest.txt beside dev. One version of each package for all Pythons.
-LOCKS := images/uv images/torch images/ship images/supply images/tensorboard tests/pytest tests/mutation tests/requirements tests/w2w tests/bench/tda tests/bench/train $(basename $(wildcard images/*/requirements.in))
+LOCKS := images/uv images/torch images/ship images/supply images/tensorboard images/cwl images/stac tests/pytest tests/mutation tests/requirements tests/w2w tests/bench/tda tests/bench/train $(basename $(wildcard images/*/requirements.in))
 COMPILE = $(UV) pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command 'make lock' $(UPGRADE)
 .PHONY: lock
 lock: | $(UV) ## write every requirements.txt again from its requirements.in
 	set -e; for lock in $(LOCKS); do $(COMPILE) --output-file $$lock.txt $$lock.in >/dev/null; done
 
-ENVIRONMENTS := dev ship supply tensorboard $(patsubst images/%/requirements.txt,%,$(wildcard images/*/requirements.txt))
+ENVIRONMENTS := dev ship supply tensorboard cwl stac $(patsubst images/%/requirements.txt,%,$(wildcard images/*/requirements.txt))
 .PHONY: $(ENVIRONMENTS:%=.venvs/%) .venvs/pytest .venvs/mutation .venvs/w2w
 $(ENVIRONMENTS:%=.venvs/%) .venvs/pytest .venvs/mutation .venvs/w2w: .venvs/%: .venvs/%/made
 
@@ -36,9 +38,9 @@ SYNC = @echo "environment $*" >&2; .venvs/$*/bin/python -c '' 2>/dev/null || $(U
 	$(SYNC)
 .venvs/w2w/made: .venvs/%/made: tests/w2w.txt | $(UV)
 	$(SYNC)
-.venvs/ship/made .venvs/supply/made .venvs/tensorboard/made: .venvs/%/made: images/%.txt | $(UV)
+.venvs/ship/made .venvs/supply/made .venvs/tensorboard/made .venvs/cwl/made .venvs/stac/made: .venvs/%/made: images/%.txt | $(UV)
 	$(SYNC)
-$(patsubst %,.venvs/%/made,$(filter-out dev ship supply tensorboard,$(ENVIRONMENTS))): .venvs/%/made: images/%/requirements.txt | $(UV)
+$(patsubst %,.venvs/%/made,$(filter-out dev ship supply tensorboard cwl stac,$(ENVIRONMENTS))): .venvs/%/made: images/%/requirements.txt | $(UV)
 	$(SYNC)
 .venvs/pytest/made .venvs/mutation/made: .venvs/%/made: tests/%.txt | $(UV)
 	@rm -rf .venvs/$*
