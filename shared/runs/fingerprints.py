@@ -12,8 +12,12 @@ from shared.runs.linked_files import Reference, list_references
 
 Fingerprint = dict[str, Any]  # as `fingerprint` gives it
 LARGE, MANY = 2**30, 1000  # bytes and files from which hashing shows a progress bar
-# These hold times, which differ between any two runs; the last one is what TensorBoard reads.
-NOT_COMPARED = ("latency.json", "latency.csv", "latency.png", "events.out.tfevents")
+# These hold times, which differ between any two runs; the last three are what TensorBoard reads and
+# what torch's profiler writes.
+NOT_COMPARED = (
+    "latency.json", "latency.csv", "latency.png", "events.out.tfevents", "profile-trace.json.gz",
+    "profile-table.txt",
+)  # fmt: skip
 
 
 def fingerprint(path: Path) -> Fingerprint:

@@ -20,8 +20,9 @@ from shared.progress import say
 from shared.runs import environment, input_files, lock, processes, record, signals
 
 # Parameters that change only the time of a run, so they are not part of its plan. Neither is
-# `mirror`, from which listed files are downloaded: the list fixes their content.
-RESOURCES = {"threads", "jobs", "mirror", "together"}
+# `mirror`, from which listed files are downloaded: the list fixes their content; nor `profile`,
+# which adds only what is not compared.
+RESOURCES = {"threads", "jobs", "mirror", "profile", "together"}
 # A stage with this parameter trains, and several processes train together. In any other stage each
 # process makes its own product, such as the shards that one srun starts.
 JOINT = "epochs"
