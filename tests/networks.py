@@ -36,6 +36,48 @@ def graph(
     )
 
 
+def segmentation(
+    folder: Path, classes: tuple[str, ...], *, side: int = 3, fixed: int = 0, seed: int = 0
+) -> Path:
+    """A model folder as `segment` leaves it: two random convolutions, pictures of any size.
+
+    Args:
+        folder: to make.
+        classes: K names.
+        side: pixels of a kernel; what is said of a pixel depends on side - 1 pixels around it.
+        fixed: height and width of the only pictures that it takes; 0 for any.
+        seed: of the weights.
+    """
+    rng, pads = np.random.default_rng(seed), [side // 2] * 4
+    shapes = {"first": (8, 3, side, side), "second": (len(classes), 8, side, side)}
+    constants = [
+        numpy_helper.from_array((rng.standard_normal(shape) / side).astype(np.float32), name)
+        for name, shape in shapes.items()
+    ]
+    nodes = [
+        helper.make_node("Conv", ["image", "first"], ["c"], "conv", pads=pads),
+        helper.make_node("Relu", ["c"], ["r"], "relu"),
+        helper.make_node("Conv", ["r", "second"], ["logits"], "head", pads=pads),
+    ]
+    sizes = [1, fixed, fixed] if fixed else ["batch", "height", "width"]
+    image, logits = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [sizes[0], count, *sizes[1:]])
+        for name, count in (("image", 3), ("logits", len(classes)))
+    )
+    whole = helper.make_graph(nodes, "network", [image], [logits], constants)
+    opset = [helper.make_opsetid("", 17)]
+    folder.mkdir()
+    onnx.save(helper.make_model(whole, opset_imports=opset, ir_version=8), folder / "network.onnx")
+    colours = tuple(f"#{40 * k:02x}{255 - 40 * k:02x}80" for k in range(len(classes)))
+    card = Card(
+        "network.onnx", "test", ("red", "green", "blue"), (0.37, 0.4, 0.34), (0.1, 0.09, 0.07),
+        size=fixed or 64, interpolation="bilinear", classes=classes, decimals=6,
+        task="segmentation", colours=colours,
+    )  # fmt: skip
+    models.save(folder, [card])
+    return folder
+
+
 def run(network: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
     """(N, K) output of a network with a dynamic batch."""
     session = onnxruntime.InferenceSession(network.SerializeToString())

@@ -12,6 +12,7 @@ from shared import lcz, patches
 from shared.errors import StageError
 from shared.scenes import Scene
 from stages.map import classifiers, matching, windows
+from stages.map.orthophotos import Ground
 from stages.map.settings import Cells
 
 ROWS = 4  # of cells whose pixels are in memory at once
@@ -21,7 +22,7 @@ GRID = "grid"
 PICTURES = 8 * 10**6  # bytes, about, of what is drawn
 
 
-def tile(scene: Scene, cells: Cells) -> windows.Tiling:
+def tile(scene: Ground, cells: Cells) -> windows.Tiling:
     """The windows of a scene.
 
     Raises:

@@ -1,17 +1,19 @@
 """Everything that is drawn of scores: GeoTIFFs, tables, picture, page, STAC item."""
 
+import math
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared import patches
+from shared import patches, tiles
 from shared.progress import bar
-from shared.scenes import Grid, Scene, open_scene
+from shared.scenes import Grid
 from stages.map import cells as grids
 from stages.map import measures, page, product, quicklook, stac, thinning
 from stages.map.geotiff import DRAFT, Form, GeoTiff, read_crs
-from stages.map.palette import choose_colours
+from stages.map.orthophotos import Ground, Orthophoto
+from stages.map.palette import read_colours
 from stages.map.rendering import Block, render
 from stages.map.settings import Cells, Drawing
 from stages.map.tables import Tally, read_truth, write_area
@@ -27,14 +29,14 @@ class Sheet:
     """What all drawings of one map have in common.
 
     Attributes:
-        scene: open file.
+        scene: open scene or orthophoto.
         shape: rows and columns of cells.
         grid: where they lie.
         classes, colours: K names and "#rrggbb".
         drawing: what was asked for.
     """
 
-    scene: Scene
+    scene: Ground
     shape: tuple[int, int]
     grid: Grid
     classes: tuple[str, ...]
@@ -77,13 +79,20 @@ def values(block: Block, form: str) -> dict[str, tuple[Any, ...]]:
     }  # fmt: skip
 
 
-def draw(src: Path, dst: Path, cells: Cells, drawing: Drawing) -> None:
-    """Draw the map of the scores that lie in the product's folder, block by block of rows."""
-    with open_scene(src) as scene, patches.read(dst / product.SCORES, grids.NAME) as source:
+def draw(scene: Ground, dst: Path, cells: Cells, drawing: Drawing) -> None:
+    """Draw the map of the scores that lie in a folder beside them, block by block of rows.
+
+    Args:
+        scene: open scene or orthophoto.
+        dst: folder with its scores.
+        cells: windows and grid; of an orthophoto each pixel is one.
+        drawing: what is wanted.
+    """
+    with patches.read(dst / product.SCORES, grids.NAME) as source:
         tiling = grids.tile(scene, cells)
         classes = source.classes
         sheet = Sheet(
-            scene, tiling.shape, tiling.grid(scene.grid), classes, choose_colours(classes), drawing
+            scene, tiling.shape, tiling.grid(scene.grid), classes, read_colours(source), drawing
         )
         tally = Tally(classes)
         large = thinning.Thinned(sheet.shape, QUICKLOOK, len(classes))
@@ -143,13 +152,29 @@ def describe(sheet: Sheet, cells: Cells, tally: Tally) -> dict[str, Any]:
     """What is said of a map beside its pixels."""
     header = sheet.scene.header
     seen = int(tally.cells[1:].sum())
-    return {
+    facts = {
         "scene": " ".join(filter(None, (header.product or sheet.scene.path.stem, header.date))),
         "level": header.level, "epsg": sheet.grid.epsg, "rows": sheet.shape[0],
         "columns": sheet.shape[1], "cell": sheet.grid.pixel[0], "step": cells.step,
         "window": cells.window, "filter": sheet.drawing.applied, "cells_with_data": seen,
         **tally.agreement(),
     }  # fmt: skip
+    if isinstance(sheet.scene, Orthophoto):
+        facts = {name: facts[name] for name in facts if name not in ("level", "step", "window")}
+        facts |= describe_overlap(tally)
+    return facts
+
+
+def describe_overlap(tally: Tally) -> dict[str, Any]:
+    """Intersection over union of each class with the known mask, and their mean; {} without one."""
+    if not tally.final.any():
+        return {}
+    each = tiles.intersect_over_union(tally.final)
+    told = zip(tally.classes, each.tolist(), strict=True)
+    return {
+        "mean_iou": tiles.mean_iou(tally.final),
+        "iou": {name: value for name, value in told if not math.isnan(value)},
+    }
 
 
 def place_on(

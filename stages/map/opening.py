@@ -58,6 +58,11 @@ def check_card(folder: Path, card: Card, first: Card, scene: Scene) -> None:
             f"{folder}: expected networks of the bands of {scene.path} ({', '.join(scene.bands)}), "
             f"found {card.file} that reads {missing[0]}"
         )
+    check_classes(folder, card, first)
+
+
+def check_classes(folder: Path, card: Card, first: Card) -> None:
+    """Refuse members of different classes, and more than a map of bytes can hold."""
     if card.classes != first.classes:
         raise StageError(f"{folder}: expected one list of classes, found another in {card.file}")
     if len(card.classes) > 254:
@@ -88,11 +93,23 @@ def open_session(path: Path, card: Card) -> onnxruntime.InferenceSession:
     model = onnx_graphs.load(path)
     if not is_ready(model, card):
         model = onnx_graphs.adopt(path, card).model
+    return make_session(model.SerializeToString(), path)
+
+
+def make_session(content: bytes, path: Path) -> onnxruntime.InferenceSession:
+    """A session of one thread.
+
+    Args:
+        content: ONNX file.
+        path: where it is from, for messages.
+
+    Raises:
+        StageError: onnxruntime does not take it.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     options.add_session_config_entry("session.x64quantprecision", str(int(int8_saturates())))
-    content = model.SerializeToString()
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:

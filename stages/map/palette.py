@@ -2,7 +2,9 @@
 
 import colorsys
 
-from shared import lcz
+from shared import lcz, patches
+
+COLOURS = "colours"  # dataset beside scores, (K, 3) red, green, blue, where a network has its own
 
 
 def choose_colours(classes: tuple[str, ...]) -> tuple[str, ...]:
@@ -14,6 +16,13 @@ def choose_colours(classes: tuple[str, ...]) -> tuple[str, ...]:
         for k in range(len(classes))
     )
     return tuple("#" + bytes(round(255 * part) for part in shade).hex() for shade in shades)
+
+
+def read_colours(source: patches.Source) -> tuple[str, ...]:
+    """One "#rrggbb" a class: those that a file of scores has beside them, else chosen ones."""
+    if COLOURS not in source:
+        return choose_colours(source.classes)
+    return tuple("#" + bytes(colour).hex() for colour in source.file[COLOURS][()])
 
 
 def spell(name: str) -> str:

@@ -12,6 +12,7 @@ from shared.scenes import Scene, open_scene
 from stages.map import cells as grids
 from stages.map import matching, opening, stac
 from stages.map.geotiff import DRAFT
+from stages.map.orthophotos import Ground
 from stages.map.settings import Cells, Network
 
 SCORES = "scores.h5"
@@ -50,8 +51,8 @@ def classify(
         grids.compute(place, scene, ensemble, cells, found=found, trained=trained, shard=shard)
 
 
-def check_place(scene: Scene) -> None:
-    """Refuse a scene that has no place on earth by its own words, before anything is classified."""
+def check_place(scene: Ground) -> None:
+    """Refuse what has no place on earth by its own words, before anything is classified."""
     try:
         stac.ring_in_degrees(scene.grid, scene.shape)
     except StageError as error:
@@ -76,19 +77,20 @@ def place_scores(dst: Path, shard: str) -> Path:
     return dst / SCORES
 
 
-def take(src: Path, dst: Path, scores: Path, cells: Cells, shard: str) -> None:
+def take(src: Path, dst: Path, scores: Path, cells: Cells) -> None:
     """Scores that are there, checked against the scene and copied.
 
     Raises:
-        StageError: a shard is asked for; not the scores of this scene.
+        StageError: not the scores of this scene.
     """
-    if shard != "1/1":
-        raise StageError(
-            f"--shard: expected 1/1 with --scores, found {shard}; nothing is to be run"
-        )
     with open_scene(src) as scene, patches.read(scores, grids.NAME) as source:
         grids.check_scores(source, scene, cells)
         check_place(scene)
+    put_scores(scores, dst)
+
+
+def put_scores(scores: Path, dst: Path) -> None:
+    """Copy a file of scores into the folder of a map, which is made."""
     dst.mkdir(exist_ok=True)
     draft = dst / f"{DRAFT}{SCORES}"
     shutil.copyfile(scores, draft)

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from shared import cli
+from shared.errors import StageError
 
 FORMS = ("classes", "wudapt")
+SIDE, STRIDE = 512, 32  # pixels of a tile, and of the coarsest stride of usual networks
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,58 @@ class Cells:
     max_masked: Annotated[float, cli.between(0.0, 1.0)] = 0.1
 
 
+PIXELS = Cells(step=1, window=1)  # of an orthophoto each pixel is a cell
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """The overlapping tiles in which a segmentation network sees an orthophoto.
+
+    Attributes:
+        tile: pixels per side of a tile; without it 512, or the size that the network takes alone.
+        overlap: pixels that two neighbouring tiles share, at most half a tile; without it a quarter
+            of a tile, rounded to 32. Multiples of 32 keep the strides of networks in step.
+        batch: tiles of one call of the network.
+    """
+
+    tile: Annotated[int | None, cli.between(32, 8192)] = None
+    overlap: Annotated[int | None, cli.between(0, 4096)] = None
+    batch: Annotated[int, cli.at_least(1)] = 4
+
+    def side(self, fixed: int | None) -> int:
+        """Pixels of a tile.
+
+        Args:
+            fixed: those that a network takes alone, or None.
+
+        Raises:
+            StageError: another size than that.
+        """
+        if fixed and self.tile not in (None, fixed):
+            raise StageError(
+                f"--tile: expected {fixed}, the only size that this network takes, "
+                f"found {self.tile}"
+            )
+        return fixed or self.tile or SIDE
+
+    def shared(self, side: int) -> int:
+        """Pixels that neighbours of this size share.
+
+        Raises:
+            StageError: more than half of a tile.
+        """
+        usual = min(max(STRIDE, side // 4 // STRIDE * STRIDE), side // 2)
+        overlap = usual if self.overlap is None else self.overlap
+        if overlap > side // 2:
+            raise StageError(
+                f"--overlap: expected at most half of a tile, {side // 2}, found {overlap}"
+            )
+        return overlap
+
+
 @dataclass(frozen=True)
 class Network:
-    """How the networks see the scene.
+    """How the networks see the scene or orthophoto.
 
     Attributes:
         precision: fp32 runs the networks that the folder names; int8 the one of an export that is

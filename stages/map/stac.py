@@ -10,8 +10,9 @@ from rasterio.errors import RasterioError
 from rasterio.warp import transform
 
 from shared.errors import StageError
-from shared.scenes import Grid, Scene
+from shared.scenes import Grid
 from stages.map.geotiff import read_crs
+from stages.map.orthophotos import Ground, Orthophoto
 
 VERSION = "1.0.0"
 EXTENSIONS = (
@@ -55,7 +56,7 @@ def instant(date: str) -> str | None:
 
 
 def make_item(
-    scene: Scene,
+    scene: Ground,
     grid: Grid,
     shape: tuple[int, int],
     files: list[str],
@@ -66,7 +67,7 @@ def make_item(
     """A STAC 1.0 item, a GeoJSON feature in degrees; without a reference system it has no place.
 
     Args:
-        scene: that was classified.
+        scene: scene or orthophoto that was classified.
         grid: of the cells.
         shape: rows and columns of cells.
         files: names of the files of the map.
@@ -82,9 +83,10 @@ def make_item(
         {"value": number, "name": name, "color_hint": colour[1:].upper()}
         for number, (name, colour) in enumerate(zip(classes, colours, strict=True), 1)
     ]
+    kind = "landcover" if isinstance(scene, Orthophoto) else "lcz"
     item: dict[str, Any] = {
         "type": "Feature", "stac_version": VERSION, "stac_extensions": list(EXTENSIONS),
-        "id": f"{scene.header.product or scene.path.stem}-lcz", "geometry": geometry,
+        "id": f"{scene.header.product or scene.path.stem}-{kind}", "geometry": geometry,
         "properties": {
             "datetime": instant(scene.header.date),
             "proj:epsg": grid.epsg or None, "proj:shape": list(shape),

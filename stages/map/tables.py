@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.scenes import Scene
 from stages.map import windows
+from stages.map.orthophotos import Ground
 from stages.map.rendering import Block
 from stages.map.settings import Cells
 
@@ -66,7 +66,7 @@ class Tally:
         }
 
 
-def read_truth(scene: Scene, cells: Cells, rows: slice) -> NDArray[np.uint8] | None:
+def read_truth(scene: Ground, cells: Cells, rows: slice) -> NDArray[np.uint8] | None:
     """(R, S) most frequent true class around the centre of each window, as wide as a cell.
 
     The first of equally frequent ones; 0 where none is known. None without a truth.
@@ -79,7 +79,7 @@ def read_truth(scene: Scene, cells: Cells, rows: slice) -> NDArray[np.uint8] | N
     return np.concatenate(parts)
 
 
-def _read_truth(scene: Scene, cells: Cells, rows: slice) -> NDArray[np.uint8]:
+def _read_truth(scene: Ground, cells: Cells, rows: slice) -> NDArray[np.uint8]:
     tiling = windows.Tiling(*scene.shape, window=cells.window, step=cells.step)
     span = min(cells.step, cells.window)
     inset = (cells.window - span) // 2

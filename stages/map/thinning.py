@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared import lcz
-from shared.scenes import Scene
+from stages.map.orthophotos import Ground, Orthophoto
 from stages.map.rendering import Block
 
 PICTURE = 1024  # pixels of the longer side of a true-colour picture, at most
@@ -59,12 +59,14 @@ class Thinned:
                 self.percents[at] = np.rint(100 * block.scores[here, columns]).astype(np.uint8)
 
 
-def true_colour(scene: Scene, most: int = PICTURE) -> NDArray[np.uint8]:
-    """(h, w, 3) picture of a scene as the eye would see it; means of blocks, each band stretched.
+def true_colour(scene: Ground, most: int = PICTURE) -> NDArray[np.uint8]:
+    """(h, w, 3) picture as the eye would see it: means of blocks, each band of a scene stretched.
 
     What has no data is grey. The bands are red, green and blue, or the first ones where there are
     none of these.
     """
+    if isinstance(scene, Orthophoto):
+        return scene.picture(most)
     names = lcz.TRUE_COLOUR if set(lcz.TRUE_COLOUR) <= set(scene.bands) else scene.bands[:1] * 3
     bands = list(lcz.indices(scene.bands, names))
     height, width = scene.shape
