@@ -7,4 +7,7 @@ Counts and measures of masks need no torch either: they are in `shared/tiles`.
 
 from shared.segmentation.groups import Views, check_views
 
-__all__ = ["Views", "check_views", "data", "losses", "networks", "onnx_file", "pyramids"]
+__all__ = [
+    "Views", "check_views", "data", "fitting", "learner", "losses", "networks", "objective",
+    "onnx_file", "pyramids",
+]  # fmt: skip

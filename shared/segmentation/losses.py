@@ -87,10 +87,10 @@ class MaskLoss:
         return (masks.flatten(1)[:, :, None] == numbers).any(1).float()
 
 
-def add_up_divergence(
-    logits: Tensor, teacher: Tensor, masks: Tensor, temperature: float
-) -> tuple[Tensor, Tensor]:
-    """KL divergence of each pixel from a teacher to a student, both softened; Hinton 2015.
+def add_up_divergence(logits: Tensor, teacher: Tensor, masks: Tensor, temperature: float) -> Tensor:
+    """() KL divergence of pixels from a teacher to a student, both softened; Hinton 2015.
+
+    Times the square of the temperature, which keeps its gradients as large as those of labels.
 
     Args:
         logits: (N, K, H, W) of the student.
@@ -98,13 +98,8 @@ def add_up_divergence(
         masks: (N, H, W); where IGNORE is, what the teacher says does not count either, as there
             may be no picture at all.
         temperature: of both.
-
-    Returns:
-        () sum over the pixels, times the square of the temperature, which keeps its gradients as
-        large as those of labels; () how many pixels these are.
     """
-    known = (masks != IGNORE).float()
     wanted = (teacher.float() / temperature).log_softmax(1)
     said = (logits.float() / temperature).log_softmax(1)
     apart = (wanted.exp() * (wanted - said)).sum(1)
-    return (apart * known).sum() * temperature**2, known.sum()
+    return (apart * (masks != IGNORE)).sum() * temperature**2

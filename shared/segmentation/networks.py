@@ -1,6 +1,7 @@
 """Networks for segmentation by name, ours or of torchvision and segmentation-models-pytorch."""
 
 import difflib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ SWINS = ("swin_v2_t", "swin_v2_s", "swin_v2_b")
 ARCHITECTURES = (*SWINS, TINY, DEEPLAB)  # and HEAD-ENCODER
 HEADS = {"unet": smp.Unet, "fpn": smp.FPN}
 SHORT = {"mobilenetv4": "mobilenetv4_conv_small"}  # encoders that have a shorter name here
+SWIN_FIRST = "features.0.0.weight"  # the convolution of patches
 WIDTH, TINY_WIDTH = 256, 32  # channels of fused levels
 
 
@@ -29,6 +31,8 @@ class LibraryNetwork(Segmenter):
         network: (N, 3, H, W) to (N, K, H, W), or to a dictionary with that as "out".
         backbone: the part of it that may have learned from other pictures before.
     """
+
+    enlarges = False
 
     def __init__(self, network: nn.Module, backbone: nn.Module) -> None:
         super().__init__()
@@ -135,9 +139,17 @@ def load_backbone(network: Segmenter, path: Path) -> None:
         say(f"{path}: {len(found)} tensors for the backbone, {left} others not used")
 
 
-def _find_prefix(own: dict[str, Tensor], given: weights.FileTensors) -> str:
+def find_origin(path: Path) -> str:
+    """What stands in a file before the names that torchvision gives to Swin; "" where none does."""
+    given = weights.read(path)
+    starts = [name.removesuffix(SWIN_FIRST) for name in given if name.endswith(SWIN_FIRST)]
+    return "".join(given.origin.prefixes) + starts[0] if starts else ""
+
+
+def _find_prefix(own: Iterable[str], given: weights.FileTensors) -> str:
     """What stands before the names of the backbone in a file: what fits most of them."""
-    probe = max(own, key=len)  # the longest name, which says most
+    names = list(own)
+    probe = max(names, key=len)  # the longest name, which says most
     ends = [name.removesuffix(probe) for name in given if name.endswith(probe)]
-    fitting = {prefix: sum(prefix + name in given for name in own) for prefix in ends}
+    fitting = {prefix: sum(prefix + name in given for name in names) for prefix in ends}
     return max(fitting, key=lambda prefix: fitting[prefix], default="")

@@ -20,9 +20,11 @@ class Segmenter(nn.Module):
         backbone: what may have learned from other pictures before.
         frozen: its first groups that do not learn; they are always in evaluation mode, as dropped
             paths and moving means would change what they say.
+        enlarges: whether what `compute` gives is to be enlarged to the size of the picture.
     """
 
     backbone: nn.Module
+    enlarges = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,8 +36,8 @@ class Segmenter(nn.Module):
         padding = (0, -wide % STRIDE, 0, -high % STRIDE)
         padded = functional.pad(images, padding, mode="replicate")
         logits = self.compute(padded)
-        size = padded.shape[-2:]
-        if logits.shape[-2:] != size:
+        if self.enlarges:
+            size = padded.shape[-2:]
             logits = functional.interpolate(logits, size, mode="bilinear", align_corners=False)
         return logits[..., :high, :wide]
 
