@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from shared import landscape
-from stages.orthophoto.land import TREES, Land
+from stages.orthophoto.land import TREES
 
 BANDS = [2, 1, 0]  # B4, B3, B2 of the materials: red, green, blue
 BLUR = 0.35  # metres, of the point spread
@@ -14,7 +14,7 @@ GAMMA = 1.7  # of the levels
 NOISE = 2.0  # levels
 
 
-def texture(land: Land, rng: np.random.Generator, cell: float) -> NDArray[np.float64]:
+def texture(land: landscape.Land, rng: np.random.Generator, cell: float) -> NDArray[np.float64]:
     """(cells, cells) factor on reflectance: crowns are rough, all else a little."""
     cells = len(land.wall)
     crown, fine = (landscape.noise(rng, metres, cells, cell) for metres in (2.5, 1.2))
@@ -27,7 +27,7 @@ def texture(land: Land, rng: np.random.Generator, cell: float) -> NDArray[np.flo
 
 
 def photograph(
-    land: Land, city: landscape.City, rng: np.random.Generator, cell: float
+    land: landscape.Land, city: landscape.City, rng: np.random.Generator, cell: float
 ) -> NDArray[np.uint8]:
     """(cells, cells, 3) red, green, blue from 0 to 255.
 

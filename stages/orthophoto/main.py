@@ -26,7 +26,7 @@ def draw(
 
     rng = np.random.default_rng((seed, SPLIT, number))
     city = landscape.draw_city(rng)
-    ground = land.draw(city, rng, size, resolution)
+    ground = landscape.draw_land(city, rng, size, resolution)
     return camera.photograph(ground, city, rng, resolution), land.classify(ground)
 
 

@@ -66,12 +66,11 @@ def test_lists_hold_every_whole_tile_once() -> None:
 def flat(cells: int) -> Any:
     """Land of grass."""
     from shared import landscape
-    from stages.orthophoto.land import Land
 
     shape = (cells, cells)
     grass = np.full(shape, landscape.CODE["grass"], np.uint8)
     no = [np.zeros(shape, bool) for _ in range(2)]
-    return Land(grass, np.zeros(shape), np.ones(shape), *no)
+    return landscape.Land(grass, np.zeros(shape), np.ones(shape), *no)
 
 
 def test_the_mask_is_what_is_seen_from_above() -> None:
@@ -89,7 +88,7 @@ def test_the_mask_is_what_is_seen_from_above() -> None:
 
 
 def test_houses_that_water_would_cut_are_gone_as_a_whole() -> None:
-    from stages.orthophoto.land import find_cut
+    from shared.landscape import find_cut
 
     wall, inside = np.zeros((8, 8), bool), np.ones((8, 8), bool)
     wall[1:3, 1:4], wall[5:7, 1:4], wall[1:3, 6:8] = True, True, True
@@ -104,7 +103,7 @@ def test_a_road_is_as_wide_as_asked(seed: int) -> None:
     """The furthest that a place in it has to its edge is half its width."""
     from scipy import ndimage
 
-    from stages.orthophoto.land import cross
+    from shared.landscape import cross
 
     band = cross(np.random.default_rng(seed), 400, 0.5, 10.0)
     within = ndimage.distance_transform_edt(band)[20:-20, 20:-20] * 0.5
@@ -160,7 +159,9 @@ def test_every_class_is_in_the_default_training_pictures() -> None:
     for number in range(4):
         rng = np.random.default_rng((42, stage.SPLIT, number))
         city = landscape.draw_city(rng)
-        counts += np.bincount(land.classify(land.draw(city, rng, 768, 0.5)).ravel(), minlength=5)
+        counts += np.bincount(
+            land.classify(landscape.draw_land(city, rng, 768, 0.5)).ravel(), minlength=5
+        )
     shares = counts / counts.sum()
     assert shares.min() > 0.005
     assert shares[0] < 0.8
