@@ -32,12 +32,18 @@ def storage(key: str, count: int, kind: str = "FloatStorage", view: bytes = b"")
 
 
 def tensor(
-    key: str, count: int, shape: tuple[int, ...], steps: tuple[int, ...], start: int = 0
+    key: str,
+    count: int,
+    shape: tuple[int, ...],
+    steps: tuple[int, ...],
+    start: int = 0,
+    *,
+    kind: str = "FloatStorage",
 ) -> bytes:
-    """The operations for a tensor of float32."""
+    """The operations for a tensor, of float32 unless the storage is of another kind."""
     numbers = [pickle.dumps(value, 2)[2:-1] for value in (start, shape, steps)]
     return (
-        b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage(key, count) + b"".join(numbers)
+        b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage(key, count, kind) + b"".join(numbers)
         + b"\x89)tR"
     )  # fmt: skip
 

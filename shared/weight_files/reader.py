@@ -7,7 +7,7 @@ from typing import IO, Any
 
 from shared.errors import StageError
 from shared.weight_files import keys, safetensors_file, torch_file
-from shared.weight_files.stored import Array, Budget
+from shared.weight_files.stored import Array, Budget, Stored
 
 EXPECTED = "expected weights (.safetensors, or .pth with nothing but tensors)"
 PICKLE, ZIP = b"\x80", b"PK\x03\x04"
@@ -76,6 +76,31 @@ def read(path: Path, key: str = "", modules: bool = False) -> Weights:
     if bad := next((name for name, array in arrays.items() if not array.is_finite()), None):
         raise StageError(f"{path}: NaN or infinite values in {keys.join([bad])}")
     return Weights(arrays, chosen)
+
+
+def open_tensor(file: IO[bytes], path: Path, *, check: bool) -> Stored:
+    """The one tensor of a file, such as torch.save(tensor) writes; its values are read later.
+
+    Args:
+        file: open for reading; it stays open as long as values are read.
+        path: its name, for messages.
+        check: whether the checksums of an archive are compared now, block by block, because
+            `read_rows` reads without them.
+
+    Raises:
+        StageError: cut short, damaged, or not one tensor.
+    """
+    try:
+        value = _open(file, path.stat().st_size)
+        if not isinstance(value, Stored):
+            raise ValueError("no tensor by itself")
+        file.seek(0)
+        if check and file.read(len(ZIP)) == ZIP and (bad := zipfile.ZipFile(file).testzip()):
+            raise ValueError(f"a wrong checksum of {bad[:40]}")
+    except Exception as error:  # a damaged file makes the readers of its parts raise nearly any
+        expected = "expected one tensor of torch.save"
+        raise StageError(f"{path}: {expected}, found none ({_reason(error)})") from None
+    return value
 
 
 def _open(file: IO[bytes], size: int) -> Any:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ SPARE = 2**26  # bytes on top of that
 EXPONENT = 0x7F80  # of a bfloat16; NaN and infinity have all of its bits
 
 Fetch = Callable[[], bytearray]
+Opened = IO[bytes]
 
 
 @dataclass(eq=False)
@@ -29,11 +30,13 @@ class Storage:
         kind: a key of `TYPES`.
         count: values.
         fetch: reads them; given when the place in the file is known.
+        place: of the first byte, where the file has the bytes as they are; None elsewhere.
     """
 
     kind: str
     count: int
     fetch: Fetch | None = None
+    place: int | None = None
     read: bytearray | None = field(default=None, repr=False)
 
     @property
@@ -104,6 +107,28 @@ class Stored:
         steps = [step * flat.itemsize for step in self.steps]
         view = np.lib.stride_tricks.as_strided(flat, self.shape, steps)
         return view if view.flags.c_contiguous else view.copy()
+
+    def read_rows(self, file: Opened, rows: slice) -> NDArray[Any]:
+        """The values of some indices of the first axis, read from their place in the file alone.
+
+        A tensor that does not lie there in C order, or is compressed, is read as a whole.
+
+        Args:
+            file: the open file.
+            rows: start and stop, inside the tensor.
+
+        Raises:
+            ValueError: cut short.
+        """
+        inner = [math.prod(self.shape[axis + 1 :]) for axis in range(len(self.shape))]
+        if self.storage.place is None or list(self.steps) != inner:
+            return self.values()[rows]
+        kind, count = np.dtype(TYPES[self.storage.kind]), (rows.stop - rows.start) * inner[0]
+        file.seek(self.storage.place + (self.start + rows.start * inner[0]) * kind.itemsize)
+        content = file.read(count * kind.itemsize)
+        if len(content) != count * kind.itemsize:
+            raise ValueError(f"cut short: {count * kind.itemsize} bytes expected")
+        return np.frombuffer(content, kind).reshape(rows.stop - rows.start, *self.shape[1:])
 
 
 @dataclass(frozen=True)

@@ -50,11 +50,25 @@ def open_archive(file: IO[bytes], size: int) -> Any:
         if info is None or info.file_size != made.bytes:
             raise ValueError(f"storage {key[:40]} is missing or not whole")
         known.fetch = lambda: _extract(archive, info, budget)
+        known.place = _find_place(file, info)
         return known
 
     if members[content].file_size > PICKLE:
         raise ValueError("a pickle of an impossible size")
     return pickles.load(io.BytesIO(archive.read(content)), find)
+
+
+def _find_place(file: IO[bytes], info: zipfile.ZipInfo) -> int | None:
+    """Where the bytes of a member begin; None where they are compressed.
+
+    In front of them is a header of 30 bytes, the last four of which are the lengths of two texts.
+    """
+    if info.compress_type != zipfile.ZIP_STORED:
+        return None
+    file.seek(info.header_offset + 26)
+    lengths = file.read(4)
+    name, extra = int.from_bytes(lengths[:2], "little"), int.from_bytes(lengths[2:], "little")
+    return info.header_offset + 30 + name + extra
 
 
 def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget) -> bytearray:
@@ -135,7 +149,7 @@ def _place(stream: pickles.Bounded, keys: Any, roots: dict[str, Storage]) -> Non
         place = stream.tell()
         if place + root.bytes > stream.size:
             raise ValueError(f"cut short: {place + root.bytes} bytes expected, {stream.size} there")
-        root.fetch = reader_of(stream.file, place, root.bytes)
+        root.fetch, root.place = reader_of(stream.file, place, root.bytes), place
         stream.file.seek(place + root.bytes)
 
 

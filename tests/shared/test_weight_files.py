@@ -487,3 +487,62 @@ def test_parts_of_a_storage_in_old_files(view: Any, values: list[float] | None) 
     part = torch_file._view(root, view)
     assert (part.kind, part.count) == ("F32", len(values))
     assert part.values().tolist() == values
+
+
+# --- one tensor, read in parts --------------------------------------------------------------------
+def one_tensor(path: Path, array: np.ndarray, legacy: bool, steps: tuple[int, ...] = ()) -> Path:
+    """A file that holds a tensor by itself, as torch.save(tensor) writes it."""
+    made = tensor("0", array.size, array.shape, steps or strides(array))
+    return write(path, made, {"0": array}, legacy)
+
+
+@both_kinds
+def test_rows_of_a_tensor_are_read_alone(
+    tmp_path: Path, legacy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    array = np.arange(60, dtype=np.float32).reshape(5, 4, 3)
+    path = one_tensor(tmp_path / "t.pt", array, legacy)
+    monkeypatch.setattr(Storage, "values", None)  # nothing is read as a whole
+    with path.open("rb") as file:
+        opened = reader.open_tensor(file, path, check=True)
+        assert opened.shape == (5, 4, 3)
+        for rows in (slice(0, 1), slice(2, 5)):
+            np.testing.assert_array_equal(opened.read_rows(file, rows), array[rows])
+
+
+def test_rows_of_a_turned_or_packed_tensor_are_those_of_the_whole(tmp_path: Path) -> None:
+    array = np.arange(12, dtype=np.float32).reshape(4, 3)
+    path = one_tensor(tmp_path / "t.pt", array, False, steps=(1, 4))
+    packed = tmp_path / "packed.pt"
+    with (
+        zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive,
+        zipfile.ZipFile(path) as plain,
+    ):
+        for name in plain.namelist():
+            archive.writestr(name, plain.read(name))
+    turned = array.ravel().reshape(3, 4).T[1:3]
+    for each in (path, packed):
+        with each.open("rb") as file:
+            opened = reader.open_tensor(file, each, check=True)
+            np.testing.assert_array_equal(opened.read_rows(file, slice(1, 3)), turned)
+
+
+def test_one_tensor_is_refused_where_it_is_damaged_or_none(tmp_path: Path) -> None:
+    array = np.arange(4000, dtype=np.float32).reshape(4, 1000)
+    path = one_tensor(tmp_path / "t.pt", array, False)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    changed = tmp_path / "changed.pt"
+    changed.write_bytes(content)
+    cut = tmp_path / "cut.pt"
+    cut.write_bytes(content[:9000])
+    mapped = write(tmp_path / "map.pt", flat(VALUES), VALUES, False)
+    for wrong, message in (
+        (changed, "a wrong checksum of archive/data/0"), (cut, "cut short or damaged"),
+        (mapped, "no tensor by itself"),
+    ):  # fmt: skip
+        with wrong.open("rb") as file, pytest.raises(StageError, match=message) as told:
+            reader.open_tensor(file, wrong, check=True)
+        assert str(told.value).startswith(f"{wrong}: ")
+    with changed.open("rb") as file:  # found when it is looked for
+        assert reader.open_tensor(file, changed, check=False).shape == (4, 1000)
