@@ -4,7 +4,7 @@
 """
 
 from shared.patches import attributes, hdf5
-from shared.patches.fields import Constant, Field
+from shared.patches.fields import Constant, Field, name_table, read_name_table
 from shared.patches.marks import read_marks
 from shared.patches.reader import Rows, Source, open_hdf5, read
 from shared.patches.rows import FLAT, list_rows
@@ -23,9 +23,11 @@ __all__ = [
     "explain_wrong_units",
     "hdf5",
     "list_rows",
+    "name_table",
     "open_hdf5",
     "read",
     "read_marks",
+    "read_name_table",
     "shard",
     "shard_range",
     "thin_out",

@@ -1,6 +1,6 @@
 """The content of a patch file: fields, constants, allocation, moments of the values."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as default
 from typing import Any
@@ -45,6 +45,33 @@ class Constant:
 
     values: NDArray[Any]
     attributes: Mapping[str, Any] = default(default_factory=dict)
+
+
+def name_table(names: Sequence[str]) -> Constant:
+    """Names that rows point at by number, as (names, L) bytes of UTF-8 with zeros behind them.
+
+    An attribute ends at 64 KiB.
+    """
+    encoded = [name.encode() for name in names]
+    longest = max(map(len, encoded))
+    table = np.frombuffer(b"".join(name.ljust(longest, b"\0") for name in encoded), np.uint8)
+    return Constant(table.reshape(len(encoded), longest))
+
+
+def read_name_table(source: Source, name: str) -> tuple[str, ...]:
+    """The names in a table that `name_table` made.
+
+    Raises:
+        StageError: a dataset that is no such table.
+    """
+    stored = source.file[name]
+    table = stored[()]
+    if table.ndim != 2 or table.dtype != np.uint8:
+        raise StageError(f"{stored.where}: expected names as bytes, found {table.dtype}")
+    try:
+        return tuple(bytes(line).rstrip(b"\0").decode() for line in table)
+    except UnicodeDecodeError:
+        raise StageError(f"{stored.where}: expected names in UTF-8, found other bytes") from None
 
 
 def field_like(source: Source, name: str) -> Field:

@@ -54,23 +54,16 @@ def fields(side: int, classes: int) -> dict[str, patches.Field]:
 
 
 def constants(sources: Sequence[str]) -> dict[str, patches.Constant]:
-    """The datasets that hold for all rows: the ignore value, the names of the orthophotos.
-
-    Names are stored as UTF-8 in (S, L) bytes, zeros behind them: an attribute ends at 64 KiB.
-    """
-    encoded = [name.encode() for name in sources]
-    longest = max(map(len, encoded))
-    table = np.frombuffer(b"".join(name.ljust(longest, b"\0") for name in encoded), np.uint8)
+    """The datasets that hold for all rows: the ignore value, the names of the orthophotos."""
     return {
         "ignore": patches.Constant(np.array([IGNORE], np.uint8)),
-        "sources": patches.Constant(table.reshape(len(encoded), longest)),
+        "sources": patches.name_table(sources),
     }
 
 
 def list_names(source: patches.Source) -> tuple[str, ...]:
     """The name of each row: that of its orthophoto, an underscore, the number of the tile."""
-    table = source.file["sources"][()]
-    stems = [bytes(line).rstrip(b"\0").decode() for line in table]
+    stems = patches.read_name_table(source, "sources")
     numbers = source["source"].raw(slice(None))
     tiles = source["place"].raw(slice(None))[:, 0]
     return tuple(f"{stems[n]}_{tile}" for n, tile in zip(numbers, tiles, strict=True))
