@@ -1,7 +1,11 @@
 """One product of the pipeline."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+
+from shared.errors import StageError
 
 Flags = tuple[str, ...]  # words of a command line
 
@@ -40,6 +44,21 @@ class Product:
     def record(self) -> str:
         """Its record, which make looks at."""
         return self.path + ".run.json"
+
+
+def check_folder(variable: str, folder: str) -> None:
+    """Refuse a folder that a variable of make names and that a rule cannot.
+
+    Raises:
+        StageError: there is none of this name, or make would read it as something else.
+    """
+    if not Path(folder).is_dir():
+        raise StageError(f"{variable}: no such folder: {folder}")
+    if re.search(r"[\s:;#%$*?|]", folder):
+        raise StageError(
+            f"{variable}: make wants a path without spaces and :;#%$*?|, found {folder!r}; "
+            "rename it, or run the stage itself"
+        )
 
 
 def flag(name: str, value: object | None) -> Flags:

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from shared.errors import StageError
-from shared.pipeline.product import Product
+from shared.pipeline.product import Product, check_folder
 from shared.pipeline.settings import Settings
 
 TINY = ("--architecture", "pyramid-tiny", "--lr", "0.003", "--epochs", "40", "--batch", "8")
@@ -16,12 +15,11 @@ def products(settings: Settings) -> Iterator[Product]:
     Drawn ones, which procedural sources have, are for a first look: their network is a tiny one.
 
     Raises:
-        StageError: there is no such folder.
+        StageError: there is no such folder, or make cannot write its name.
     """
     folder = settings.landcover
-    if folder and not Path(folder).is_dir():
-        raise StageError(f"LANDCOVER: no such folder: {folder}")
     if folder:
+        check_folder("LANDCOVER", folder)
         tiles = settings.below(f"landcover/{Path(folder).name}")
         yield Product("landcover", tiles, (), ("--src", folder), raw=(folder,))
         yield segmented(settings, tiles)
