@@ -13,12 +13,13 @@ def changed_fields(content: Mapping[str, Any], changes: Mapping[str, str]) -> di
     values: dict[str, Any] = {}
     words = {"SR": "sr", "ARCHITECTURES": "architectures", "MODES": "modes",
              "FUSION_VARIANTS": "fusion_variants", "LEARNING": "learning",
-             "SEEDS": "seeds", "STUDENTS": "students"}  # fmt: skip
+             "SEEDS": "seeds", "STUDENTS": "students", "PAIRS": "pairs"}  # fmt: skip
     texts = {"D": "data", "W": "weights_folder", "WEIGHTS": "weights", "MIRROR": "mirror",
              "STUDENT_TEACHER": "student_teacher", "ABLATED": "ablated",
              "EUROSAT": "eurosat", "SPLIT_LISTS": "split_lists", "FUSION_BATCH": "fusion_batch",
              "STAGE": "sweep_stage", "GRID": "grid", "SCENE": "scene", "LANDCOVER": "landcover",
-             "MODEL": "map_model"}  # fmt: skip
+             "MODEL": "map_model", "SEN2VENUS": "sen2venus",
+             "WORLDSTRAT": "worldstrat"}  # fmt: skip
     values |= {key: tuple(changes[name].split()) for name, key in words.items() if name in changes}
     values |= {key: changes[name] for name, key in texts.items() if name in changes}
     if "STUDENT_TEACHER" in changes:

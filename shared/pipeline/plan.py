@@ -121,6 +121,7 @@ def _products(settings: Settings, runner: str) -> Iterator[Product]:
     yield from maps.products(settings)
     yield from classified.products(settings)
     yield from aerial.products(settings)
+    yield from super_resolution.pair_files(settings)
 
 
 def as_table(plan: Plan) -> str:

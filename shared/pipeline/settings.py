@@ -43,6 +43,8 @@ class Settings:
         learning: more flags of teacher and fusion.
         flags: more flags, by stage.
         eurosat, landcover: folder of its pictures; of orthophotos and masks.
+        sen2venus, worldstrat: folders of image pairs of two sensors.
+        pairs: bands and factor of the pair files that are made of these, or else of drawn ones.
         scene, map_model: what maps are made of, and with; "" for the city, and the source's own.
         split_lists: folder of public split lists, or the three files with commas; "" for shares.
         milestones: patterns of the products below ``D`` after which the report is renewed.
@@ -85,6 +87,9 @@ class Settings:
     eurosat: str = "data/eurosat-rgb"
     scene: str = ""
     landcover: str = ""
+    sen2venus: str = ""
+    worldstrat: str = ""
+    pairs: tuple[str, ...] = ("10m-x2",)
     map_model: str = ""
     split_lists: str = ""
     milestones: tuple[str, ...] = ()

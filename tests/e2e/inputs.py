@@ -45,6 +45,10 @@ for kind, bands in (("images", 3), ("masks", 1)):
         ) as file:
             file.write(pixels)
 """,
+    "pairs": """
+import sys; from pathlib import Path; from stages.two_sensors.main import run
+run(dst=Path(sys.argv[1]) / "sensors", sites=3, patches=1, size=32)
+""",
     "weights": """
 import sys; from pathlib import Path; from stages.sr_train.main import Learning, run
 from stages.sr_train.methods import Size
@@ -89,7 +93,7 @@ def make(folder: Path) -> None:
     (folder / "mirror").mkdir()
     (folder / "mirror" / "edsr64_x2.pt").write_bytes(bytes(99_000))
     tools = (("export", "models"), ("eurosat", "pictures"), ("sr_train", "weights"),
-             ("landcover", "aerial"))  # fmt: skip
+             ("landcover", "aerial"), ("two_sensors", "pairs"))  # fmt: skip
     for stage, code in tools:
         if (ROOT / ".venvs" / stage / "bin" / "python").exists():
             under(stage, CODE[code], folder)

@@ -27,6 +27,8 @@ GOOD = {
     "demo": {"train_per_class": "1", "test_per_class": "1"},
     "city": {"size": "64", "district": "64"},
     "orthophoto": {"images": "3", "size": "512"},
+    "two_sensors": {"sites": "3", "patches": "1", "size": "32"},
+    "pairs": {"src": "sensors"},
     "scene": {"src": "l1c.npy"},
     "landcover": {"src": "aerial"},
     "eurosat": {"src": "pictures"},
@@ -180,6 +182,11 @@ def cases() -> Iterator[Case]:
     yield Case("scene", "text", "src", "", inputs.text, "not a complete file of numpy")
     yield Case("landcover", "cut", "src", "images/1.tif", inputs.cut, "not a complete GeoTIFF")
     yield Case("landcover", "text", "src", "masks/1.tif", inputs.text, "not a complete GeoTIFF")
+    archive = "DRAWN-002/DRAWN-002_2020-06-15_31UES_b2b3b4b8_05m.zip"
+    yield Case("pairs", "cut", "src", archive, inputs.cut, "not a complete zip archive")
+    yield Case(
+        "pairs", "text", "src", "DRAWN-003/index.csv", inputs.text, "expected a line for each patch"
+    )
     yield Case("report", "cut", "src", "", inputs.cut, "not a complete HDF5 file")
 
 

@@ -170,7 +170,7 @@ def test_settings_that_are_refused(tmp_path: Path, text: str, said: str) -> None
     [
         ({"SHARDS": "0"}, "SHARDS: expected a whole number from 1, found 0"),
         ({"SHARDS-tda": "x"}, "SHARDS-tda: expected a whole number from 1, found x"),
-        ({"SHARDS-export": "2"}, "SHARDS-export: expected one of fusion, prepare, "),
+        ({"SHARDS-export": "2"}, "SHARDS-export: expected one of fusion, pairs, prepare, "),
         ({"NODE_RUNNER": "podman"}, "NODE_RUNNER: expected local or docker or apptainer"),
         ({"RESOURCES": "/nowhere.toml"}, "RESOURCES: /nowhere.toml: cannot be read"),
     ],

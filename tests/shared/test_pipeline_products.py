@@ -335,6 +335,40 @@ def test_tiles_of_a_source(tmp_path: Path) -> None:
         plan("so2sat", LANDCOVER="nowhere")
 
 
+def test_pairs_of_a_source(tmp_path: Path) -> None:
+    """Of the folders of the caller, by their own names; else of drawn land, if all is drawn."""
+    drawn = product(plan("demo"), "pairs/two-sensors/10m-x2.h5")
+    flags = ("--src", "d/two-sensors", "--bands", "10m", "--scale", "2")
+    assert (drawn.stage, drawn.inputs, drawn.flags) == ("pairs", ("d/two-sensors",), flags)
+    assert product(plan("demo"), "two-sensors").stage == "two-sensors"
+    assert not drawn.in_all
+    assert not [one for one in plan("so2sat").products if one.stage in ("pairs", "two-sensors")]
+    venus, spot = tmp_path / "sen2venus", tmp_path / "worldstrat"
+    venus.mkdir()
+    spot.mkdir()
+    whole = plan(
+        "demo", SEN2VENUS=str(venus), WORLDSTRAT=str(spot), PAIRS="10m-x2 20m-x4 all-x2 10m-x4"
+    )
+    made = [one for one in whole.products if one.stage in ("pairs", "two-sensors")]
+    assert short(made) == [
+        *(f"pairs/sen2venus/{name}.h5" for name in ("10m-x2", "20m-x4", "all-x2")),
+        *(f"pairs/worldstrat/{name}.h5" for name in ("10m-x2", "10m-x4")),
+    ]
+    assert made[1].flags == ("--src", str(venus), "--bands", "20m", "--scale", "4")
+    assert (made[4].raw, made[4].inputs) == ((str(spot),), ())
+    with pytest.raises(StageError, match="WORLDSTRAT: no such folder: nowhere"):
+        plan("so2sat", WORLDSTRAT="nowhere")
+    with pytest.raises(StageError, match=r"PAIRS: expected of 10m-x2, 10m-x4 for .*, found 20m-x4"):
+        plan("so2sat", WORLDSTRAT=str(spot), PAIRS="20m-x4")
+
+
+def test_folders_whose_names_make_reads_otherwise_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a b").mkdir()
+    for variable in ("LANDCOVER", "SEN2VENUS", "WORLDSTRAT"):
+        with pytest.raises(StageError, match=f"{variable}: make wants a path without spaces"):
+            plan("so2sat", **{variable: str(tmp_path / "a b")})
+
+
 def test_maps_of_a_source(tmp_path: Path) -> None:
     """The city by student and teacher; a scene of the caller by the published network, or MODEL."""
     made = product(plan("demo"), "map/city/student-separable")

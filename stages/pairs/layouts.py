@@ -1,0 +1,50 @@
+"""Which data set a folder holds, and its reader."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from shared.clutter import without_clutter
+from shared.errors import StageError
+from shared.sisr import venus as names
+from stages.pairs import tensors, venus, worldstrat
+from stages.pairs.samples import Layout
+
+SCALES = {"10m": 2, "20m": 4, "all": 2}  # of Sen2Venµs: from 10 m and from 20 m to 5 m
+EXPECTED = "expected folders of sites with index.csv (Sen2Venµs), or hr_dataset (WorldStrat)"
+
+
+def open_layout(
+    src: Path, bands: names.Choice, scale: int | None, max_delta: int, mtf: float
+) -> Layout:
+    """The data set in a folder, told by what lies in it.
+
+    Raises:
+        StageError: it is none that is known, has no such bands or scale, or is damaged.
+    """
+    if not src.is_dir():
+        raise StageError(f"{src}: {EXPECTED}, found no folder")
+    if (src / worldstrat.FINE).is_dir():
+        if bands != "10m":
+            raise StageError(f"--bands: expected 10m for WorldStrat, found {bands}")
+        return worldstrat.open_layout(src, scale or 4, max_delta, mtf)
+    if scale not in (None, SCALES[bands]):
+        expected = f"expected {SCALES[bands]} for --bands {bands} of Sen2Venµs"
+        raise StageError(f"--scale: {expected}, found {scale}")
+    sites = [path for path in without_clutter(src.iterdir()) if path.is_dir()]
+    if not sites:
+        raise StageError(f"{src}: {EXPECTED}, found neither")
+    return _choose(sites)(sites, bands)
+
+
+def _choose(sites: list[Path]) -> Callable[[list[Path], names.Choice], Layout]:
+    """The reader of Sen2Venµs' version 1 or 2; all sites must be of one."""
+    old = {site.name for site in sites if any(site.glob("*.pt"))}
+    if old and (new := [site for site in sites if site.name not in old]):
+        expected = f"expected tensors (.pt) as in {min(old)}, found none"
+        raise StageError(f"{new[0]}: {expected}; keep versions 1 and 2 in folders of their own")
+    if old:
+        return tensors.open_layout
+    for site in sites:
+        if not (site / venus.INDEX).is_file():
+            raise StageError(f"{site}: {EXPECTED}, found no {venus.INDEX}")
+    return venus.open_layout
