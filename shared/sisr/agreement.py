@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.sisr.form import PER_UNIT
 from shared.sisr.psf import downscale
 
 MTF = 0.1  # of the finer image, brought to the coarser grid before the two are compared
@@ -29,5 +30,5 @@ def correlate(low: NDArray[np.generic], high: NDArray[np.generic], factor: int) 
 
 def sum_values(image: NDArray[np.integer]) -> NDArray[np.float64]:
     """(2, C) sums of x and x² over the pixels of (H, W, C), x being reflectance."""
-    values = image.reshape(-1, image.shape[-1]) / 1e4
-    return np.stack([values.sum(0), (values**2).sum(0)])
+    values = image.reshape(-1, image.shape[-1]).astype(np.int64)
+    return np.stack([values.sum(0) / PER_UNIT, (values**2).sum(0) / PER_UNIT**2])

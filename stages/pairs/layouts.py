@@ -5,8 +5,9 @@ from pathlib import Path
 
 from shared.clutter import without_clutter
 from shared.errors import StageError
+from shared.names import check_names
 from shared.sisr import venus as names
-from stages.pairs import tensors, venus, worldstrat
+from stages.pairs import index, tensors, venus, worldstrat
 from stages.pairs.samples import Layout
 
 SCALES = {"10m": 2, "20m": 4, "all": 2}  # of Sen2Venµs: from 10 m and from 20 m to 5 m
@@ -33,6 +34,7 @@ def open_layout(
     sites = [path for path in without_clutter(src.iterdir()) if path.is_dir()]
     if not sites:
         raise StageError(f"{src}: {EXPECTED}, found neither")
+    check_names((site.name for site in sites), f"{src}: sites")
     return _choose(sites)(sites, bands)
 
 
@@ -45,6 +47,6 @@ def _choose(sites: list[Path]) -> Callable[[list[Path], names.Choice], Layout]:
     if old:
         return tensors.open_layout
     for site in sites:
-        if not (site / venus.INDEX).is_file():
-            raise StageError(f"{site}: {EXPECTED}, found no {venus.INDEX}")
+        if not (site / index.NAME).is_file():
+            raise StageError(f"{site}: {EXPECTED}, found no {index.NAME}")
     return venus.open_layout

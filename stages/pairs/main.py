@@ -49,7 +49,7 @@ def read_row(layout: "Layout", row: "Row", nodata: str) -> tuple[dict[str, Any],
     if missing and nodata == "refuse":
         found = f"expected no pixel that was not seen, found {missing:,}"
         cure = "--nodata leave keeps such pairs out of all splits"
-        raise StageError(f"{row.where}: {found}; {cure}")
+        raise StageError(f"{layout.name(row)}: {found}; {cure}")
     names = {name: bands.names for name, bands in layout.form.bands.items()}
     return {**sample, **measure(sample, names, layout.form.factor)}, not missing
 

@@ -20,14 +20,12 @@ class Row:
     Attributes:
         site: name of its place; whole sites are held out.
         date: of the coarser image as yyyymmdd; 0 where the layout does not tell it.
-        where: file and, in it, patch of the coarser image, for messages.
         parts: what the reader needs to find its pixels.
         split: of a published table, a name in `sisr.SPLITS`; "" without one.
     """
 
     site: str
     date: int
-    where: str
     parts: tuple[Any, ...]
     split: str = ""
 
@@ -40,12 +38,14 @@ class Layout:
         form: of its pairs.
         rows: in the order in which they are written.
         read: the pixels of a row.
+        name: where the coarser image of a row lies, for messages.
         note: what is not among the rows, and why; "" where all that there is is read.
     """
 
     form: sisr.Form
     rows: list[Row]
     read: Callable[[Row], Sample]
+    name: Callable[[Row], str]
     note: str = ""
 
 
@@ -55,6 +55,8 @@ def as_int16(values: NDArray[Any], where: str) -> NDArray[np.int16]:
     Raises:
         StageError: numbers that int16 does not hold, as values in other units are.
     """
+    if values.dtype == np.int16:
+        return values
     missing = np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, bool)
     whole = np.where(missing, sisr.NODATA, np.rint(values))
     limit = np.iinfo(np.int16)

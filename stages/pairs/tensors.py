@@ -50,12 +50,9 @@ def open_layout(sites: list[Path], bands: venus.Choice) -> Layout:
                 raise StageError(f"{start}: expected patches of one size, found sides of {found}")
             date = DATE.search(start.name)
             number = int("".join(date.groups())) if date else 0
-            first = files[columns["low"][0]]
-            rows += [
-                Row(site.name, number, f"{first}: patch {k}", (files, k)) for k in range(counts)
-            ]
+            rows += [Row(site.name, number, (files, k)) for k in range(counts)]
     form = sisr.Form(sides.pop(), described)
-    return Layout(form, rows, functools.partial(_read, columns=columns))
+    return Layout(form, rows, functools.partial(_read, columns=columns), _name)
 
 
 def _list_dates(site: Path) -> list[Path]:
@@ -105,6 +102,12 @@ def _hold(path: Path) -> tuple[IO[bytes], stored.Stored]:
     """The tensors of one date stay open; their checksums are compared once."""
     file = path.open("rb")
     return file, _open(file, path, check=True)
+
+
+def _name(row: Row) -> str:
+    """The coarser image of a row; its file is the first."""
+    files, number = row.parts
+    return f"{next(iter(files.values()))}: patch {number}"
 
 
 def _read(row: Row, columns: dict[str, tuple[str, ...]]) -> Sample:

@@ -1,6 +1,7 @@
 """pairs: three published layouts by hand, splits, truth, stops, shards, refusals."""
 
 import csv
+import os
 import re
 import shutil
 import zipfile
@@ -141,12 +142,22 @@ def test_twenty_metre_bands_and_all_together(version_2: Path, tmp_path: Path) ->
     assert every["correlation"][9] == np.float32(expected)
 
 
+def test_empty_lines_are_none_and_folders_may_have_any_name(
+    version_2: Path, tmp_path: Path
+) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/in \xff"))
+    shutil.copytree(version_2, odd)
+    edit(odd / "SO1/index.csv", lambda t: t.replace("\n", "\r\n\r\n"))
+    made, whole = command(odd, tmp_path / "a.h5"), command(version_2, tmp_path / "b.h5")
+    assert made.read_bytes() == whole.read_bytes()
+
+
 def test_goes_on_after_a_crash(version_2: Path, tmp_path: Path, monkeypatch: Any) -> None:
     whole = command(version_2, tmp_path / "whole.h5")
     read, done = stage.read_row, []
 
     def crash_once(layout: Any, row: Any, nodata: str) -> Any:
-        done.append(row.where[-40:-37])
+        done.append(row.site)
         if len(done) == 6:
             raise KeyboardInterrupt
         return read(layout, row, nodata)
@@ -258,7 +269,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "commas": (lambda s: edit(s / INDEX, lambda t: t.replace("\t", ",")),
                "index.csv: expected a column b2b3b4b8_10m"),
     "cut line": (lambda s: edit(s / INDEX, lambda t: t.rpartition("\t")[0]),
-                 "index.csv: line 3: expected 6 fields"),
+                 "index.csv: line 3: expected 6 fields as in the first line, found 5; is it cut?"),
     "empty": (lambda s: edit(s / INDEX, lambda t: t.splitlines()[0] + "\n"),
               "expected a line for each patch, found none"),
     "bytes": (lambda s: (s / INDEX).write_bytes(b"\xff\xfe"), "expected a table with tabs"),
@@ -281,6 +292,8 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "bright": (lambda s: with_pixels(s, "b2b3b4b8_05m", np.full((32, 32, 4), 40_000, np.uint16)),
                "expected reflectance * 10,000 of -32,768 … 32,767, found 40,000 … 40,000"),
     "no sites": (lambda s: remove(s.iterdir()), "found neither"),
+    "name": (lambda s: (s / "SO1").rename(os.fsdecode(os.fsencode(s) + b"/SO\xff")),
+             "expected names of printable characters in UTF-8, found 'SO\\xff'"),
     "both versions": (lambda s: (s / "SO1/a_10m_b2b3b4b8.pt").write_bytes(b""),
                       "ALSACE: expected tensors (.pt) as in SO1, found none; keep versions"),
 }  # fmt: skip
@@ -523,6 +536,8 @@ WORLD: dict[str, tuple[Callable[[Path], object], str]] = {
     "columns": (lambda s: (s / SPLIT_TABLE).write_text("a,b\n1,2\n"), "expected a column tile"),
     "cut table": (lambda s: (s / SPLIT_TABLE).write_text("tile,split\nX\n"), "line 2: expected as"),
     "split": (lambda s: (s / SPLIT_TABLE).write_text("tile,split\nX,dev\n"), "found 'dev'"),
+    "elsewhere": (lambda s: (s / SPLIT_TABLE).write_text("tile,split\n../X,val\n"),
+                  "expected names of folders, found '../X'"),
     "no spot": (lambda s: (s / "hr_dataset/ASMSpotter-1-1-1/ASMSpotter-1-1-1_ps.tiff").unlink(),
                 "ASMSpotter-1-1-1_ps.tiff: expected the image of 1.5 m"),
     "yaml": (lambda s: (s / METADATA).write_text("delta: [1\n"), "expected YAML with a number"),
