@@ -10,9 +10,11 @@ from shared.models.cards import Card
 from shared.models.resizing import resize, resize_levels
 from shared.patches import Source
 
+TILES, COLOURS = "image", ("red", "green", "blue")  # dataset of a tile file, and its bands
+
 
 def locate_bands(source: Source, bands: tuple[str, ...]) -> list[tuple[str, int]]:
-    """Dataset name and channel index of each band in a patch file.
+    """Dataset name and channel index of each band in a patch file or tile file.
 
     Raises:
         StageError: no dataset of the file has a band.
@@ -21,6 +23,8 @@ def locate_bands(source: Source, bands: tuple[str, ...]) -> list[tuple[str, int]
     for name in ("sen1", "sen2", "rgb"):
         if name in source and (layout := source[name].layout):
             places |= {band: (name, index) for index, band in enumerate(layout.bands)}
+    if TILES in source:
+        places |= {band: (TILES, index) for index, band in enumerate(COLOURS)}
     for band in bands:
         if band not in places:
             raise StageError(f"{source.path}: expected band {band!r}, found {list(places)}")
@@ -36,7 +40,8 @@ def read_scaled(source: Source, bands: tuple[str, ...], rows: slice) -> NDArray[
 
 def _scale(source: Source, name: str, rows: slice) -> NDArray[np.float32]:
     layout = source[name].layout
-    assert layout is not None
+    if layout is None:  # a tile file: red, green and blue are 0 … 255
+        return source[name][rows]
     return layout.scale(source[name][rows]).astype(np.float32)
 
 

@@ -88,7 +88,7 @@ def compare_networks(
         "models": models,
         **logit_differences(logits["fp32"], logits["int8"]),
         "per_class": metrics["fp32"]["per_class"],
-        "per_class_change": {key: _changes(metrics, key) for key in ("recall", "f1")},
+        "per_class_change": {key: changes(metrics, key) for key in ("recall", "f1")},
     }
 
 
@@ -100,11 +100,15 @@ def logit_differences(one: Logits, other: Logits) -> dict[str, float]:
     }
 
 
-def _changes(metrics: dict[str, Any], key: str) -> dict[str, dict[str, float]]:
-    """By network and class, a value less that of FP32."""
+def changes(metrics: dict[str, Any], key: str) -> dict[str, dict[str, float]]:
+    """By network and class, a value less that of FP32; without classes that one of them has not."""
     before = metrics["fp32"]["per_class"]
     return {
-        name: {label: e[key] - before[label][key] for label, e in entry["per_class"].items()}
+        name: {
+            label: e[key] - before[label][key]
+            for label, e in entry["per_class"].items()
+            if None not in (e[key], before[label][key])
+        }
         for name, entry in metrics.items()
         if name != "fp32"
     }

@@ -36,14 +36,24 @@ def fold_constants(model: onnx.ModelProto) -> None:
     for node in graph.node:
         kept += _use_listed_operators(node, facts)
     _replace(graph, kept)
+    drop_unused(graph)
+
+
+def drop_unused(graph: onnx.GraphProto) -> None:
+    """Without stored tensors that no node reads, in place."""
     used = {name for node in graph.node for name in node.input}
     weights = [tensor for tensor in graph.initializer if tensor.name in used]
     del graph.initializer[:]
     graph.initializer.extend(weights)
 
 
-def constants(model: onnx.ModelProto) -> None:
-    """Nodes without a computed input become the tensors that they write, in place."""
+def constants(model: onnx.ModelProto, *, exact: bool = False) -> None:
+    """Nodes without a computed input become the tensors that they write, in place.
+
+    Args:
+        model: graph with inferred shapes.
+        exact: whether numbers without axes stay so, which a further pass relies on.
+    """
     graph, facts, kept = model.graph, GraphIndex(model.graph), []
     known = set(facts.weights)
     for node in graph.node:
@@ -53,7 +63,7 @@ def constants(model: onnx.ModelProto) -> None:
         if ends or not (fixed or stored) or node.op_type in RANDOM:
             kept.append(node)
             continue
-        for tensor in _evaluate(model, node, facts):
+        for tensor in _evaluate(model, node, facts, exact):
             graph.initializer.append(tensor)
             facts.weights[tensor.name] = tensor
             known.add(tensor.name)
@@ -66,11 +76,13 @@ def _static(facts: GraphIndex, name: str) -> bool:
 
 
 def _evaluate(
-    model: onnx.ModelProto, node: NodeProto, facts: GraphIndex
+    model: onnx.ModelProto, node: NodeProto, facts: GraphIndex, exact: bool
 ) -> Iterator[onnx.TensorProto]:
     """The outputs of one node, as stored tensors of the same names."""
     if node.op_type == "Shape":
-        sizes = np.array(facts.shapes[node.input[0]], np.int64)
+        name = node.input[0]
+        told = _as_inferred(facts, name).dims if name in facts.weights else facts.shapes[name]
+        sizes = np.array(told, np.int64)
         given = attributes(node)
         yield numpy_helper.from_array(
             sizes[given.get("start", 0) : given.get("end")], node.output[0]
@@ -84,7 +96,8 @@ def _evaluate(
         users = facts.users[value.name]
         index = any(user.op_type == "Gather" and user.input[1] == value.name for user in users)
         # A single place takes an axis away; numbers of all other nodes may have an axis.
-        stored = np.asarray(array, order="C") if index else np.ascontiguousarray(array)
+        bare = exact or index
+        stored = np.asarray(array, order="C") if bare else np.ascontiguousarray(array)
         yield numpy_helper.from_array(stored, value.name)
 
 

@@ -74,7 +74,9 @@ def compute_logits(
     return np.stack(rows)
 
 
-def measure_latency(paths: dict[str, Path], runs: int, seed: int) -> dict[str, dict[str, Any]]:
+def measure_latency(
+    paths: dict[str, Path], runs: int, seed: int, batches: tuple[int, ...] = BATCHES
+) -> dict[str, dict[str, Any]]:
     """How long each network takes on one thread of this computer; the networks take turns.
 
     Args:
@@ -82,13 +84,14 @@ def measure_latency(paths: dict[str, Path], runs: int, seed: int) -> dict[str, d
         runs: timed runs of one row, after a tenth as many that do not count; of larger batches
             fewer, so that about as many rows are run.
         seed: of the random input.
+        batches: rows of one call that are timed, the first of which is 1.
 
     Returns:
         By name: median, 90th, 95th and 99th percentile of one row in ms; under "rows", by batch
         size, the median in ms and rows per second.
     """
     latencies: dict[str, dict[str, Any]] = {name: {} for name in paths}
-    for rows in BATCHES:
+    for rows in batches:
         repeats = max(3, runs // rows)
         for name, times in time_runs(paths, rows, repeats, seed).items():
             middle = float(np.median(times))

@@ -3,8 +3,6 @@
 import dataclasses
 import functools
 import json
-import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,47 +10,9 @@ from shared import cli, models, patches
 from shared.errors import StageError
 from shared.int8 import SCHEMES, Scheme
 from shared.models import Card
+from stages.export.settings import Computing, Int8
 
 FP32, INT8 = "model.onnx", "model_int8.onnx"
-
-
-@dataclass(frozen=True)
-class Int8:
-    """How the INT8 networks are calibrated, and which layers are blamed for what they lose.
-
-    Attributes:
-        calibration_per_class: training rows of each class that are used for calibration.
-        scheme: quantisation schemes, as the SDK documents them. The first one gives the INT8
-            network of the product, and its bundle asks the SDK for it, unless voyager --scheme says
-            otherwise. The others are compared with it.
-        blame_per_class: test rows of each class over which each layer is quantised alone, by the
-            first scheme; 0 leaves that out.
-        seed: of the random choice of calibration and of these test rows.
-    """
-
-    calibration_per_class: Annotated[int, cli.at_least(1)] = 30
-    scheme: tuple[Scheme, ...] = SCHEMES
-    blame_per_class: Annotated[int, cli.at_least(0)] = 12
-    seed: Annotated[int, cli.at_least(0)] = 42
-
-
-@dataclass(frozen=True)
-class Computing:
-    """Memory, processors and timing; the networks and scores do not depend on these.
-
-    Attributes:
-        batch: rows that are prepared at once.
-        threads: rows that are evaluated at the same time, 0 for one per processor.
-        latency_runs: timed runs of each network.
-    """
-
-    batch: Annotated[int, cli.at_least(1)] = 64
-    threads: Annotated[int, cli.at_least(0)] = 0
-    latency_runs: Annotated[int, cli.at_least(1)] = 100
-
-    def workers(self) -> int:
-        """Number of threads to use."""
-        return self.threads or len(os.sched_getaffinity(0))
 
 
 def run(
@@ -73,11 +33,13 @@ def run(
 
     Args:
         src: model folder with one network: a product of distill or teacher, which has
-            test_logits.npy and test_labels.npy, or an ONNX file of others and its description.
-        train: patch file whose rows calibrate INT8.
-        test: patch file the network was tested on, with the same rows in the same order.
+            test_logits.npy and test_labels.npy, an ONNX file of others and its description, or a
+            product of segment.
+        train: patch file whose rows calibrate INT8; of a segmentation network a tile file.
+        test: patch file the network was tested on, with the same rows in the same order; of a
+            segmentation network a tile file, whose tiles also decide the size of the export.
         dst: folder to write: the ONNX files, model.json, report.json, scores, latency.json; what
-            each layer costs in eight bits (blame.csv, blame.png).
+            each layer of a classifier costs in eight bits (blame.csv, blame.png).
         metis: version of the SDK that has to compile the network; the host may run a part.
         strict: refuse a network that it would not compile; --nostrict only reports why.
         fix: rewrite what breaks a rule where the outputs stay the same, proved on the test rows.
@@ -88,6 +50,13 @@ def run(
     """
     int8_files, workers = _int8_files(dst, int8.scheme), computing.workers()
     files = {"fp32": dst / FP32} | _by_report_name(int8_files)
+    if _is_segmentation(src):
+        from stages.export import segmentation
+
+        segmentation.check_use(range, int8)
+        wanted = segmentation.Wanted(metis, strict, fix, tolerance, int8=int8, computing=computing)
+        segmentation.export(src, train, test, files, int8_files, wanted)
+        return
     logits = {}
     with patches.read(train, "label") as training, patches.read(test, "label") as testing:
         from stages.export import (
@@ -131,6 +100,12 @@ def run(
     }  # fmt: skip
     report |= {"blame": blame} if blame else {}
     _finish(dst, card, files, report, metis=metis, runs=computing.latency_runs, seed=int8.seed)
+
+
+def _is_segmentation(src: Path) -> bool:
+    """Whether a model folder holds networks that give a class for each pixel."""
+    there = (src / models.MODEL_FILE).is_file()
+    return there and models.load(src, None)[0].task == "segmentation"
 
 
 def _finish(

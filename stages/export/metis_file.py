@@ -30,7 +30,7 @@ def check_file(model: onnx.ModelProto, inferred: onnx.ModelProto) -> Found:
 
 
 def _check_ends(graph: onnx.GraphProto) -> Found:
-    given = {"inputs": (inputs(graph), 4), "outputs": (list(graph.output), 2)}
+    given = {"inputs": (inputs(graph), 4), "outputs": (list(graph.output), _rank_of_output(graph))}
     for name, (values, rank) in given.items():
         if len(values) != 1:
             yield name, f"expected one, found {[value.name for value in values]}", name
@@ -45,6 +45,13 @@ def _check_ends(graph: onnx.GraphProto) -> Found:
                 yield value.name, f"expected a static shape, found {list(shape)}", "static"
             elif shape[:1] != (1,):
                 yield value.name, f"expected batch 1, found {list(shape)}", "batch"
+
+
+def _rank_of_output(graph: onnx.GraphProto) -> int:
+    """2 of a class for each picture; 4 where there is one for each pixel, as in the zoo's maps."""
+    ends = [shape_of(value) for value in (*inputs(graph)[:1], *graph.output[:1])]
+    per_pixel = len(ends) == 2 and all(len(shape) == 4 for shape in ends)
+    return 4 if per_pixel and ends[0][2:] == ends[1][2:] != (1, 1) else 2
 
 
 def _check_inner(model: onnx.ModelProto) -> Found:

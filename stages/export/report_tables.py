@@ -12,7 +12,8 @@ from stages.export import layer_blame
 Report = dict[str, Any]
 SHARES = {
     "overall_accuracy": "top-1", "top5_accuracy": "top-5", "average_accuracy": "average",
-    "macro_f1": "macro F1", "weighted_f1": "weighted F1", "agreement": "agreement",
+    "mean_iou": "mean IoU", "pixel_accuracy": "pixel accuracy", "macro_f1": "macro F1",
+    "weighted_f1": "weighted F1", "agreement": "agreement",
 }  # fmt: skip
 
 
@@ -31,27 +32,35 @@ def write_tables(folder: Path, report: Report) -> None:
 
 def format_networks(report: Report) -> str:
     """One line per network, shares in per cent."""
+    used = [key for key in SHARES if any(key in entry for entry in report["models"].values())]
     lines = []
     for name, entry in report["models"].items():
-        shares = (f"{100 * entry[key]:.2f}" if key in entry else "" for key in SHARES)
+        shares = (f"{100 * entry[key]:.2f}" if key in entry else "" for key in used)
         logit = entry.get("largest_logit_difference")
         far = "" if logit is None else f"{logit:.3g}"
         lines.append([name, f"{entry['bytes'] / 1e6:.2f}", *shares, far])
-    return _table(["network", "MB", *(f"{v} %" for v in SHARES.values()), "logits apart"], lines)
+    heads = (f"{SHARES[key]} %" for key in used)
+    return _table(["network", "MB", *heads, "logits apart"], lines)
 
 
 def format_classes(report: Report) -> str:
-    """One line per class: rows, FP32, and by how many points each INT8 changes it."""
-    change, names = report["per_class_change"], list(report["per_class_change"]["recall"])
+    """One line per class: rows or pixels, FP32, and by how many points each INT8 changes it.
+
+    A dash stands for what a class has not: there is none of it, and none was said.
+    """
+    change = report["per_class_change"]
+    names = list(next(iter(change.values())))
+    counted = "pixels" if report.get("task") == "segmentation" else "rows"
     heads = [f"{kind} {name}" for kind in change for name in ("fp32 %", *names)]
     lines = []
     for label, entry in report["per_class"].items():
-        line = [label, str(entry["rows"])]
+        line = [label, str(entry[counted] or 0)]
         for kind in change:
-            points = (100 * change[kind][name][label] for name in names)
-            line += [f"{100 * entry[kind]:.1f}", *(f"{point:+.1f}" for point in points)]
+            line.append("–" if entry[kind] is None else f"{100 * entry[kind]:.1f}")
+            points = (change[kind][name].get(label) for name in names)
+            line += ["–" if point is None else f"{100 * point:+.1f}" for point in points]
         lines.append(line)
-    return _table(["class", "rows", *heads], lines)
+    return _table(["class", counted, *heads], lines)
 
 
 def _table(head: list[str], lines: Iterable[list[str]]) -> str:
@@ -67,8 +76,9 @@ def log_summary(report: Report, times: dict[str, Any]) -> None:
     for name, entry in report["models"].items():
         per_second = times[name]["rows"]
         speed = ", ".join(f"{rows}: {e['rows_per_second']:.0f}" for rows, e in per_second.items())
+        key = "overall_accuracy" if "overall_accuracy" in entry else "mean_iou"
         say(
-            f"{name}: top-1 {100 * entry['overall_accuracy']:.2f} %, macro F1 "
+            f"{name}: {SHARES[key]} {100 * entry[key]:.2f} %, macro F1 "
             f"{100 * entry['macro_f1']:.2f} %, {entry['bytes'] / 1e6:.2f} MB, median "
             f"{times[name]['median_ms']:.2f} ms a row on one thread, rows a second at {speed}"
         )

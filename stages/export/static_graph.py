@@ -9,15 +9,17 @@ from onnx import shape_inference
 
 from shared.errors import StageError
 from shared.models import Card
-from stages.export.constant_folding import fold_constants
-from stages.export.graph_index import inputs, opset_version, shape_of
+from stages.export.constant_folding import constants, drop_unused, fold_constants
+from stages.export.graph_index import GraphIndex, inputs, opset_version, shape_of
 from stages.export.metis_rules import load_file_rules
 
 IR: int = load_file_rules()["ir_version"]
 
 
 def make_static(model: onnx.ModelProto, card: Card, path: Path) -> onnx.ModelProto:
-    """`input` (1, C, size, size) float32 to `logits` (1, K), opset 17, all shapes known.
+    """`input` (1, C, size, size) float32 to `logits`, opset 17, all shapes known.
+
+    Logits are (1, K) of a classifier and (1, K, size, size) of a segmentation network.
 
     Args:
         model: a network in the common form (`shared.onnx_graphs`).
@@ -34,15 +36,34 @@ def make_static(model: onnx.ModelProto, card: Card, path: Path) -> onnx.ModelPro
         raise StageError(f"{path}: expected one input and one output, found {names}")
     shape = (1, len(card.bands), card.size, card.size)
     _set_shape(given[0], shape, path)
-    _set_shape(graph.output[0], (1, len(card.classes)), path)
+    pixels = shape[2:] if card.task == "segmentation" else ()
+    _set_shape(graph.output[0], (1, len(card.classes), *pixels), path)
     _rename(graph, given[0].name, "input")
     _rename(graph, graph.output[0].name, "logits")
     del graph.input[:]  # weights may be listed there, and could then be replaced by a caller
     graph.input.extend(given)
     _drop_identities(graph)
-    model = _infer_shapes(model, path)
+    model = _fold_sizes(model, path)
     fold_constants(model)
+    _drop_idle(model.graph)
     return _infer_shapes(model, path)
+
+
+def _fold_sizes(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
+    """With all shapes known, where they can be: each pass folds what those before it tell."""
+    model, before = _infer_shapes(model, path), 0
+    while len(model.graph.node) != before and not _are_known(model.graph):
+        before = len(model.graph.node)
+        constants(model, exact=True)
+        model = _infer_shapes(model, path)
+    return model
+
+
+def _are_known(graph: onnx.GraphProto) -> bool:
+    """Whether the sizes of all tensors are inferred."""
+    shapes = GraphIndex(graph).shapes
+    made = (name for node in graph.node for name in node.output if name)
+    return all(isinstance(size, int) for name in made for size in shapes.get(name, ("?",)))
 
 
 def _infer_shapes(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
@@ -78,6 +99,37 @@ def _drop_identities(graph: onnx.GraphProto) -> None:
             kept.append(node)
     del graph.node[:]
     graph.node.extend(kept)
+
+
+def _drop_idle(graph: onnx.GraphProto) -> None:
+    """Without Pad and Slice that leave all as it is, which networks of any size need for others."""
+    for node in list(graph.node):
+        facts = GraphIndex(graph)
+        if not _is_idle(node, facts):
+            continue
+        given, made = node.input[0], node.output[0]
+        if made in facts.outputs:
+            if given not in facts.makers:
+                continue
+            given, made = made, given  # the output keeps its name
+        graph.node.remove(node)
+        for other in graph.node:
+            for names in (other.input, other.output):
+                names[:] = [given if name == made else name for name in names]
+    drop_unused(graph)
+
+
+def _is_idle(node: onnx.NodeProto, facts: GraphIndex) -> bool:
+    if node.op_type not in ("Pad", "Slice"):
+        return False
+    before, after = (facts.shapes.get(name) for name in (node.input[0], node.output[0]))
+    if before is None or before != after or not all(isinstance(size, int) for size in before):
+        return False
+    if node.op_type == "Pad":  # what is cut off at one end may be added at the other
+        pads = facts.constant(node.input[1]) if len(node.input) > 1 else None
+        return pads is not None and not pads.any()
+    steps = facts.constant(node.input[4]) if len(node.input) > 4 else None
+    return len(node.input) < 5 or (steps is not None and bool((steps == 1).all()))
 
 
 def _set_shape(value: onnx.ValueInfoProto, shape: tuple[int, ...], path: Path) -> None:

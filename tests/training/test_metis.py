@@ -9,13 +9,16 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from torch import Tensor, nn
 from torch.ao.quantization.observer import HistogramObserver
+from torchvision.models import swin_transformer
 
 from shared import int8, onnx_graphs
 from shared.models import Card
+from shared.segmentation import onnx_file
 from shared.training import networks, students
 from stages.export import calibration, metis_fixes, static_graph
-from stages.export.metis_lint import lint
+from stages.export.metis_lint import judge, lint
 from stages.export.metis_rules import VERSIONS
 
 SIDE, CLASSES = 32, tuple(f"class {k}" for k in range(17))
@@ -53,6 +56,46 @@ def test_students_of_the_zoo_pass(name: str, tmp_path: Path) -> None:
     before, after, violations = fitted(name, tmp_path)
     np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-6 * np.abs(before).max())
     assert violations == [{}, {}, {}]
+
+
+class SmallSwin(nn.Module):
+    """Two blocks of Swin V2, one shifted, behind a padding as that of a Segmenter, and a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = swin_transformer.SwinTransformer(
+            [4, 4], 16, [2], [2], [8, 8], block=swin_transformer.SwinTransformerBlockV2
+        ).features
+        self.head = nn.Conv2d(16, 5, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        high, wide = images.shape[-2:]
+        padded = nn.functional.pad(images, (0, -wide % 4, 0, -high % 4), mode="replicate")
+        logits = self.head(self.body(padded).permute(0, 3, 1, 2))
+        logits = nn.functional.interpolate(logits, padded.shape[-2:], mode="bilinear")
+        return logits[..., :high, :wide]
+
+
+def test_swin_of_any_size_becomes_static_and_the_host_runs_a_part(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network, path = SmallSwin().eval(), tmp_path / "network.onnx"
+    onnx_file.export_network(network, path)
+    card = Card("network.onnx", "swin", ("red", "green", "blue"), (0.0,) * 3, (1.0,) * 3, 64,
+                "bilinear", tuple("abcde"), task="segmentation")  # fmt: skip
+    made = static_graph.make_static(onnx_graphs.load(path), card, path)
+    kinds = {node.op_type for node in made.graph.node}
+    assert not kinds & {"Shape", "Range", "Mod", "Pad", "ConstantOfShape", "GreaterOrEqual"}
+    images = torch.randn(1, 3, 64, 64)
+    said = onnxruntime.InferenceSession(made.SerializeToString())
+    with torch.no_grad():
+        expected = network(images).numpy()
+    found = said.run(None, {"input": images.numpy()})[0]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    judgement = judge(made, "1.8")
+    host = {node.operator for node in judgement.nodes if node.verdict == "host"}
+    assert host >= {"LayerNormalization", "Gather", "ReduceL2", "Erf"}
+    assert judgement.refusals() == []
+    assert 0 < (judgement.share() or 0) < 1
 
 
 # Where a pool does not divide the picture: its padding is not counted in the mean, which all tables
