@@ -86,10 +86,10 @@ def tell(dst: Path, note: str) -> None:
 
     with sisr.Pairs(dst) as made:
         for name, told in made.describe().items():
-            rows, sites, agreement = told["rows"], told["sites"], told["correlation"]
-            progress.say(f"{name}: {rows} pairs of {sites} sites, median correlation {agreement}")
+            counts = f"pairs: {told['rows']}, sites: {told['sites']}"
+            progress.say(f"{name}: {counts}, median correlation: {told['correlation']}")
         if left := int((made.split == sisr.LEFT_OUT).sum()):
-            progress.say(f"left out: {left} pairs with pixels that were not seen")
+            progress.say(f"left out, as pixels were not seen: pairs: {left}")
     if note:
         progress.say(note)
 

@@ -53,8 +53,8 @@ def open_layout(src: Path, scale: int, max_delta: int, mtf: float) -> Layout:
         found = f"{far} whose dates are further apart, {absent} without images"
         raise StageError(f"{coarse}: expected tiles with a date within --max_delta, found {found}")
     note = (
-        f"not among them: {far} tiles whose dates are {max_delta} days or more apart, {absent} of "
-        f"{dates.SPLIT} without images"
+        f"not among them: tiles whose dates are {max_delta} days or more apart ({far}), tiles of "
+        f"{dates.SPLIT} without images ({absent})"
     )
     form = sisr.Form(SIDE, {"low": sisr.Bands(BANDS, LOW), "high": sisr.Bands(BANDS, LOW / scale)})
     return Layout(form, rows, functools.partial(_read, scale=scale, mtf=mtf), _name, note)

@@ -207,7 +207,7 @@ def test_missing_pixels_are_refused_or_left_out(src: Path, tmp_path: Path, capsy
     made = content(command(src, tmp_path / "yes.h5", "--nodata=leave"))
     assert made["split"][8] == sisr.LEFT_OUT
     assert (made["split"][[*range(8), 9]] < sisr.LEFT_OUT).all()
-    assert "left out: 1 pairs with pixels that were not seen" in capsys.readouterr().err
+    assert "left out, as pixels were not seen: pairs: 1" in capsys.readouterr().err
 
 
 # --- how version 2 is broken ----------------------------------------------------------------------
@@ -483,7 +483,7 @@ def test_tiles_of_worldstrat(
         np.testing.assert_allclose(made["high"][row], expected, atol=0.51)
     assert (made["correlation"] > 0.98).all()
     said = capsys.readouterr().err
-    assert "not among them: 1 tiles whose dates are 5 days or more apart, 1 of strat" in said
+    assert "tiles whose dates are 5 days or more apart (1), tiles of stratified_" in said
 
 
 def test_dates_of_the_other_edition_stand_in_a_table(worldstrat: Path, tmp_path: Path) -> None:
