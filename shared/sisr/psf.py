@@ -40,7 +40,8 @@ def weigh(
 
     Each weight is the Gaussian at the true distance of the two centres. A filter on the fine grid
     and a cubic decimation after it would multiply the MTF by that of the cubic: at a factor of 2 by
-    0.88 or, with the parameter -0.75 of torch, by 0.97. Cells beyond an end are those before it, mirrored (reflect: the last one is not repeated).
+    0.88 or, with the parameter -0.75 of torch, by 0.97. Cells beyond an end are those before it,
+    mirrored (reflect: the last one is not repeated).
 
     Args:
         cells: number of fine cells.
