@@ -10,7 +10,8 @@ MAKEFLAGS += --no-builtin-rules
 SHELL := /bin/bash -euo pipefail
 
 # What the pipeline reads: so2sat (once data/so2sat holds its files), demo and gallery (procedural
-# scenes, made on the spot), tiny (a few of them, for tests), eurosat (real images: EUROSAT=folder).
+# scenes, made on the spot), tiny (a few of them, for tests), eurosat (real images: EUROSAT=folder),
+# landcover (orthophotos: LANDCOVER=folder).
 SOURCE ?= $(if $(wildcard data/so2sat/training.h5),so2sat,demo)
 D ?= $(if $(filter so2sat,$(SOURCE)),data,data/$(SOURCE))
 
@@ -30,7 +31,7 @@ include images/images.mk
 
 # --- the pipeline --------------------------------------------------------------------------------
 # The variables that the caller set, on the command line or in the environment.
-SETTABLE := SR W WEIGHTS WEIGHTS-% MIRROR ARCHITECTURES MODES FUSION_VARIANTS STUDENT_TEACHER ABLATED EUROSAT SCENE LANDCOVER MODEL SPLIT_LISTS PAIRS SEN2VENUS WORLDSTRAT \
+SETTABLE := SR W WEIGHTS WEIGHTS-% MIRROR ARCHITECTURES MODES FUSION_VARIANTS STUDENT_TEACHER ABLATED EUROSAT SCENE LANDCOVER SEGMENTERS MODEL SPLIT_LISTS PAIRS SEN2VENUS WORLDSTRAT \
 	DATA MEMBERS MEMBERS-% EPOCHS EPOCHS-% PIXELS PIXELS-% TEACHER_BATCH TEACHER_BATCH-% FUSION_BATCH LEARNING FLAGS-% \
 	STAGE GRID SEEDS STUDENTS NODE_RUNNER RESOURCES SHARDS SHARDS-% REGISTRY CLAIM NAMESPACE
 CHANGED := $(foreach name,$(filter $(SETTABLE),$(.VARIABLES)),$(if $(filter command environment override,$(origin $(name))),$(name)))
@@ -50,7 +51,7 @@ $(D):
 	@mkdir -p $@
 
 # --- verbs ---------------------------------------------------------------------------------------
-.PHONY: help all demo gallery tiny eurosat products plan status cancel provenance k8s cwl rerun new-stage picture merge ship tensorboard
+.PHONY: help all demo gallery tiny eurosat landcover products plan status cancel provenance k8s cwl rerun new-stage picture merge ship tensorboard
 
 help: ## this list, with the present SOURCE, D and RUNNER
 	@grep -hE '^[a-zA-Z%_.$$()-]+:.*## ' $(filter-out $(RULES),$(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -71,7 +72,7 @@ products: $(PRODUCTS:%=%.run.json)
 all: ## make the whole pipeline for SOURCE, up to the bundle and the report
 	@if $(MAKE) --no-print-directory -q products 2>/dev/null; then echo "up to date, nothing to do"; \
 		else $(MAKE) --no-print-directory products; fi
-	@echo "bundle: $(BUNDLE)"; echo "report: $(D)/report.html"
+	@$(if $(PRODUCTS-voyager),echo "bundle: $(BUNDLE)"; )echo "report: $(D)/report.html"
 endif
 
 # A verb that names its source takes no other one.
@@ -94,6 +95,10 @@ tiny: ## make the chain on a few scenes with the shortest training, for tests
 eurosat: ## make the chain on EuroSAT, RGB or 13 bands: EUROSAT=folder with one folder per class, SPLIT_LISTS=folder with public lists
 	$(call own_source,eurosat)
 	@$(MAKE) --no-print-directory SOURCE=eurosat all
+
+landcover: ## make the chain for land cover on drawn orthophotos, in minutes; LANDCOVER=folder as LandCover.ai is laid out, SEGMENTERS=networks
+	$(call own_source,landcover)
+	@$(MAKE) --no-print-directory SOURCE=landcover all
 
 plan: ## print the products of SOURCE, their commands, and what each one waits for; FORMAT=json for programs
 	@python3 -m shared.pipeline plan $(SETTINGS) $(if $(filter json,$(FORMAT)),--json)

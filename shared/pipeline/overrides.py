@@ -13,7 +13,8 @@ def changed_fields(content: Mapping[str, Any], changes: Mapping[str, str]) -> di
     values: dict[str, Any] = {}
     words = {"SR": "sr", "ARCHITECTURES": "architectures", "MODES": "modes",
              "FUSION_VARIANTS": "fusion_variants", "LEARNING": "learning",
-             "SEEDS": "seeds", "STUDENTS": "students", "PAIRS": "pairs"}  # fmt: skip
+             "SEEDS": "seeds", "STUDENTS": "students", "PAIRS": "pairs",
+             "SEGMENTERS": "segmenters"}  # fmt: skip
     texts = {"D": "data", "W": "weights_folder", "WEIGHTS": "weights", "MIRROR": "mirror",
              "STUDENT_TEACHER": "student_teacher", "ABLATED": "ablated",
              "EUROSAT": "eurosat", "SPLIT_LISTS": "split_lists", "FUSION_BATCH": "fusion_batch",

@@ -110,6 +110,9 @@ def build(settings: Settings, runner: str = "local", goals: Iterable[str] = ()) 
 
 
 def _products(settings: Settings, runner: str) -> Iterator[Product]:
+    if settings.raw == aerial.RAW:
+        yield from aerial.products(settings)
+        return
     yield from chain.patch_files(settings)
     yield from super_resolution.products(settings, in_docker=runner == "docker")
     yield from ensembles.products(settings)
@@ -120,7 +123,6 @@ def _products(settings: Settings, runner: str) -> Iterator[Product]:
     yield from students.products(settings)
     yield from maps.products(settings)
     yield from classified.products(settings)
-    yield from aerial.products(settings)
     yield from super_resolution.pair_files(settings)
 
 

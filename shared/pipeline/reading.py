@@ -9,6 +9,7 @@ import tomllib
 
 from shared.errors import StageError
 from shared.pipeline.overrides import changed_fields
+from shared.pipeline.products import aerial
 from shared.pipeline.settings import OBSERVED, Settings
 from shared.sr import methods
 
@@ -34,10 +35,12 @@ def read_settings(source: str, changes: Mapping[str, str] | None = None) -> Sett
     content, changes = _load(source), dict(changes or {})
     values: dict[str, Any] = {name: _tuples(value) for name, value in content.items()}
     values |= changed_fields(content, changes)
-    for name in ("architectures", "modes"):
-        if not values.get(name):
-            raise StageError(f"{name.upper()}: expected at least one name, found none")
-    first, mode = values["architectures"][0], values["modes"][0]
+    first, mode = "", ""
+    if values.get("raw") != aerial.RAW:  # which has no ensembles
+        for name in ("architectures", "modes"):
+            if not values.get(name):
+                raise StageError(f"{name.upper()}: expected at least one name, found none")
+        first, mode = values["architectures"][0], values["modes"][0]
     values.setdefault("data", "data" if source == "so2sat" else f"data/{source}")
     values.setdefault("student_teacher", f"teacher/{first}-{mode}")
     values.setdefault("students_teacher", values["student_teacher"])

@@ -11,7 +11,7 @@ from shared.pipeline.remaining import outdated
 
 HEAD = "# Written by `python3 -m shared.pipeline rules`; changed by the next make."
 # Stages whose names are verbs that the Makefile defines itself.
-OWN_VERBS = {"demo", "eurosat", "merge"}
+OWN_VERBS = {"demo", "eurosat", "landcover", "merge"}
 
 
 def write(plan: Plan, state: Path, stages: list[str]) -> str:

@@ -12,9 +12,9 @@ class Settings:
     """What decides which products there are and how they are made.
 
     Attributes:
-        source: so2sat, demo, gallery, tiny or eurosat.
+        source: so2sat, demo, gallery, tiny, eurosat or landcover.
         data: folder of the products, ``D``.
-        raw: "files" that people put into ``D/so2sat``, or the stage that makes patches.
+        raw: "files" that people put into ``D/so2sat``, or the stage that makes patches or tiles.
         weights_folder: of published weights, ``W``.
         weights: published or trained.
         own_weights: file by variant, such as "edsr-x2", or by architecture of a teacher.
@@ -45,6 +45,7 @@ class Settings:
         eurosat, landcover: folder of its pictures; of orthophotos and masks.
         sen2venus, worldstrat: folders of image pairs of two sensors.
         pairs: bands and factor of the pair files that are made of these, or else of drawn ones.
+        segmenters: networks of segment; none for those that fit the orthophotos.
         scene, map_model: what maps are made of, and with; "" for the city, and the source's own.
         split_lists: folder of public split lists, or the three files with commas; "" for shares.
         milestones: patterns of the products below ``D`` after which the report is renewed.
@@ -90,6 +91,7 @@ class Settings:
     sen2venus: str = ""
     worldstrat: str = ""
     pairs: tuple[str, ...] = ("10m-x2",)
+    segmenters: tuple[str, ...] = ()
     map_model: str = ""
     split_lists: str = ""
     milestones: tuple[str, ...] = ()

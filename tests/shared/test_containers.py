@@ -322,7 +322,7 @@ def test_make_refuses_another_data_folder_in_containers(tmp_path: Path) -> None:
     assert make("-n", "RUNNER=local", "SOURCE=demo", "help", DATA=str(tmp_path)).returncode == 0
 
 
-@pytest.mark.parametrize("verb", ["demo", "gallery", "tiny", "eurosat"])
+@pytest.mark.parametrize("verb", ["demo", "gallery", "tiny", "eurosat", "landcover"])
 def test_a_verb_with_a_source_of_its_own_takes_no_other(verb: str) -> None:
     other = "demo" if verb == "tiny" else "tiny"
     done = make("RUNNER=local", verb, f"SOURCE={other}")

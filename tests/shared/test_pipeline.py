@@ -145,7 +145,7 @@ def test_a_mirror_is_a_folder_or_an_address(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "changes", "message"),
     [
-        ("x", {}, "SOURCE: expected demo, eurosat, gallery, so2sat or tiny, found x"),
+        ("x", {}, "SOURCE: expected demo, eurosat, gallery, landcover, so2sat or tiny, found x"),
         ("demo", {"SR": "edsr-x9"}, "SR: expected of vdsr-x2 .*, found edsr-x9"),
         (
             "demo",

@@ -320,19 +320,55 @@ def test_scenes_of_a_source(tmp_path: Path) -> None:
         plan("so2sat", SCENE=str(tmp_path / "a b.tif"))
 
 
-def test_tiles_of_a_source(tmp_path: Path) -> None:
-    """The folder that LANDCOVER names, by its own name; else drawn ones, if all is drawn."""
-    drawn = product(plan("demo"), "landcover/orthophoto")
-    assert (drawn.inputs, drawn.flags) == (("d/orthophoto",), ("--src", "d/orthophoto"))
-    assert product(plan("demo"), "orthophoto").stage == "orthophoto"
-    stages = [one.stage for one in plan("demo", LANDCOVER=str(tmp_path)).products]
-    assert "orthophoto" not in stages
-    assert not [one for one in plan("so2sat").products if one.stage == "landcover"]
-    made = product(plan("so2sat", LANDCOVER=str(tmp_path)), f"landcover/{tmp_path.name}")
-    assert (made.stage, made.flags) == ("landcover", ("--src", str(tmp_path)))
-    assert (made.raw, made.in_all) == ((str(tmp_path),), False)
+def test_land_cover_of_drawn_orthophotos() -> None:
+    """Orthophotos, tiles, a small network, a page on the latter two; all of them by make all."""
+    whole = plan("landcover")
+    assert short([*whole.products]) == [
+        "orthophoto", "tiles/orthophoto", "segment/orthophoto-pyramid-tiny", "report.html",
+    ]  # fmt: skip
+    assert all(one.in_all for one in whole.products)
+    assert flags(whole, "tiles/orthophoto") == "--src d/orthophoto"
+    words = flags(whole, "segment/orthophoto-pyramid-tiny").split()
+    assert words[:8] == [
+        "--train", "d/tiles/orthophoto/training.h5",
+        "--validation", "d/tiles/orthophoto/validation.h5",
+        "--test", "d/tiles/orthophoto/testing.h5", "--architecture", "pyramid-tiny",
+    ]  # fmt: skip
+    assert "--epochs" in words
+    shown = product(whole, "report.html").inputs
+    assert shown == ("d/tiles/orthophoto", "d/segment/orthophoto-pyramid-tiny")
+
+
+def test_land_cover_of_a_folder(tmp_path: Path) -> None:
+    """Its own name and the published network with its own settings, unless others are named."""
+    folder = tmp_path / "lc"
+    folder.mkdir()
+    whole = plan("landcover", LANDCOVER=str(folder), SPLIT_LISTS="lists")
+    made = product(whole, "tiles/lc")
+    assert (made.flags, made.raw) == (
+        ("--src", str(folder), "--split_lists", "lists"), (str(folder),)
+    )  # fmt: skip
+    assert flags(whole, "segment/lc-swin_v2_b").endswith("--architecture swin_v2_b")
+    changes = {"SEGMENTERS": "swin_v2_t unet-resnet34", "EPOCHS": "3", "FLAGS-segment": "--lr 1"}
+    other = plan("landcover", LANDCOVER=str(folder), **changes)
+    assert [one.path for one in other.products if one.stage == "segment"] == [
+        "d/segment/lc-swin_v2_t", "d/segment/lc-unet-resnet34",
+    ]  # fmt: skip
+    said = other.arguments(product(other, "segment/lc-swin_v2_t"))
+    assert said[-4:] == ("--epochs", "3", "--lr", "1")
     with pytest.raises(StageError, match="LANDCOVER: no such folder: nowhere"):
-        plan("so2sat", LANDCOVER="nowhere")
+        plan("landcover", LANDCOVER="nowhere")
+
+
+def test_flags_of_the_caller_win_over_those_of_drawn_orthophotos() -> None:
+    whole = plan("landcover", **{"FLAGS-segment": "--epochs 2 --batch 4"})
+    said = whole.arguments(product(whole, "segment/orthophoto-pyramid-tiny"))
+    assert [said.count(word) for word in ("--epochs", "--batch", "--lr")] == [1, 1, 1]
+    assert said[-4:] == ("--epochs", "2", "--batch", "4")
+
+
+def test_other_sources_have_no_land_cover() -> None:
+    assert not {"orthophoto", "landcover", "segment"} & {one.stage for one in plan("demo").products}
 
 
 def test_pairs_of_a_source(tmp_path: Path) -> None:

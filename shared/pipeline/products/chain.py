@@ -10,6 +10,7 @@ from shared.pipeline.settings import Settings
 
 QAT_EPOCHS = "5"
 OTHER_SDKS = ("1.2", "1.6", "all")  # besides the newest, which voyager takes by itself
+UNSHOWN = ("tda-plot", "orthophoto")  # in `make all`, but the report does not read them
 BEYOND = (  # shown if they exist
     "teacher", "fusion", "sumrule", "distill", "explain", "export", "voyager", "map",
     "calibrate", "audit",
@@ -120,7 +121,7 @@ def explained(
 def report(settings: Settings, others: Iterable[Product], goals: Iterable[str]) -> Product:
     """The page about the others: those of `make all`, and more that exist or that goals ask for."""
     others, goals = list(others), set(goals)
-    shown = [p.path for p in _in_page_order(others) if p.in_all and p.stage != "tda-plot"]
+    shown = [p.path for p in _in_page_order(others) if p.in_all and p.stage not in UNSHOWN]
     beyond = [p.path for p in others if is_shown_beyond(p, goals) and p.path not in shown]
     shown += sorted(set(beyond) - {p.path for p in others if p.in_all})
     return Product(
