@@ -5,7 +5,7 @@ which are maps here; it shares its processes, checkpoints, event files and care 
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from shared.training.data import Split
 from shared.training.loop import checkpoints, display
 from shared.training.memory import recompute
 from shared.training.parallel import distributed
-from shared.training.records import events
+from shared.training.records import events, profiles
 
 TRIED = 4  # tiles by which memory is estimated
 
@@ -74,7 +74,7 @@ class Measured:
 
 def fit(
     learner: MaskLearner, train: data.TileStream, held_out: data.TileStream, sight: Sight,
-    folder: Path, shown: Path | None = None,
+    folder: Path, shown: Path | None = None, *, profiled: Path | None = None,
 ) -> None:  # fmt: skip
     """Train a network in place, going on from its checkpoint if it is there.
 
@@ -85,6 +85,7 @@ def fit(
         sight: what the network sees of them.
         folder: of the checkpoint, written after every epoch; the caller removes it.
         shown: folder of what TensorBoard shows.
+        profiled: folder of a profile of some steps, if one is wanted.
 
     Raises:
         StageError: the loss is no longer finite, the device is not there, or a step does not fit
@@ -100,16 +101,20 @@ def fit(
             learner.begin(fabric, state)
             rows = min(learner.rows, len(train))
             recompute.fit_into_memory(fabric, learner, _sample(train, sight), rows)
-        target = shown if fabric.is_global_zero else None
-        with events.write_to(target, {learner.name: learner.log}):
-            _epochs(fabric, learner, (train, held_out), sight, folder)
+        if not fabric.is_global_zero:
+            shown = profiled = None
+        with (
+            events.write_to(shown, {learner.name: learner.log}),
+            profiles.profile_steps(profiled, fabric.device) as end_step,
+        ):
+            _epochs(fabric, learner, (train, held_out), sight, folder, end_step)
     recompute.restore(learner.network)
     learner.end()
 
 
 def _epochs(
     fabric: Fabric, learner: MaskLearner, streams: tuple[data.TileStream, data.TileStream],
-    sight: Sight, folder: Path,
+    sight: Sight, folder: Path, end_step: Callable[[], None],
 ) -> None:  # fmt: skip
     train, held_out = streams
     recipe, quiet = learner.recipe, not fabric.is_global_zero
@@ -120,6 +125,7 @@ def _epochs(
             learner.network.train()
             for step, (batch, together) in enumerate(_batches(fabric, learner, train, sight)):
                 learner.step(fabric, batch, together, step)
+                end_step()
                 show.step([learner], together)
                 rows += together
             learner.totals.tolist()  # a GPU has ended its steps

@@ -92,6 +92,10 @@ def _kinds(path: Path) -> Iterator[tuple[Path, str]]:
     if kind == "classifier" and _is_segmenter(path):
         kind = "segmenter"
     files = without_clutter(path.glob("*.h5"))
+    maps = sorted(area.parent for area in path.glob("*/area.csv"))  # of a folder of orthophotos
+    if kind is None and not files and maps:
+        yield from ((each, "map") for each in maps)
+        return
     if kind is None and not files:
         raise StageError(f"{path}: expected a product with one of {list(FOLDERS)} or *.h5 in it")
     yield from [(path, kind)] if kind else [(file, _kind(file)) for file in files]

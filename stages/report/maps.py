@@ -12,6 +12,7 @@ COLUMNS = ("class", "name", "colour", "cells", "share", "km2")
 MEASURES = {
     "agreement_raw": "of the cells have their true class",
     "agreement": "after the filter",
+    "mean_iou": "mean IoU",
 }
 
 

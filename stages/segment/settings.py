@@ -125,11 +125,14 @@ class Machine:
             read from the disk, in the same order.
         device: auto (a GPU if there is one), cpu or cuda.
         precision: auto (bfloat16 on a GPU that has it, float32 otherwise), float32 or bfloat16.
+        profile: also write where the time of four steps goes, into profile/: a trace for
+            https://ui.perfetto.dev and a table. A product that is there already is left as it is.
     """
 
     resident: Annotated[float, more_than(0)] = 32.0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    profile: bool = False
 
 
 @dataclass(frozen=True)

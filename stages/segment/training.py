@@ -20,7 +20,7 @@ from shared.segmentation import (
     pyramids,
 )
 from shared.training.loop import Plateau, Recipe
-from shared.training.records import events
+from shared.training.records import events, profiles
 from stages.segment import product, start, teachers
 from stages.segment.settings import Settings
 
@@ -49,7 +49,8 @@ def train_network(
     one = _build_learner(sight, train, settings)
     dst.mkdir(parents=True, exist_ok=True)
     held_out, shown = streams["validation"], dst / events.FOLDER
-    fitting.fit(one, streams["training"], held_out, sight, dst / WORK, shown)
+    profiled = dst / profiles.FOLDER if settings.machine.profile else None
+    fitting.fit(one, streams["training"], held_out, sight, dst / WORK, shown, profiled=profiled)
     network = one.network
     assert isinstance(network, pyramids.Segmenter)
     measured = {

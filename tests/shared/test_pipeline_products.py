@@ -321,10 +321,11 @@ def test_scenes_of_a_source(tmp_path: Path) -> None:
 
 
 def test_land_cover_of_drawn_orthophotos() -> None:
-    """Orthophotos, tiles, a small network, a page on the latter two; all of them by make all."""
+    """Orthophotos, tiles, a tiny network, a map; a page on the latter three; all by make all."""
     whole = plan("landcover")
     assert short([*whole.products]) == [
-        "orthophoto", "tiles/orthophoto", "segment/orthophoto-pyramid-tiny", "report.html",
+        "orthophoto", "tiles/orthophoto", "segment/orthophoto-pyramid-tiny",
+        "map/ortho-010-pyramid-tiny", "report.html",
     ]  # fmt: skip
     assert all(one.in_all for one in whole.products)
     assert flags(whole, "tiles/orthophoto") == "--src d/orthophoto"
@@ -335,8 +336,11 @@ def test_land_cover_of_drawn_orthophotos() -> None:
         "--test", "d/tiles/orthophoto/testing.h5", "--architecture", "pyramid-tiny",
     ]  # fmt: skip
     assert "--epochs" in words
+    assert flags(whole, "map/ortho-010-pyramid-tiny") == (
+        "--src d/orthophoto/images/ortho-010.tif --model d/segment/orthophoto-pyramid-tiny"
+    )
     shown = product(whole, "report.html").inputs
-    assert shown == ("d/tiles/orthophoto", "d/segment/orthophoto-pyramid-tiny")
+    assert shown == tuple(one.path for one in whole.products[1:-1])
 
 
 def test_land_cover_of_a_folder(tmp_path: Path) -> None:
@@ -349,6 +353,9 @@ def test_land_cover_of_a_folder(tmp_path: Path) -> None:
         ("--src", str(folder), "--split_lists", "lists"), (str(folder),)
     )  # fmt: skip
     assert flags(whole, "segment/lc-swin_v2_b").endswith("--architecture swin_v2_b")
+    mapped = product(whole, "map/lc-swin_v2_b")
+    assert (mapped.in_all, mapped.inputs) == (False, ("d/segment/lc-swin_v2_b",))
+    assert mapped.path not in product(whole, "report.html").inputs
     changes = {"SEGMENTERS": "swin_v2_t unet-resnet34", "EPOCHS": "3", "FLAGS-segment": "--lr 1"}
     other = plan("landcover", LANDCOVER=str(folder), **changes)
     assert [one.path for one in other.products if one.stage == "segment"] == [

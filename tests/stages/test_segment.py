@@ -1,5 +1,6 @@
 """segment: the product, its measures, teachers, stops and refusals, as its container runs it."""
 
+import gzip
 import json
 import shutil
 from pathlib import Path
@@ -102,6 +103,18 @@ def test_files_for_people(product: Path) -> None:
     shown = event_files.read_values(product / "tensorboard" / "network")
     assert {f"epoch/{name}" for name in wanted} <= shown.keys()
     assert not (product / "work").exists()
+
+
+def test_a_profile_changes_nothing_that_is_compared(
+    product: Path, splits: Path, tmp_path: Path
+) -> None:
+    made = make(splits, tmp_path / "made", profile="true")
+    trace = gzip.decompress((made / "profile" / "profile-trace.json.gz").read_bytes())
+    steps = {one["name"] for one in json.loads(trace)["traceEvents"] if "name" in one}
+    assert {"ProfilerStep#2", "ProfilerStep#3"} <= steps
+    assert "aten::convolution_backward" in (made / "profile" / "profile-table.txt").read_text()
+    assert record.digest(made) == record.digest(product)
+    assert (record.load(made) or {})["plan"] == (record.load(product) or {})["plan"]
 
 
 @pytest.mark.parametrize("epoch", [1, 2])

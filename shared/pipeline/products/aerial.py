@@ -1,47 +1,71 @@
-"""Land cover: orthophotos, the tiles that are cut from them, and networks that learn from these."""
+"""Land cover: orthophotos, their tiles, networks that learn from these, and maps."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from shared.errors import StageError
-from shared.pipeline.product import Flags, Product, flag, without
+from shared.pipeline.product import Flags, Product, check_folder, flag, without
 from shared.pipeline.settings import Settings, chosen
 
 RAW = "landcover"
 DRAWN, REAL = ("pyramid-tiny",), ("swin_v2_b",)  # networks without SEGMENTERS
-# Drawn orthophotos are learned by a small network, from its first weights, on a CPU.
-SMALL: Flags = ("--epochs", "40", "--batch", "8", "--lr", "0.003")
+# Drawn orthophotos are for a first look: their network is a tiny one, which two cores can train.
+TINY: Flags = ("--epochs", "40", "--batch", "8", "--lr", "0.003")
 SPLITS = {"train": "training", "validation": "validation", "test": "testing"}
+MAPPED = "ortho-010"  # a drawn orthophoto of the test split
 
 
 def products(settings: Settings) -> Iterator[Product]:
-    """Tiles and networks of the folder that LANDCOVER names; else of drawn orthophotos.
+    """Tiles, networks and maps of the folder that LANDCOVER names; else of drawn orthophotos.
 
     Raises:
-        StageError: there is no such folder.
+        StageError: there is no such folder, or make cannot write its name.
     """
     folder = settings.landcover
-    if folder and not Path(folder).is_dir():
-        raise StageError(f"LANDCOVER: no such folder: {folder}")
-    if folder:
-        tiles = settings.below(f"tiles/{Path(folder).name}")
-        more = flag("split_lists", settings.split_lists)
-        yield Product("landcover", tiles, (), ("--src", folder, *more), raw=(folder,), in_all=True)
-    else:
-        drawn, tiles = settings.below("orthophoto"), settings.below("tiles/orthophoto")
-        yield Product("orthophoto", drawn, in_all=True)
-        yield Product("landcover", tiles, (drawn,), ("--src", drawn), in_all=True)
-    yield from _segmenters(settings, tiles, small=not folder)
-
-
-def _segmenters(settings: Settings, tiles: str, *, small: bool) -> Iterator[Product]:
-    """One network each, measured on all splits."""
-    splits = [word for name, file in SPLITS.items() for word in (f"--{name}", f"{tiles}/{file}.h5")]
-    for name in settings.segmenters or (DRAWN if small else REAL):
-        said = settings.flags.get("segment", ())
-        epochs = flag("epochs", chosen(settings.epochs, name))
-        usual = without(SMALL if small else (), (*epochs, *said))
+    if not folder:
+        yield from _of_drawn(settings)
+        return
+    check_folder("LANDCOVER", folder)
+    name = Path(folder).name
+    tiles, more = settings.below(f"tiles/{name}"), flag("split_lists", settings.split_lists)
+    yield Product("landcover", tiles, (), ("--src", folder, *more), raw=(folder,), in_all=True)
+    for network in settings.segmenters or REAL:
+        learned = segmented(settings, tiles, network)
+        yield learned
+        # Of all orthophotos, which takes hours: not by make all.
         yield Product(
-            "segment", settings.below(f"segment/{tiles.rpartition('/')[2]}-{name}"), (tiles,),
-            (*splits, "--architecture", name, *usual, *without(epochs, said)), in_all=True,
+            "map", settings.below(f"map/{name}-{network}"), (learned.path,),
+            ("--src", folder, "--model", learned.path), raw=(folder,),
         )  # fmt: skip
+
+
+def _of_drawn(settings: Settings) -> Iterator[Product]:
+    drawn, tiles = settings.below("orthophoto"), settings.below("tiles/orthophoto")
+    yield Product("orthophoto", drawn, in_all=True)
+    yield Product("landcover", tiles, (drawn,), ("--src", drawn), in_all=True)
+    for network in settings.segmenters or DRAWN:
+        learned = segmented(settings, tiles, network, TINY)
+        yield learned
+        photo = f"{drawn}/images/{MAPPED}.tif"
+        yield Product(
+            "map", settings.below(f"map/{MAPPED}-{network}"), (drawn, learned.path),
+            ("--src", photo, "--model", learned.path), in_all=True,
+        )  # fmt: skip
+
+
+def segmented(settings: Settings, tiles: str, network: str, usual: Flags = ()) -> Product:
+    """A network that learns from the tiles of a folder, measured on all splits.
+
+    Args:
+        settings: of the source; their flags win.
+        tiles: product of landcover.
+        network: its architecture.
+        usual: flags of segment that are not its defaults.
+    """
+    files = [word for name, file in SPLITS.items() for word in (f"--{name}", f"{tiles}/{file}.h5")]
+    said = settings.flags.get("segment", ())
+    epochs = without(flag("epochs", chosen(settings.epochs, network)), said)
+    return Product(
+        "segment", settings.below(f"segment/{Path(tiles).name}-{network}"), (tiles,),
+        (*files, "--architecture", network, *without(usual, (*epochs, *said)), *epochs),
+        in_all=True,
+    )  # fmt: skip
