@@ -10,7 +10,7 @@ import numpy as np
 from shared import lcz
 from shared.errors import StageError
 from shared.models import scores
-from stages.report.inputs import Product, read_json
+from stages.report.inputs import Product, is_segmentation, read_json
 
 ROLES = {"teacher": "teacher", "sumrule": "sumrule", "fusion": "fusion", "distill": "student"}
 ALONE = "student without a teacher"
@@ -70,7 +70,7 @@ def find(products: list[Product]) -> list[Classifier]:
             for role, part in ((BEFORE, path / "float"), (ALONE, path / "baseline")):
                 if (part / "metrics.json").is_file():
                     graded.append(_read(role, part, product))
-        elif product.kind == "export":
+        elif product.kind == "export" and not is_segmentation(product):
             if (path / "metrics.json").is_file():
                 graded.append(_read(FP32, path, product))
             folders = sorted(file.parent for file in path.glob("int8*/metrics.json"))

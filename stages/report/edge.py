@@ -4,13 +4,14 @@ from typing import Any
 
 from shared.models import FEW_LEVELS
 from stages.report import pictures
-from stages.report.inputs import Product, read_json
+from stages.report.inputs import Product, is_segmentation, read_json
 
 WAYS = {
     "hdf5": "the patch file",
     "rounded": "its values rounded to 8 bits",
     "png": "the PNG files, as the YAML says",
 }
+MEASURES = {False: ("overall_accuracy", "overall accuracy"), True: ("mean_iou", "mean IoU")}
 
 
 def export(product: Product) -> dict[str, Any]:
@@ -18,8 +19,10 @@ def export(product: Product) -> dict[str, Any]:
     report = read_json(product.path / "report.json")
     there = (product.path / "latency.json").is_file()
     latency = read_json(product.path / "latency.json") if there else {}
+    per_pixel = is_segmentation(product)
+    key, measure = MEASURES[per_pixel]
     models = [
-        {"name": name, **entry, "latency": latency.get(name, {})}
+        {"name": name, **entry, "measured": entry[key], "latency": latency.get(name, {})}
         for name, entry in report.get("models", {}).items()
     ]
     apart = {"models", "per_class", "per_class_change", "metis", "blame"}
@@ -28,6 +31,8 @@ def export(product: Product) -> dict[str, Any]:
     return {
         "name": product.name,
         "models": models,
+        "measure": measure,
+        "overlaps": list_overlaps(report) if per_pixel else [],
         "facts": flat(rest),
         "scheme": report.get("calibration", {}).get("scheme", ""),
         "blame": report.get("blame", {}),
@@ -37,6 +42,22 @@ def export(product: Product) -> dict[str, Any]:
         "lint": report.get("metis", {}).get("violations", {}),
         "accelerated": report.get("metis", {}).get("accelerated_macs", {}),
     }
+
+
+def list_overlaps(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Of each class its name, its IoU by FP32 and how each INT8 changes it; None where it has none.
+
+    IoU is 0 to 1.
+    """
+    changes = report["per_class_change"]["iou"]
+    return [
+        {
+            "name": name,
+            "iou": entry["iou"],
+            "changes": {network: by_class.get(name) for network, by_class in changes.items()},
+        }
+        for name, entry in report["per_class"].items()
+    ]
 
 
 def speeds(model: dict[str, Any]) -> dict[str, Any]:

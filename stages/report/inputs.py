@@ -107,6 +107,11 @@ def _is_segmenter(folder: Path) -> bool:
     return isinstance(measures, dict) and "mean_iou" in measures
 
 
+def is_segmentation(export: Product) -> bool:
+    """Whether an export is of a network that gives a class for each pixel."""
+    return read_json(export.path / "report.json").get("task") == "segmentation"
+
+
 def _kind(path: Path) -> str:
     if path.suffix == ".safetensors":
         return "weights"

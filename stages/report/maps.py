@@ -54,6 +54,12 @@ def read_areas(product: Product) -> list[dict[str, Any]]:
         raise StageError(f"{path}: expected areas of a map as map writes them ({error})") from None
 
 
+def format_area(square_kilometres: float) -> str:
+    """With one digit behind the point; of less than one, as of orthophotos, with three in all."""
+    form = ".1f" if square_kilometres >= 1 or not square_kilometres else ".3g"
+    return format(square_kilometres, form)
+
+
 def _read_line(row: dict[str, str]) -> dict[str, Any]:
     """One class; the colour goes into the page, so it must be one."""
     if not re.fullmatch("#[0-9a-f]{6}", row["colour"]):
@@ -61,5 +67,5 @@ def _read_line(row: dict[str, str]) -> dict[str, Any]:
     return {
         "name": row["name"], "colour": row["colour"], "cells": int(row["cells"]),
         "share": f"{100 * float(row['share']):.1f}",
-        "km2": f"{float(row['km2']):.1f}" if row["km2"] else "–",
+        "km2": format_area(float(row["km2"])) if row["km2"] else "–",
     }  # fmt: skip

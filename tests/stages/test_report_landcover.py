@@ -10,7 +10,7 @@ import pytest
 
 from shared import models, tiles
 from shared.errors import StageError
-from stages.report import inputs, segmentation
+from stages.report import inputs, maps, segmentation
 from tests.stages.test_report import Balanced, command
 from tests.training.tile_files import random_tiles, write_tiles
 
@@ -115,3 +115,40 @@ def test_a_patch_file_beside_it_shows_the_chain_again(
 ) -> None:
     text = " ".join(Balanced(command(tmp_path / "report.html", files, prepared)).text)
     assert "no bundle yet" in text
+
+
+def exported(folder: Path) -> Path:
+    """What export leaves of a segmentation network, as far as the page reads it."""
+    folder.mkdir(parents=True)
+    entry = {"file": "model.onnx", "bytes": 5_000_000, "mean_iou": 0.7, "pixel_accuracy": 0.9,
+             "macro_f1": 0.8}  # fmt: skip
+    apart = {"agreement": 0.98, "largest_logit_difference": 0.5, "points_lost": 1.25}
+    ious = [0.9, 0.4, 0.8, None, 0.6]
+    report = {
+        "task": "segmentation",
+        "models": {"fp32": entry, "int8": entry | apart},
+        "per_class": {n: {"iou": iou} for n, iou in zip(tiles.CLASSES, ious, strict=True)},
+        "per_class_change": {"iou": {"int8": {"background": -0.01, "building": -0.025}}},
+        "calibration": {"scheme": "per_tensor_histogram"},
+        "metis": {"violations": {"1.8": 3}, "accelerated_macs": {"1.8": 0.36}},
+    }
+    (folder / "report.json").write_text(json.dumps(report))
+    (folder / "metrics.json").write_text(json.dumps({"mean_iou": 0.7}))
+    return folder
+
+
+def test_the_page_says_what_each_class_loses_by_eight_bits(tmp_path: Path) -> None:
+    page = command(tmp_path / "report.html", exported(tmp_path / "export" / "landcover"))
+    text = " ".join(Balanced(page).text)
+    assert "mean IoU, %" in text
+    assert "overall accuracy, %" not in text
+    assert "IoU of FP32, % INT8, points" in text
+    assert "building 40.00 -2.50" in text
+    assert "water – –" in text
+    assert "36.00 % by 1.8" in text
+
+
+def test_areas_of_orthophotos_have_their_digits() -> None:
+    assert [maps.format_area(area) for area in (1234.56, 1.0, 0.04321, 0.0)] == [
+        "1234.6", "1.0", "0.0432", "0.0",
+    ]  # fmt: skip

@@ -15,6 +15,7 @@ from shared.errors import StageError
 from shared.segmentation import networks, pyramids
 from stages.segment import start
 from stages.segment.settings import Network
+from stages.weights import conversion
 
 NAMES = ("pyramid-tiny", "deeplabv3_mobilenet", "unet-mobilenetv4", "fpn-resnet18")
 
@@ -125,6 +126,23 @@ def test_frozen_batch_norms_keep_their_means() -> None:
     after = dict(network.backbone.named_buffers())
     assert torch.equal(before["bn1.running_mean"], after["bn1.running_mean"])
     assert not torch.equal(before["layer1.0.bn1.running_mean"], after["layer1.0.bn1.running_mean"])
+
+
+def test_weights_of_satlas_may_be_converted_first(tmp_path: Path) -> None:
+    """`weights --src` keeps the names by which segment knows that no z-score is expected."""
+    torch.manual_seed(1)
+    whole = torchvision.models.swin_v2_t().state_dict()
+    given = {f"backbone.backbone.{name}": of for name, of in whole.items()}
+    given |= {"backbone.fpn.inner_blocks.0.0.weight": torch.zeros(1)}
+    torch.save(given, tmp_path / "sentinel2_swinb_si_rgb.pth")
+    made = tmp_path / "satlas.safetensors"
+    conversion.convert(tmp_path / "sentinel2_swinb_si_rgb.pth", made, "", "")
+    assert networks.find_origin(made) == start.SATLAS
+    network = swin()
+    networks.load_backbone(network, made)
+    assert all(torch.equal(of, whole[name]) for name, of in network.backbone.state_dict().items())
+    wanted = Network("swin_v2_t", weights=made)
+    assert start.choose_input(wanted, [127.5] * 3, [25.5] * 3) == ((0.0,) * 3, (1.0,) * 3)
 
 
 @pytest.mark.parametrize("prefix", ["", "backbone.backbone.", "module.encoder."])
