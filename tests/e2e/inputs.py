@@ -12,6 +12,7 @@ import numpy as np
 from shared import lcz
 from shared.models import scores
 from shared.scenes import Grid, Header, create_scene
+from tests import tile_files
 from tests.conftest import pixels, write_patches, write_raw
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,6 +91,7 @@ def make(folder: Path) -> None:
     with create_scene(folder / "scene.h5", (64, 96), Header(Grid.utm(32632, 6e5, 53e5))) as scene:
         for window in scene.todo():
             scene.put(window, pixels(6)["sen2"].reshape(64, 96, 10))
+    tile_files.write(folder / "tiles.h5", tile_files.draw(4, 32))
     (folder / "mirror").mkdir()
     (folder / "mirror" / "edsr64_x2.pt").write_bytes(bytes(99_000))
     tools = (("export", "models"), ("eurosat", "pictures"), ("sr_train", "weights"),
@@ -143,6 +145,11 @@ def edited(
             file.attrs.update(source.attrs)
 
     return write
+
+
+def no_class(arrays: dict[str, np.ndarray]) -> None:
+    """A pixel of a tile with a number that is no class."""
+    arrays["mask"][BROKEN, 4, 5] = 77
 
 
 def rename(arrays: dict[str, np.ndarray]) -> None:

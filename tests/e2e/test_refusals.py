@@ -31,6 +31,8 @@ GOOD = {
     "pairs": {"src": "sensors"},
     "scene": {"src": "l1c.npy"},
     "landcover": {"src": "aerial"},
+    "segment": {"train": "tiles.h5", "validation": "tiles.h5", "architecture": "pyramid-tiny",
+                "epochs": "1", "crop": "32", "batch": "2", "device": "cpu"},
     "eurosat": {"src": "pictures"},
     "prepare": {"src": "raw.h5"},
     "merge": {"src": "part-1.h5,part-2.h5"},
@@ -65,7 +67,18 @@ OPTIONAL = {
     "table": "table.csv",
     "weights": "swinir.safetensors",
 }
-PATHS = {"src", "model", "train", "test", "teacher", "wald", "enlarged", "mirror", *OPTIONAL}
+PATHS = {
+    "src",
+    "model",
+    "train",
+    "validation",
+    "test",
+    "teacher",
+    "wald",
+    "enlarged",
+    "mirror",
+    *OPTIONAL,
+}
 # Patch files: prepare reads float64 as distributed, merge any row-wise product.
 PATCHES = {
     "prepare": ("src",), "merge": ("src",), "sr_train": ("src",),
@@ -187,6 +200,13 @@ def cases() -> Iterator[Case]:
     yield Case(
         "pairs", "text", "src", "DRAWN-003/index.csv", inputs.text, "expected a line for each patch"
     )
+    for name in ("train", "validation"):
+        yield Case("segment", "cut", name, "", inputs.cut, "not a complete HDF5 file")
+        yield Case("segment", "mask", name, "", inputs.edited(inputs.no_class), "class numbers")
+    no_mask = inputs.edited(lambda arrays: arrays.pop("mask"))
+    yield Case("segment", "no mask", "train", "", no_mask, "expected dataset 'mask', found")
+    yield from incomplete("segment", "train")
+    yield Case("segment", "no weights", "weights", "", inputs.text, "weights")
     yield Case("report", "cut", "src", "", inputs.cut, "not a complete HDF5 file")
 
 
