@@ -51,7 +51,7 @@ $(D):
 	@mkdir -p $@
 
 # --- verbs ---------------------------------------------------------------------------------------
-.PHONY: help all demo gallery tiny eurosat landcover products plan status cancel provenance k8s cwl rerun new-stage picture merge ship tensorboard
+.PHONY: help all demo gallery tiny eurosat landcover products plan status cancel provenance stac k8s cwl rerun new-stage picture merge ship tensorboard
 
 help: ## this list, with the present SOURCE, D and RUNNER
 	@grep -hE '^[a-zA-Z%_.$$()-]+:.*## ' $(filter-out $(RULES),$(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -112,6 +112,9 @@ cancel: ## take the jobs of SOURCE out of the queue of Slurm
 
 provenance: ## write where PRODUCT=data/… comes from, as PROV-JSON and a picture, into D/provenance
 	@python3 -m shared.tools.provenance.main $(call quoted,$(PRODUCT)) --data $(D)
+
+stac: .venvs/stac/made ## write PRODUCT=data/… (a network or a bundle) and what it was made of as STAC items, into D/stac
+	@.venvs/stac/bin/python -m shared.tools.stac.main $(call quoted,$(PRODUCT)) --data $(D)
 
 k8s: ## write what is not made yet of GOALS (all) as indexed Jobs for Kubernetes, into TO (k8s)
 	@$(call cluster,kubernetes) --goals $(call quoted,$(or $(GOALS),all)) --to $(call quoted,$(or $(TO),k8s))
@@ -177,7 +180,7 @@ lint: .venvs/dev/made ## run ruff and mypy
 flags: .venvs/dev/made ## write docs/flags.md, the flags of every stage, from the code
 	@$(PYTHON) -m shared.tools.flags
 
-.PHONY: environments flags lint test test-contract test-training test-sr test-ship test-e2e $(MODULES:%=test-%)
+.PHONY: environments flags lint test test-contract test-training test-sr test-ship test-stac test-e2e $(MODULES:%=test-%)
 test-contract: .venvs/dev/made $(MODULES:%=.venvs/%/made)
 	$(PYTHON) -m pytest -q tests/shared tests/test_stages.py
 
@@ -195,10 +198,13 @@ test-sr: .venvs/sr_swinir/made .venvs/pytest/made
 test-ship: .venvs/ship/made .venvs/voyager/made .venvs/pytest/made
 	.venvs/ship/bin/python tests/under.py -q tests/ship
 
+test-stac: .venvs/stac/made .venvs/pytest/made
+	.venvs/stac/bin/python tests/under.py -q tests/stac
+
 test-e2e: .venvs/dev/made .venvs/cwl/made $(MODULES:%=.venvs/%/made)
 	$(PYTHON) -m pytest -q tests/e2e tests/test_images.py
 
-test: lint test-contract test-training test-sr test-ship $(MODULES:%=test-%) ## test everything: lint, types, contract, each stage under its own pins, the whole chain
+test: lint test-contract test-training test-sr test-ship test-stac $(MODULES:%=test-%) ## test everything: lint, types, contract, each stage under its own pins, the whole chain
 	@$(MAKE) --no-print-directory test-e2e
 
 .PHONY: mutate

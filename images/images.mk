@@ -61,5 +61,5 @@ $(IMAGES:%=sif/%.sif): sif/%.sif:
 		code=$$?; rm -f sif/$*.tar; exit $$code
 $(IMAGES:%=sif/%.ch.made): sif/%.ch.made:
 	@python3 -m shared.pipeline image $*
-	@rm -rf sif/$*.ch && mkdir -p sif && docker save --output sif/$*.tar lcz42-edge/$* && \
-		ch-convert --in-fmt docker-archive sif/$*.tar sif/$*.ch && touch $@; code=$$?; rm -f sif/$*.tar; exit $$code
+	@rm -rf sif/$*.ch && mkdir -p sif && ch-convert --in-fmt docker --out-fmt dir lcz42-edge/$* sif/$*.ch && \
+		mkdir -p sif/$*.ch/app/data sif/$*.ch/mirror && touch $@  # where ch-run mounts folders: it makes none in an image

@@ -110,7 +110,8 @@ def test_processes_that_train_together_start_under_srun(tmp_path: Path) -> None:
         ),
         (
             "charliecloud",
-            'ch-run --unset-env="*" --set-env --private-tmp --bind "$PWD/data:/app/data" --cd /app '
+            'env USER="$(id -un)" ch-run --unset-env="*" --set-env --private-tmp '
+            '--bind "$PWD/data:/app/data" --cd /app '
             "sif/tda.ch -- python -m stages --dst ",
         ),
         ("inside", "python -m stages --dst "),
@@ -498,7 +499,7 @@ def test_a_task_waits_for_another_run_of_its_product(
 
 
 def test_a_make_with_several_goals_submits_once() -> None:
-    plan = build(read_settings("demo", {}), "local")
+    plan = build(read_settings("demo", {"D": "data/nothing-made"}), "local")
     text = rules.write_submissions(plan, ["tda", "teacher"], ["tda"], lambda stage: f"env/{stage}")
     (line,) = [line for line in text.splitlines() if line.startswith("\t")]
     assert line == "\t+@$(SUBMIT) --goals 'tda teacher'"

@@ -57,7 +57,9 @@ def start(product: Product, runner: str, stage: str = "") -> str:
             f"{bind} --pwd /app {IMAGES}/{stage}.sif"
         )
     bind = f" --bind {mirror}" if mirror else ""
+    # ch-run wants a USER, which jobs and containers may lack.
     return (
+        'env USER="$(id -un)" '
         f'ch-run --unset-env="*" --set-env --private-tmp --bind "$PWD/data:{VOLUME}"{bind} '
         f"--cd /app {IMAGES}/{stage}.ch -- python -m stages"
     )

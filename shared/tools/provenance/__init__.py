@@ -1,1 +1,3 @@
 """From what a product was made, back to the files that people provided: PROV-JSON and a picture."""
+
+__all__ = ["chain"]

@@ -1,0 +1,1 @@
+"""Networks as items of a SpatioTemporal Asset Catalog (STAC), as its extension for models asks."""
