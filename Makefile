@@ -218,7 +218,7 @@ torture: .venvs/dev/made $(MODULES:%=.venvs/%/made) ## damage inputs at random a
 	$(PYTHON) -m tests.torture $(if $(CAMPAIGNS),--campaigns $(CAMPAIGNS)) --cases $(or $(CASES),10000) --seed $(or $(SEED),0)
 
 # --- speed ---------------------------------------------------------------------------------------
-.PHONY: bench bench-segment-levels bench-audit bench-map bench-despeckle bench-layouts bench-sr bench-tda bench-train bench-memory bench-edge bench-classify bench-distill bench-range bench-scene
+.PHONY: bench bench-segment bench-segment-levels bench-audit bench-map bench-despeckle bench-layouts bench-sr bench-tda bench-train bench-memory bench-edge bench-classify bench-distill bench-range bench-scene
 bench: bench-despeckle bench-layouts bench-scene bench-sr bench-tda bench-train bench-memory bench-edge bench-classify ## measure the reference implementations and ours, side by side
 
 bench-despeckle: .venvs/prepare/made ## the speckle filter: milliseconds a patch
@@ -253,6 +253,9 @@ bench-audit: .venvs/teacher/made .venvs/audit/made .venvs/dev/made ## wrong labe
 
 bench-map: .venvs/map/made ## maps: windows per second beside one window cut, scaled and run per call; MODEL=folder adds a network
 	.venvs/map/bin/python -m tests.bench.map $(if $(MODEL),--model $(call quoted,$(MODEL))) 2>/dev/null
+
+bench-segment: .venvs/segment/made .venvs/map/made ## segmentation: tiles per second of loading and augmentation, of training steps and of maps, beside the reference's ways
+	.venvs/segment/bin/python -m tests.bench.segment --out data/bench
 
 bench-segment-levels: .venvs/orthophoto/made .venvs/landcover/made .venvs/segment/made .venvs/dev/made ## the finest level of a pyramid beside the coarsest, over SEEDS, with EPOCHS each: ten minutes
 	$(PYTHON) -m tests.bench.segment_levels --out $(call quoted,$(or $(OUT),$(D)/bench-segment-levels)) \
