@@ -321,11 +321,11 @@ def test_scenes_of_a_source(tmp_path: Path) -> None:
 
 
 def test_land_cover_of_drawn_orthophotos() -> None:
-    """Orthophotos, tiles, a tiny network, a map; a page on the latter three; all by make all."""
+    """Orthophotos, tiles, a tiny network, INT8, a map; a page on all but the first."""
     whole = plan("landcover")
     assert short([*whole.products]) == [
         "orthophoto", "tiles/orthophoto", "segment/orthophoto-pyramid-tiny",
-        "map/ortho-010-pyramid-tiny", "report.html",
+        "export/orthophoto-pyramid-tiny", "map/ortho-010-pyramid-tiny", "report.html",
     ]  # fmt: skip
     assert all(one.in_all for one in whole.products)
     assert flags(whole, "tiles/orthophoto") == "--src d/orthophoto"
@@ -336,6 +336,10 @@ def test_land_cover_of_drawn_orthophotos() -> None:
         "--test", "d/tiles/orthophoto/testing.h5", "--architecture", "pyramid-tiny",
     ]  # fmt: skip
     assert "--epochs" in words
+    assert flags(whole, "export/orthophoto-pyramid-tiny") == (
+        "--src d/segment/orthophoto-pyramid-tiny --train d/tiles/orthophoto/training.h5 "
+        "--test d/tiles/orthophoto/testing.h5 --latency_runs 10"
+    )
     assert flags(whole, "map/ortho-010-pyramid-tiny") == (
         "--src d/orthophoto/images/ortho-010.tif --model d/segment/orthophoto-pyramid-tiny"
     )

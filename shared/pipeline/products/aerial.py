@@ -1,4 +1,4 @@
-"""Land cover: orthophotos, their tiles, networks that learn from these, and maps."""
+"""Land cover: orthophotos, their tiles, networks that learn from these, INT8 and maps."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +10,7 @@ RAW = "landcover"
 DRAWN, REAL = ("pyramid-tiny",), ("swin_v2_b",)  # networks without SEGMENTERS
 # Drawn orthophotos are for a first look: their network is a tiny one, which two cores can train.
 TINY: Flags = ("--epochs", "40", "--batch", "8", "--lr", "0.003")
+FEW_RUNS: Flags = ("--latency_runs", "10")  # of export: a whole tile takes a second
 SPLITS = {"train": "training", "validation": "validation", "test": "testing"}
 MAPPED = "ortho-010"  # a drawn orthophoto of the test split
 
@@ -31,6 +32,7 @@ def products(settings: Settings) -> Iterator[Product]:
     for network in settings.segmenters or REAL:
         learned = segmented(settings, tiles, network)
         yield learned
+        yield exported(settings, tiles, learned)
         # Of all orthophotos, which takes hours: not by make all.
         yield Product(
             "map", settings.below(f"map/{name}-{network}"), (learned.path,),
@@ -45,6 +47,7 @@ def _of_drawn(settings: Settings) -> Iterator[Product]:
     for network in settings.segmenters or DRAWN:
         learned = segmented(settings, tiles, network, TINY)
         yield learned
+        yield exported(settings, tiles, learned, FEW_RUNS)
         photo = f"{drawn}/images/{MAPPED}.tif"
         yield Product(
             "map", settings.below(f"map/{MAPPED}-{network}"), (drawn, learned.path),
@@ -68,4 +71,21 @@ def segmented(settings: Settings, tiles: str, network: str, usual: Flags = ()) -
         "segment", settings.below(f"segment/{Path(tiles).name}-{network}"), (tiles,),
         (*files, "--architecture", network, *without(usual, (*epochs, *said)), *epochs),
         in_all=True,
+    )  # fmt: skip
+
+
+def exported(settings: Settings, tiles: str, learned: Product, usual: Flags = ()) -> Product:
+    """Its form for Metis and in INT8, with the IoU that each class loses.
+
+    Args:
+        settings: of the source.
+        tiles: product of landcover.
+        learned: product of segment.
+        usual: flags of export that are not its defaults.
+    """
+    said = settings.flags.get("export", ())
+    files = ("--train", f"{tiles}/training.h5", "--test", f"{tiles}/testing.h5")
+    return Product(
+        "export", settings.below(f"export/{Path(learned.path).name}"), (tiles, learned.path),
+        ("--src", learned.path, *files, *without(usual, said)), in_all=True,
     )  # fmt: skip
