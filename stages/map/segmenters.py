@@ -28,12 +28,12 @@ class Member:
     Attributes:
         card: what it takes.
         session: runs it, on one thread.
-        fixed: height and width that it takes alone, one tile a call; None for any.
+        fixed: pixels per side of the tiles that it takes alone, one a call; None for any.
     """
 
     card: Card
     session: onnxruntime.InferenceSession
-    fixed: tuple[int, int] | None
+    fixed: int | None
 
     def probabilities(self, tiles: NDArray[np.uint8], hidden: NDArray[np.bool_]) -> Floats:
         """(n, H, W, K) of (n, H, W, 3) tiles; pixels that are hidden have the mean of training."""
@@ -59,7 +59,7 @@ class Member:
         """One by one; what is smaller than the network's size is continued by its edge."""
         assert self.fixed
         height, width = images.shape[2:]
-        below, right = self.fixed[0] - height, self.fixed[1] - width
+        below, right = self.fixed - height, self.fixed - width
         larger = np.pad(images, ((0, 0), (0, 0), (0, below), (0, right)), mode="edge")
         said = [self._run(larger[n : n + 1])[..., :height, :width] for n in range(len(larger))]
         return np.concatenate(said)
@@ -83,8 +83,7 @@ class Ensemble:
     @property
     def fixed(self) -> int | None:
         """Pixels per side of the tiles, where a network takes only such."""
-        sizes = {member.fixed[0] for member in self.members if member.fixed}
-        return sizes.pop() if sizes else None
+        return next((member.fixed for member in self.members if member.fixed), None)
 
     def score(self, tiles: Iterable[Tile]) -> Iterator[Floats]:
         """(H, W, K) mean probabilities of each tile, in order.
@@ -146,7 +145,11 @@ def open_models(folder: Path, precision: str, batch: int, threads: int) -> Ensem
     cards = models.load(folder, "segmentation")
     if precision == "int8":
         cards = [replace(cards[0], file=opening.name_int8(folder, cards))]
-    return Ensemble([_open(folder, card, cards[0]) for card in cards], batch, threads)
+    members = [_open(folder, card, cards[0]) for card in cards]
+    if len(sizes := {member.fixed for member in members if member.fixed}) > 1:
+        found = " and ".join(f"{side} x {side}" for side in sorted(sizes))
+        raise StageError(f"{folder}: expected networks that take tiles of one size, found {found}")
+    return Ensemble(members, batch, threads)
 
 
 def _open(folder: Path, card: Card, first: Card) -> Member:
@@ -166,8 +169,9 @@ def _open(folder: Path, card: Card, first: Card) -> Member:
         wanted = f"(N, {COLOURS}, H, W) to (N, {len(card.classes)}, H, W)"
         raise StageError(f"{path}: expected {wanted}, found {shapes[0]} to {shapes[1]}")
     height, width = shapes[0][2:]
-    fixed = (height, width) if height and width else None
-    return Member(card, opening.make_session(model.SerializeToString(), path), fixed)
+    if height != width:
+        raise StageError(f"{path}: expected pictures of any size or square ones, found {shapes[0]}")
+    return Member(card, opening.make_session(model.SerializeToString(), path), height)
 
 
 def _shape(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:

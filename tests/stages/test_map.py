@@ -691,6 +691,7 @@ def test_surface_reflectance_is_warned_of(
         (("--model={student}", "--shard=1/2", "--form=wudapt"), "as a part is not drawn"),
         (("--scores={scores}", "--model={student}"), "found both"),
         (("--scores={scene}",), "scores"),
+        (("--model={student}", "--tile=64"), "--tile, --overlap, --batch: concerns an orthophoto"),
     ],
 )  # fmt: skip
 def test_refuses(

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import rasterio
 
 from shared import cli, models, patches, tiles
+from shared.terminal import escape
 from stages.map import main as stage
 from stages.map import mosaic, orthophotos, segmenters, tiling
 from stages.map.settings import Tiles
@@ -410,6 +412,32 @@ def test_refuses_other_networks_and_images(
     (tmp_path / "empty").mkdir()
     refuse(tmp_path / "empty", tmp_path / "map", f"--model={segmenter}")
     assert "expected orthophotos (.tif" in capsys.readouterr().err
+
+
+def test_refuses_networks_of_different_sizes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = (
+        networks.segmentation(tmp_path / f"m{size}", tiles.CLASSES, fixed=size) for size in (64, 96)
+    )
+    (card,) = models.load(first, "segmentation")
+    (first / "second.onnx").write_bytes((second / card.file).read_bytes())
+    models.save(first, [card, models.Card(**(vars(card) | {"file": "second.onnx"}))])
+    photo = write_photo(tmp_path / "photo.tif", draw(70, 80))
+    refuse(photo, tmp_path / "map", f"--model={first}")
+    assert "tiles of one size, found 64 x 64 and 96 x 96" in capsys.readouterr().err
+
+
+def test_names_that_are_no_text_are_taken(segmenter: Path, tmp_path: Path) -> None:
+    photo = write_photo(tmp_path / "photo.tif", draw(70, 80))
+    src = tmp_path / "src"
+    src.mkdir()
+    odd = Path(os.fsdecode(os.fsencode(src / "ph") + b"\xff"))
+    photo.rename(odd.with_name(odd.name + ".tif"))
+    out = command(src, tmp_path / "map", f"--model={segmenter}", *SMALL)
+    assert [path.name for path in out.iterdir()] == [odd.name]
+    facts = json.loads((out / odd.name / "map.json").read_text())
+    assert facts["scene"] == escape(odd.name)
 
 
 def test_scores_of_another_orthophoto_are_refused(
