@@ -14,6 +14,7 @@ from shared.tools.stac.lineage import Network, parameters
 
 TASKS = {"classification": "scene-classification", "segmentation": "semantic-segmentation"}
 RESIZES = {"bilinear": "interpolation-linear", "nearest": "interpolation-nearest"}
+DECIMALS = 9  # of numbers that are computed from the card, so that 0.029 stays 0.029
 PREPROCESSING = "shared.models.preprocess"
 
 
@@ -47,7 +48,10 @@ def describe_input(card: models.Card) -> ModelInput:
     """The picture: bands, axes, and how values become those of the network."""
     side = -1 if card.task == "segmentation" else card.size
     scaling = [
-        ValueScalingZScore(mean=low + mean * (high - low), stddev=std * (high - low))
+        ValueScalingZScore(
+            mean=round(low + mean * (high - low), DECIMALS),
+            stddev=round(std * (high - low), DECIMALS),
+        )
         for mean, std, (low, high) in zip(card.mean, card.std, card.limits, strict=True)
     ]
     return ModelInput(
@@ -70,7 +74,8 @@ def _explain(card: models.Card) -> str:
     """In words what the numbers of the scaling cannot say."""
     steps = ["value_scaling is that of values which the patch file scales to 0 … 1"]
     if card.low:
-        limits = ", ".join(f"{low:g} … {high:g}" for low, high in card.limits)
+        ends = [[round(end, DECIMALS) + 0.0 for end in pair] for pair in card.limits]  # no -0
+        limits = ", ".join(f"{low} … {high}" for low, high in ends)
         steps.append(f"before it they are cut to the limits of each band ({limits})")
     if card.eight_bit:
         steps.append("and rounded to 256 levels between these, before and after the resize")
