@@ -214,8 +214,8 @@ mutate: .venvs/dev/made .venvs/pytest/made .venvs/mutation/made .venvs/ship/made
 
 # Damage by the thousand: CAMPAIGNS names what is damaged (tests/torture/campaign.py), CASES how often, SEED which damage.
 .PHONY: torture
-torture: .venvs/dev/made $(MODULES:%=.venvs/%/made) ## damage inputs at random and look how the stages take it: CASES=10000 of each of CAMPAIGNS (all)
-	$(PYTHON) -m tests.torture $(if $(CAMPAIGNS),--campaigns $(CAMPAIGNS)) --cases $(or $(CASES),10000) --seed $(or $(SEED),0)
+torture: .venvs/dev/made $(MODULES:%=.venvs/%/made) ## damage inputs at random and look how the stages take it: CASES=50000 of each of CAMPAIGNS (all)
+	$(PYTHON) -m tests.torture $(if $(CAMPAIGNS),--campaigns $(CAMPAIGNS)) --cases $(or $(CASES),50000) --seed $(or $(SEED),0)
 
 # --- speed ---------------------------------------------------------------------------------------
 .PHONY: bench bench-segment bench-segment-levels bench-audit bench-map bench-despeckle bench-layouts bench-sr bench-tda bench-train bench-memory bench-edge bench-classify bench-distill bench-range bench-scene

@@ -4,7 +4,7 @@
 #   make lock UPGRADE=--upgrade the same, with the newest versions that fit
 #   make .venvs/tda             the environment of one stage: the very packages of its image
 #   make .venvs/dev             linting, types and the tests that belong to no stage
-#   make .venvs/pytest          pytest alone, which tests/under.py puts behind a stage's own packages
+#   make .venvs/pytest          pytest and hypothesis, which tests/under.py puts behind a stage's own packages
 #   make .venvs/supply          cyclonedx-bom and pip-audit, for make sbom and make vulnerabilities
 #   make .venvs/cwl             cwltool, which runs what make cwl writes
 #   make .venvs/stac            stac-model and pystac, for make stac

@@ -24,6 +24,11 @@ VOLUME_ERRORS = {
     errno.ENOTDIR,
     errno.EISDIR,
     errno.ENAMETOOLONG,
+    errno.ELOOP,
+    errno.EIO,
+    errno.ENXIO,
+    errno.ENODEV,
+    errno.ESTALE,
 }
 # Python and matplotlib where there is no place for temporary files.
 NO_FOLDER = re.compile("usable temporary directory|writable cache directory")

@@ -65,7 +65,7 @@ def read(bundle: Path) -> dict[str, Any]:
         content.setdefault("sdk", None)
         if whole and (content["image"] is None or content["image"].keys() >= IMAGE):
             return content
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     raise RefusedError(f"{path}: expected a manifest with files and image, found none: copy again")
 

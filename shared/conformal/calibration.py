@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from shared.conformal.sets import METHODS, Method, limit, within
 from shared.errors import StageError
+from shared.reading import documents
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def load(path: Path) -> Calibration:
     """
     expected = f"{path}: expected a calibration that calibrate has made"
     try:
-        content = json.loads(path.read_text())
+        content = documents.read_json(path)
         classes = tuple(str(name) for name in content["classes"])
         method, strange = content["method"], np.array(content["strangeness"], np.float64)
     except OSError:

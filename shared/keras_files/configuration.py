@@ -1,11 +1,11 @@
 """What `model_config` says of layers that their tensors do not: strides, epsilon, size, kinds."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from shared.errors import StageError
+from shared.reading import documents
 
 EPSILON = 1e-3  # of Keras' batch norm
 KNOWN = {
@@ -81,7 +81,7 @@ def read_settings(path: Path, config: str) -> Settings:
     if not config:
         return Settings()
     try:
-        listed = json.loads(config)["config"]["layers"]
+        listed = documents.parse_json(config)["config"]["layers"]
         layers = [(str(layer["class_name"]), dict(layer["config"])) for layer in listed]
         for kind, layer in layers:
             _check(path, kind, layer)

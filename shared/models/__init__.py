@@ -3,7 +3,7 @@
 `scores` needs numpy only; `figures` needs matplotlib and is imported by name where it is used.
 """
 
-from shared.models.cards import MODEL_FILE, Card, Task, load, save
+from shared.models.cards import LARGEST, MODEL_FILE, Card, Task, load, save
 from shared.models.levels import FEW_LEVELS, describe_levels, span_levels
 from shared.models.preprocessing import (
     band_statistics,
@@ -28,7 +28,7 @@ from shared.models.ranges import (
 from shared.models.resizing import VECTORISED, level_taps, resize, resize_levels
 
 __all__ = [
-    "FEW_LEVELS", "MODEL_FILE", "VECTORISED", "Card", "Range", "Task", "band_statistics",
+    "FEW_LEVELS", "LARGEST", "MODEL_FILE", "VECTORISED", "Card", "Range", "Task", "band_statistics",
     "choose_range", "count_levels", "describe_levels", "figures", "fit_range", "label_audits",
     "level_taps", "load", "locate_bands", "name_limits", "name_range", "preprocess",
     "preprocess_levels", "read_scaled", "resize", "resize_levels", "round_to_levels", "save",

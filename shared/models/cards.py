@@ -14,8 +14,10 @@ from typing import Any, Literal, get_args
 
 from shared.errors import StageError
 from shared.names import is_name
+from shared.reading import documents
 
 MODEL_FILE = "model.json"
+LARGEST = 4096  # pixels per side: beyond what any network here takes, and what memory holds
 Task = Literal["classification", "segmentation"]
 
 
@@ -105,7 +107,7 @@ def load(folder: Path, task: Task | None = "classification") -> list[Card]:
     """
     path = folder / MODEL_FILE
     try:
-        members = json.loads(path.read_text())["members"]
+        members = documents.read_json(path)["members"]
         cards = [_read_card(member) for member in members]
         faults = [_invalid_entry(card) for card in cards] or ["no members"]
     except OSError:
@@ -149,7 +151,7 @@ def _invalid_entry(card: Card) -> str:
         "std": _are_numbers(card.std, len(card.bands)) and min(card.std) > 0,
         "low": not card.low or _are_numbers(card.low, len(card.bands)),
         "high": _are_numbers(card.high, len(card.low)) and all(low < high for low, high in ordered),
-        "size": type(card.size) is int and card.size > 0,
+        "size": type(card.size) is int and 0 < card.size <= LARGEST,
         "interpolation": card.interpolation in ("bilinear", "nearest"),
         "features": type(card.features) is int and card.features >= 0,
         "decimals": type(card.decimals) is int and card.decimals >= 1,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from shared.errors import StageError
 from shared.names import check_names
+from shared.reading import documents
 
 TABLE, SUMMARY = "labels.csv", "audit.json"
 COLUMNS = ("row", "given", "suggested", "score", "suspect")
@@ -65,7 +66,7 @@ def load_summary(folder: Path) -> dict[str, Any]:
     """
     path = folder / SUMMARY
     try:
-        content = json.loads(path.read_text())
+        content = documents.read_json(path)
         names = tuple(str(name) for name in content["classes"])
         if type(content["rows"]) is not int or content["rows"] < 1:
             raise ValueError(f"rows: {content['rows']!r}")

@@ -1,6 +1,5 @@
 """Score folders as classifiers write them: read, checked alone and against each other."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from shared.errors import StageError
 from shared.models import scores
 from shared.names import check_names
+from shared.reading import documents
 
 OUT_OF_FOLD = "out_of_fold_scores.npy"
 SUM_TOLERANCE = 1e-3  # how far a row of float32 or float16 probabilities may sum from 1
@@ -83,7 +83,7 @@ def read_out_of_fold(folder: Path) -> tuple[tuple[str, ...], Array, Array]:
 def _description(path: Path) -> tuple[tuple[str, ...], int | None]:
     """Class names, and how many networks were averaged."""
     try:
-        content = json.loads(path.read_text())
+        content = documents.read_json(path)
         classes, networks = tuple(str(name) for name in content["classes"]), content.get("networks")
     except OSError:
         raise StageError(f"{path}: expected a score folder with metrics.json, found none") from None

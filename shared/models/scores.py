@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import StageError
+from shared.reading import numpy_files
 
 BINS = 15  # of the calibration error, as Guo et al. count them
 
@@ -140,17 +141,16 @@ def read_array(path: Path, dimensions: int) -> NDArray[Any]:
         StageError: missing, not NPY, wrong number of dimensions, no numbers, NaN.
     """
     try:
-        array: NDArray[Any] = np.load(path, allow_pickle=False)
+        array = numpy_files.map_array(path)
     except FileNotFoundError:
         raise StageError(f"{path}: no such file") from None
-    except (ValueError, EOFError, OSError) as error:
-        raise StageError(f"{path}: not a complete NPY file ({error})") from None
-    if not isinstance(array, np.ndarray):
-        raise StageError(f"{path}: not a complete NPY file (several arrays)")
+    except (ValueError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise StageError(f"{path}: not a complete NPY file ({reason})") from None
     if array.dtype.kind not in "fiub":
-        raise StageError(f"{path}: expected numbers, found {array.dtype}")
+        raise StageError(f"{path}: expected numbers, found {str(array.dtype)[:60]}")
     if array.ndim != dimensions:
         raise StageError(f"{path}: expected {dimensions} axes, found shape {array.shape}")
     if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
         raise StageError(f"{path}: NaN or infinite values")
-    return array
+    return np.array(array)

@@ -5,7 +5,6 @@ The thesis' exporter writes ``input.shape``, ``scaling``, ``zscore`` (``enabled`
 be added by hand: a list for all files, or an object from file name to list.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from shared import lcz, models
 from shared.clutter import without_clutter
 from shared.errors import StageError
 from shared.onnx_graphs.outputs import match_classes
+from shared.reading import documents
 
 NAME = "preprocessing.json"
 KNOWN = (*lcz.SEN2.bands, *lcz.SEN1.bands)  # MATLAB's band 1 is the first of them
@@ -38,7 +38,7 @@ def read(folder: Path, classes: tuple[str, ...]) -> list[models.Card]:
     """
     path = folder / NAME
     try:
-        content = json.loads(path.read_text())
+        content = documents.read_json(path)
         files = [file.name for file in without_clutter(folder.glob("*.onnx"))]
         cards = [_card(path, content, file, classes) for file in files]
     except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
@@ -61,6 +61,8 @@ def _card(path: Path, content: Any, file: str, classes: tuple[str, ...]) -> mode
     if not names:
         raise StageError(f"{path}: labels: expected the {len(classes)} classes of the data")
     side = int(size[-1] if isinstance(size, list) else size)
+    if not 0 < side <= models.LARGEST:
+        raise StageError(f"{path}: size: expected 1 to {models.LARGEST}, found {side}")
     return models.Card(
         file, "onnx", bands, mean, std, size=side, interpolation=interpolation, classes=names
     )

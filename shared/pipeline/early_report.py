@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import json
 import os
 import shlex
 import shutil
@@ -15,6 +14,7 @@ from typing import Any
 from shared import terminal
 from shared.errors import StageError
 from shared.pipeline import containers
+from shared.reading import documents
 
 
 def refresh(state_file: Path) -> None:
@@ -26,7 +26,7 @@ def refresh(state_file: Path) -> None:
         state_file: as `shared.pipeline.remaining.write_state` wrote it.
     """
     with contextlib.suppress(OSError, ValueError, KeyError):
-        state = json.loads(state_file.read_text())
+        state = documents.read_json(state_file)
         page = Path(state["report"])
         shown = [path for path in state["shown"] if Path(f"{path}.run.json").exists()]
         if not state["refresh"] or not shown:

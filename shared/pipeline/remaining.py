@@ -19,6 +19,7 @@ from shared.errors import StageError
 from shared.pipeline import containers
 from shared.pipeline.plan import Plan
 from shared.pipeline.product import Product
+from shared.reading import documents
 
 VARIABLE = "STAGE_PROGRESS"  # read by shared.progress; changes nothing but what a bar shows
 RUNS = {  # what is said before the first product of a run
@@ -78,7 +79,7 @@ def expected_seconds(plan: Plan, product: Product) -> float | None:
 def recorded_seconds(path: str) -> float | None:
     """Seconds in the record of a product, None without one."""
     try:
-        return float(json.loads(Path(f"{path}.run.json").read_text())["seconds"])
+        return float(documents.read_json(Path(f"{path}.run.json"))["seconds"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -148,7 +149,7 @@ def step(state_file: Path, product: tuple[str, str], command: Sequence[str]) -> 
     stage, path = product
     progress = ""
     with contextlib.suppress(OSError, ValueError, KeyError):  # without a state: no progress
-        state = json.loads(state_file.read_text())
+        state = documents.read_json(state_file)
         if path in state["todo"]:
             number = count_start(state_file, path)
             progress = describe(state, number, finished_products(state))

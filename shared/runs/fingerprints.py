@@ -48,6 +48,20 @@ def fingerprint(path: Path) -> Fingerprint:
     return measured if linked == [] else measured | {"linked": linked}
 
 
+def is_fingerprint(content: Any) -> bool:
+    """Whether this is a fingerprint; those of products may lack the time."""
+    if not isinstance(content, dict):
+        return False
+    linked = content.get("linked") or []
+    return (
+        isinstance(content.get("sha256"), str)
+        and type(content.get("bytes")) is int
+        and type(content.get("modified_ns", 0)) is int
+        and isinstance(linked, list)
+        and all(isinstance(name, str) and "\0" not in name for name in linked)
+    )
+
+
 def _hash_together(file: Path, listed: list[Reference], digests: dict[Path, str]) -> str:
     """The digest of a file alone, or with the names and digests of all that it refers to."""
     if not listed:
@@ -82,10 +96,13 @@ def _is_left_behind(file: Path, folder: Path) -> bool:
 
 def _hash(path: Path, update: Callable[[int], object]) -> str:
     sha = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**22):
-            sha.update(block)
-            update(len(block))
+    try:
+        with path.open("rb") as file:
+            while block := file.read(2**22):
+                sha.update(block)
+                update(len(block))
+    except OSError as error:  # while reading, Python does not say of which file
+        raise OSError(error.errno, error.strerror, str(path)) from None
     return sha.hexdigest()
 
 

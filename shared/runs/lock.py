@@ -15,6 +15,7 @@ from pathlib import Path
 from shared import volume
 from shared.errors import StageError
 from shared.progress import say
+from shared.reading import documents
 from shared.runs import record
 
 
@@ -61,11 +62,12 @@ def create_folders(dst: Path) -> Iterator[None]:
 def read_large_inputs(dst: Path) -> list[record.Fingerprint]:
     """Fingerprints of large inputs that an earlier run for this product read."""
     try:
-        content = json.loads(_plan_path(dst).read_text())
+        content = documents.read_json(_plan_path(dst))
     except (OSError, ValueError):
         content = record.load(dst)
     entries = content.get("large_inputs") if isinstance(content, dict) else None
-    return [entry for entry in entries or [] if entry.keys() >= {"sha256", "bytes", "modified_ns"}]
+    listed = entries if isinstance(entries, list) else []
+    return [one for one in listed if record.is_fingerprint(one) and "modified_ns" in one]
 
 
 @contextlib.contextmanager
@@ -131,13 +133,13 @@ def _lock(plan_file: Path, partial: Path) -> int:
 def _check_same_plan(partial: Path, text: bytes, plan: record.Plan, defaults: record.Plan) -> None:
     """StageError when the unfinished product belongs to another plan, or to an unknown one."""
     try:
-        earlier = dict(json.loads(text))
-        earlier.pop("large_inputs", None)
-        earlier = record.fill_defaults(earlier, defaults)
-    except (ValueError, TypeError):
-        raise StageError(
-            f"{partial}: unfinished work of an unknown plan; remove it and run again"
-        ) from None
+        earlier = documents.parse_json(text)
+    except ValueError:
+        earlier = None
+    if not record.is_plan(earlier):
+        raise StageError(f"{partial}: unfinished work of an unknown plan; remove it and run again")
+    earlier.pop("large_inputs", None)
+    earlier = record.fill_defaults(earlier, defaults)
     if earlier != plan:
         changes = record.differences(earlier, plan)
         raise StageError(

@@ -5,12 +5,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from shared.reading import documents
 from shared.runs.fingerprints import (
     LARGE,
     NOT_COMPARED,
     Fingerprint,
     files_of,
     fingerprint,
+    is_fingerprint,
     is_same,
 )
 from shared.runs.linked_files import list_references
@@ -26,10 +28,13 @@ __all__ = [
     "digest",
     "fill_defaults",
     "fingerprint",
+    "is_fingerprint",
     "is_locked",
+    "is_plan",
     "is_unchanged",
     "load",
     "plan",
+    "read",
     "record_path",
     "save",
     "written_files",
@@ -37,6 +42,7 @@ __all__ = [
 
 Plan = dict[str, Any]
 RECORD = ".run.json"
+EMPTY: Plan = {"stage": "", "parameters": {}, "inputs": {}}
 JOINED = ".joined.json"  # of a part that was removed once it was joined
 
 
@@ -53,12 +59,28 @@ def written_files(product: Path) -> tuple[Path, ...]:
 
 def load(product: Path) -> dict[str, Any] | None:
     """The record of a product, or None when it is missing or not readable."""
+    return read(record_path(product))
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """The record in a file, or None when it is missing or not readable."""
     try:
-        record: dict[str, Any] = json.loads(record_path(product).read_text())
-        whole = isinstance(record["plan"], dict) and record["output"].keys() >= {"sha256", "bytes"}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        record: dict[str, Any] = documents.read_json(path)
+        whole = is_plan(record["plan"]) and is_fingerprint(record["output"])
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return record if whole else None
+    return {**record, "plan": {**EMPTY, **record["plan"]}} if whole else None
+
+
+def is_plan(content: Any) -> bool:
+    """Whether this is a plan, as far as those who read it rely on its form."""
+    if not isinstance(content, dict):
+        return False
+    if any(not isinstance(content.get(name, one), type(one)) for name, one in EMPTY.items()):
+        return False
+    inputs = content.get("inputs", {})
+    lists = [value if isinstance(value, list) else [value] for value in inputs.values()]
+    return all(digest is None or isinstance(digest, str) for row in lists for digest in row)
 
 
 def digest(path: Path, large_inputs: list[Fingerprint] | None = None) -> str:

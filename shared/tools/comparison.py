@@ -2,7 +2,6 @@
 
 import csv
 import filecmp
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from shared.errors import StageError
 from shared.patches import hdf5
+from shared.reading import documents
 from shared.runs import record
 
 BLOCK = 2**24  # values of an HDF5 dataset compared at once
@@ -120,7 +120,7 @@ def _dataset(where: str, one: hdf5.Dataset, other: hdf5.Dataset) -> Iterator[Dif
 
 
 def _json(name: str, one: Path, other: Path) -> Iterator[Difference]:
-    yield from _values(name, json.loads(one.read_text()), json.loads(other.read_text()))
+    yield from _values(name, documents.read_json(one), documents.read_json(other))
 
 
 def _values(where: str, one: Any, other: Any) -> Iterator[Difference]:

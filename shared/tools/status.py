@@ -13,7 +13,6 @@ Standard library only: it runs with the machine's own Python, before any environ
 
 import argparse
 import contextlib
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from shared import terminal
+from shared.reading import documents
 from shared.runs import record
 from shared.tools import inventory
 from shared.tools.inventory import Record
@@ -107,8 +107,9 @@ def _partials(root: Path) -> Iterator[State]:
                 else "stopped; the same command continues it"
             )
             made: Record = {"plan": {"stage": "?"}}
-            with contextlib.suppress(ValueError):
-                made = {"plan": json.loads(plan_file.read_text())}
+            with contextlib.suppress(OSError, ValueError):
+                plan = documents.read_json(plan_file)
+                made = {"plan": plan} if record.is_plan(plan) else made
             yield State(partial.with_suffix(""), "partial", reason, made)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shared import models
+from shared.reading import documents
 from shared.training.data import order, sees_views
 from shared.training.loop import Learner, Recipe, engine
 from shared.training.member import Export, Member, example_inputs
@@ -104,7 +105,7 @@ def _finish(dst: Path, member: Member, learner: Learner) -> None:
 
 def _finished(dst: Path, member: Member) -> results.Result:
     described, *files = (dst / WORK / name for name in _left(member))
-    facts = json.loads(described.read_text())
+    facts = documents.read_json(described)
     # Mapped, not read: memory does not grow with the members that are finished.
     said = [np.load(path, mmap_mode="r") for path in files if path.exists()]
     return results.Result(

@@ -1,15 +1,17 @@
 """A bundle for the Voyager SDK as it lies on disk: its YAML with the paths resolved, its labels."""
 
 import dataclasses
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from shared import pictures
 from shared.clutter import without_clutter
 from shared.errors import StageError
 from shared.names import check_names
+from shared.reading import documents
 
 SDK = "$AXELERA_FRAMEWORK"
+LARGEST = 2**20  # bytes of a YAML, which PyYAML reads at 100 kB a second
 READBACK = "readback.json"  # what voyager measured on the finished bundle
 
 
@@ -56,7 +58,14 @@ class Bundle:
         place = sdk_folder(self.yaml["name"]) + "/"
         if not text.startswith(place):
             raise ValueError(f"{text} does not lie in {place}")
-        return self.folder / text.removeprefix(place)
+        return self._inside(text.removeprefix(place))
+
+    def _inside(self, name: str) -> Path:
+        """A path below the bundle; ValueError for one that leads out of it."""
+        parts = PurePosixPath(name).parts
+        if not parts or name.startswith("/") or ".." in parts or "\0" in name:
+            raise ValueError(f"{name} does not lie in the bundle")
+        return self.folder / name
 
     @property
     def network(self) -> Path:
@@ -71,7 +80,7 @@ class Bundle:
     @property
     def validation(self) -> Path:
         """The folder of class folders."""
-        return self.folder / str(self.dataset["val_data"])
+        return self._inside(str(self.dataset["val_data"]))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -82,7 +91,7 @@ class Bundle:
         """
         path = self.path(self.dataset["labels_path"])
         try:
-            lines = path.read_text(encoding="utf-8").split("\n")
+            lines = documents.read_text(path).split("\n")
         except UnicodeDecodeError:
             raise StageError(f"{path}: expected labels in UTF-8, found other text") from None
         labels = tuple(line.strip() for line in lines if line.strip())
@@ -127,9 +136,9 @@ def open_bundle(folder: Path) -> Bundle:
     if len(files) != 1:
         raise StageError(f"{folder}: expected one YAML, found {[path.name for path in files]}")
     try:
-        content = yaml.safe_load(files[0].read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise StageError(f"{files[0]}: not YAML ({error})") from None
+        content = yaml.safe_load(documents.read_text(files[0], LARGEST))
+    except (yaml.YAMLError, ValueError, RecursionError, OSError, TypeError) as error:
+        raise StageError(f"{files[0]}: not YAML ({' '.join(str(error).split())})") from None
     if not isinstance(content, dict) or "name" not in content:
         raise StageError(f"{files[0]}: expected a mapping with a name")
     return Bundle(folder, content)

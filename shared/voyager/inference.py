@@ -25,6 +25,8 @@ def preprocess(
     """
     resize = steps["resize"]
     width, height = resize["width"], resize["height"]
+    if not all(type(side) is int and 0 < side <= models.LARGEST for side in (width, height)):
+        raise ValueError(f"resize: expected 1 to {models.LARGEST} pixels per side")
     if resize["half_pixel_centers"]:
         images = np.moveaxis(pictures, -1, 1)
         planes = models.resize_levels(images, height, width, resize["interpolation"])

@@ -12,6 +12,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from shared.reading import documents
 from shared.weight_files.stored import AXES, TYPES, Array, Storage, Stored
 from shared.weight_files.torch_file import reader_of
 
@@ -34,7 +35,7 @@ def open_tensors(file: IO[bytes], size: int) -> dict[str, Stored]:
     length = int.from_bytes(file.read(8), "little")
     if length + 8 > size:
         raise ValueError("cut short")
-    header = json.loads(file.read(length))
+    header = documents.parse_json(file.read(length))
     entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
     tensors, end = {}, 0
     for name, entry in sorted(entries.items(), key=lambda item: item[1]["data_offsets"]):

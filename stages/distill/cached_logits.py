@@ -1,6 +1,5 @@
 """The teacher's cached results: logits of the training rows, scores of the test rows."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from shared.errors import StageError
 from shared.models import scores
+from shared.reading import documents
 
 LEAST = 1e-7  # of a probability, before its logarithm
 
@@ -43,7 +43,7 @@ def read(
 
 def _same_classes(path: Path, classes: tuple[str, ...]) -> None:
     try:
-        names = json.loads(path.read_text())["classes"]
+        names = documents.read_json(path)["classes"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StageError(f"{path}: expected the class names of a teacher ({error})") from None
     if tuple(names) != classes:

@@ -1,6 +1,5 @@
 """The teacher's logits of the student's rows: read from a folder, or asked of its networks."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from torch import Tensor
 from shared import models, onnx_graphs
 from shared.backend import devices
 from shared.errors import StageError
+from shared.reading import documents
 from shared.training.data import Batch, Split, locate_inputs
 from stages.distill import cached_logits, loss, teacher_logits
 from stages.distill.onnx_teachers import Teacher, read
@@ -150,7 +150,7 @@ def _check_networks(folder: Path) -> None:
     """StageError where a score folder holds no networks that could be asked."""
     if onnx_graphs.name_description(folder).is_file():
         return
-    joined = json.loads((folder / "metrics.json").read_text()).get("members", [])
+    joined = documents.read_json(folder / "metrics.json").get("members", [])
     names = ", ".join(str(one["name"]) for one in joined) or "its members"
     raise StageError(
         f"{folder}: expected networks, found no {models.MODEL_FILE}; their logits alone know only "

@@ -1,7 +1,6 @@
 """What `check` reads of a bundle: digests, stored accuracy, entries of the YAML, pictures."""
 
 import itertools
-import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +15,13 @@ from shared import progress
 from shared.errors import StageError
 from shared.manifest import MANIFEST, RefusedError, problems, read
 from shared.pictures import read_picture
+from shared.reading import documents
 from shared.voyager import READBACK, Bundle, preprocess
 from stages.export.batched_network import BatchedNetwork
 
 Part = TypeVar("Part")
+# What entries of a bundle raise that are not what they should be.
+UNFIT = (OSError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, MemoryError)
 BATCH = 32  # pictures that one thread reads, prepares and classifies in one call
 
 
@@ -55,9 +57,9 @@ def releases(folder: Path) -> list[str]:
 def stored_accuracy(folder: Path) -> float:
     """Points of accuracy from the pictures, as voyager measured them."""
     try:
-        accuracy = json.loads((folder / READBACK).read_text())["accuracy"]["png"]
+        accuracy = documents.read_json(folder / READBACK)["accuracy"]["png"]
         return 100 * float(accuracy["overall_accuracy"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except UNFIT as error:
         reason = explain(error)
         raise StageError(f"{folder / READBACK}: expected stored accuracies ({reason})") from None
 
@@ -66,7 +68,7 @@ def take(bundle: Bundle, part: Callable[[Bundle], Part]) -> Part:
     """A part of a bundle; StageError when the YAML does not say it, or it is not there."""
     try:
         return part(bundle)
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except UNFIT as error:
         raise StageError(f"{bundle.folder}: not a bundle ({explain(error)})") from None
 
 
@@ -76,7 +78,7 @@ def explain(error: Exception) -> str:
         return f"no entry {error} where one is expected"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}"
-    return str(error)
+    return " ".join(str(error).split())[:200]
 
 
 def logits(bundle: Bundle, paths: list[Path], threads: int) -> NDArray[np.float32]:
@@ -93,7 +95,7 @@ def logits(bundle: Bundle, paths: list[Path], threads: int) -> NDArray[np.float3
         blocks = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
         one = partial(_classify, network=network, steps=steps)
         parts = list(_run_beside(one, blocks, threads))
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except UNFIT as error:
         raise StageError(f"{bundle.folder}: not a bundle ({explain(error)})") from None
     return np.concatenate(parts)
 

@@ -16,6 +16,7 @@ from shared import progress
 from shared.errors import StageError
 from shared.models import Card
 from shared.patches import Source
+from shared.reading import documents
 from stages.export import inference
 from stages.export.comparison import logit_differences
 from stages.export.metis_fixes import Fix, fix
@@ -131,5 +132,5 @@ def save(folder: Path, said: dict[str, Any]) -> None:
 
 def load(folder: Path) -> dict[str, Any]:
     """What fix.json says."""
-    said: dict[str, Any] = json.loads((folder / FILE).read_text())
+    said: dict[str, Any] = documents.read_json(folder / FILE)
     return said

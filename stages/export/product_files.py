@@ -12,6 +12,7 @@ from shared.int8 import Scheme, TensorObserver
 from shared.models import Card, scores
 from shared.patches import Source
 from shared.progress import say
+from shared.reading import documents
 from stages.export import (
     blame_picture,
     fix_parity,
@@ -117,7 +118,7 @@ def write_blame(
         part.write_text(json.dumps(lines, indent=1) + "\n")
 
     once(folder / BLAME, make)
-    lines = json.loads((folder / BLAME).read_text())
+    lines = documents.read_json(folder / BLAME)
     worst = layer_blame.find_worst(lines)
     layer_blame.write_table(folder / "blame.csv", lines)
     title = f"Each layer alone in eight bits, {scheme}, {len(labels)} test rows; longer is better"

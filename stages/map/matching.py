@@ -1,6 +1,5 @@
 """Band statistics of a scene, and bringing them to those of the training split."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from shared import lcz, models, patches
 from shared.errors import StageError
 from shared.models import MODEL_FILE, Card
+from shared.reading import documents
 from shared.scenes import PER_UNIT, Scene
 
 BLOCK = 512  # pixels per side that are read at once
@@ -112,7 +112,7 @@ def read_beside(folder: Path, card: Card) -> Statistics:
         StageError: it tells none.
     """
     try:
-        told = json.loads((folder / MODEL_FILE).read_text())["training_reflectance"]
+        told = documents.read_json(folder / MODEL_FILE)["training_reflectance"]
         span = lcz.SEN2.high - lcz.SEN2.low
         mean = tuple((float(value) - lcz.SEN2.low) / span for value in told["mean"])
         std = tuple(float(value) / span for value in told["std"])

@@ -1,7 +1,6 @@
 """A model folder opened for a scene: cards checked against its bands, networks on the CPU."""
 
 import functools
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import onnxruntime
 from shared import lcz, onnx_graphs
 from shared.errors import StageError
 from shared.models import Card
+from shared.reading import documents
 from shared.scenes import Scene
 from stages.map.classifiers import Ensemble, Member
 
@@ -78,7 +78,7 @@ def name_int8(folder: Path, cards: list[Card]) -> str:
         StageError: there is none.
     """
     description = onnx_graphs.name_description(folder)
-    name = json.loads(description.read_text()).get("int8")
+    name = documents.read_json(description).get("int8")
     if len(cards) != 1 or not isinstance(name, str) or Path(name).name != name:
         raise StageError(
             f"--precision: expected a folder of export with an INT8 network, found {folder}"

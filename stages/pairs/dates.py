@@ -8,9 +8,11 @@ from pathlib import Path
 from shared.clutter import without_clutter
 from shared.errors import StageError
 from shared.names import is_name
+from shared.reading import documents
 
 SPLIT, DATES = "stratified_train_val_test_split.csv", "metadata.csv"
 SPLITS = {"train": "training", "val": "validation", "test": "testing"}
+LARGEST = 2**20  # bytes of a file of metadata, which PyYAML reads at 100 kB a second
 IMAGE = re.compile(r"-(\d+)-L2A_data\.tiff$")
 
 
@@ -86,8 +88,8 @@ def _read_delta(path: Path, otherwise: int | None) -> int | None:
     import yaml
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(documents.read_text(path, LARGEST))
         return int(content["delta"]) if "delta" in content else otherwise
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError, ValueError) as error:
+    except (yaml.YAMLError, RecursionError, OSError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:160]
         raise StageError(f"{path}: expected YAML with a number delta ({reason})") from None

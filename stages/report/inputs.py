@@ -1,7 +1,6 @@
 """The products handed to the report: what kind each one is, and by which record it was made."""
 
 import functools
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 from shared import conformal, patches
 from shared.clutter import without_clutter
 from shared.errors import StageError
+from shared.reading import documents
 from shared.runs import record
 
 IMAGES = ("sen2", "rgb", "sen1")
@@ -149,8 +149,8 @@ def digest(path: Path) -> str:
 
 def seeds(product: Product, products: list[Product]) -> list[int]:
     """The seed of a product's record, else those of what it was made from."""
-    if "seed" in product.parameters:
-        return [int(product.parameters["seed"])]
+    if isinstance(seed := product.parameters.get("seed"), int):
+        return [seed]
     parts = made_from(product, products)
     return sorted({seed for part in parts for seed in seeds(part, products)})
 
@@ -169,7 +169,7 @@ def read_json(path: Path) -> dict[str, Any]:
         StageError: missing, or not a JSON object.
     """
     try:
-        content = json.loads(path.read_text())
+        content = documents.read_json(path)
     except (OSError, ValueError) as error:
         raise StageError(f"{path}: expected JSON ({error})") from None
     if not isinstance(content, dict):

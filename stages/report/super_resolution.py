@@ -1,6 +1,5 @@
 """Super-resolution: the same patches before and after, with cubic interpolation between them."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 
 from shared import patches
 from shared.errors import StageError
+from shared.reading import documents
 from stages.report import datasets, pictures
 from stages.report.inputs import Product, source_of
 
@@ -125,7 +125,7 @@ def weights(product: Product) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     for text in header(product.path).values():
         try:
-            content = json.loads(text)
+            content = documents.parse_json(text)
         except ValueError:
             continue
         facts |= content if isinstance(content, dict) else {}
@@ -138,6 +138,6 @@ def header(path: Path) -> dict[str, str]:
         length = int.from_bytes(file.read(8), "little")
         text = file.read(min(length, LARGEST))
     try:
-        return dict(json.loads(text).get("__metadata__", {}))
-    except (ValueError, AttributeError):
+        return dict(documents.parse_json(text).get("__metadata__", {}))
+    except (ValueError, TypeError, AttributeError):
         raise StageError(f"{path}: expected a safetensors file, its header is not JSON") from None

@@ -1,15 +1,13 @@
 """Arrays of numpy: .npy with all bands, .npz with bands at 10 and 20 m."""
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from shared import scenes
 from shared.errors import StageError
+from shared.reading import numpy_files
 from stages.scene import metadata
 from stages.scene.layers import Array
 from stages.scene.names import ORDER, USUAL
@@ -72,15 +70,11 @@ def read(
 def _load(path: Path) -> dict[str, NDArray[Any]]:
     """Arrays by name; that of a .npy is mapped, not read."""
     try:
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"": loaded}
-        with loaded:
-            return {name: loaded[name] for name in loaded.files}
-    except (
-        OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error,
-    ) as error:  # fmt: skip
-        reason = " ".join(str(error).split())
+        if path.suffix.lower() == ".npz":
+            return numpy_files.read_arrays(path)
+        return {"": numpy_files.map_array(path)}
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
         raise StageError(f"{path}: not a complete file of numpy ({reason})") from None
 
 

@@ -26,7 +26,7 @@ class Files:
             try:
                 with zipfile.ZipFile(path) as archive:
                     names = [info.filename for info in archive.infolist() if not info.is_dir()]
-            except (zipfile.BadZipFile, OSError) as error:
+            except (zipfile.BadZipFile, OSError, ValueError, RuntimeError) as error:
                 raise StageError(f"{path}: not a complete zip file ({error})") from None
         else:
             names = [

@@ -1,7 +1,6 @@
 """What a bundle is made for: releases of the SDK, and what their compiler is told."""
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,6 +9,7 @@ from shared.cli import between
 from shared.errors import StageError
 from shared.int8 import HISTOGRAM, SCHEMES, Scheme
 from shared.models import MODEL_FILE, Card
+from shared.reading import documents
 
 Sdk = Literal["1.2", "1.6", "1.8", "all"]
 UNSAID: tuple[Scheme, int] = (HISTOGRAM, 1)  # scheme and cores of 1.2.5 by itself
@@ -89,7 +89,7 @@ class Deployment:
         """
         if self.scheme:
             return self
-        named = json.loads((src / MODEL_FILE).read_text()).get("scheme", HISTOGRAM)
+        named = documents.read_json(src / MODEL_FILE).get("scheme", HISTOGRAM)
         if named not in SCHEMES:
             raise StageError(
                 f"{src / MODEL_FILE}: expected one of {', '.join(SCHEMES)} as scheme, "

@@ -1,6 +1,6 @@
 """Damaged HDF5 of every kind, read as each stage reads it: refused in one line, or still readable.
 
-`make torture` does the same ten thousand times.
+`make torture` does the same fifty thousand times.
 """
 
 from pathlib import Path
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.torture import campaign, inputs, mutations, readers
+from tests.torture import campaign, inputs, mutations, readers, tables
 
 CASES = 12  # of each reader
 
@@ -23,10 +23,12 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", readers.READERS)
 def test_damaged_files_are_refused_or_read(name: str, good: Path) -> None:
-    if not campaign.python(name).exists():
-        pytest.skip(f"no environment {readers.READERS[name].environment}")
-    result = campaign.run_reader(name, good, range(CASES))
-    assert result.bad == []
+    environment = readers.READERS[name].environment
+    if not inputs.environment_python(environment).exists():
+        pytest.skip(f"no environment {environment}")
+    result = campaign.run_readers(environment, good, {name: range(CASES)})[name]
+    tables.SHOWN.append(tables.line(name, result))
+    assert tables.describe_bad(result) == []
     assert result.outcomes["refused"] > 0, "no damage was noticed: the reader reads nothing"
     assert result.outcomes.total() == CASES
 

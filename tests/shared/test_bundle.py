@@ -80,9 +80,41 @@ def test_path_outside_the_bundle(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
-    [(None, "expected one YAML, found"), ("a: [", "not YAML"), ("a: 1", "a mapping with a name")],
+    "name", ["../labels.txt", "val/../../labels.txt", "/etc/passwd", "", "..", "a\0"]
 )
+def test_names_that_lead_out_of_the_bundle(folder: Path, name: str) -> None:
+    opened = bundle.open_bundle(folder)
+    with pytest.raises(ValueError, match="does not lie in"):
+        opened.path(f"{PLACE}/{name}")
+    opened.yaml["datasets"]["patches"]["val_data"] = name
+    with pytest.raises(ValueError, match="does not lie in"):
+        opened.pictures()
+
+
+@pytest.mark.parametrize("side", [0, -1, 2**32, "4", 4.0, True])
+def test_pictures_of_impossible_sizes(side: object) -> None:
+    steps = STEPS | {"resize": STEPS["resize"] | {"width": side}}
+    with pytest.raises(ValueError, match="resize: expected 1 to 4096 pixels"):
+        inference.preprocess(np.zeros((1, 4, 4, 3), np.uint8), steps)
+
+
+LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 60))
+
+
+def test_anchors_that_multiply_cost_nothing(folder: Path) -> None:
+    """Lists stay one list, however many times they are named."""
+    (folder / "tiny.yaml").write_text(f"name: x\n{LAUGHS}")
+    assert bundle.open_bundle(folder).yaml["name"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "expected one YAML, found"), ("a: [", "not YAML"), ("a: 1", "a mapping with a name"),
+        ("[" * 5000, "not YAML"), ("a: 2020-13-45", "not YAML"), ("a: " + "9" * 5000, "not YAML"),
+        ("a: !!python/object/apply:os.system [id]", "not YAML"), ("x" * 2**21, "not YAML"),
+    ],
+)  # fmt: skip
 def test_unreadable_yaml(folder: Path, text: str | None, message: str) -> None:
     if text is None:
         (folder / "second.yaml").write_text("name: x")

@@ -200,6 +200,25 @@ def test_sources_are_numbered_along_the_axis_without_an_end(
     assert list(storage._repeats(None, (25, 40), ("a.h5", "x"), Path("own.h5"))) == [("a.h5", "x")]
 
 
+def test_values_in_files_outside_of_the_folder_are_not_read(
+    inside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files of values have no format: any file of the machine would be some."""
+    (inside / "deep").mkdir()
+    (inside / "secret").write_bytes(VALUES.tobytes())
+    for name in ("secret", "deep/../secret", str(inside / "secret")):
+        with h5py.File("deep/a.h5", "w") as file:
+            file.create_dataset("x", VALUES.shape, "f8", external=[(name, 0, VALUES.nbytes)])
+        monkeypatch.delenv(linked.RAW, raising=False)
+        assert refusal(Path("deep/a.h5")) == (
+            f"x: its values lie in {name}, outside of its folder: HDF5_EXTFILE_PREFIX says where "
+            "else such files may lie"
+        )
+        assert linked.list_linked(Path("deep/a.h5")) == [(name, None)]
+        monkeypatch.setenv(linked.RAW, str(inside))
+        assert linked.resolve(name, Path("deep/a.h5"), linked.RAW) == inside / name
+
+
 @pytest.mark.usefixtures("inside")
 def test_files_of_raw_values_must_be_there_and_whole() -> None:
     with h5py.File("a.h5", "w") as file:

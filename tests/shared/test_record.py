@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from shared import progress
-from shared.runs import environment, fingerprints, processes, record
+from shared.runs import environment, fingerprints, lock, processes, record
 
 
 def recorded(path: Path) -> Path:
@@ -25,6 +25,43 @@ def product(tmp_path: Path) -> Path:
     path = tmp_path / "product.h5"
     path.write_bytes(b"content")
     return recorded(path)
+
+
+WHOLE = {"plan": {"stage": "a", "parameters": {}, "inputs": {"src": ["0"], "geo": None}},
+         "output": {"sha256": "0", "bytes": 1}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("plan", None), ("plan", []), ("plan", {"stage": 1}), ("plan", {"parameters": "ab"}),
+        ("plan", {"inputs": []}), ("plan", {"inputs": {"src": 1}}), ("output", "sha256 bytes"),
+        ("plan", {"inputs": {"src": [{}]}}), ("output", {"sha256": 1, "bytes": 1}),
+        ("output", {"sha256": "0", "bytes": "1"}), ("output", {"sha256": "0", "bytes": True}),
+        ("output", {"sha256": "0", "bytes": 1, "linked": [1]}),
+        ("output", {"sha256": "0", "bytes": 1, "linked": "a"}),
+        ("output", {"sha256": "0", "bytes": 1, "linked": ["a\0"]}),
+    ],
+)  # fmt: skip
+def test_record_of_another_form_is_none(product: Path, part: str, value: object) -> None:
+    """Whoever reads a record relies on the form of its plan and of its output."""
+    record.save(product, WHOLE)
+    assert record.load(product) == WHOLE
+    record.save(product, WHOLE | {part: value})
+    assert record.load(product) is None
+
+
+@pytest.mark.parametrize("text", ["[" * 10**5, "null", "[]", '{"plan": {}}', "\0"])
+def test_record_that_is_no_record_is_none(product: Path, text: str) -> None:
+    record.record_path(product).write_text(text)
+    assert record.load(product) is None
+
+
+@pytest.mark.parametrize("entries", [1, "ab", [1], [None], [[]], [{"sha256": 1}], {"a": 1}])
+def test_known_inputs_of_another_form_are_not_known(tmp_path: Path, entries: object) -> None:
+    plan = tmp_path / "dst.partial.json"
+    plan.write_text(json.dumps({"large_inputs": entries}))
+    assert lock.read_large_inputs(tmp_path / "dst") == []
 
 
 def test_digest_of_a_file_is_its_sha256(product: Path) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,43 @@ def test_unfinished_file_is_begun_anew_whatever_the_library_says(
 def test_unfinished_file_of_another_shape_is_begun_anew(tmp_path: Path) -> None:
     write_raw(tmp_path / "a.h5", {"sen2": np.zeros((3, 2))})
     assert write(tmp_path / "a.h5").read_bytes() == write(tmp_path / "b.h5").read_bytes()
+
+
+def _far(file: h5py.File) -> None:
+    del file["row"]
+    file["row"] = h5py.ExternalLink("other.h5", "/row")
+
+
+def _raw(file: h5py.File) -> None:
+    del file["row"]
+    file.create_dataset("row", (ROWS,), "i8", external=[("values.raw", 0, 8 * ROWS)])
+
+
+def _huge(file: h5py.File) -> None:
+    del file["row"]
+    file.create_dataset("row", (10**12,), "i8", chunks=(2**20,))
+
+
+def _nothing(file: h5py.File) -> None:
+    del file["row"]
+    file.create_dataset("row", (ROWS,), "i8")
+
+
+@pytest.mark.parametrize("change", [_far, _raw, _huge, _nothing])
+def test_unfinished_file_whose_rows_lie_elsewhere_is_begun_anew(
+    tmp_path: Path, change: Callable[[h5py.File], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither read nor written through: what lies there is not ours."""
+    monkeypatch.chdir(tmp_path)
+    whole = write(tmp_path / "a.h5").read_bytes()
+    write(tmp_path / "other.h5")
+    raw = np.full(ROWS, -1, "<i8").tobytes()
+    (tmp_path / "values.raw").write_bytes(raw)
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        change(file)
+    assert write(tmp_path / "a.h5").read_bytes() == whole
+    assert (tmp_path / "other.h5").read_bytes() == whole
+    assert (tmp_path / "values.raw").read_bytes() == raw
 
 
 def test_file_open_elsewhere_is_not_discarded(tmp_path: Path) -> None:

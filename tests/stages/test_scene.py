@@ -450,6 +450,19 @@ def with_turned_bits(archive: Path, ending: str) -> bytes:
     return bytes(content)
 
 
+def test_refuses_a_zip_file_of_a_later_version(
+    products: dict[Any, Path], tmp_path: Path, capsys: Any
+) -> None:
+    packed = make.pack(shutil.copytree(products[KINDS[3]], tmp_path / "safe"))
+    content = bytearray(packed.read_bytes())
+    packed.unlink()
+    place = content.rfind(b"PK\x01\x02")  # of the last entry of the directory
+    content[place + 6] = 184
+    (tmp_path / "later.zip").write_bytes(content)
+    line = refused(tmp_path / "later.zip", tmp_path / "out.h5", capsys)
+    assert "not a complete zip file (zip file version 18.4)" in line
+
+
 def test_refuses_damaged_products(products: dict[Any, Path], tmp_path: Path, capsys: Any) -> None:
     def no_band(safe: Path) -> None:
         image(safe, "_B11.jp2").unlink()

@@ -5,29 +5,30 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.torture.campaign import CAMPAIGNS, GOOD
-
-WORDS = (*GOOD, "traceback", "crash", "hang")
+from tests.torture import tables
+from tests.torture.campaign import CAMPAIGNS, Result
 
 
 def main() -> int:
     """1 if any case ended in another way than read or refused."""
     parser = argparse.ArgumentParser(prog="make torture", description=__doc__)
     parser.add_argument("--campaigns", nargs="+", choices=CAMPAIGNS, default=list(CAMPAIGNS))
-    parser.add_argument("--cases", type=int, default=10_000, help="of each campaign")
-    parser.add_argument("--seed", type=int, default=0, help="of the first case")
+    parser.add_argument("--cases", type=int, default=50_000, help="of each campaign")
+    parser.add_argument("--seed", type=int, default=0, help="of the first case of each reader")
     options = parser.parse_args()
     worst = 0
     for campaign in options.campaigns:
-        print(f"{campaign:24}" + "".join(f"{word:>10}" for word in WORDS), flush=True)
+        print(tables.head(campaign), flush=True)
+        results: dict[str, Result] = {}
         with tempfile.TemporaryDirectory() as folder:
             for name, result in CAMPAIGNS[campaign](Path(folder), options.cases, options.seed):
-                counts = [result.outcomes[word] for word in WORDS]
-                print(f"{name:24}" + "".join(f"{count:10}" for count in counts), flush=True)
-                for case in result.bad:
+                tables.join(results, name, result)
+                for text in tables.describe_bad(result):
                     worst = 1
-                    print(f"  seed {case['seed']}: {case['outcome']}, {case['status']}")
-                    print("    " + "\n    ".join(case["said"].splitlines()[-12:]))
+                    print(text, flush=True)
+        for name, result in results.items():
+            print(tables.line(name, result))
+        print(tables.line("all", tables.total(results)), flush=True)
     return worst
 
 

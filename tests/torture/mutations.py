@@ -1,5 +1,7 @@
-"""Seeded damage to the bytes of a file, mostly to those that are not values of a dataset."""
+"""Seeded damage to the bytes of a file, mostly to those that are not values."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -7,6 +9,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 AIMED = 0.8  # share of the damage that hits the file's own book-keeping
+ENDS = 512  # bytes at either end of a file, where most formats keep their book
+TEXTS = {".json", ".xml", ".gml", ".yaml", ".csv", ".txt"}
+TOKEN = re.compile(rb"[-+\w.]+")
+# What takes the place of a number or a word of a text.
+TOKENS = (
+    b"", b"-1", b"0", b"1e999", b"-1e-999", b"NaN", b"Infinity", b"true", b"null", b"[]", b"{}",
+    b"99999999999999999999", b"1" * 5000, b'"', b"]", b"}", b"<", b"&x;", b"<!--", b"*x", b"&x",
+    b"../../outside/secret.txt", b"/etc/passwd", b"/dev/zero", b"\x00", b"\x1b[2J", b"\xff\xfe",
+    "\u202e".encode(), b"[" * 3000, b'{"a":' * 3000, b"<a>" * 3000, b"- " * 3000,
+)  # fmt: skip
+
+
+def choose(path: Path) -> Callable[[bytes, int], bytes]:
+    """How copies of a file are damaged: (content of the good file, seed) to another content."""
+    if path.suffix in TEXTS:
+        return mutate_text
+    try:
+        structure = list_structure(path)
+    except OSError:  # not HDF5
+        size = path.stat().st_size
+        structure = np.unique(np.r_[: min(ENDS, size), max(0, size - ENDS) : size])
+    return lambda content, seed: mutate(content, structure, seed)
+
+
+def mutate_text(content: bytes, seed: int) -> bytes:
+    """A damaged copy of a text: most often one to three numbers or words are replaced."""
+    rng = np.random.default_rng(seed)
+    words = list(TOKEN.finditer(content))
+    if not words or rng.random() < 1 - AIMED:
+        return mutate(content, np.arange(len(content)), seed)
+    for _ in range(int(rng.integers(1, 4))):
+        word = words[int(rng.integers(len(words)))]
+        if content[word.start() : word.end()] == word.group():  # else another one moved it
+            token = TOKENS[int(rng.integers(len(TOKENS)))]
+            content = content[: word.start()] + token + content[word.end() :]
+    return content
 
 
 def list_structure(path: Path) -> NDArray[np.intp]:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.torture.places import Place
+
 Run = Callable[..., None]
 
 
@@ -19,10 +21,14 @@ class Reader:
 
     Attributes:
         environment: stage whose environment has the packages.
-        file: name of the good file, and of its damaged copies.
+        file: the good file that is damaged; all that lies in its first folder is copied with it.
         module: that has the function.
         function: what is run, as a stage.
-        arguments: of the command line; {bad} is the damaged file, {good} the folder of good ones.
+        arguments: of the command line; {bad} is the damaged file, or the first folder of its path,
+            {good} the folder of good ones.
+        built: kind of built cases, see `tests.torture.built`; "" for mutations alone.
+        dst: the product, below the folder of the case.
+        share: of the cases of a campaign, as many times as another reader's; more for quick ones.
     """
 
     environment: str
@@ -30,6 +36,9 @@ class Reader:
     module: str
     arguments: tuple[str, ...] = ("--src={bad}",)
     function: str = "run"
+    built: str = ""
+    dst: str = "product"
+    share: int = 1
 
     def run(self) -> Run:
         """The function, imported now."""
@@ -40,13 +49,20 @@ class Reader:
         """The command line without --dst."""
         return [argument.format(bad=bad, good=good) for argument in self.arguments]
 
+    def product(self, place: Place) -> Path:
+        """The product of a case."""
+        return place.bad.parent / self.dst
+
 
 def _stage(name: str, file: str, *arguments: str) -> Reader:
-    return Reader(name, file, f"stages.{name}.main", arguments or ("--src={bad}",))
+    return Reader(
+        name, file, f"stages.{name}.main", arguments or ("--src={bad}",), built="hdf5"
+    )  # fmt: skip
 
 
 def _part(environment: str, file: str, function: str, *more: str) -> Reader:
-    return Reader(environment, file, "tests.torture.parts", ("--src={bad}", *more), function)
+    arguments = ("--src={bad}", *more)
+    return Reader(environment, file, "tests.torture.parts", arguments, function, "hdf5")
 
 
 READERS = {

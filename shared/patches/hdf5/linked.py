@@ -27,7 +27,27 @@ def resolve(name: str, own: Path, kind: str) -> Path | None:
         own: the file that holds the reference.
         kind: LINK, VIRTUAL or RAW (of external storage).
     """
-    return next((path for path in _candidates(name, own, kind) if path.is_file()), None)
+    there = next((path for path in _candidates(name, own, kind) if path.is_file()), None)
+    return None if there and kind == RAW and not _may_hold_values(there, own) else there
+
+
+def lies_outside(name: str, own: Path) -> bool:
+    """Whether values would lie in a file that there is, but where none may be."""
+    there = next(_candidates(name, own, RAW))
+    return there.is_file() and not _may_hold_values(there, own)
+
+
+def _may_hold_values(there: Path, own: Path) -> bool:
+    """Whether values of an HDF5 file may lie in a file of another kind, which could be any.
+
+    It lies below the folder of the file, or below the one that the caller allows by HDF5's
+    variable. Links that lead out of these are the caller's own, as everywhere.
+    """
+    allowed = [own.parent, own.resolve().parent]
+    if given := os.environ.get(RAW, ""):
+        allowed.append(Path(given.replace("${ORIGIN}", str(own.parent.absolute()))))
+    place, *folders = (Path(os.path.normpath(path.absolute())) for path in (there, *allowed))
+    return any(place.is_relative_to(folder) for folder in folders)
 
 
 def _candidates(name: str, own: Path, kind: str) -> Iterator[Path]:

@@ -110,7 +110,10 @@ def _check_external(where: str, stored: h5py.Dataset, plan: Any) -> None:
         name, offset, size = plan.get_external(number)
         there = linked.resolve(_text(name), Path(stored.file.filename), linked.RAW)
         if there is None:
-            raise StageError(f"{where}: its values lie in {_text(name)}, which is missing")
+            own, fault = Path(stored.file.filename), "which is missing"
+            if linked.lies_outside(_text(name), own):
+                fault = f"outside of its folder: {linked.RAW} says where else such files may lie"
+            raise StageError(f"{where}: its values lie in {_text(name)}, {fault}")
         wanted = left if size == h5s.UNLIMITED else min(size, left)
         if there.stat().st_size < offset + wanted:
             lengths = f"expected {offset + wanted} bytes, found {there.stat().st_size}"

@@ -29,6 +29,7 @@ def resume(dst: Path, is_same: Callable[[h5py.File], bool], otherwise: str) -> h
     try:
         file = h5py.File(dst, "r+")
         if file.attrs.get("complete_header") and is_same(file):
+            _check_whole(file)
             return file
     except ERRORS as error:
         if "unable to lock" in str(error) or "already open" in str(error):
@@ -41,6 +42,23 @@ def resume(dst: Path, is_same: Callable[[h5py.File], bool], otherwise: str) -> h
     progress.say(f"{dst}: {reason}, discarded; starting again")
     dst.unlink()
     return None
+
+
+def _check_whole(file: h5py.File) -> None:
+    """Look at all headers, so that damage shows now, and not in the middle of the work.
+
+    Raises:
+        ValueError: values that lie elsewhere, or for which there is no storage.
+        Exception: whatever else the library raises on damaged headers, one of `ERRORS`.
+    """
+    for owner in (file, *file.values()):
+        dict(owner.attrs)
+    for name, data in file.items():
+        own = isinstance(file.get(name, getlink=True), h5py.HardLink)
+        if not own or data.is_virtual or data.id.get_create_plist().get_external_count():
+            raise ValueError(f"{name}: values that lie elsewhere")
+        if data.id.get_storage_size() < data.nbytes:
+            raise ValueError(f"{name}: values that are not there")
 
 
 def check_room(dst: Path, need: float) -> None:

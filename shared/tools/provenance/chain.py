@@ -1,6 +1,5 @@
 """The chain of records behind a product: what each run used, by content. Standard library only."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,8 +83,8 @@ def _joined(root: Path) -> dict[Path, Record]:
         path: path.with_name(path.name.removesuffix(record.JOINED))
         for path in root.rglob("*" + record.JOINED)
     }
-    records = {path: json.loads(file.read_text()) for file, path in paths.items()}
-    return {path: made for path, made in records.items() if not path.exists()}
+    records = {path: record.read(file) for file, path in paths.items()}
+    return {path: made for path, made in records.items() if made and not path.exists()}
 
 
 def _visit(

@@ -10,6 +10,7 @@ from typing import Any
 from shared.errors import StageError
 from shared.manifest import digest
 from shared.progress import bar, say
+from shared.reading import documents
 
 LEVEL = 1  # of gzip: a tenth larger than 6 at less than half the time
 
@@ -82,7 +83,7 @@ def _image(client: Any, tag: str) -> Any:
 def _known(archive: Path, facts: Path) -> dict[str, Any] | None:
     """What was written down of an archive, if it still is that."""
     try:
-        content: dict[str, Any] = json.loads(facts.read_text())
+        content: dict[str, Any] = documents.read_json(facts)
         return content if digest(archive) == content["sha256"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from shared.reading import documents
+
 FOLDER = ".slurm"
 
 
@@ -43,7 +45,7 @@ class Ledger:
         self.folder = Path(data) / FOLDER
         self.entries: dict[str, Entry] = {}
         with contextlib.suppress(OSError, ValueError, TypeError):
-            content: dict[str, Any] = json.loads(self._file.read_text())
+            content: dict[str, Any] = documents.read_json(self._file)
             self.entries = {ident: Entry(**entry) for ident, entry in content.items()}
 
     @property

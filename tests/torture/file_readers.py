@@ -1,0 +1,100 @@
+"""How each stage reads what is not a patch file: tables of readers, as in `readers`."""
+
+from tests.torture.readers import Reader
+
+# Damage is as if the file were not there: it is measured, or the work begun, anew.
+HARMLESS = {"record-of-input", "unfinished"}
+QUICK, SWIFT = 30, 8  # cases where others get one: such as take less than 10 ms, and 20 ms
+
+
+def _part(
+    environment: str, file: str, how: str, built: str = "", inner: str = "", share: int = 1
+) -> Reader:
+    """A way of `file_parts`; the input is the first folder of the file, or a path in it."""
+    arguments = (f"--src={{bad}}{inner}", f"--how={how}")
+    module = "tests.torture.file_parts"
+    return Reader(environment, file, module, arguments, "read", built, share=share)
+
+
+def _quick(file: str, how: str, built: str = "") -> Reader:
+    return _part("merge", file, how, built, share=QUICK)
+
+
+def _weights(file: str, built: str) -> Reader:
+    return Reader("weights", file, "stages.weights.main", built=built, share=QUICK)
+
+
+def _product(file: str, built: str = "", share: int = 1) -> Reader:
+    return _part("scene", file, "product", built, share=share)
+
+
+STEM = "T33UUB_20220701T101559"
+L1C = f"l1c/GRANULE/L1C_T33UUB_A036684_20220701T101557/IMG_DATA/{STEM}"
+L2A = f"l2a/GRANULE/L2A_T33UUB_A036684_20220701T101557/IMG_DATA/R20m/{STEM}"
+THEIA = "theia/SENTINEL2A_20200401-105855-000_L2A_T33UUB_C_V2-2"
+MERGE = ("--src={bad}/part-1.h5,{bad}/part-2.h5",)
+
+READERS = {
+    # Score folders, audits, calibrations: sumrule, compare, calibrate, audit, report, map.
+    "scores": _quick("scores/test_scores.npy", "scores", "npy"),
+    "labels": _quick("scores/test_labels.npy", "scores", "npy"),
+    "logits": _quick("scores/train_logits.npy", "scores", "npy"),
+    "metrics-json": _quick("scores/metrics.json", "scores", "json"),
+    "score-places": _quick("scores/metrics.json", "scores", "places"),
+    "audit-json": _quick("audit/audit.json", "audit", "json"),
+    "audit-csv": _quick("audit/labels.csv", "audit"),
+    "calibration": _quick("calibration.json", "calibration", "json"),
+    # Records and unfinished products: every stage, report, make provenance.
+    "records": _part("report", "recorded/part-1.h5.run.json", "records", "json"),
+    "record-of-input": Reader("merge", "recorded/part-1.h5.run.json", "stages.merge.main",
+                              ("--src={bad}/part-1.h5",), built="json"),
+    "unfinished": Reader("merge", "unfinished/product.partial", "stages.merge.main", MERGE,
+                         built="hdf5", dst="unfinished/product"),
+    "unfinished-plan": Reader("merge", "unfinished/product.partial.json", "stages.merge.main",
+                              MERGE, built="json", dst="unfinished/product"),
+    # Scene files and tile files.
+    "scene-file": _part("merge", "scene.h5", "scene", "hdf5"),
+    "tile-file": _part("landcover", "tiles.h5", "tiles", "hdf5"),
+    # Weights.
+    "safetensors": _weights("w.safetensors", "safetensors"),
+    "pth": _weights("w.pth", "pickle"),
+    "pth-legacy": _weights("w.pt", "pickle"),
+    "keras": _part("map", "keras.h5", "keras", "hdf5"),
+    # Networks.
+    "onnx": _part("map", "networks/student/student.onnx", "network", "onnx", "/student"),
+    "onnx-ours": _part("map", "networks/exported/student.onnx", "network", "onnx", "/exported"),
+    "onnx-adopted": _part("export", "networks/student/student.onnx", "adopted", "onnx",
+                          "/student"),
+    "model-json": _part("map", "networks/exported/model.json", "network", "json", "/exported"),
+    "preprocessing-json": _part("map", "networks/matlab/preprocessing.json", "network", "json",
+                                "/matlab"),
+    "model-places": _part("map", "networks/student/model.json", "network", "places", "/student"),
+    # Bundles.
+    "bundle-yaml": _part("export", "bundle/lcz42-resnet18.yaml", "bundle", "yaml"),
+    "bundle-labels": _part("export", "bundle/labels.txt", "bundle"),
+    "bundle-json": _part("export", "bundle/readback.json", "bundle", "json"),
+    "bundle-onnx": _part("export", "bundle/model.onnx", "bundle", "onnx"),
+    "bundle-places": _part("export", "bundle/readback.json", "bundle", "places"),
+    # Products of Sentinel-2.
+    "jp2": _product(f"{L1C}_B02.jp2", "raster"),
+    "jp2-coarse": _product(f"{L1C}_B05.jp2", "raster"),
+    "safe-xml": _product("l1c/MTD_MSIL1C.xml", "xml"),
+    "safe-xml-l2a": _product("l2a/MTD_MSIL2A.xml", "xml"),
+    "clouds-gml": _product("l1c/GRANULE/L1C_T33UUB_A036684_20220701T101557/QI_DATA/"
+                           "MSK_CLOUDS_B00.gml", "xml"),
+    "scl": _product(f"{L2A}_SCL_20m.jp2", "raster"),
+    "safe-places": _product("l1c/MTD_MSIL1C.xml", "places"),
+    "safe-zip": _product("packed.zip"),
+    "theia-xml": _product(f"{THEIA}_MTD_ALL.xml", "xml"),
+    "theia-tif": _product(f"{THEIA}_FRE_B2.tif", "raster"),
+    "stack-tif": _product("stack_L2A.tif", "raster"),
+    "scene-npy": _product("scene.npy", "npy", SWIFT),
+    "scene-npz": _product("scene.npz", "npz", SWIFT),
+    # Orthophotos and pictures.
+    "orthophoto": _part("landcover", "aerial/images/0.tif", "orthophoto", "raster"),
+    "mask": _part("landcover", "aerial/masks/0.tif", "orthophoto", "raster"),
+    "aerial-places": _part("landcover", "aerial/masks/0.tif", "orthophoto", "places"),
+    "png": _part("eurosat", "picture.png", "picture", "picture", share=SWIFT),
+    "jpeg": _part("eurosat", "picture.jpg", "picture", "picture", share=SWIFT),
+    "tif-13-bands": _part("eurosat", "bands.tif", "picture", "raster", share=SWIFT),
+}  # fmt: skip
