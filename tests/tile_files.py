@@ -1,4 +1,4 @@
-"""Small tile files: drawn tiles with roads, buildings, woods and water."""
+"""Small tile files: drawn tiles with roads, buildings, woods and water, or noise."""
 
 from pathlib import Path
 from typing import Any
@@ -54,3 +54,11 @@ def write(path: Path, pair: Pair, classes: tuple[str, ...] = tiles.CLASSES) -> P
                 place=np.array([(number, 0, 0) for number in range(count)], np.int32),
             )  # fmt: skip
     return path
+
+
+def noise(count: int = 9, side: int = 32, seed: int = 0) -> Pair:
+    """(N, S, S, 3) images and (N, S, S) masks of noise, with pixels of no class between them."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, (count, side, side, 3), np.uint8)
+    known = np.array([*range(len(tiles.CLASSES)), tiles.IGNORE], np.uint8)
+    return images, rng.choice(known, (count, side, side))

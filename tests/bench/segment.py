@@ -24,9 +24,9 @@ import torch
 
 from shared import models, tiles
 from shared.segmentation import Views, data, networks, onnx_file
+from tests import tile_files
 from tests.bench import segment_reference, segment_steps, segment_table
 from tests.bench.train import hardware
-from tests.training.tile_files import write_tiles
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSES = 4  # over the tiles in an epoch, so that the start of workers counts little
@@ -45,7 +45,7 @@ def draw_file(path: Path, count: int, side: int) -> Path:
     grain = rng.integers(0, 24, (count, side, side, 3), np.uint8)
     image = (coarse.repeat(16, 1).repeat(16, 2) // 2 + grain).astype(np.uint8)
     blocks = rng.integers(0, 5, (count, side // 32, side // 32)).astype(np.uint8)
-    return write_tiles(path, image, blocks.repeat(32, 1).repeat(32, 2))
+    return tile_files.write(path, (image, blocks.repeat(32, 1).repeat(32, 2)))
 
 
 def ours(stream: data.TileStream, views: Views, batch: int) -> Turn:

@@ -14,8 +14,7 @@ from shared import cli, models, tiles
 from shared.errors import StageError
 from stages.export import main, static_graph, tile_measures
 from stages.export.metis_lint import judge
-from tests import networks
-from tests.training.tile_files import write_tiles
+from tests import networks, tile_files
 
 SIDE, STRIDE = 32, 8
 FLAGS = ("--latency_runs=2", "--calibration_per_class=2", "--scheme=per_tensor_min_max")
@@ -65,7 +64,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Path:
         other = rng.random(mask.shape) < 0.2  # of the pixels the network is wrong
         mask[other] = rng.integers(0, 5, int(other.sum()))
         mask[:, :3] = tiles.IGNORE
-        write_tiles(folder / f"{name}.h5", image, mask)
+        tile_files.write(folder / f"{name}.h5", (image, mask))
     return made
 
 
@@ -226,8 +225,8 @@ def test_refuses(
 ) -> None:  # fmt: skip
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (6, 16, 16, 3), np.uint8)
-    write_tiles(tmp_path / "small.h5", image, image[..., 0] % 5)
-    write_tiles(tmp_path / "other.h5", image, image[..., 0] % 2, ("a", "b"))
+    tile_files.write(tmp_path / "small.h5", (image, image[..., 0] % 5))
+    tile_files.write(tmp_path / "other.h5", (image, image[..., 0] % 2), ("a", "b"))
     given = {f"--{n}": str(product.parent / f"{n}ing.h5") for n in ("train", "test")}
     for flag in flags:
         name, _, value = flag.partition("=")

@@ -11,8 +11,8 @@ import pytest
 from shared import models, tiles
 from shared.errors import StageError
 from stages.report import inputs, maps, segmentation
+from tests import tile_files
 from tests.stages.test_report import Balanced, command
-from tests.training.tile_files import random_tiles, write_tiles
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -51,7 +51,7 @@ def files(tmp_path: Path) -> Path:
     folder = tmp_path / "landcover" / "orthophoto"
     folder.mkdir(parents=True)
     for number, split in enumerate(("testing", "training", "validation")):
-        write_tiles(folder / f"{split}.h5", *random_tiles(4 + number, 32, number))
+        tile_files.write(folder / f"{split}.h5", tile_files.noise(4 + number, 32, number))
     return folder
 
 
@@ -92,7 +92,7 @@ def test_several_networks_are_put_side_by_side(tmp_path: Path) -> None:
 def test_shares_of_tiles_by_hand(tmp_path: Path) -> None:
     image, mask = np.zeros((2, 2, 2, 3), np.uint8), np.zeros((2, 2, 2), np.uint8)
     mask[1] = [[1, 1], [1, 255]]
-    file = write_tiles(tmp_path / "other.h5", image, mask, ("soil", "roof"))
+    file = tile_files.write(tmp_path / "other.h5", (image, mask), ("soil", "roof"))
     (product,) = inputs.collect((file,))
     (table,) = segmentation.describe_tiles([product])
     (told,) = table["files"]

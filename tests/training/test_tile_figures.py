@@ -8,7 +8,7 @@ from PIL import Image
 from shared import tiles
 from shared.models import figures
 from shared.tiles import figures as examples
-from tests.training.tile_files import random_tiles
+from tests import tile_files
 
 
 def test_errors_are_red_and_what_has_no_class_is_white() -> None:
@@ -18,7 +18,7 @@ def test_errors_are_red_and_what_has_no_class_is_white() -> None:
 
 
 def test_four_panels_with_all_classes_and_the_same_bytes_every_time(tmp_path: Path) -> None:
-    image, mask = random_tiles(1)
+    image, mask = tile_files.noise(1)
     example = examples.Example("a_0", image[0], mask[0], np.where(mask[0] > 4, 0, mask[0]))
     for name in ("one.png", "two.png"):
         examples.draw_example(tmp_path / name, example, tiles.CLASSES, tiles.COLOURS)

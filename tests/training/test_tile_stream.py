@@ -10,7 +10,7 @@ import torch
 from shared import tiles
 from shared.errors import StageError
 from shared.segmentation import Views, data
-from tests.training.tile_files import random_tiles, write_tiles
+from tests import tile_files
 
 CPU = torch.device("cpu")
 VIEWS = Views(crop=32)
@@ -18,13 +18,13 @@ VIEWS = Views(crop=32)
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiles(tmp_path_factory.mktemp("tiles") / "a.h5", *random_tiles())
+    return tile_files.write(tmp_path_factory.mktemp("tiles") / "a.h5", tile_files.noise())
 
 
 @pytest.mark.parametrize("resident", [32.0, 1e-9])
 def test_rows_in_any_order_are_those_of_the_file(path: Path, resident: float) -> None:
     stream = data.TileStream(path, resident)
-    image, mask = random_tiles()
+    image, mask = tile_files.noise()
     read = stream[[8, 0, 1, 3, 0]]
     assert (len(stream), stream.side, stream.classes) == (9, 32, tiles.CLASSES)
     np.testing.assert_array_equal(read.image, image[[8, 0, 1, 3, 0]])
@@ -81,9 +81,9 @@ def test_whole_tiles_have_no_drawn_view(path: Path) -> None:
 
 
 def test_a_mask_with_a_number_that_is_no_class_is_refused(tmp_path: Path) -> None:
-    image, mask = random_tiles()
+    image, mask = tile_files.noise()
     mask[4, 1, 2] = 9
-    broken = write_tiles(tmp_path / "a.h5", image, mask)
+    broken = tile_files.write(tmp_path / "a.h5", (image, mask))
     with pytest.raises(StageError, match=r"class numbers below 5 or 255 .* in rows 4"):
         data.TileStream(broken)
     with pytest.raises(StageError, match="in rows 4"):
@@ -99,7 +99,7 @@ def test_a_mask_with_a_number_that_is_no_class_is_refused(tmp_path: Path) -> Non
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, name: str, stored: np.ndarray, named: str) -> None:
-    broken = write_tiles(tmp_path / "a.h5", *random_tiles())
+    broken = tile_files.write(tmp_path / "a.h5", tile_files.noise())
     with h5py.File(broken, "a") as file:
         del file[name]
         file[name] = stored
