@@ -202,7 +202,7 @@ test-stac: .venvs/stac/made .venvs/pytest/made
 	.venvs/stac/bin/python tests/under.py -q tests/stac
 
 test-e2e: .venvs/dev/made .venvs/cwl/made $(MODULES:%=.venvs/%/made)
-	$(PYTHON) -m pytest -q tests/e2e tests/test_images.py
+	$(PYTHON) -m pytest -q tests/e2e tests/test_images.py tests/test_locks.py
 
 test: lint test-contract test-training test-sr test-ship test-stac $(MODULES:%=test-%) ## test everything: lint, types, contract, each stage under its own pins, the whole chain
 	@$(MAKE) --no-print-directory test-e2e

@@ -11,6 +11,14 @@
 #   make .venvs/w2w             a reader of maps by others, for one test of map
 #   make .venvs/mutation        Cosmic Ray and coverage, which make mutate puts before the packages of dev
 
+# With a kit of make offline-kit (docs/offline.md) packages come from its files, and no registry is asked.
+ifneq ($(wildcard .kit/MANIFEST.json),)
+export UV_FIND_LINKS := .kit/wheels
+export UV_OFFLINE := 1
+export PIP_FIND_LINKS := .kit/wheels
+export PIP_NO_INDEX := 1
+endif
+
 # uv from the PATH, or fetched by pip at the version and with the hashes of images/uv.txt.
 UV := $(or $(shell command -v uv),.venvs/uv/bin/uv)
 export UV_CONFIG_FILE := images/uv.toml

@@ -2,6 +2,8 @@
 #
 #   make base        a base image from Debian packages, for sites where no registry can be reached; builds then use it
 #   make build       every image; make build/tda one of them
+#   make verify-images   whether a second build of each image gives the same files; VERIFIED="merge tda" some of them
+#   make offline-kit     what builds and runs all of it, in one folder; make from-kit takes it
 #   make sizes       the bytes that each image has alone, and shares with others
 #   make sbom        what packages each image has, sbom/NAME.cdx.json; make sbom/tda.cdx.json one of them
 #   make licences    whether the licences of all packages are allowed
@@ -11,7 +13,7 @@
 #   make sif/tda.ch.made   an image as a folder for Charliecloud
 
 BASE_IMAGE := localhost/lcz42-edge/base
-IMAGES := $(subst _,-,$(patsubst images/%/requirements.txt,%,$(wildcard images/*/requirements.txt)))
+ALL_IMAGES := $(subst _,-,$(patsubst images/%/requirements.txt,%,$(wildcard images/*/requirements.txt)))
 
 # Python and the certificates that this machine trusts, no more. The same in every build once it is there.
 .PHONY: base
@@ -25,22 +27,35 @@ base: ## a base image from Debian packages, where no registry can be reached
 
 # What a checkout puts into an image is a label of the image, lcz42-edge.inputs: an image that is not in the engine, or
 # was built from other files, is built; any other one is left alone. Before each product make looks again.
-.PHONY: .env build sizes $(IMAGES:%=build/%)
+.PHONY: .env build sizes $(ALL_IMAGES:%=build/%)
 .env:
 	@python3 -m shared.pipeline image
 build: ## every image; make build/tda one of them
-	@python3 -m shared.pipeline image $(IMAGES)
-$(IMAGES:%=build/%): build/%:
+	@python3 -m shared.pipeline image $(ALL_IMAGES)
+$(ALL_IMAGES:%=build/%): build/%:
 	@python3 -m shared.pipeline image $*
+
+VERIFIED ?= $(ALL_IMAGES)
+.PHONY: verify-images
+verify-images: ## build every image again, from copies of the files and without caches, and name what differs; VERIFIED="merge tda" some of them
+	@python3 -m shared.tools.image_trees.main $(VERIFIED)
 
 sizes: ## the MB that each image has alone and shares with others, and what all take on disk
 	@python3 -m shared.tools.sizes
 
+# For machines without a network: docs/offline.md. TO is the folder, IMAGES=1 takes the images along.
+.PHONY: offline-kit from-kit
+offline-kit: .venvs/uv/bin/uv .venvs/sr_realesrgan/made ## gather source, packages, weights and the base image in one folder, TO=kit, for machines without a network; IMAGES=1 with all images
+	@python3 -m shared.tools.offline_kit.gather --to $(call quoted,$(or $(TO),kit)) --pip .venvs/uv/bin/python \
+		$(if $(filter 1,$(IMAGES)),--images) --locks $(LOCKS:%=%.txt)
+from-kit: ## take packages, weights and images from a folder of make offline-kit: KIT=folder
+	@python3 -m shared.tools.offline_kit.use $(call quoted,$(KIT))
+
 # What is in the images, from the environments, which have the very packages. Files are the same for the same lock.
 .PHONY: sbom licences vulnerabilities
-SBOMS := $(IMAGES:%=sbom/%.cdx.json)
+SBOMS := $(ALL_IMAGES:%=sbom/%.cdx.json)
 sbom: $(SBOMS) ## a bill of materials (CycloneDX) of every image, sbom/NAME.cdx.json; make sbom/tda.cdx.json one of them
-$(foreach image,$(IMAGES),$(eval sbom/$(image).cdx.json: .venvs/$(subst -,_,$(image))/made))
+$(foreach image,$(ALL_IMAGES),$(eval sbom/$(image).cdx.json: .venvs/$(subst -,_,$(image))/made))
 $(SBOMS): sbom/%.cdx.json: .venvs/supply/made
 	@echo "sbom $*" >&2; mkdir -p sbom && .venvs/supply/bin/cyclonedx-py environment --output-reproducible --output-format JSON \
 		--output-file $@.partial .venvs/$(subst -,_,$*)/bin/python && mv $@.partial $@
@@ -54,12 +69,12 @@ vulnerabilities: .venvs/supply/made ## what advisories are known about the packa
 # For clusters, where nodes have another engine, or none that may be used. The images come from this machine's engine,
 # and a file is made anew when it is older than what goes into its image.
 .PHONY: sif
-sif: $(IMAGES:%=sif/%.sif) ## every image as a file for Apptainer; make sif/tda.sif one of them
-$(IMAGES:%=sif/%.sif): sif/%.sif:
+sif: $(ALL_IMAGES:%=sif/%.sif) ## every image as a file for Apptainer; make sif/tda.sif one of them
+$(ALL_IMAGES:%=sif/%.sif): sif/%.sif:
 	@python3 -m shared.pipeline image $*
 	@mkdir -p sif && docker save --output sif/$*.tar lcz42-edge/$* && apptainer build --force $@ docker-archive:sif/$*.tar; \
 		code=$$?; rm -f sif/$*.tar; exit $$code
-$(IMAGES:%=sif/%.ch.made): sif/%.ch.made:
+$(ALL_IMAGES:%=sif/%.ch.made): sif/%.ch.made:
 	@python3 -m shared.pipeline image $*
 	@rm -rf sif/$*.ch && mkdir -p sif && ch-convert --in-fmt docker --out-fmt dir lcz42-edge/$* sif/$*.ch && \
 		mkdir -p sif/$*.ch/app/data sif/$*.ch/mirror && touch $@  # where ch-run mounts folders: it makes none in an image

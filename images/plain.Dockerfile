@@ -3,24 +3,54 @@
 
 # --build-arg BASE=NAME replaces the pinned base where no registry can be reached: make base
 ARG BASE=pinned
+# --build-arg WHEELS=NAME --build-arg OFFLINE=1 takes packages from an image of their files: make from-kit
+ARG WHEELS=scratch
+# The time of all files that a build adds, in seconds since 1970, so that every build gives the same file tree.
+ARG SOURCE_DATE_EPOCH=1577836800
 FROM python:3.11.13-slim-bookworm@sha256:86adf8dbadc3d6e82ee5dd2c74bec2e1c2467cdad47886280501df722372d2e1 AS pinned
 
-# The installer, which no final image holds.
-FROM ${BASE} AS uv
-COPY images/uv.txt /opt/
-RUN python3 -m venv /opt/uv && \
-    /opt/uv/bin/python -m pip install --no-cache-dir --require-hashes --requirement /opt/uv.txt
+FROM ${WHEELS} AS wheels
 
-FROM ${BASE} AS packages
+# No program of the base runs as its owner instead of as its caller.
+FROM ${BASE} AS base
+RUN find / -xdev -type f -perm /6000 -exec chmod a-s {} +
+
+# The installer, which no final image holds.
+FROM base AS uv
+ARG OFFLINE
+COPY images/uv.txt images/settle /opt/
+RUN --mount=from=wheels,target=/wheels \
+    python3 -m venv /opt/uv && \
+    /opt/uv/bin/python -m pip install --no-cache-dir ${OFFLINE:+--no-index} --find-links /wheels \
+        --require-hashes --requirement /opt/uv.txt && \
+    mv /opt/settle /opt/uv/bin/
+
+# The stage, readable by anyone.
+FROM base AS sources
+ARG SOURCE_DATE_EPOCH
+WORKDIR /app
+COPY shared shared
+COPY stages/__init__.py stages/__main__.py stages/
+ARG STAGE
+COPY stages/${STAGE} stages/${STAGE}
+RUN --mount=from=uv,source=/opt/uv,target=/opt/uv /opt/uv/bin/settle /app
+
+FROM base AS packages
+ARG SOURCE_DATE_EPOCH
+ARG OFFLINE
+ARG UV_NO_CACHE
 ARG STAGE
 COPY images/${STAGE}/requirements.txt /opt/
 RUN --mount=from=uv,source=/opt/uv,target=/opt/uv \
-    --mount=type=cache,target=/root/.cache/uv \
+    --mount=from=wheels,target=/wheels \
+    --mount=type=cache,target=/opt/cache \
     /opt/uv/bin/uv venv --python python3 /opt/venv && \
-    /opt/uv/bin/uv pip install --link-mode=copy --compile-bytecode --python /opt/venv/bin/python \
-        --require-hashes --requirement /opt/requirements.txt
+    UV_CACHE_DIR=/opt/cache /opt/uv/bin/uv pip install --link-mode=copy ${OFFLINE:+--no-index} --find-links /wheels \
+        --python /opt/venv/bin/python --require-hashes --requirement /opt/requirements.txt && \
+    /opt/uv/bin/settle /opt/venv
 
-FROM ${BASE}
+FROM base
+ARG SOURCE_DATE_EPOCH
 COPY --from=packages /opt/venv /opt/venv
 # Any uid may run this on a read-only root: what packages cache goes to /tmp, and a uid without an account has a name.
 ENV PATH=/opt/venv/bin:$PATH \
@@ -30,11 +60,10 @@ ENV PATH=/opt/venv/bin:$PATH \
     LOGNAME=stage \
     STAGE_VOLUME=/app/data \
     PAGER=cat
+COPY --from=sources /app /app
 WORKDIR /app
-COPY shared shared
-COPY stages/__init__.py stages/__main__.py stages/
-ARG STAGE
-COPY stages/${STAGE} stages/${STAGE}
+# What the steps above have done to folders of the base.
+RUN touch --date="@$SOURCE_DATE_EPOCH" /app /opt /opt/venv
 USER 1000:1000
 # Runs the only stage that lies here.
 ENTRYPOINT ["python", "-m", "stages"]

@@ -387,7 +387,9 @@ def instructions(name: str) -> list[str]:
 def test_dockerfile(name: str) -> None:
     lines = instructions(name)
     base = f"FROM python:3.11.13-slim-bookworm@sha256:{BASE} AS pinned"
-    assert lines[:2] == ["ARG BASE=pinned", base]
+    assert [lines[0], lines[3]] == ["ARG BASE=pinned", base]
+    assert lines[1] == "ARG WHEELS=scratch"  # nothing, unless a kit is used
+    assert re.fullmatch(r"ARG SOURCE_DATE_EPOCH=\d+", lines[2])
     users = [line for line in lines if line.startswith("USER")]
     assert users == ["USER 1000:1000"]
     assert not [line for line in lines if line.startswith(("CMD", "ADD", "VOLUME"))]
@@ -401,12 +403,26 @@ def test_dockerfile(name: str) -> None:
     for line in lines:
         if "pip install" in line:
             assert "--require-hashes" in line, line
+            assert "${OFFLINE:+--no-index} --find-links /wheels" in line, line
+        if line.startswith("COPY --from"):
+            assert line.split()[2:] in (["/opt/venv"] * 2, ["/app"] * 2), line
+    # What a build adds to the image has been settled: packages, and the stage itself.
+    assert len([line for line in lines if "/opt/uv/bin/settle /opt/venv" in line]) >= 1
+    assert "RUN --mount=from=uv,source=/opt/uv,target=/opt/uv /opt/uv/bin/settle /app" in lines
 
 
 def test_no_argument_of_a_stage_comes_before_the_torch_layer() -> None:
     lines = instructions("torch.Dockerfile")
-    before = lines[: lines.index("FROM torch")]
-    assert [line for line in before if line.startswith("ARG")] == ["ARG BASE=pinned"]
+    starts = [place for place, line in enumerate(lines) if line.startswith("FROM ")]
+    layers = {
+        lines[start]: lines[start:end]
+        for start, end in zip(starts, [*starts[1:], None], strict=True)
+    }
+    begun = ["FROM ${BASE} AS base", "FROM base AS uv", "FROM base AS torch"]
+    before = [line for name in begun for line in layers[name]]
+    arguments = {line for line in before if line.startswith("ARG")}
+    assert arguments == {"ARG OFFLINE", "ARG SOURCE_DATE_EPOCH"}
+    assert not [line for line in before if "STAGE" in line or "stages" in line]
 
 
 @each_stage

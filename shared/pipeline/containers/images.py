@@ -16,10 +16,12 @@ from shared.pipeline.containers.inputs import Recipe, digest_inputs, read_recipe
 
 # A registry that is this machine: where the base is missing, no public registry is asked for it.
 BASE = "localhost/lcz42-edge/base"
+WHEELS = "localhost/lcz42-edge/wheels"  # files of packages: `make from-kit`
 LABEL, REVISION = "lcz42-edge.inputs", "org.opencontainers.image.revision"
 ABSENT = ("no such image", "no such object", "image not known")  # in the words of engines
 SHOWN = 30  # last lines of a build that failed
-OURS = ("UID", "GID", "BASE")  # lines of .env that `write_settings` writes; all others are kept
+# Lines of .env that `write_settings` writes; all others are kept.
+OURS = ("UID", "GID", "BASE", "WHEELS", "OFFLINE", "BUILD_NETWORK")
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,10 @@ def write_settings(root: Path, base: Image | None) -> None:
     path = root / ".env"
     now = path.read_text().splitlines() if path.exists() else []
     kept = [line for line in now if line.partition("=")[0].strip() not in OURS]
-    values = (os.getuid(), os.getgid(), BASE if base else "pinned")
-    lines = [*(f"{name}={value}" for name, value in zip(OURS, values, strict=True)), *kept]
+    values = [os.getuid(), os.getgid(), BASE if base else "pinned"]
+    if find_image(WHEELS):  # then builds take packages from there, and have no network
+        values += [WHEELS, "1", "none"]
+    lines = [*(f"{name}={value}" for name, value in zip(OURS, values, strict=False)), *kept]
     if lines != now:
         draft = path.with_name(f".env.{os.getpid()}.partial")
         draft.write_text("\n".join(lines) + "\n")
@@ -129,7 +133,8 @@ def _build(stage: str, recipe: Recipe, inputs: str) -> None:
     log, start = recipe.root / ".make" / f"build-{stage}.log", time.monotonic()
     words = ["docker", "compose", "build", stage]
     environment = {**os.environ, "INPUTS": inputs, "REVISION": read_revision(recipe)}
-    environment.pop("BASE", None)  # .env has it
+    for name in OURS[2:]:  # .env has them
+        environment.pop(name, None)
     if sys.stderr.isatty():
         code = subprocess.run(words, cwd=recipe.root, env=environment, check=False).returncode
     else:

@@ -55,7 +55,7 @@ def digest_inputs(recipe: Recipe, base: str) -> str:
         base: what names the content of the base image.
     """
     whole = hashlib.sha256(f"{base}\0{recipe.build}\0{recipe.dockerfile}\0".encode())
-    for path in sorted(_files(recipe)):
+    for path in sorted(list_files(recipe)):
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         whole.update(f"{path.relative_to(recipe.root).as_posix()}\0{content}\n".encode())
     return whole.hexdigest()
@@ -76,7 +76,7 @@ def _run(*words: str) -> str:
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def _files(recipe: Recipe) -> Iterator[Path]:
+def list_files(recipe: Recipe) -> Iterator[Path]:
     """Every file that the Dockerfile copies, without what .dockerignore leaves out."""
     lines = (recipe.root / ".dockerignore").read_text().splitlines()
     left_out = [line for line in lines if line and line[0] not in "#!" and line != "*"]
