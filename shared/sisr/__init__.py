@@ -1,10 +1,10 @@
-"""Super-resolution across sensors: pair files, point spreads, how well two sensors agree.
+"""Super-resolution across sensors: pair files, point spreads, agreement, metrics.
 
 A pair file is a patch file (`shared/patches`) whose rows have the same land as `low` and as `high`.
 Formats: shared/README.md. Needs scipy.
 """
 
-from shared.sisr import venus
+from shared.sisr import fidelity, frequency, venus
 from shared.sisr.agreement import correlate, sum_values
 from shared.sisr.form import (
     IMAGES,
@@ -18,10 +18,10 @@ from shared.sisr.form import (
     fields,
 )
 from shared.sisr.pairs import Pairs
-from shared.sisr.psf import SENTINEL2_MTF, apply, downscale, spread, weigh
+from shared.sisr.psf import SENTINEL2_MTF, apply, downscale, enlarge, spread, weigh
 
 __all__ = [
     "IMAGES", "LEFT_OUT", "NODATA", "PER_UNIT", "SENTINEL2_MTF", "SPLITS", "Bands", "Form",
-    "Pairs", "apply", "constants", "correlate", "downscale", "fields", "spread", "sum_values",
-    "venus", "weigh",
+    "Pairs", "apply", "constants", "correlate", "downscale", "enlarge", "fidelity", "fields",
+    "frequency", "spread", "sum_values", "venus", "weigh",
 ]  # fmt: skip

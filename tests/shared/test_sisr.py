@@ -7,9 +7,10 @@ import h5py
 import numpy as np
 import pytest
 
-from shared import patches, sisr
+from shared import sisr
 from shared.errors import StageError
-from shared.sisr import venus
+from shared.sisr import fidelity, frequency, venus
+from tests.pair_files import form, write
 
 
 # --- point spread ---------------------------------------------------------------------------------
@@ -97,33 +98,10 @@ def test_columns_say_their_bands() -> None:
 
 
 # --- pair files -----------------------------------------------------------------------------------
-FORM = sisr.Form(4, {"low": sisr.Bands(("B2", "B8"), 10.0), "high": sisr.Bands(("B2", "B8"), 5.0)})
-
-
-def write(path: Path, form: sisr.Form = FORM, rows: int = 6) -> dict[str, Any]:
-    """A pair file of random rows of three sites."""
-    rng = np.random.default_rng(1)
-    images = {n: rng.integers(0, 9000, (rows, *form.shape(n)), np.int16) for n in form.bands}
-    fields: dict[str, Any] = {**sisr.fields(form)}
-    values: dict[str, Any] = {
-        **images,
-        **{f"{n}_moments": np.stack([sisr.sum_values(i) for i in a]) for n, a in images.items()},
-        "correlation": np.linspace(0.1, 0.6, rows, dtype=np.float32),
-        "date": np.full(rows, 20200615, np.int32),
-        "site": np.arange(rows, dtype=np.int32) % 3,
-        "split": np.array([0, 1, 2, 0, 1, 3], np.uint8)[:rows],
-    }
-    names = ("a", "b", "ç")
-    with patches.Writer(path, rows, constants=sisr.constants(form, names), **fields) as sink:
-        for block in sink.todo(4):
-            sink.put(block, **{name: array[block] for name, array in values.items()})
-    return values
-
-
 def test_a_pair_file_says_what_it_holds(tmp_path: Path) -> None:
     values = write(tmp_path / "pairs.h5")
     with sisr.Pairs(tmp_path / "pairs.h5") as pairs:
-        assert (pairs.form, pairs.form.factor, pairs.sites) == (FORM, 2, ("a", "b", "ç"))
+        assert (pairs.form, pairs.form.factor, pairs.sites) == (form(), 2, ("a", "b", "ç"))
         assert [pairs.rows(split).tolist() for split in sisr.SPLITS] == [[0, 3], [1, 4], [2]]
         mean, std = pairs.statistics("high")
         training = values["high"][[0, 3]].reshape(-1, 2) / 1e4
@@ -188,11 +166,113 @@ def test_statistics_want_training_rows(tmp_path: Path) -> None:
 
 def test_all_bands_have_images_of_three_sizes() -> None:
     bands = {n: venus.describe_columns(c) for n, c in venus.COLUMNS["all"].items()}
-    form = sisr.Form(128, bands, simulated=True)
-    assert form.shape("low") == (128, 128, 4)
-    assert form.shape("coarse") == (64, 64, 6)
-    assert form.shape("high") == (256, 256, 8)
-    assert {name: field.shape for name, field in sisr.fields(form).items() if name == "flow"} == {
+    whole = sisr.Form(128, bands, simulated=True)
+    assert whole.shape("low") == (128, 128, 4)
+    assert whole.shape("coarse") == (64, 64, 6)
+    assert whole.shape("high") == (256, 256, 8)
+    assert {name: field.shape for name, field in sisr.fields(whole).items() if name == "flow"} == {
         "flow": (128, 128, 2)
     }
-    assert list(sisr.fields(form)) == sorted(sisr.fields(form))
+    assert list(sisr.fields(whole)) == sorted(sisr.fields(whole))
+
+
+# --- enlarging ------------------------------------------------------------------------------------
+def test_a_cubic_keeps_ramps_and_has_the_weights_of_keys() -> None:
+    ramp = np.tile(np.arange(12.0), (8, 1))[..., None]
+    large = sisr.enlarge(ramp, 2)
+    assert large.shape == (16, 24, 1)
+    np.testing.assert_allclose(np.diff(large[8, 4:-4, 0]), 0.5)
+    np.testing.assert_allclose(large[8, 10, 0], 4.75)  # a quarter of a pixel before the fifth
+    point = np.zeros((1, 9, 1))
+    point[0, 4] = 1
+    quarter = [0.8671875, 0.2265625, -0.0703125, -0.0234375]  # at 1/4, 3/4, 5/4 and 7/4
+    np.testing.assert_allclose(sisr.enlarge(point, 2)[0, 9:13, 0], quarter)
+
+
+# --- fidelity -------------------------------------------------------------------------------------
+def test_psnr_and_rmse_by_hand() -> None:
+    target = np.zeros((4, 4, 1))
+    assert fidelity.rmse(target + 0.1, target) == pytest.approx(0.1)
+    assert fidelity.psnr(target + 0.1, target) == pytest.approx(20)
+    assert fidelity.psnr(target, target) == fidelity.BEST
+    assert fidelity.psnr(target + 1e-9, target) == fidelity.BEST
+    half = target.copy()
+    half[:2] = 0.1
+    assert fidelity.psnr(half, target) == pytest.approx(20 + 10 * np.log10(2))
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (2, -3), (-4, 4)])
+def test_the_best_shift_is_found(shift: tuple[int, int]) -> None:
+    target = np.random.default_rng(0).random((32, 32, 2))
+    moved = np.roll(target, shift, (0, 1))
+    assert fidelity.best_shift(moved, target) == (fidelity.BEST, shift)
+    best, _ = fidelity.best_shift(moved + 0.01, target)
+    assert best == pytest.approx(40)
+    flat = np.zeros((32, 32, 1))
+    assert fidelity.best_shift(flat, flat)[1] == (0, 0)  # the shortest of equal ones
+
+
+def test_fidelity_to_the_input_and_to_fine_detail() -> None:
+    rng = np.random.default_rng(0)
+    target = rng.random((32, 32, 1))
+    low = sisr.downscale(target, 2, 0.3)
+    assert fidelity.low_fidelity(target, low, 2, 0.3) == 0
+    assert fidelity.low_fidelity(target + 0.02, low, 2, 0.3) == pytest.approx(0.02)
+    assert fidelity.high_fidelity(target + 0.02, target, 2, 0.3) == pytest.approx(0, abs=1e-12)
+    wave = np.tile(np.cos(np.pi * np.arange(32)), (32, 1))[..., None]  # every other pixel
+    assert fidelity.high_fidelity(wave, 0 * wave, 2, 0.3) == pytest.approx(1, abs=0.02)
+
+
+# --- frequencies ----------------------------------------------------------------------------------
+def test_a_wave_is_in_its_ring() -> None:
+    """Seven periods along 32 pixels are ring 14 of the padded image; all others are weaker."""
+    spectrum = frequency.Spectrum(32)
+    spectrum.add(np.tile(np.cos(2 * np.pi * 7 * np.arange(32) / 32), (32, 1)))
+    profile = spectrum.profile()
+    assert profile.shape == (32,)
+    assert profile[0] == 0
+    assert profile.argmax() == 14 - 1
+
+
+def test_rings_are_those_of_the_whole_plane() -> None:
+    """Half of the plane counts as all of it; rings lie edge to edge, and the set is averaged."""
+    images = np.random.default_rng(0).random((3, 12, 12))
+    spectrum = frequency.Spectrum(12)
+    for image in images:
+        spectrum.add(image)
+    amplitude = np.abs(np.fft.fft2(images, (24, 24))).mean(0)
+    place = np.fft.fftfreq(24) * 24
+    ring = np.rint(np.hypot(place[:, None], place))
+    means = np.array([amplitude[ring == k].mean() for k in range(1, 13)])
+    np.testing.assert_allclose(spectrum.profile(), 20 * np.log10(means / means[0]), atol=1e-9)
+
+
+# Ten rings in decibels: the target lies 1 to 9 above the input from the second on.
+GIVEN = np.array([0.0, -11, -12, -13, -14, -15, -16, -17, -18, -19])
+TARGET = GIVEN + np.arange(10.0)  # 0, -10, -10, …: their sum is -90, that of the input -135
+
+
+def test_rates_of_the_target_and_of_the_input() -> None:
+    whole = frequency.rate(GIVEN, TARGET, TARGET)
+    assert whole.prr == pytest.approx(100 * 45 / 135)
+    assert [whole.arr, whole.frr] == pytest.approx([whole.prr, 100])
+    assert (whole.fro, whole.fru, whole.noise) == (0, 0, 0)
+    none = frequency.rate(GIVEN, TARGET, GIVEN)
+    assert (none.arr, none.frr, none.fro, none.fru, none.noise) == (0, 0, 0, 0, 0)
+
+
+def test_rates_by_hand() -> None:
+    """Half of the way on rings 1 to 6, beyond the target on 7 and 8, below the input on 9."""
+    made = GIVEN + np.array([0, 0.5, 1, 1.5, 2, 2.5, 3, 11, 12, -6.0])
+    rates = frequency.rate(GIVEN, TARGET, made)
+    achieved = 0.5 + 1 + 1.5 + 2 + 2.5 + 3 + 7 + 8
+    assert rates.arr == pytest.approx(100 * achieved / 135)
+    assert rates.frr == pytest.approx(100 * achieved / 36)  # without the last ring
+    assert rates.fro == pytest.approx(100 * (4 + 4) / 90)
+    assert rates.fru == pytest.approx(-100 * 6 / 135)
+    # Of nine rings, the top fifth are 7 and 8, all restored; 5 and 6 below are, by half.
+    assert rates.noise == pytest.approx(100 - 50)
+
+
+def test_nothing_to_restore_is_no_restoration() -> None:
+    assert frequency.rate(GIVEN, GIVEN, TARGET).frr == 0
