@@ -12,7 +12,7 @@ import numpy as np
 from shared import lcz
 from shared.models import scores
 from shared.scenes import Grid, Header, create_scene
-from tests import tile_files
+from tests import pair_files, tile_files
 from tests.conftest import pixels, write_patches, write_raw
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -92,6 +92,7 @@ def make(folder: Path) -> None:
         for window in scene.todo():
             scene.put(window, pixels(6)["sen2"].reshape(64, 96, 10))
     tile_files.write(folder / "tiles.h5", tile_files.draw(4, 32))
+    pair_files.write(folder / "pairs.h5", pair_files.form(16))
     (folder / "mirror").mkdir()
     (folder / "mirror" / "edsr64_x2.pt").write_bytes(bytes(99_000))
     tools = (("export", "models"), ("eurosat", "pictures"), ("sr_train", "weights"),

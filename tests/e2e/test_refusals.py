@@ -29,6 +29,7 @@ GOOD = {
     "orthophoto": {"images": "3", "size": "512"},
     "two_sensors": {"sites": "3", "patches": "1", "size": "32"},
     "pairs": {"src": "sensors"},
+    "sisr_benchmark_metrics": {"src": "pairs.h5"},
     "scene": {"src": "l1c.npy"},
     "landcover": {"src": "aerial"},
     "segment": {"train": "tiles.h5", "validation": "tiles.h5", "architecture": "pyramid-tiny",
@@ -207,6 +208,8 @@ def cases() -> Iterator[Case]:
     yield Case("segment", "no mask", "train", "", no_mask, "expected dataset 'mask', found")
     yield from incomplete("segment", "train")
     yield Case("segment", "no weights", "weights", "", inputs.text, "weights")
+    yield from incomplete("sisr_benchmark_metrics", "src")
+    yield Case("sisr_benchmark_metrics", "cut", "src", "", inputs.cut, "not a complete HDF5 file")
     yield Case("report", "cut", "src", "", inputs.cut, "not a complete HDF5 file")
 
 

@@ -388,6 +388,8 @@ def test_pairs_of_a_source(tmp_path: Path) -> None:
     flags = ("--src", "d/two-sensors", "--bands", "10m", "--scale", "2")
     assert (drawn.stage, drawn.inputs, drawn.flags) == ("pairs", ("d/two-sensors",), flags)
     assert product(plan("demo"), "two-sensors").stage == "two-sensors"
+    tried = product(plan("demo"), "sisr-benchmark-metrics/two-sensors/10m-x2")
+    assert (tried.inputs, tried.flags) == ((drawn.path,), ("--src", drawn.path))
     assert not drawn.in_all
     assert not [one for one in plan("so2sat").products if one.stage in ("pairs", "two-sensors")]
     venus, spot = tmp_path / "sen2venus", tmp_path / "worldstrat"

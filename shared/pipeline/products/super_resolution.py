@@ -166,7 +166,7 @@ def pair_files(settings: Settings) -> Iterator[Product]:
 def _pairs(
     settings: Settings, data: str, name: str, folder: str, raw: Flags, inputs: Flags
 ) -> Iterator[Product]:
-    """``D/pairs/NAME/10m-x2.h5`` for each of the wanted pairs that a data set can give."""
+    """``D/pairs/NAME/10m-x2.h5`` and the metrics tried on it, for each of the wanted pairs."""
     wanted = [variant for variant in settings.pairs if variant in PAIRS[data]]
     if not wanted:
         expected, found = ", ".join(PAIRS[data]), " ".join(settings.pairs) or "none"
@@ -174,4 +174,7 @@ def _pairs(
     for variant in wanted:
         bands, _, scale = variant.partition("-x")
         flags = ("--src", folder, "--bands", bands, "--scale", scale)
-        yield Product("pairs", settings.below(f"pairs/{name}/{variant}.h5"), inputs, flags, raw)
+        made = settings.below(f"pairs/{name}/{variant}.h5")
+        yield Product("pairs", made, inputs, flags, raw)
+        tried = settings.below(f"sisr-benchmark-metrics/{name}/{variant}")
+        yield Product("sisr-benchmark-metrics", tried, (made,), ("--src", made))

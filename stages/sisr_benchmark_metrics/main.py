@@ -1,0 +1,82 @@
+"""The metrics of super-resolution themselves, under faults that are known."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared import cli, progress
+from shared.errors import StageError
+
+if TYPE_CHECKING:
+    from shared.sisr import Pairs
+
+SMALLEST = 32  # pixels of a side, of which 8 on each are left out
+
+
+def choose_rows(pairs: "Pairs", split: str, count: int) -> NDArray[np.intp]:
+    """At most so many rows of a split, evenly spread.
+
+    Raises:
+        StageError: there are none, or their images are too small.
+    """
+    rows = pairs.rows(split)
+    if not len(rows):
+        raise StageError(f"{pairs.path}: expected {split} rows, found none; --split names others")
+    side = pairs.form.shape("high")[0]
+    if side < SMALLEST:
+        expected = f"expected {SMALLEST} pixels along a side of high or more"
+        raise StageError(f"{pairs.path}: {expected}, found {side}")
+    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)]
+
+
+def read_images(pairs: "Pairs", rows: NDArray[np.intp]) -> Iterator[NDArray[np.float64]]:
+    """(H, W, C) reflectance of the bands of high: of the truth where it is known."""
+    from shared import sisr
+
+    name = "truth" if pairs.form.simulated else "high"
+    bands = len(pairs.form.bands["high"].names)
+    with progress.bar(len(rows), "metrics") as bar:
+        for row in rows:
+            stored = pairs.source[name].raw(slice(int(row), int(row) + 1))[0]
+            yield stored[..., :bands] / sisr.PER_UNIT
+            bar.update(1)
+
+
+def run(
+    *,
+    src: Path,
+    dst: Path,
+    split: Literal["training", "validation", "testing"] = "testing",
+    rows: Annotated[int, cli.at_least(1)] = 16,
+    mtf: Annotated[float, cli.between(0.01, 0.9)] = 0.3,
+    seed: Annotated[int, cli.at_least(0)] = 42,
+) -> None:
+    """Spoil images in known ways, and tell which metric reacts to which fault.
+
+    Args:
+        src: pair file; its finer images are what should be restored (the truth, where it is known).
+        dst: folder to write: metrics.csv, metrics.json, reaction.png.
+        split: whose rows are taken.
+        rows: how many of them at most, evenly spread.
+        mtf: modulation transfer of the coarser sensor at the Nyquist frequency of its pixels; the
+            input is made by it.
+        seed: decides the noise.
+    """
+    from shared import sisr
+    from stages.sisr_benchmark_metrics import files, measures
+
+    with sisr.Pairs(src) as pairs:
+        chosen = choose_rows(pairs, split, rows)
+        scale = measures.Scale(pairs.form.factor, mtf)
+        told = measures.measure(read_images(pairs, chosen), scale, seed)
+    dst.mkdir(exist_ok=True)
+    files.write_table(dst, told)
+    files.write_json(dst, told, len(chosen))
+    files.draw(dst, told)
+
+
+if __name__ == "__main__":
+    cli.main(run)
