@@ -20,6 +20,7 @@ from shared.segmentation import (
     pyramids,
 )
 from shared.training.loop import Plateau, Recipe
+from shared.training.parallel import distributed
 from shared.training.records import events, profiles
 from stages.segment import product, start, teachers
 from stages.segment.settings import Settings
@@ -40,8 +41,10 @@ def train_network(
         dst: product folder.
         settings: parameters of the stage, checked.
     """
-    if (dst / models.MODEL_FILE).exists():  # written last: only the clean-up was left
-        shutil.rmtree(dst / WORK, ignore_errors=True)
+    fabric = distributed.launch(settings.machine.device, settings.machine.precision)
+    # The model file is written last: only the clean-up was left.
+    if fabric.broadcast((dst / models.MODEL_FILE).exists()):
+        _clean(dst)
         return
     files = {"training": train, "validation": validation} | ({"test": test} if test else {})
     streams = _open(files, settings)
@@ -62,7 +65,12 @@ def train_network(
     difference = _write_network(dst, network.cpu().eval())
     product.write_results(dst, one, sight.card, measured, _describe(settings, network, difference))
     models.save(dst, [sight.card], onnx_difference=difference, **{teachers.BUILT: _built(settings)})
-    shutil.rmtree(dst / WORK)
+    _clean(dst)
+
+
+def _clean(dst: Path) -> None:
+    """Remove the checkpoint, which only the first of several processes has."""
+    shutil.rmtree(dst / WORK, ignore_errors=True)
 
 
 def _open(files: dict[str, Path], settings: Settings) -> Streams:

@@ -2,7 +2,10 @@
 
 import gzip
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +139,31 @@ def test_a_stopped_run_goes_on_and_gives_the_same_bytes(
     assert (tmp_path / "again.partial" / "work" / "network.ckpt").exists()
     make(splits, dst)
     assert record.fingerprint(dst)["sha256"] == record.fingerprint(product)["sha256"]
+
+
+def test_two_processes_share_each_step_and_end_with_what_one_makes(
+    splits: Path, tmp_path: Path
+) -> None:
+    """Steps of six tiles in two passes each, of two tiles and of one."""
+    more = {"batch": "3", "accumulate": "2", "epochs": "2"}
+    alone = make(splits, tmp_path / "alone", **more)
+    both = tmp_path / "both"
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    words = [*launch, "-m", "stages.segment.main"]
+    done = subprocess.run(
+        [*words, *command(splits, both, **more)], capture_output=True, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in both.iterdir()} == {path.name for path in alone.iterdir()}
+    ours, theirs = (
+        np.array(
+            [[float(of) for of in line.split(",")[1:]]
+             for line in (made / "curves.csv").read_text().splitlines()[1:]]
+        )
+        for made in (both, alone)
+    )  # fmt: skip
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
 
 
 def test_a_student_learns_from_a_teacher_in_torch_as_from_its_onnx_file(
