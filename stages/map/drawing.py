@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from shared import patches, tiles
 from shared.progress import bar
 from shared.scenes import Grid
@@ -66,17 +68,17 @@ class Sheet:
         return self.grid.pixel[0] * self.grid.pixel[1] / 1e6
 
 
-def values(block: Block, form: str) -> dict[str, tuple[Any, ...]]:
-    """(R, S) bands of each GeoTIFF."""
+def values(block: Block, drawing: Drawing) -> dict[str, tuple[Any, ...]]:
+    """(R, S) bands of each GeoTIFF that is wanted."""
     scores = block.scores
     main: tuple[Any, ...] = (block.final,)
-    if form == "wudapt":
+    if drawing.form == "wudapt":
         main = (block.raw, block.final, measures.percent(scores))
     sure = (measures.probability(scores), measures.entropy(scores), measures.margin(scores))
-    return {
-        "classes": main, "confidence": sure,
-        "probabilities": tuple(measures.blank(scores)[..., k] for k in range(scores.shape[-1])),
-    }  # fmt: skip
+    bands = {"classes": main, "confidence": sure}
+    if drawing.probabilities:
+        bands["probabilities"] = tuple(np.moveaxis(measures.blank(scores), -1, 0))
+    return bands
 
 
 def draw(scene: Ground, dst: Path, cells: Cells, drawing: Drawing) -> None:
@@ -102,7 +104,7 @@ def draw(scene: Ground, dst: Path, cells: Cells, drawing: Drawing) -> None:
             for file in files.values():
                 stack.callback(file.close)
             for block in render(source, drawing):
-                bands = values(block, drawing.form)
+                bands = values(block, drawing)
                 for name, file in files.items():
                     file.put(block.rows, *bands[name])
                 tally.add(block, read_truth(scene, cells, block.rows))
