@@ -15,7 +15,7 @@ from tests.conftest import ROWS, pixels, write_raw
 ROOT = Path(__file__).resolve().parents[2]
 HOME = Path("data/test-cwl")
 CWLTOOL = ROOT / ".venvs" / "cwl" / "bin" / "cwltool"
-GOAL = HOME / "tda" / "prepare" / "training.h5"
+FEATURES = Path("tda", "prepare", "training.h5")
 # In one process: a start of cwltool takes two seconds.
 VALIDATE = """
 import io, sys
@@ -41,16 +41,27 @@ def write(to: Path, runner: str) -> list[str]:
     return run(python, *words).splitlines()
 
 
-@pytest.fixture(scope="module")
-def made() -> Iterator[Path]:
-    """The features of a small training split, as make makes them."""
-    shutil.rmtree(ROOT / HOME, ignore_errors=True)
+@pytest.fixture(params=["local", "docker"])
+def made(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """The data folder of a small source, whose features make has made with a runner."""
+    if request.param == "docker" and not has_images() and os.environ.get("IMAGES") != "required":
+        pytest.skip("make build/prepare build/tda")
+    folder = HOME / request.param
+    shutil.rmtree(ROOT / folder, ignore_errors=True)
+    (ROOT / folder / "so2sat").mkdir(parents=True)
     for name in ("training", "testing"):
-        (ROOT / HOME / "so2sat").mkdir(parents=True, exist_ok=True)
-        write_raw(ROOT / HOME / "so2sat" / f"{name}.h5", pixels(ROWS))
-    run("make", "SOURCE=so2sat", "RUNNER=local", f"D={HOME}", f"{GOAL}.run.json")
-    yield ROOT / GOAL
+        write_raw(ROOT / folder / "so2sat" / f"{name}.h5", pixels(ROWS))
+    goal = folder / FEATURES
+    run("make", "SOURCE=so2sat", f"RUNNER={request.param}", f"D={folder}", f"{goal}.run.json")
+    yield ROOT / folder
     shutil.rmtree(ROOT / HOME, ignore_errors=True)
+
+
+def has_images() -> bool:
+    words = ["docker", "image", "inspect", *(f"lcz42-edge/{name}" for name in ("prepare", "tda"))]
+    return (
+        bool(shutil.which("docker")) and not subprocess.run(words, capture_output=True).returncode
+    )
 
 
 def test_every_description_is_valid(tmp_path: Path) -> None:
@@ -65,30 +76,20 @@ def read_plan(product: Path) -> dict[str, Any]:
     return plan
 
 
-def has_images() -> bool:
-    words = ["docker", "image", "inspect", *(f"lcz42-edge/{name}" for name in ("prepare", "tda"))]
-    return (
-        bool(shutil.which("docker")) and not subprocess.run(words, capture_output=True).returncode
-    )
-
-
-@pytest.mark.parametrize("runner", ["local", "docker"])
-def test_the_workflow_makes_the_bytes_of_make(made: Path, tmp_path: Path, runner: str) -> None:
+def test_the_workflow_makes_the_bytes_of_make(made: Path, tmp_path: Path) -> None:
     """With every parameter of the recorded plans as an input of its own type."""
-    if runner == "docker" and not has_images() and os.environ.get("IMAGES") != "required":
-        pytest.skip("make build/prepare build/tda")
-    write(tmp_path, runner)
-    prepared = ROOT / HOME / "prepare" / "training.h5"
-    raw = {"class": "File", "path": str(ROOT / HOME / "so2sat" / "training.h5")}
+    write(tmp_path, made.name)
+    products = {"prepare": made / "prepare" / "training.h5", "tda": made / FEATURES}
+    raw = {"class": "File", "path": str(made / "so2sat" / "training.h5")}
     job: dict[str, Any] = {"prepare_src": raw, "prepare_dst": "a.h5", "tda_dst": "b.h5"}
-    for stage, product in (("prepare", prepared), ("tda", made)):
+    for stage, product in products.items():
         parameters = read_plan(product)["parameters"].items()
         job |= {f"{stage}_{name}": value for name, value in parameters if value != ""}
     (tmp_path / "job.json").write_text(json.dumps(job))
-    words = ["--quiet", *(["--no-container"] if runner == "local" else [])]
+    words = ["--quiet", *(["--no-container"] if made.name == "local" else [])]
     words += ["--outdir", str(tmp_path / "out")]
     said = json.loads(run(CWLTOOL, *words, tmp_path / "prepare-tda.cwl", tmp_path / "job.json"))
-    for output, product in (("prepare_product", prepared), ("tda_product", made)):
-        path = Path(said[output]["path"])
+    for stage, product in products.items():
+        path = Path(said[f"{stage}_product"]["path"])
         assert path.read_bytes() == product.read_bytes()
         assert read_plan(path) == read_plan(product)
