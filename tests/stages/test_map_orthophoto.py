@@ -452,3 +452,13 @@ def test_scores_of_another_orthophoto_are_refused(
     small = write_photo(tmp_path / "small" / "photo.tif", pixels[:60])
     refuse(small, tmp_path / "again", f"--scores={made / 'scores.h5'}")
     assert "expected scores (60, 80, 5) of all pixels" in capsys.readouterr().err
+
+
+def test_a_cut_orthophoto_is_refused_and_nothing_is_left(
+    segmenter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = write_photo(tmp_path / "photo.tif", draw(200, 210))
+    photo.write_bytes(photo.read_bytes()[: photo.stat().st_size // 2])
+    refuse(photo, tmp_path / "map", f"--model={segmenter}", *SMALL)
+    assert f"{photo}: not a complete GeoTIFF" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.tif"]
