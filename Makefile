@@ -259,7 +259,7 @@ bench-segment: .venvs/segment/made .venvs/map/made ## segmentation: tiles per se
 
 bench-segment-levels: .venvs/orthophoto/made .venvs/landcover/made .venvs/segment/made .venvs/dev/made ## the finest level of a pyramid beside the coarsest, over SEEDS, with EPOCHS each: ten minutes
 	$(PYTHON) -m tests.bench.segment_levels --out $(call quoted,$(or $(OUT),$(D)/bench-segment-levels)) \
-		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(EPOCHS),--epochs $(EPOCHS))
+		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(FLAGS-segment),--flags=$(call quoted,$(FLAGS-segment)))
 
 # The teacher is that of the source's student, or TEACHER=folder; WAYS="NAME:FLAGS;NAME:FLAGS" are the settings, FLAGS-distill are of all of them.
 bench-distill: .venvs/distill/made .venvs/dev/made ## students beside their twins by setting, over SEEDS, with EPOCHS each: hours

@@ -46,8 +46,8 @@ def draw(out: Path) -> Path:
     return cut
 
 
-def measure(cut: Path, out: Path, seeds: list[int], epochs: int) -> Figures:
-    """Train what is missing; IoU of the test tiles by level and class."""
+def measure(cut: Path, out: Path, seeds: list[int], epochs: int, said: str) -> Figures:
+    """Train what is missing with these flags; IoU of the test tiles by level and class."""
     figures: Figures = {level: {} for level in LEVELS}
     files = [
         word
@@ -58,7 +58,7 @@ def measure(cut: Path, out: Path, seeds: list[int], epochs: int) -> Figures:
         for level in LEVELS:
             made = out / f"{level}-{seed}"
             more = ("--level", level, "--seed", seed, "--epochs", epochs, "--dst", made)
-            run("segment", *files, *shlex.split(FLAGS), *more)
+            run("segment", *files, *shlex.split(said), *more)
             told = json.loads((made / "metrics.json").read_text())["test"]
             values = {name: of["iou"] for name, of in told["per_class"].items()}
             for name, value in (values | {"mean": told["mean_iou"]}).items():
@@ -84,11 +84,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of products and table")
     parser.add_argument("--seeds", type=int, nargs="+", default=[42, 43, 44])
     parser.add_argument("--epochs", type=int, default=12, help="of every run")
+    parser.add_argument("--flags", default=FLAGS, help="of segment")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    figures = measure(draw(given.out), given.out, given.seeds, given.epochs)
+    figures = measure(draw(given.out), given.out, given.seeds, given.epochs, given.flags)
     text = page(
-        figures, images=IMAGES, size=SIZE, tile=TILE, flags=FLAGS, epochs=given.epochs,
+        figures, images=IMAGES, size=SIZE, tile=TILE, flags=given.flags, epochs=given.epochs,
         seeds=", ".join(map(str, given.seeds)),
     )  # fmt: skip
     (given.out / "segment-levels.md").write_text(text)
