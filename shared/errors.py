@@ -14,21 +14,16 @@ class RetryableError(StageError):
 
 
 # Errors that come from the caller's volume, paths or permissions.
-VOLUME_ERRORS = {
-    errno.ENOSPC,
-    errno.EDQUOT,
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+GONE = {errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ENOTCONN, errno.EHOSTDOWN}
+VOLUME_ERRORS = FULL | GONE | {
     errno.EROFS,
     errno.EACCES,
     errno.EPERM,
-    errno.EFBIG,
     errno.ENOTDIR,
     errno.EISDIR,
     errno.ENAMETOOLONG,
     errno.ELOOP,
-    errno.EIO,
-    errno.ENXIO,
-    errno.ENODEV,
-    errno.ESTALE,
 }
 # Python and matplotlib where there is no place for temporary files.
 NO_FOLDER = re.compile("usable temporary directory|writable cache directory")
@@ -49,9 +44,23 @@ def explain_os_error(error: BaseException) -> str | None:
             "no folder for temporary files: set TMPDIR to one that can be written "
             "(in a container: --tmpfs /tmp)"
         )
-    number = error.errno if isinstance(error, OSError) else None
-    code = next((n for n in VOLUME_ERRORS if n == number or f"errno = {n}," in text), None)
+    code = _find_code(error)
     if code is None:
         return None
     where = getattr(error, "filename", None)
     return os.strerror(code) + (f" ({where})" if where else "")
+
+
+def advise(error: BaseException) -> str:
+    """What to do about an error that `explain_os_error` explains."""
+    code = _find_code(error)
+    if code in GONE:
+        return "bring the volume back"
+    full = code in FULL or SHORT_WRITE.search(str(error))
+    return "make room" if full else "make it writable again"
+
+
+def _find_code(error: BaseException) -> int | None:
+    number = error.errno if isinstance(error, OSError) else None
+    text = str(error)
+    return next((n for n in VOLUME_ERRORS if n == number or f"errno = {n}," in text), None)

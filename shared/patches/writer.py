@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared import progress
-from shared.patches import hdf5, marks
+from shared.patches import hdf5, marks, written
 from shared.patches import shard as shards
 from shared.patches.fields import Constant, Field, allocate, field_like, moments
 from shared.patches.reader import Source
@@ -59,7 +59,8 @@ class Writer:
             for name, field in fields.items()
             if field.layout
         }
-        self.file = hdf5.resume(dst, self._is_same, "has other fields") or self._create()
+        fault = "has other fields, or was damaged"
+        self.file = hdf5.resume(dst, self._is_same, fault) or self._create()
 
     def _is_same(self, file: h5py.File) -> bool:
         expected = {name: (len(self.span), *field.shape) for name, field in self.fields.items()}
@@ -68,7 +69,11 @@ class Writer:
         constant = all(
             n in file and np.array_equal(file[n], c.values) for n, c in self.constants.items()
         )
-        return shapes == expected and constant and tuple(file.attrs["span"]) == span
+        same = shapes == expected and constant and tuple(file.attrs["span"]) == span
+        if not same or not written.is_header_intact(file, self.fields):
+            return False
+        written.forget_damaged(file, self.fields)
+        return True
 
     def _create(self) -> h5py.File:
         count = len(self.span)
@@ -88,7 +93,12 @@ class Writer:
         file.attrs["span"] = (self.span.start, self.span.stop, self.total)
         file.attrs["complete_header"] = True
         file.flush()
+        written.note_header(file, self.fields)
         return file
+
+    def note_header(self) -> None:
+        """Keep what the file says beside its rows, after a stage added attributes to it."""
+        written.note_header(self.file, self.fields)
 
     def todo(self, batch: int, what: str = "") -> Generator[slice, None, None]:
         """Slices of source rows not written yet, `batch` rows each, with a progress bar."""
@@ -139,10 +149,19 @@ class Writer:
                 self.file[f"{name}_moments"][here] = moments(block, field.layout)
                 block = field.layout.encode(block, np.dtype(field.dtype))
             self.file[name][here] = block
+        self.mark(rows, np.arange(rows.start, rows.stop) if source_rows is None else source_rows)
+
+    def mark(self, rows: slice, numbers: NDArray[np.integer]) -> None:
+        """Mark rows as written, once all that is stored of them is on disk.
+
+        Args:
+            rows: a slice from `todo`.
+            numbers: (rows,) what `row` says.
+        """
+        here = slice(rows.start - self.span.start, rows.stop - self.span.start)
         self.file.flush()
-        self.file["row"][here] = (
-            np.arange(rows.start, rows.stop) if source_rows is None else source_rows
-        )
+        written.note_rows(self.file, self.fields, here, numbers)
+        self.file["row"][here] = numbers
         self.file.flush()
 
     def __enter__(self) -> "Writer":

@@ -5,18 +5,18 @@ product, so that no run continues the work of another plan, and it is the file t
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from shared import volume
 from shared.errors import StageError
 from shared.progress import say
 from shared.reading import documents
 from shared.runs import record
+from shared.unfinished import holders, locks, work
 
 
 def partial_path(dst: Path) -> Path:
@@ -30,18 +30,18 @@ def _plan_path(dst: Path) -> Path:
 
 def work_files(dst: Path) -> tuple[Path, ...]:
     """The files that a run keeps beside a product until it is complete."""
-    return partial_path(dst), _plan_path(dst)
+    partial = partial_path(dst)
+    return partial, _plan_path(dst), work.sums_path(partial)
 
 
 def remove_partial(dst: Path) -> None:
     """Remove the unfinished product and its drafts; `acquire` removes the plan when it ends."""
     partial = partial_path(dst)
+    kept = (_plan_path(dst), *holders.files(partial))
     for path in list(partial.parent.iterdir()):
         if path.is_dir() and path == partial:
             shutil.rmtree(path, ignore_errors=True)
-        elif path == partial or (
-            path.name.startswith(partial.name + ".") and path != _plan_path(dst)
-        ):
+        elif path == partial or (path.name.startswith(partial.name + ".") and path not in kept):
             path.unlink(missing_ok=True)
 
 
@@ -70,14 +70,45 @@ def read_large_inputs(dst: Path) -> list[record.Fingerprint]:
     return [one for one in listed if record.is_fingerprint(one) and "modified_ns" in one]
 
 
+@dataclass(frozen=True)
+class Claim:
+    """An unfinished product that this run alone works on.
+
+    Attributes:
+        dst: the product.
+        earlier: whether an earlier run left some work.
+        holder: shows other machines that this run is alive.
+    """
+
+    dst: Path
+    earlier: bool
+    holder: holders.Holder
+
+    def explain_loss(self) -> str:
+        """Why the product is no longer this run's, and what to do; "" while it is."""
+        partial = partial_path(self.dst)
+        lost = self.holder.check()
+        if lost == "taken" or (lost and self.dst.exists()):
+            return (
+                f"{partial}: another run has taken it over, as this one was silent for too long; "
+                "wait until that one ends"
+            )
+        if lost:
+            return (
+                f"{partial}: its folder was moved away, or its volume is gone; bring it back and "
+                "run again: what is done lies there"
+            )
+        return ""
+
+
 @contextlib.contextmanager
 def acquire(
     dst: Path,
     plan: record.Plan,
     large_inputs: Sequence[record.Fingerprint] = (),
     defaults: record.Plan | None = None,
-) -> Iterator[bool]:
-    """Lock the unfinished product for this plan; yields whether an earlier run left some work.
+) -> Iterator[Claim]:
+    """Lock the unfinished product for this plan.
 
     Args:
         dst: the product.
@@ -86,48 +117,48 @@ def acquire(
         defaults: values for parameters that an earlier plan does not contain.
 
     Raises:
-        StageError: another run has the lock, or the work belongs to another plan.
+        StageError: another run has the lock, the work belongs to another plan, or it was taken
+            away from this run.
     """
     partial, plan_file = partial_path(dst), _plan_path(dst)
-    file = _lock(plan_file, partial)
+    file, holder = locks.take(plan_file, partial)
+    claim = Claim(dst, partial.exists(), holder)
     try:
-        if earlier := partial.exists():
+        if claim.earlier:
             _check_same_plan(
                 partial, os.pread(file, os.fstat(file).st_size, 0), plan, defaults or {}
             )
             say(f"{partial}: continuing")
         else:
-            os.ftruncate(file, 0)
-            os.write(file, json.dumps({**plan, "large_inputs": [*large_inputs]}).encode())
-        yield earlier
+            work.sums_path(partial).unlink(missing_ok=True)
+            _write_plan(file, {**plan, "large_inputs": [*large_inputs]})
+        yield claim
+    except BaseException as error:
+        if loss := claim.explain_loss():
+            raise StageError(loss) from error
+        raise
     finally:
-        if not partial.exists():
+        holder.release()
+        if not partial.exists() and not holder.lost:
             plan_file.unlink(missing_ok=True)
+            work.sums_path(partial).unlink(missing_ok=True)
         os.close(file)
 
 
-def _lock(plan_file: Path, partial: Path) -> int:
-    """Open and lock the plan file; a run that ended just now may have deleted it meanwhile.
+def remove_leftovers(dst: Path) -> None:
+    """Remove what a run that was killed after its last step left beside a complete product."""
+    plan_file, partial = _plan_path(dst), partial_path(dst)
+    with contextlib.suppress(OSError):
+        if plan_file.exists() and not partial.exists() and not record.is_locked(plan_file):
+            for path in (work.sums_path(partial), *holders.files(partial), plan_file):
+                path.unlink(missing_ok=True)
 
-    Only this process holds the lock: workers that outlive a killed run do not inherit it.
-    """
-    while True:
-        file = os.open(plan_file, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            os.close(file)
-            # A container outlives the `docker compose run` that started it when that is killed.
-            hint = " (`docker ps` lists containers that still run, `docker stop NAME` ends one)"
-            raise StageError(
-                f"{partial}: another run is working on it; wait until it ends"
-                + hint * volume.is_container()
-            ) from None
-        except OSError:
-            return file  # a network volume without locks
-        if plan_file.exists() and plan_file.stat().st_ino == os.fstat(file).st_ino:
-            return file
-        os.close(file)
+
+def _write_plan(file: int, content: record.Plan) -> None:
+    os.ftruncate(file, 0)
+    text = json.dumps(content).encode()
+    while text:  # a volume that is nearly full takes a part of it first
+        text = text[os.write(file, text) :]
 
 
 def _check_same_plan(partial: Path, text: bytes, plan: record.Plan, defaults: record.Plan) -> None:

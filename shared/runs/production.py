@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from shared import destination, scratch, volume
-from shared.errors import RetryableError, StageError, explain_os_error
+from shared.errors import RetryableError, StageError, advise, explain_os_error
 from shared.progress import say
 from shared.runs import environment, input_files, lock, processes, record, signals
+from shared.unfinished import work
 
 # Parameters that change only the time of a run, so they are not part of its plan. Neither is
 # `mirror`, from which listed files are downloaded: the list fixes their content; nor `profile`,
@@ -83,13 +84,14 @@ def produce(job: Job) -> Path:
     large_inputs = lock.read_large_inputs(dst)
     plan, defaults = job.plan(large_inputs), job.default_plan()
     if _is_made(dst, plan, defaults):
+        lock.remove_leftovers(dst)
         return dst
     if is_helper(job):
         return _help_another_process(job)
     destination.refuse_links((*lock.work_files(dst), *record.written_files(dst)))
-    with lock.create_folders(dst), lock.acquire(dst, plan, large_inputs, defaults) as earlier:
+    with lock.create_folders(dst), lock.acquire(dst, plan, large_inputs, defaults) as claim:
         if not _is_made(dst, plan, defaults):  # by a run that ended while this one hashed
-            _make(job, {"plan": plan, "defaults": defaults, "large_inputs": large_inputs}, earlier)
+            _make(job, {"plan": plan, "defaults": defaults, "large_inputs": large_inputs}, claim)
     return dst
 
 
@@ -105,18 +107,40 @@ def _help_another_process(job: Job) -> Path:
     return job.dst
 
 
-def _make(job: Job, content: dict[str, Any], earlier: bool) -> None:
-    """Call the stage and publish; a first run that fails by a mistake leaves nothing behind."""
+def _make(job: Job, content: dict[str, Any], claim: lock.Claim) -> None:
+    """Call the stage and publish; a first run that fails by a mistake leaves nothing behind.
+
+    Where the volume failed, what a later run can go on from is no mistake, and stays.
+    """
     dst, partial, start = job.dst, lock.partial_path(job.dst), time.monotonic()
-    try:
-        with _stdout_to_stderr(), signals.stop_on_signals(), _room_beside(partial):
-            job.call(partial)
-        _publish(dst, partial, content, time.monotonic() - start)
-    except Exception as error:
-        mistake = isinstance(error, StageError) and not isinstance(error, RetryableError)
-        if not earlier and (mistake or explain_os_error(error)):
-            lock.remove_partial(dst)
-        raise
+    with work.begin(partial, claim.holder.taken_over):
+        try:
+            with _stdout_to_stderr(), signals.stop_on_signals(), _room_beside(partial):
+                job.call(partial)
+            if loss := claim.explain_loss():
+                raise StageError(loss)
+            _publish(dst, partial, content, time.monotonic() - start)
+        except Exception as error:
+            if not claim.holder.check():
+                _clean_up(dst, error, claim.earlier)
+            raise
+
+
+def _clean_up(dst: Path, error: Exception, earlier: bool) -> None:
+    """Remove what a run that failed began, or say how to go on with it.
+
+    Raises:
+        StageError: the volume failed, and what is there is worth going on with.
+    """
+    partial, reason = lock.partial_path(dst), explain_os_error(error)
+    if reason and partial.exists() and (earlier or work.is_worth_keeping()):
+        raise StageError(
+            f"{dst}: {reason}; {advise(error)} and run the same command again: what is done is "
+            f"kept in {partial.name}, and it goes on from there"
+        ) from error
+    mistake = isinstance(error, StageError) and not isinstance(error, RetryableError)
+    if not earlier and (mistake or reason):
+        lock.remove_partial(dst)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from shared.errors import StageError
 from shared.reading import documents
 from shared.runs.fingerprints import (
     LARGE,
@@ -123,16 +124,29 @@ def plan(
         parameters: everything but paths.
         inputs: parameter name to Path, tuple of Path, or None when an optional one is not given.
         large_inputs: fingerprints of large inputs that were read before, see `digest`.
+
+    Raises:
+        StageError: an input is a product that is no longer what its record says.
     """
     hashes: dict[str, Any] = {}
     for name, value in inputs.items():
         several = isinstance(value, tuple)
         hashes[name] = (
-            [digest(path, large_inputs) for path in value]
+            [_digest_input(path, large_inputs) for path in value]
             if several
-            else value and digest(value, large_inputs)
+            else value and _digest_input(value, large_inputs)
         )
     return {"stage": stage, "parameters": json.loads(json.dumps(parameters)), "inputs": hashes}
+
+
+def _digest_input(path: Path, large_inputs: list[Fingerprint] | None) -> str:
+    measured, made = digest(path, large_inputs), load(path)
+    if made and measured != made["output"]["sha256"]:
+        raise StageError(
+            f"{path}: was changed or damaged after it was made; remove it and make it again, or "
+            f"remove {record_path(path)} to use it as it is"
+        )
+    return measured
 
 
 def fill_defaults(old: Plan, defaults: Plan) -> Plan:

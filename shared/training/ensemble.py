@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shared import models
+from shared.progress import say
 from shared.reading import documents
 from shared.training.data import order, sees_views
 from shared.training.loop import Learner, Recipe, engine
 from shared.training.member import Export, Member, example_inputs
 from shared.training.parallel import distributed
 from shared.training.records import cost, events, results
+from shared.unfinished import work as unfinished
 
 __all__ = ["Export", "Member", "example_inputs", "train_ensemble", "train_members"]
 
@@ -30,7 +32,7 @@ def train_members(dst: Path, members: Sequence[Member], recipe: Recipe) -> list[
     fabric = distributed.launch(recipe.device, recipe.precision)
     work = dst / WORK
     work.mkdir(parents=True, exist_ok=True)
-    done = fabric.broadcast([(work / f"{member.name}.json").exists() for member in members])
+    done = fabric.broadcast([_is_finished(dst, member) for member in members])
     waiting = [member for member, over in zip(members, done, strict=True) if not over]
     if waiting:
         learners = [member.learner(recipe) for member in waiting]
@@ -49,6 +51,18 @@ def train_members(dst: Path, members: Sequence[Member], recipe: Recipe) -> list[
         if over:
             _hand_round(fabric, [work / name for name in _left(member)])
     return [_finished(dst, member) for member in members]
+
+
+def _is_finished(dst: Path, member: Member) -> bool:
+    """Whether an earlier run finished a member and what it left is still what was written."""
+    described, *files = (dst / WORK / name for name in _left(member))
+    if not described.exists():
+        return False
+    if all(map(unfinished.is_intact, (described, dst / member.card.file, *files))):
+        return True
+    say(f"{described}: what this member left is not what was written; it starts again")
+    described.unlink()
+    return False
 
 
 def _look_at_views(work: Path, fresh: Sequence[Learner], member: Member, recipe: Recipe) -> None:
@@ -97,9 +111,10 @@ def _finish(dst: Path, member: Member, learner: Learner) -> None:
         "kept": learner.kept,
         "difference": member.export(network, inputs, dst / member.card.file),
     }  # fmt: skip
+    unfinished.note_files([dst / member.card.file])
     done = dst / WORK / f"{member.name}.json"
     done.with_suffix(".draft").write_text(json.dumps(said))
-    done.with_suffix(".draft").replace(done)
+    unfinished.publish(done.with_suffix(".draft"), done)
     (dst / WORK / f"{member.name}.ckpt").unlink(missing_ok=True)
 
 
@@ -118,7 +133,7 @@ def _finished(dst: Path, member: Member) -> results.Result:
 
 def _save(path: Path, array: NDArray[np.float32]) -> None:
     np.save(path.with_suffix(".draft.npy"), array)
-    path.with_suffix(".draft.npy").replace(path)
+    unfinished.publish(path.with_suffix(".draft.npy"), path)
 
 
 def train_ensemble(
@@ -137,8 +152,7 @@ def train_ensemble(
         labels: class numbers of the training and the test split.
     """
     fabric = distributed.launch(recipe.device, recipe.precision)
-    # The model file is written last: only the clean-up was left.
-    if fabric.broadcast((dst / models.MODEL_FILE).exists()):
+    if fabric.broadcast(_is_complete(dst)):
         shutil.rmtree(dst / WORK, ignore_errors=True)
         return
     trained: list[results.Result] = []
@@ -147,4 +161,20 @@ def train_ensemble(
         del group
         gc.collect()  # its rows, which cycles may hold, go before the next one's come
     results.write_score_folder(dst, trained, labels)
+    unfinished.note_files(_product_files(dst))
     shutil.rmtree(dst / WORK)
+
+
+def _is_complete(dst: Path) -> bool:
+    """Whether only the clean-up was left, and all is still what was written.
+
+    The model file is written last.
+    """
+    if not (dst / models.MODEL_FILE).exists():
+        return False
+    return all(map(unfinished.is_intact, _product_files(dst)))
+
+
+def _product_files(dst: Path) -> list[Path]:
+    files = (path for path in dst.rglob("*") if path.is_file())
+    return [path for path in files if WORK not in path.relative_to(dst).parts]

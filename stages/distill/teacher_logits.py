@@ -14,6 +14,7 @@ from shared import patches
 from shared.models import scores
 from shared.progress import bar
 from shared.training.data import Batch, Split, View, draw_views, load_split, locate_inputs, order
+from shared.unfinished import work
 from stages.distill.onnx_teachers import Teacher
 
 ROWS = 64  # pictures at once through a network
@@ -122,13 +123,13 @@ def mean_probabilities(answers: Iterable[Logits]) -> Logits:
 
 def keep(path: Path, make: Callable[[], Logits]) -> Logits:
     """What a file holds; where it is not there yet, what is made, which it then holds."""
-    if path.exists():
+    if work.keeps(path):
         return scores.read_array(path, 2)
     rows = make()
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft.npy")
     np.save(draft, rows)
-    draft.replace(path)
+    work.publish(draft, path)
     return rows
 
 

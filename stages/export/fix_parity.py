@@ -17,6 +17,7 @@ from shared.errors import StageError
 from shared.models import Card
 from shared.patches import Source
 from shared.reading import documents
+from shared.unfinished import work
 from stages.export import inference
 from stages.export.comparison import logit_differences
 from stages.export.metis_fixes import Fix, fix
@@ -128,6 +129,7 @@ def describe(said: dict[str, Any]) -> str:
 def save(folder: Path, said: dict[str, Any]) -> None:
     """Write fix.json."""
     (folder / FILE).write_text(json.dumps(said, indent=1) + "\n")
+    work.note_files([folder / FILE])
 
 
 def load(folder: Path) -> dict[str, Any]:

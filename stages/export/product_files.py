@@ -13,6 +13,7 @@ from shared.models import Card, scores
 from shared.patches import Source
 from shared.progress import say
 from shared.reading import documents
+from shared.unfinished import work
 from stages.export import (
     blame_picture,
     fix_parity,
@@ -32,13 +33,13 @@ Observe = Callable[[], dict[str, TensorObserver]]
 
 def once(path: Path, make: Callable[[Path], object]) -> None:
     """Let ``make`` write a file beside ``path`` and rename it, unless an earlier run did."""
-    if path.exists():
+    if work.keeps(path):
         say(f"{path.name}: kept from the earlier run")
         return
     path.parent.mkdir(exist_ok=True)
     part = path.with_name("unfinished-" + path.name)
     make(part)
-    part.rename(path)
+    work.publish(part, path)
 
 
 def write_fp32(
@@ -79,6 +80,8 @@ def write_fp32(
             fix_parity.save(path.parent, said)
         part.write_bytes(fitted.SerializeToString(deterministic=True))
 
+    if proof is not None and not work.keeps(path.parent / fix_parity.FILE):
+        path.unlink(missing_ok=True)  # what was done comes with the network
     once(path, make)
 
 

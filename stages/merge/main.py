@@ -41,12 +41,11 @@ def _join(shards: list[Shard], dst: Path) -> None:
     classes = attributes.read_texts(first.file, "classes") if named else ()
     with patches.Writer(dst, first.total, classes=classes, **given) as sink:
         _attributes(first, sink.file)
+        sink.note_header()
         for rows in sink.todo(max(1, BLOCK_BYTES // max(1, row_bytes))):
             for name in fields:
                 sink.file[name][rows] = read(shards, name, rows)
-            sink.file.flush()
-            sink.file["row"][rows] = read(shards, "row", rows)
-            sink.file.flush()
+            sink.mark(rows, read(shards, "row", rows))
 
 
 def read(shards: list[Shard], name: str, rows: slice) -> NDArray[Any]:

@@ -141,12 +141,20 @@ def _same_attributes(first: Shard, other: Shard, name: str) -> None:
 
 def _same_plan(first: Shard, other: Shard) -> None:
     """A parameter that only one of them knows had its default in the other."""
-    made = [record.load(shard.path) or {} for shard in (first, other)]
-    if not all(made):
+    made = [record.load(shard.path) for shard in (first, other)]
+    if made == [None, None]:
         return
-    one, two = (_plan(made[i], made[1 - i].get("defaults", {})) for i in (0, 1))
-    if one != two:
-        what = record.differences(one, two)
+    one, two = made
+    if one is None or two is None:
+        lacks, has = (first, other) if one is None else (other, first)
+        raise StageError(
+            f"{lacks.path}: has no record ({record.record_path(lacks.path).name}) as {has.path} "
+            "has, so nothing says that both were made alike; put the record beside it, or make it "
+            "again"
+        )
+    plans = [_plan(one, two.get("defaults", {})), _plan(two, one.get("defaults", {}))]
+    if plans[0] != plans[1]:
+        what = record.differences(*plans)
         raise StageError(f"{other.path}: was made with other settings than {first.path} ({what})")
 
 

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from shared import progress
 from shared.errors import StageError
+from shared.unfinished import work
 from stages.sr_train.training import Trainee
 
 SAVE_SECONDS = 15.0  # between checkpoints; they do not change the result
@@ -35,7 +36,7 @@ class Checkpoints(lightning.Callback):
             check_finite(trainee)
             draft = self.path.with_name(self.path.name + ".draft")
             trainer.save_checkpoint(draft)
-            draft.replace(self.path)  # so that a checkpoint is whole or not there
+            work.publish(draft, self.path)  # so that a checkpoint is whole or not there
             self.saved = time.monotonic()
 
     def on_train_end(self, *_: Any) -> None:
@@ -79,7 +80,7 @@ def check_finite(trainee: Trainee) -> None:
 
 def _opens(state: Path) -> bool:
     state.with_name(state.name + ".draft").unlink(missing_ok=True)
-    if not state.exists():
+    if not work.keeps(state):
         return False
     try:
         torch.load(state, map_location="cpu", weights_only=True)

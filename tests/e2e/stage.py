@@ -34,6 +34,7 @@ class Stage:
     name: str
     process: "subprocess.Popen[bytes]"
     constants: dict[str, Any] = field(default_factory=dict)
+    hooks: list[tuple[str, list[Any]]] = field(default_factory=list)
     pid: int = 0
     heard: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="heard-")))
 
@@ -45,6 +46,7 @@ class Stage:
         run = {
             "module": f"stages.{self.name}.main", "constants": self.constants,
             "arguments": arguments, "heard": str(self.heard), "volume": volume, "at": str(at),
+            "hooks": self.hooks,
         }  # fmt: skip
         self.process.stdin.write(json.dumps(run).encode() + b"\n")
         self.pid = int(self._line())

@@ -29,6 +29,7 @@ class Run(TypedDict):
         heard: folder for the files `stdout`, `stderr` and `left`.
         volume: "" for none, "full" or "read-only": what is mounted at `at`, for this child alone.
         at: an empty folder; after the run its contents are listed in `left`.
+        hooks: functions as "module:name" that are called in the child first, and what with.
     """
 
     module: str
@@ -37,6 +38,7 @@ class Run(TypedDict):
     heard: str
     volume: str
     at: str
+    hooks: list[tuple[str, list[Any]]]
 
 
 def mount(kind: str, at: str) -> None:
@@ -61,6 +63,9 @@ def child(run: Run) -> None:
         mount(run["volume"], run["at"])
     code = 0
     try:
+        for name, values in run["hooks"]:
+            module, _, function = name.partition(":")
+            getattr(importlib.import_module(module), function)(*values)
         stage = importlib.import_module(run["module"])
         for name, value in run["constants"].items():
             setattr(stage, name, value)

@@ -10,6 +10,7 @@ from shared.patches.hdf5.files import Attributes, Dataset, File
 from shared.patches.hdf5.guard import probe
 from shared.patches.hdf5.linked import list_linked
 from shared.patches.hdf5.opening import ERRORS, refuse_errors
+from shared.patches.hdf5.structure import hash_structure
 from shared.patches.hdf5.unfinished import check_room, resume
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "File",
     "Group",
     "check_room",
+    "hash_structure",
     "list_linked",
     "probe",
     "refuse_errors",

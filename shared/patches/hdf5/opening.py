@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 
 from shared.errors import StageError, explain_os_error
+from shared.unfinished import work
 
 # What h5py raises, whichever function of the library failed on whatever bytes.
 ERRORS = (
@@ -44,7 +45,7 @@ def open_stored(path: Path) -> h5py.File:
         fault = "expected an HDF5 file, found a folder" if path.is_dir() else "no such file"
         raise StageError(f"{path}: {fault}")
     try:
-        return h5py.File(path, "r")
+        return h5py.File(path, "r", locking=False if work.is_taken_over() else None)
     except ERRORS as error:
         raise StageError(f"{path}: {_explain(path, error)}") from None
 

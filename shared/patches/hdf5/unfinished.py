@@ -9,6 +9,7 @@ import h5py
 from shared import progress
 from shared.errors import StageError, explain_os_error
 from shared.patches.hdf5.opening import ERRORS
+from shared.unfinished import work
 
 
 def resume(dst: Path, is_same: Callable[[h5py.File], bool], otherwise: str) -> h5py.File | None:
@@ -27,7 +28,8 @@ def resume(dst: Path, is_same: Callable[[h5py.File], bool], otherwise: str) -> h
         return None
     file, reason = None, otherwise
     try:
-        file = h5py.File(dst, "r+")
+        # The lock of a machine that is silent tells nothing; it may be released much later.
+        file = h5py.File(dst, "r+", locking=False if work.is_taken_over() else None)
         if file.attrs.get("complete_header") and is_same(file):
             _check_whole(file)
             return file

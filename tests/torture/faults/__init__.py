@@ -1,0 +1,1 @@
+"""Accidents: kills, volumes that fail, damaged files, other nodes; each stage afterwards whole."""
