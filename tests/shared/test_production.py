@@ -1,14 +1,20 @@
 """The life of a product inside one process: up to date, otherwise made, unfinished, published."""
 
+import errno
 import json
+import os
+import signal
+import time
+import weakref
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
 
-from shared import cli
+from shared import cli, errors
 from shared.errors import RetryableError, StageError, explain_os_error
-from shared.runs import input_files, lock, production, record
+from shared.runs import input_files, lock, production, record, signals
+from shared.unfinished import work
 from tests.shared import toy
 
 
@@ -176,6 +182,87 @@ def test_what_broke_off_is_kept_and_gone_on_with(tmp_path: Path) -> None:
         cli.produce(run, {"dst": dst})
     assert lock.partial_path(dst).read_text() == "half"
     assert cli.produce(run, {"dst": dst}).read_text() == "half and half"
+
+
+def test_a_full_volume_keeps_what_is_worth_going_on_with(tmp_path: Path) -> None:
+    def run(*, dst: Path) -> None:
+        if not dst.exists():
+            dst.write_text("half")
+            work.note("half", "0" * 64)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        dst.write_text(dst.read_text() + " and half")
+
+    dst = tmp_path / "out"
+    message = "No space left on device; make room and run the same command again: .* out.partial"
+    with pytest.raises(StageError, match=message):
+        cli.produce(run, {"dst": dst})
+    assert cli.produce(run, {"dst": dst}).read_text() == "half and half"
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "out.run.json"}
+
+
+def test_a_full_volume_keeps_nothing_that_is_not_worth_it(tmp_path: Path) -> None:
+    def run(*, dst: Path) -> None:
+        dst.write_text("hardly begun")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match="No space left"):
+        cli.produce(run, {"dst": tmp_path / "new" / "out"})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.EROFS, "make it writable again"),
+        (errno.EIO, "bring the volume back"),
+        (errno.EDQUOT, "make room"),
+    ],
+)
+def test_other_volumes_that_fail_are_told_apart(number: int, advice: str) -> None:
+    assert errors.advise(OSError(number, "as HDF5 says")) == advice
+    said = StageError(f"x.h5: cannot read (file read failed: errno = {number}, error message = '')")
+    assert errors.advise(said) == advice
+    assert errors.explain_os_error(said) == os.strerror(number)
+
+
+def test_an_input_that_is_no_longer_what_was_made_is_refused(values: dict[str, Any]) -> None:
+    made = make(values)
+    other = {**values, "src": made, "dst": made.with_name("other.txt")}
+    made.write_text("edited by hand")
+    with pytest.raises(StageError, match=r"out.txt: was changed or damaged after it was made"):
+        make(other)
+    assert not other["dst"].exists()
+    record.record_path(made).unlink()  # as the message says
+    assert make(other).exists()
+
+
+def test_what_a_kill_leaves_behind_its_last_step_goes_with_the_next_run(
+    values: dict[str, Any],
+) -> None:
+    dst = make(values)
+    for name in ("json", "sums", "holder-1"):
+        dst.with_name(f"out.txt.partial.{name}").touch()
+    make(values)
+    assert {path.name for path in dst.parent.iterdir()} == {"out.txt", "out.txt.run.json"}
+
+
+def test_a_signal_is_not_lost_in_a_callback(capfd: pytest.CaptureFixture[str]) -> None:
+    """Where Python can raise nothing: the run would otherwise go on to its end."""
+
+    class Thing:
+        pass
+
+    def run() -> None:
+        thing = Thing()
+        _ = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.SIGTERM))
+        del thing
+        time.sleep(30)
+        raise AssertionError("nobody stopped it")
+
+    with pytest.raises(KeyboardInterrupt) as stop, signals.stop_on_signals():
+        run()
+    assert stop.value.args == (143,)
+    assert capfd.readouterr().err == ""
 
 
 def test_refusal_removes_the_folders_made_for_it(values: dict[str, Any], tmp_path: Path) -> None:

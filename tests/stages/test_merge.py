@@ -1,5 +1,6 @@
 """merge: equal to the undivided product, going on after a crash, what does not belong together."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from shared import cli, lcz, patches
+from shared.runs import record
 from stages.merge import main as stage
 from tests.conftest import pixels
 
@@ -37,9 +39,8 @@ def write(path: Path, shard: str, rows: int = 7, **other: Any) -> Path:
     parameters = {"shard": shard, "bins": other.get("bins", 30)}
     plan = {"stage": "tda", "parameters": parameters, "inputs": {"src": other.get("src", "a")}}
     if other.get("record", True):
-        output = {"bytes": path.stat().st_size, "sha256": shard}
-        record = json.dumps({"plan": plan, "output": output})
-        path.with_name(path.name + ".run.json").write_text(record)
+        made = {"plan": plan, "output": record.fingerprint(path)}
+        record.record_path(path).write_text(json.dumps(made))
     return path
 
 
@@ -135,6 +136,14 @@ def test_a_shard_made_before_a_parameter_was_there_had_its_default(
     refused(parts, tmp_path / "again.h5", "(sigma 0.5, now 0.7)", capsys)
 
 
+def record_as_made(path: Path) -> None:
+    """Let the record say that the file was made as it is now."""
+    made = json.loads(record.record_path(path).read_text())
+    content = path.read_bytes()
+    made["output"] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    record.record_path(path).write_text(json.dumps(made))
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -142,6 +151,12 @@ def cut(path: Path) -> None:
 def unfinish(path: Path) -> None:
     with h5py.File(path, "r+") as file:
         file["row"][0] = -1
+    record_as_made(path)
+
+
+def cut_when_made(path: Path) -> None:
+    cut(path)
+    record_as_made(path)
 
 
 def again(path: Path, shard: str = "2/3", **other: Any) -> None:
@@ -161,7 +176,9 @@ def again(path: Path, shard: str = "2/3", **other: Any) -> None:
         (lambda p: again(p, bins=20), "was made with other settings than"),
         (lambda p: again(p, src="b"), "(src: other content)"),
         (lambda p: again(p, "2/4"), "rows twice: 1 to 1 of 7"),
-        (cut, "2.h5: not a complete HDF5 file"),
+        (cut, "2.h5: was changed or damaged after it was made; remove it and make it again"),
+        (cut_when_made, "2.h5: not a complete HDF5 file"),
+        (lambda p: record.record_path(p).unlink(), "2.h5: has no record (2.h5.run.json) as"),
         (unfinish, "2.h5: unfinished: 1 of 2 rows are not written"),
     ],
 )
@@ -176,11 +193,13 @@ def test_marks_of_validation_are_joined_and_checked(tmp_path: Path, capsys: Any)
     for part, marks in zip(parts, ([0, 1, 1], [1, 0, 0, 1]), strict=True):
         with h5py.File(part, "r+") as file:
             file["validation"] = np.array(marks, np.uint8)
+        record_as_made(part)
     assert content(command(parts, tmp_path / "out.h5"))["validation"].tolist() == [
         0, 1, 1, 1, 0, 0, 1,
     ]  # fmt: skip
     with h5py.File(parts[1], "r+") as file:
         file["validation"][2] = 2
+    record_as_made(parts[1])
     refused(parts, tmp_path / "bad.h5", "2.h5: validation: neither 0 nor 1 in rows 2", capsys)
 
 
