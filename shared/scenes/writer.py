@@ -4,7 +4,8 @@ As in `shared.patches.writer`: all storage is allocated and all metadata written
 block; `written[i]` changes from 0 to 1 once block i is on disk.
 """
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from shared import progress
 from shared.patches import hdf5
 from shared.scenes.form import BLOCK, PER_UNIT, Header, encode
 from shared.scenes.reader import Window, blocks
+from shared.unfinished import work
+
+HEADER = "header"
 
 
 class SceneWriter:
@@ -36,7 +40,8 @@ class SceneWriter:
     ) -> None:
         self.dst, self.shape, self.header = dst, shape, header
         self.layers = ("mask", "truth") if truth else ("mask",)
-        self.file = hdf5.resume(dst, self._is_same, "has another header") or self._create()
+        fault = "has another header, or was damaged"
+        self.file = hdf5.resume(dst, self._is_same, fault) or self._create()
 
     def _attributes(self) -> dict[str, Any]:
         header, grid = self.header, self.header.grid
@@ -52,7 +57,29 @@ class SceneWriter:
         expected = self._attributes()
         equal = all(np.array_equal(file.attrs[name], value) for name, value in expected.items())
         names = {"reflectance", "written", *self.layers}
-        return equal and set(file) == names and file["reflectance"].shape[:2] == self.shape
+        same = equal and set(file) == names and file["reflectance"].shape[:2] == self.shape
+        known = work.noted()
+        if not same or known is None:
+            return same
+        self._forget_damaged(file, known)
+        return hdf5.hash_structure(file, names) in known.get(HEADER, set())
+
+    def _forget_damaged(self, file: h5py.File, known: Mapping[str, set[str]]) -> None:
+        """Mark blocks as unwritten that are not what was written, so that they are made again."""
+        done = file["written"][:]
+        for number, window in enumerate(blocks(*self.shape)):
+            sums = known.get(_name(window), set())
+            if done[number] and (done[number] != 1 or self._hash(file, window) not in sums):
+                progress.say(f"{self.dst}: {_name(window)} is not what was written; made again")
+                done[number] = 0
+        file["written"][:] = done
+        file.flush()
+
+    def _hash(self, file: h5py.File, window: Window) -> str:
+        sums = hashlib.sha256()
+        for name in ("reflectance", *self.layers):
+            sums.update(np.ascontiguousarray(file[name][window.slices]).tobytes())
+        return sums.hexdigest()
 
     def _create(self) -> h5py.File:
         height, width = self.shape
@@ -66,6 +93,8 @@ class SceneWriter:
         file.attrs.update(self._attributes())
         file.attrs["complete_header"] = True
         file.flush()
+        names = ("reflectance", "written", *self.layers)
+        work.note(HEADER, hdf5.hash_structure(file, names))
         return file
 
     def todo(self, what: str = "") -> Iterator[Window]:
@@ -101,6 +130,7 @@ class SceneWriter:
                 raise ValueError(f"{name}: {values.shape} for {window}")
             self.file[name][window.slices] = values
         self.file.flush()
+        work.note(_name(window), self._hash(self.file, window))
         self.file["written"][window.top // BLOCK] = 1
         self.file.flush()
 
@@ -111,6 +141,10 @@ class SceneWriter:
         with self.file:
             if kind is None and not self.file["written"][:].all():
                 raise ValueError(f"{self.dst}: blocks left unwritten")
+
+
+def _name(window: Window) -> str:
+    return f"block of row {window.top}"
 
 
 def _allocate(file: h5py.File, name: str, shape: tuple[int, ...], kind: str) -> None:

@@ -1,6 +1,7 @@
 """Find products in a data folder, and files by their digest. Standard library only."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from shared.runs import record
 Record = dict[str, Any]
 RECORD, PLAN = record.RECORD, ".partial.json"
 RERUN = ".rerun"  # ending of what shared.tools.rerun makes
+# Of products: records, what is unfinished and what lies beside it, reruns.
+ASIDE = re.compile(rf"({re.escape(RECORD)}|\.partial|\.partial\..+|{re.escape(RERUN)})$")
 ORDER = {".h5": 0, ".npy": 1, ".safetensors": 2}  # the most common inputs are hashed first
 
 
@@ -78,10 +81,9 @@ def find_content(
 def find_unrecorded(root: Path, known: dict[Path, Record]) -> list[Path]:
     """Files and folders without a record of their own, such as single files of a folder product."""
     taken = {parent for path in known for parent in (*path.parents, path)}
-    aside = (RECORD, PLAN, ".partial", RERUN)
     paths = [
         path for path in sorted(root.rglob("*"))
-        if not any(part.endswith(aside) for part in path.relative_to(root).parts)
+        if not any(ASIDE.search(part) for part in path.relative_to(root).parts)
     ]  # fmt: skip
     left = [path for path in paths if path not in taken]
     return sorted(left, key=lambda path: (path.is_dir(), ORDER.get(path.suffix, 9)))

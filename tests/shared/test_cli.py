@@ -77,7 +77,8 @@ def test_bug_shows_its_traceback_and_keeps_the_work(src: Path) -> None:
     done = stage(src, "--mode=bug")
     assert (done.returncode, done.stdout) == (1, "")
     assert "ZeroDivisionError: a bug" in done.stderr
-    assert left(src) == {"out.txt.partial", "out.txt.partial.json"}
+    names = ("out.txt.partial", "out.txt.partial.json", "out.txt.partial.sums")
+    assert left(src) == {*names}
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,8 @@ def test_stopped_run_is_no_product_and_is_taken_up(
         run.send_signal(number)
         stdout, stderr = run.communicate(timeout=20)
     assert (run.returncode, stdout) == (code, "")
-    assert left(src) == {"out.txt.partial", "out.txt.partial.json"}
+    names = ("out.txt.partial", "out.txt.partial.json", "out.txt.partial.sums")
+    assert left(src) == {*names}
     if code > 0:
         assert stderr == "stopped; the same command continues from here\n"
     other = stage(src, "--mode=")

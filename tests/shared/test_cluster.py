@@ -20,6 +20,7 @@ from shared.pipeline.cluster.__main__ import main
 from shared.pipeline.cluster.slurm import commands, following, ledger, submission
 from shared.pipeline.plan import Plan
 from shared.pipeline.product import Product
+from shared.unfinished import holders
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -493,6 +494,17 @@ def test_a_task_waits_for_another_run_of_its_product(
         other.communicate(b"\n")
     task.wait_for_other_run(tmp_path / "x.h5", patience=30, look=30)  # returns at once
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_task_waits_for_another_machine_only_while_it_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alive: bool
+) -> None:
+    plan = tmp_path / "x.h5.partial.json"
+    plan.write_text("{}")
+    (tmp_path / "x.h5.partial.holder-1").write_text('{"machine": "another one"}')
+    monkeypatch.setattr(holders, "is_alive", lambda _: alive)
+    assert task.is_busy(plan) == alive
 
 
 # --- make ----------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 
 from shared import scenes
 from shared.errors import StageError
+from shared.unfinished import work
 
 GRID = scenes.Grid.utm(32633, 399960.0, 5700000.0)
 BANDS = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")
@@ -87,12 +88,33 @@ def test_goes_on_after_a_stop_to_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("name", "told"), [("mask", "block of row 0 is not what was written"), ("", "was damaged")]
+)
+def test_what_a_disk_changed_is_made_again(
+    tmp_path: Path, name: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "whole.h5", 600)
+    path = tmp_path / "a.h5"
+    with work.begin(path), pytest.raises(KeyboardInterrupt):
+        write(path, 600, stop=1)
+    content = bytearray(path.read_bytes())
+    with h5py.File(tmp_path / "whole.h5") as file:
+        info = file["mask"].id.get_chunk_info(0)
+    content[info.byte_offset if name else content.index(b"S2A_X")] ^= 1
+    path.write_bytes(content)
+    with work.begin(path):
+        write(path, 600)
+    assert path.read_bytes() == (tmp_path / "whole.h5").read_bytes()
+    assert told in capsys.readouterr().err
+
+
 def test_another_header_starts_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path / "a.h5")
     with scenes.create_scene(tmp_path / "a.h5", (300, 40), scenes.Header(GRID), truth=True) as sink:
         assert [window.top for window in sink.todo()] == [0, 256]
         sink.file["written"][:] = 1
-    assert "has another header, discarded" in capsys.readouterr().err
+    assert "has another header, or was damaged, discarded" in capsys.readouterr().err
 
 
 def test_places_on_the_ground() -> None:

@@ -11,6 +11,7 @@ from shutil import rmtree
 from types import FrameType
 
 from shared.runs import record
+from shared.unfinished import holders
 
 PATIENCE = 600.0  # seconds that another run of the same product is waited for
 LOOK = 5.0  # seconds between two looks
@@ -19,9 +20,8 @@ LOOK = 5.0  # seconds between two looks
 def run(product: Path, note: Path, used: Path | None, command: Sequence[str]) -> int:
     """Run a command and write its exit code.
 
-    After a node was lost, the task that Slurm starts anew may find that the old one still works, or
-    that its lock is still held by a dead machine; network file systems give such locks up after a
-    while. The task waits, and goes on where the other one stopped.
+    After a node was lost, the task that Slurm starts anew may find that the old one still works.
+    The task waits, and goes on where the other one stopped; a dead machine is not waited for.
 
     Args:
         product: what the command makes; nothing is run when its record says it is made already.
@@ -56,13 +56,21 @@ def wait_for_other_run(product: Path, patience: float = PATIENCE, look: float = 
     said = False
     while time.monotonic() < ends:
         with contextlib.suppress(OSError):
-            if record.is_locked(plan):
+            if is_busy(plan):
                 if not said:
                     print(f"{product}: another run is working on it; waiting", file=sys.stderr)
                 said = True
                 time.sleep(look)
                 continue
         return
+
+
+def is_busy(plan: Path) -> bool:
+    """Whether a run works on an unfinished product; one on another machine shows signs of life."""
+    present = holders.files(plan.with_name(plan.name.removesuffix(".json")))
+    if present and holders.is_elsewhere(present[-1]):
+        return bool(holders.is_alive(present[-1]))
+    return record.is_locked(plan)
 
 
 def _run(command: Sequence[str]) -> int:
