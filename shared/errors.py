@@ -16,15 +16,19 @@ class RetryableError(StageError):
 # Errors that come from the caller's volume, paths or permissions.
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 GONE = {errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ENOTCONN, errno.EHOSTDOWN}
-VOLUME_ERRORS = FULL | GONE | {
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.ENAMETOOLONG,
-    errno.ELOOP,
-}
+VOLUME_ERRORS = (
+    FULL
+    | GONE
+    | {
+        errno.EROFS,
+        errno.EACCES,
+        errno.EPERM,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ENAMETOOLONG,
+        errno.ELOOP,
+    }
+)
 # Python and matplotlib where there is no place for temporary files.
 NO_FOLDER = re.compile("usable temporary directory|writable cache directory")
 # numpy gives no error number when a file cannot grow.

@@ -28,7 +28,9 @@ def main() -> int:
         print(tables.head(campaign), flush=True)
         results: dict[str, Result] = {}
         with tempfile.TemporaryDirectory() as folder:
-            for name, result in CAMPAIGNS[campaign](Path(folder), options.cases or CASES, options.seed):
+            for name, result in CAMPAIGNS[campaign](
+                Path(folder), options.cases or CASES, options.seed
+            ):
                 tables.join(results, name, result)
                 for text in tables.describe_bad(result):
                     worst = 1

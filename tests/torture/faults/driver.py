@@ -62,7 +62,9 @@ def show(campaign: str, cases: int, first: int) -> int:
         if case["outcome"] == "broken":
             worst = 1
             said = "\n    ".join(case["said"].splitlines()[-12:])
-            print(f"  {case['stage']}, {case['kind']}, seed {case['seed']}:\n    {said}", flush=True)
+            print(
+                f"  {case['stage']}, {case['kind']}, seed {case['seed']}:\n    {said}", flush=True
+            )
     for kind, outcomes in {**counts, "all": sum(counts.values(), Counter[str]())}.items():
         numbers = "".join(f"{outcomes[word]:10}" for word in OUTCOMES)
         print(f"{kind:24}{numbers}", flush=True)
