@@ -220,7 +220,12 @@ def test_hdf5_is_opened_for_reading_in_one_place() -> None:
     """There every error of the library is one line; others write, or read through that place."""
     room = ROOT / "shared" / "patches" / "hdf5"
     writers = {
-        *("shared/patches/fields.py", "shared/patches/writer.py", "shared/scenes/writer.py"),
+        *(
+            "shared/patches/fields.py",
+            "shared/patches/writer.py",
+            "shared/patches/written.py",
+            "shared/scenes/writer.py",
+        ),
         "stages/demo/main.py",
     }
     reading = []
