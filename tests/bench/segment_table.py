@@ -16,7 +16,8 @@ def page(found: Figures, machine: Figures) -> str:
         f"pixels, {found['tiles']} of them {found['passes']} times in an epoch of loading; medians "
         "of ways that take turns."
     )
-    return "\n\n".join([head, load(found["loading"]), train(found["training"]), draw(found["map"])])
+    tables = [load(found["loading"]), train(found["training"]), draw(found["map"])]
+    return "\n".join([f"{head}\n", *tables])  # each table ends its last line
 
 
 def load(found: dict[str, Figures]) -> str:
