@@ -130,12 +130,10 @@ def plan(
     """
     hashes: dict[str, Any] = {}
     for name, value in inputs.items():
-        several = isinstance(value, tuple)
-        hashes[name] = (
-            [_digest_input(path, large_inputs) for path in value]
-            if several
-            else value and _digest_input(value, large_inputs)
-        )
+        if isinstance(value, tuple):
+            hashes[name] = [_digest_input(path, large_inputs) for path in value]
+        else:
+            hashes[name] = value and _digest_input(value, large_inputs)
     return {"stage": stage, "parameters": json.loads(json.dumps(parameters)), "inputs": hashes}
 
 
