@@ -72,7 +72,7 @@ class Scale:
 def measure(
     images: Iterator[NDArray[np.float64]], scale: Scale, seed: int
 ) -> dict[Case, dict[str, float]]:
-    """Means of all metrics over images and bands, by case.
+    """All metrics by case: means over the images, or rates of the set averaged over its bands.
 
     Args:
         images: (H, W, C) reflectance, squares of one size.

@@ -53,7 +53,6 @@ def run(
     """
 
 
-STAGE = Path(__file__).parent.name
 BESIDE = [{"pattern": ".run.json", "required": False}]
 
 
