@@ -36,16 +36,20 @@ def read_splits(path: Path) -> dict[str, str]:
     """Split of each tile, whose name is that of its folders.
 
     Raises:
-        StageError: no such table, another split, a name that leads elsewhere.
+        StageError: no such table, another split, two splits of one tile, a name that leads
+            elsewhere.
     """
-    table = {}
+    table = dict[str, str]()
     for row in _read_table(path, "tile", "split"):
         if not is_name(row["tile"]) or Path(row["tile"]).name != row["tile"]:
             raise StageError(f"{path}: expected names of folders, found {row['tile'][:80]!r}")
         if row["split"] not in SPLITS:
             expected = f"expected {', '.join(SPLITS)}"
             raise StageError(f"{path}: {row['tile']}: {expected}, found {row['split']!r}")
-        table[row["tile"]] = SPLITS[row["split"]]
+        split = SPLITS[row["split"]]
+        if table.setdefault(row["tile"], split) != split:
+            expected = "expected one split for each tile"
+            raise StageError(f"{path}: {row['tile']}: {expected}, found two")
     return table
 
 
@@ -90,6 +94,6 @@ def _read_delta(path: Path, otherwise: int | None) -> int | None:
     try:
         content = yaml.safe_load(documents.read_text(path, LARGEST))
         return int(content["delta"]) if "delta" in content else otherwise
-    except (yaml.YAMLError, RecursionError, OSError, TypeError, ValueError) as error:
+    except (yaml.YAMLError, RecursionError, OSError, TypeError, ValueError, OverflowError) as error:
         reason = " ".join(str(error).split())[:160]
         raise StageError(f"{path}: expected YAML with a number delta ({reason})") from None
