@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from shared import patches
 from shared.errors import StageError
-from shared.sisr.form import IMAGES, LEFT_OUT, SPLITS, Bands, Form
+from shared.sisr.form import IMAGES, LEFT_OUT, SPLITS, Bands, Form, fields
 
 NEEDED = ("low", "high", "split", "site", "date", "correlation")
 
@@ -42,12 +42,12 @@ class Pairs:
             {name: self._read_bands(name) for name in there},
             "flow" in self.source,
         )
-        for name in there:
-            found, expected = self.source[name], form.shape(name)
-            if found.shape[1:] != expected or found.dtype != np.int16:
-                where = f"{self.path}: {name}"
+        for name, field in fields(form).items():
+            found = self.source[name]
+            if found.shape[1:] != field.shape or found.dtype != np.dtype(field.dtype):
+                expected = f"expected {field.dtype} {field.shape} a row"
                 told = f"{found.dtype} {found.shape[1:]}"
-                raise StageError(f"{where}: expected int16 {expected} a row, found {told}")
+                raise StageError(f"{self.path}: {name}: {expected}, found {told}")
         return form
 
     def _read_bands(self, image: str) -> Bands:

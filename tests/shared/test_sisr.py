@@ -127,6 +127,12 @@ def _two_resolutions(file: h5py.File) -> None:
     file["high_bands"][1] = 10.0
 
 
+def _add_flow(file: h5py.File) -> None:
+    """The fields of drawn pairs, the flow on the grid of the finer image."""
+    file["flow"] = np.ones((6, 8, 8, 2), np.float32)
+    file["gain"] = file["offset"] = np.ones((6, 4, 4, 2), np.float32)
+
+
 def _no_training(file: h5py.File) -> None:
     file["split"][:] = 2
 
@@ -135,6 +141,10 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "no low": (lambda f: f.move("low", "other"), "low"),
     "size": (_replace("high", np.ones((6, 9, 8, 2), np.int16)), r"expected int16 \(8, 8, 2\)"),
     "kind": (_replace("high", np.ones((6, 8, 8, 2), np.float32)), "found float32"),
+    "sums": (_replace("low_moments", np.ones((6, 2, 3))), r"expected float64 \(2, 2\)"),
+    "date": (_replace("date", np.ones(6, np.float32)), "date: expected int32"),
+    "flow": (_add_flow, r"flow: expected float32 \(4, 4, 2\) a row, found float32 \(8, 8, 2\)"),
+    "truth": (lambda f: f.create_dataset("flow", data=np.ones((6, 4, 4, 2), "f4")), "'gain'"),
     "rows": (_replace("split", np.zeros(5, np.uint8)), "same number of rows"),
     "split": (_replace("split", np.full(6, 9, np.uint8)), "split: expected 0 to 3, found 9"),
     "resolution": (_two_resolutions, "expected one resolution in metres"),
