@@ -33,16 +33,27 @@ def choose_rows(pairs: "Pairs", split: str, count: int) -> NDArray[np.intp]:
 
 
 def read_images(pairs: "Pairs", rows: NDArray[np.intp]) -> Iterator[NDArray[np.float64]]:
-    """(H, W, C) reflectance of the bands of high: of the truth where it is known."""
-    from shared import sisr
+    """(H, W, C) reflectance of the bands of high: of the truth where it is known.
 
-    name = "truth" if pairs.form.simulated else "high"
-    bands = len(pairs.form.bands["high"].names)
+    Raises:
+        StageError: behind the last one: a band has one value everywhere, and so no spectrum.
+    """
+    from shared import sisr
+    from stages.sisr_benchmark_metrics.faults import EDGE
+
+    name, names = "truth" if pairs.form.simulated else "high", pairs.form.bands["high"].names
+    varied = np.zeros(len(names), bool)
     with progress.bar(len(rows), "metrics") as bar:
         for row in rows:
             stored = pairs.source[name].raw(slice(int(row), int(row) + 1))[0]
-            yield stored[..., :bands] / sisr.PER_UNIT
+            inside = stored[EDGE:-EDGE, EDGE:-EDGE, : len(names)]
+            varied |= np.ptp(inside, (0, 1)) > 0
+            yield stored[..., : len(names)] / sisr.PER_UNIT
             bar.update(1)
+    if not varied.all():
+        flat = ", ".join(np.array(names)[~varied])
+        where = f"{pairs.path}: {name}: {flat}"
+        raise StageError(f"{where}: expected more than one value, found one in all images")
 
 
 def run(

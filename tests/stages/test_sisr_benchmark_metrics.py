@@ -122,13 +122,12 @@ def test_reactions_are_shares_of_the_largest(made: Path) -> None:
 
 
 def test_the_truth_is_the_reference_where_it_is_known() -> None:
-    stored = np.full((3, 4, 4, 3), 500)
+    stored = np.random.default_rng(0).integers(0, 9000, (3, 20, 20, 3))
     rows = SimpleNamespace(raw=lambda part: stored[part])
     form = sisr.Form(16, {"high": sisr.Bands(("B2", "B8"), 5.0)}, simulated=True)
     drawn: Any = SimpleNamespace(form=form, source={"truth": rows})
     (image,) = stage.read_images(drawn, np.array([2]))
-    assert image.shape == (4, 4, 2)  # B11 is in the truth alone
-    np.testing.assert_allclose(image, 0.05)
+    np.testing.assert_allclose(image, stored[2, ..., :2] / 1e4)  # B11 is in the truth alone
 
 
 # --- runs -----------------------------------------------------------------------------------------
@@ -155,12 +154,17 @@ def test_rows_are_spread_over_the_split(src: Path, tmp_path: Path) -> None:
 def test_refuses(tmp_path: Path, capsys: Any) -> None:
     small = tmp_path / "small.h5"
     pair_files.write(small, pair_files.form(8))
+    flat = tmp_path / "flat.h5"
+    pair_files.write(flat, pair_files.form(20))
+    with h5py.File(flat, "r+") as file:
+        file["high"][:, 8:-8, 8:-8, 1] = 300
     none = tmp_path / "none.h5"
     pair_files.write(none, pair_files.form(16))
     with h5py.File(none, "r+") as file:
         file["split"][:] = 0
     for path, message in (
         (small, "expected 32 pixels along a side of high or more, found 16"),
+        (flat, "flat.h5: high: B8: expected more than one value, found one in all images"),
         (none, "expected testing rows, found none; --split names others"),
     ):
         with pytest.raises(SystemExit, match="2"):
