@@ -40,6 +40,18 @@ def check_place(dst: Path, inputs: Mapping[str, Any] | None = None) -> None:
                 raise StageError(f"--dst: {dst} lies inside the input --{name} {path}")
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder that a tool writes into, with the folders above it, where it is not there.
+
+    Raises:
+        StageError: a file lies there, or nothing may be written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StageError(f"{path}: expected a folder to write into: {error.strerror}") from None
+
+
 def refuse_links(paths: Iterable[Path]) -> None:
     """Refuse links where a run writes files of its own, as a link would lead them elsewhere.
 

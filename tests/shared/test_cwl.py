@@ -147,6 +147,19 @@ def test_a_stage_starts_in_its_image_or_in_its_environment() -> None:
     assert "DockerRequirement" not in local.requirements
 
 
+@pytest.mark.parametrize("below", ["", "cwl"])
+def test_a_file_is_no_place_for_descriptions(
+    tmp_path: Path, below: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a").write_text("kept")
+    to = tmp_path / "a" / below
+    assert main.main(["--runner", "local", "--to", str(to)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {to}: expected a folder to write into: ")
+    assert said.count("\n") == 1
+    assert (tmp_path / "a").read_text() == "kept"
+
+
 def test_a_workflow_hands_the_product_on() -> None:
     start = description.in_image("lcz42-edge/x", network=False)
     one = description.describe(cli.read_signature(run), start) | {"id": "a-b"}

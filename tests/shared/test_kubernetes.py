@@ -116,6 +116,13 @@ def test_texts_survive_yaml() -> None:
     assert yaml.safe_load(kubernetes.as_yaml(value)) == value
 
 
+def test_a_file_is_no_place_for_manifests(tmp_path: Path) -> None:
+    (tmp_path / "k").write_text("kept")
+    product = Product("demo", "data/demo/so2sat")
+    with pytest.raises(StageError, match="k: expected a folder to write into: File exists"):
+        kubernetes.write(plan_of(product), INSIDE, ["all"], tmp_path / "k", {})
+
+
 def test_a_folder_outside_the_volume_is_refused(tmp_path: Path) -> None:
     product = Product("weights", str(tmp_path / "a.pth"), mount="/elsewhere", in_all=True)
     with pytest.raises(StageError, match="expected its files below data/, found /elsewhere"):

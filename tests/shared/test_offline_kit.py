@@ -150,6 +150,12 @@ def test_a_kit_that_was_cut_off_is_none(checkout: Path) -> None:
     use.verify(fill(checkout))
 
 
+def test_a_file_is_no_kit(checkout: Path) -> None:
+    (checkout / "kit").write_text("kept")
+    with pytest.raises(StageError, match="kit: expected a folder to write into: File exists"):
+        fill(checkout)
+
+
 def test_only_a_commit_is_gathered(checkout: Path) -> None:
     (checkout / ".gitignore").write_text("/data\n/kit\n/pip.py\nx\n")
     with pytest.raises(StageError, match=r"found \.gitignore changed; git commit first"):

@@ -109,6 +109,14 @@ def test_the_picture_has_a_box_for_each_and_an_arrow_for_each_use(data: Path) ->
     assert {"raw.txt", "letters", "both.txt"} <= set(shown)
 
 
+def test_a_file_is_no_place_for_documents(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (data / "provenance").write_text("kept")
+    assert main([str(data / "both.txt"), "--data", str(data)]) == 2
+    said = capsys.readouterr().err
+    assert "provenance: expected a folder to write into" in said
+    assert said.count("\n") == 1
+
+
 def test_a_product_that_was_changed_has_no_provenance(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

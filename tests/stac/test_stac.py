@@ -145,6 +145,14 @@ def test_what_does_not_fit_a_schema_is_found(
         item.check(content | changes | {"properties": content["properties"] | properties})
 
 
+def test_a_file_is_no_place_for_items(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (data / "stac").write_text("kept")
+    assert main([str(data / "voyager" / "a"), "--data", str(data)]) == 2
+    said = capsys.readouterr().err
+    assert "stac: expected a folder to write into" in said
+    assert said.count("\n") == 1
+
+
 def test_what_is_no_network_is_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.produce(train, {"dst": data / "distill" / "two", "count": 2})
     (data / "distill" / "a" / CARD.file).write_bytes(b"another")

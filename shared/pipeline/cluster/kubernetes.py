@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from shared.destination import make_folder
 from shared.errors import StageError
 from shared.pipeline import remaining
 from shared.pipeline.cluster import nodes
@@ -39,9 +40,9 @@ def write(
         The files, in order.
 
     Raises:
-        StageError: a product needs a folder outside data/, which no volume holds.
+        StageError: `to` is a file; a product needs a folder outside data/, which no volume holds.
     """
-    to.mkdir(parents=True, exist_ok=True)
+    make_folder(to)
     for old in to.glob("[0-9][0-9][0-9]-*.yaml"):
         old.unlink()
     written, number = [], 0

@@ -14,6 +14,8 @@ from typing import Any
 import yaml
 
 from shared import terminal
+from shared.destination import make_folder
+from shared.errors import StageError
 from shared.tools import flags
 from shared.tools.cwl import description, workflow
 from shared.tools.cwl.description import Document, Start
@@ -48,14 +50,17 @@ def write(root: Path, runner: str, to: Path) -> list[Path]:
         root: the checkout, absolute.
         runner: docker or local.
         to: folder; files of earlier calls are written over.
+
+    Raises:
+        StageError: `to` is no folder and cannot be made one.
     """
+    make_folder(to)
     starts = list_starts(root, runner)
     documents = {
         signature.stage: description.describe(signature, starts[signature.stage])
         for signature in flags.read_signatures(root)
     }
     chained = workflow.chain(documents["prepare"], documents["tda"], "src")
-    to.mkdir(parents=True, exist_ok=True)
     return [_write(to, document) for document in [*documents.values(), chained]]
 
 
@@ -67,13 +72,17 @@ def _write(to: Path, document: Document) -> Path:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Write the files of the checkout that is the present folder, and print their paths."""
+    """Write the files of the checkout that is the present folder, and print their paths; 0 or 2."""
     parser = argparse.ArgumentParser(prog="shared.tools.cwl", description=__doc__.splitlines()[0])
     parser.add_argument("--runner", choices=RUNNERS, required=True)
     parser.add_argument("--to", type=Path, required=True, help="folder")
     given = parser.parse_args(argv)
-    for path in write(Path.cwd(), given.runner, given.to):
-        print(terminal.escape(str(path)))
+    try:
+        for path in write(Path.cwd(), given.runner, given.to):
+            print(terminal.escape(str(path)))
+    except StageError as error:
+        print(terminal.join_line(f"error: {error}"), file=sys.stderr)
+        return 2
     return 0
 
 

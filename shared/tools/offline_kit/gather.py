@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from shared import manifest, published, terminal
+from shared.destination import make_folder
 from shared.errors import StageError
 from shared.pipeline import containers
 from shared.tools.offline_kit import engine, wheels
@@ -86,9 +87,10 @@ def gather(root: Path, kit: Path, locks: Sequence[Path], pip: Sequence[str], ima
         images: whether the images of all stages go along, built first where they are missing.
 
     Raises:
-        StageError: no commit, a package that cannot be had, or an engine that refuses.
+        StageError: the kit is a file, no commit, a package that cannot be had, or an engine that
+            refuses.
     """
-    kit.mkdir(parents=True, exist_ok=True)
+    make_folder(kit)
     (kit / manifest.MANIFEST).unlink(missing_ok=True)  # it is no kit until all is there
     commit = bundle_source(root, kit)
     wheels.fetch(locks, kit / "wheels", pip)

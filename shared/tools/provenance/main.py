@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from shared import terminal
+from shared.destination import make_folder
 from shared.errors import StageError
 from shared.tools.provenance import chain, picture, prov
 
@@ -23,13 +24,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("product", type=Path)
     parser.add_argument("--data", type=Path, required=True, help="data folder")
     arguments = parser.parse_args(argv)
+    folder = arguments.data / "provenance"
     try:
         traced = chain.trace(arguments.product, arguments.data)
+        make_folder(folder)
     except StageError as error:
         print(terminal.join_line(f"error: {error}"), file=sys.stderr)
         return 2
-    folder = arguments.data / "provenance"
-    folder.mkdir(exist_ok=True)
     name = "-".join(arguments.product.relative_to(arguments.data).parts)
     texts = {
         "json": json.dumps(prov.as_prov(traced), indent=1) + "\n",

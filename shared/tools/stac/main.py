@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from shared import terminal
+from shared.destination import make_folder
 from shared.errors import StageError
 from shared.tools.stac import item, lineage
 
@@ -31,7 +32,7 @@ def write(product: Path, root: Path) -> list[Path]:
         content = item.make_item(network, name, folder, source)
         texts[folder / f"{name}.json"] = json.dumps(content, indent=1) + "\n"
         source = name
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     for path, text in texts.items():
         path.write_text(text)
     return list(texts)
