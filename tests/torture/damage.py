@@ -10,7 +10,7 @@ from tests.torture import mutations
 from tests.torture.places import Change
 from tests.torture.readers import Reader
 
-AT_ONCE = 64  # cases that hypothesis draws from one seed
+AT_ONCE = 16  # cases that hypothesis draws from one seed
 ROOT = Path(__file__).resolve().parents[2]
 
 __all__ = ["Change", "draw", "keep"]

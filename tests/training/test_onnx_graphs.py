@@ -183,3 +183,28 @@ def test_stored_rows_are_compared_besides_noise(tmp_path: Path, monkeypatch) -> 
     onnx_graphs.adopt(tmp_path / "a.onnx", CARD)  # noise is small
     with pytest.raises(StageError, match="cannot be converted: opset 17 gives other"):
         onnx_graphs.adopt(tmp_path / "a.onnx", CARD, 100 * PICTURES.numpy())
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        ("../out.bin", "points outside the directory"),
+        ("x/../../out.bin", "points outside the directory"),
+        ("{outside}", "it is an absolute path"),
+        ("link.bin", "it is a symbolic link"),
+    ],
+)
+def test_values_outside_of_the_folder_are_not_read(tmp_path: Path, place: str, reason: str) -> None:
+    """Also where the values that lie there would fit."""
+    folder, outside = tmp_path / "in", tmp_path / "out.bin"
+    folder.mkdir()
+    model = onnx.load(exported(nn.Conv2d(3, 4, 3), folder / "a.onnx", 17))
+    tensor = model.graph.initializer[0]
+    outside.write_bytes(tensor.raw_data)
+    (folder / "link.bin").symlink_to("../out.bin")
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=place.format(outside=outside))
+    (folder / "a.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(StageError, match=reason):
+        onnx_graphs.load(folder / "a.onnx")

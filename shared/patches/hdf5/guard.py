@@ -20,7 +20,7 @@ from shared.patches.hdf5 import linked
 from shared.runs import linked_files
 
 SECONDS = 120  # of processor time; a file of 100,000 members takes a quarter of that
-BYTES = 4 * 2**30  # that no header needs
+BYTES = 3 * 2**28  # that no header needs; damaged ones take all there is
 IDLE = 30.0  # seconds without any processor time after which the child is not waited for
 ENDLESS = {signal.SIGXCPU, signal.SIGKILL}  # what too much processor time ends with
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from h5py import h5d, h5p, h5s, h5t, h5z
 from hypothesis import strategies as st
 
 OUTSIDE = (
@@ -127,6 +128,22 @@ def _attribute(key: str, value: Any, whole: bool) -> Edit:
     return edit
 
 
+def _filter(code: int) -> Edit:
+    """Values that are packed, as far as the file says, by a filter that is hardly anywhere."""
+
+    def edit(file: h5py.File, name: str) -> None:
+        values, kept = file[name][()], dict(file[name].attrs)
+        plan, space = h5p.create(h5p.DATASET_CREATE), h5s.create_simple(values.shape)
+        plan.set_chunk(values.shape)
+        plan.set_filter(code, h5z.FLAG_OPTIONAL, (1, 2))
+        del file[name]
+        made = h5d.create(file.id, name.encode(), h5t.py_create(values.dtype), space, plan)
+        made.write_direct_chunk((0,) * values.ndim, values.tobytes())
+        file[name].attrs.update(kept)
+
+    return edit
+
+
 def _rename(other: str) -> Edit:
     return lambda file, name: file.move(name, other)
 
@@ -161,6 +178,7 @@ EDITS = st.one_of(
     st.builds(_deep, st.sampled_from([3, 300, 3000]), st.booleans()),
     st.builds(_many, st.sampled_from([1, 3000])),
     st.builds(_attribute, st.text("abcdefg", max_size=7), VALUES, st.booleans()),
+    st.builds(_filter, st.sampled_from([4, 305, 307, 32001, 32004, 32013, 32015, 65000])),
     st.builds(_rename, NAMES),
     st.just(_group),
 )  # fmt: skip
