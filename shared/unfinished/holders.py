@@ -17,6 +17,8 @@ import threading
 import time
 from pathlib import Path
 
+from shared.reading import documents
+
 BEAT = 10.0  # seconds between two changes of the file of a run that is alive
 LOOKS = 6  # looks, BEAT seconds apart, at a file that does not change
 MARK = ".holder-"  # between the name of the unfinished product and a number
@@ -99,7 +101,7 @@ class Holder:
 def read(path: Path) -> dict[str, object]:
     """What a holder's file says; empty where it says nothing, or is gone."""
     try:
-        said = json.loads(path.read_text())
+        said = documents.read_json(path)
     except (OSError, ValueError):
         return {}
     return said if isinstance(said, dict) else {}

@@ -14,6 +14,7 @@ from shared.int8 import Scheme
 from shared.models import Card
 from shared.patches import Source
 from shared.progress import say
+from shared.reading import documents
 from stages.export import (
     calibration,
     fix_parity,
@@ -160,7 +161,7 @@ def _count(
         part.write_text(json.dumps(told, indent=1) + "\n")
 
     product_files.once(dst / tile_measures.FILE, make)
-    told: dict[str, dict[str, Any]] = json.loads((dst / tile_measures.FILE).read_text())
+    told: dict[str, dict[str, Any]] = documents.read_json(dst / tile_measures.FILE)
     return told
 
 

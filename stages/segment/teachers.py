@@ -1,6 +1,5 @@
 """A trained segmentation network as a teacher: it sees what the student sees, in its own units."""
 
-import json
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +12,7 @@ from shared import models
 from shared.backend import weights
 from shared.errors import StageError
 from shared.names import open_by_name
+from shared.reading import documents
 from shared.segmentation import networks, onnx_file, pyramids
 
 TENSORS = "network.safetensors"  # of a segment run, beside the ONNX file
@@ -88,7 +88,7 @@ def read(folder: Path, student: models.Card) -> Teacher:
     if len(card.bands) != len(student.bands):
         raise StageError(f"{folder}: expected three bands, found {len(card.bands)}")
     network: nn.Module = OnnxNetwork(folder / card.file)
-    built = json.loads((folder / models.MODEL_FILE).read_text()).get(BUILT)
+    built = documents.read_json(folder / models.MODEL_FILE).get(BUILT)
     if isinstance(built, dict) and (folder / TENSORS).is_file():
         network = _rebuild(folder, card, built)
     return Teacher(network, card, student).eval()

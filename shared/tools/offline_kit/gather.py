@@ -6,7 +6,6 @@ What an earlier run gathered stays, so that the same command goes on after a sto
 """
 
 import argparse
-import json
 import platform
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ from shared import manifest, published, terminal
 from shared.destination import make_folder
 from shared.errors import StageError
 from shared.pipeline import containers
+from shared.reading import documents
 from shared.tools.offline_kit import engine, wheels
 
 GUIDE = """# lcz42-edge without a network
@@ -71,7 +71,7 @@ def find_weights(data: Path) -> Iterator[Path]:
 
 def _recorded(record: Path) -> str:
     try:
-        return str(json.loads(record.read_text())["output"]["sha256"])
+        return str(documents.read_json(record)["output"]["sha256"])
     except (ValueError, KeyError, TypeError):
         return ""
 
