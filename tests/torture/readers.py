@@ -64,7 +64,7 @@ def _part(environment: str, file: str, function: str, *more: str) -> Reader:
 
 
 # All read through one room: built cases are for those that are quick.
-BUILT = ("prepare", "merge", "sr-degrade")
+BUILT = ("prepare", "merge")
 READERS = {
     "prepare": _stage("prepare", "raw.h5"),
     "prepare-gzip": _stage("prepare", "raw-gzip.h5"),
