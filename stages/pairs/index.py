@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from shared.errors import StageError
+from stages.pairs.samples import read_date
 
 NAME = "index.csv"
-DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})")
 # SITE_137_2020-05-13_44QKE_b2b3b4b8_10m.tif: the columns of a row differ behind this alone.
 PATCH = re.compile(r"(.+_\d+_\d{4}-\d{2}-\d{2}_[^_]+)_")
 
@@ -42,8 +42,7 @@ def list_patches(site: Path, columns: list[str]) -> list[tuple[int, Paths]]:
                 raise StageError(f"{where}: {value} is in line {seen[value]}, too; take one out")
             seen[value] = number
         _check_one_patch(dict(zip(columns, paths, strict=True)), where)
-        date = DATE.search(paths[0])
-        patches.append((int("".join(date.groups())) if date else 0, paths))
+        patches.append((read_date(paths[0]), paths))
     if not patches:
         raise StageError(f"{path}: expected a line for each patch, found none")
     return patches

@@ -1,5 +1,6 @@
 """What every reader gives: rows that are known before a pixel is read, and a way to read one."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 
 from shared import sisr
 from shared.errors import StageError
+
+DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})")
 
 Sample = dict[str, NDArray[Any]]  # (H, W, C) of each image and field of a pair, as it is stored
 
@@ -47,6 +50,12 @@ class Layout:
     read: Callable[[Row], Sample]
     name: Callable[[Row], str]
     note: str = ""
+
+
+def read_date(name: str) -> int:
+    """The first date in a name such as SO1_0_2020-06-15_32ULU, as yyyymmdd; 0 without one."""
+    date = DATE.search(name)
+    return int("".join(date.groups())) if date else 0
 
 
 def as_int16(values: NDArray[Any], where: str) -> NDArray[np.int16]:

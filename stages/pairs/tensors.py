@@ -4,7 +4,6 @@ Tensors are read without torch and without unpickling (`shared/weight_files`), s
 """
 
 import functools
-import re
 from pathlib import Path
 from typing import IO
 
@@ -16,14 +15,13 @@ from shared.clutter import without_clutter
 from shared.errors import StageError
 from shared.sisr import venus
 from shared.weight_files import reader, stored
-from stages.pairs.samples import Layout, Row, Sample, as_int16
+from stages.pairs.samples import Layout, Row, Sample, as_int16, read_date
 
 # The files call bands B5, B6, B7 and B8A b4b5b6b8a; the publication has the right names.
 SUFFIXES = {
     "b2b3b4b8_10m": "_10m_b2b3b4b8.pt", "b2b3b4b8_05m": "_05m_b2b3b4b8.pt",
     "b5b6b7b8a_20m": "_20m_b4b5b6b8a.pt", "b5b6b7b8a_05m": "_05m_b4b5b6b8a.pt",
 }  # fmt: skip
-DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})$")
 KINDS = ("I16", "I32", "I64", "F32")  # of stored numbers
 
 
@@ -48,9 +46,8 @@ def open_layout(sites: list[Path], bands: venus.Choice) -> Layout:
             if len(sides) > 1:
                 found = " and ".join(map(str, sorted(sides)))
                 raise StageError(f"{start}: expected patches of one size, found sides of {found}")
-            date = DATE.search(start.name)
-            number = int("".join(date.groups())) if date else 0
-            rows += [Row(site.name, number, (files, k)) for k in range(counts)]
+            date = read_date(start.name)
+            rows += [Row(site.name, date, (files, k)) for k in range(counts)]
     form = sisr.Form(sides.pop(), described)
     return Layout(form, rows, functools.partial(_read, columns=columns), _name)
 
