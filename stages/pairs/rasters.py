@@ -37,7 +37,8 @@ def read(path: Path, member: str = "") -> Raster:
         member: name in the archive; "" for a file.
 
     Raises:
-        StageError: missing, cut, no GeoTIFF, or far larger than an image of these data sets.
+        StageError: missing, cut, no GeoTIFF, of complex numbers, or far larger than an image of
+            these data sets.
     """
     import rasterio
     from rasterio.errors import RasterioError
@@ -50,7 +51,7 @@ def read(path: Path, member: str = "") -> Raster:
             warnings.simplefilter("ignore")  # an image without a place is told by `bounds`
             with rasterio.open(known, driver="GTiff") as file:
                 placed = file.crs is not None
-                _check_size(file, where)
+                _check_form(file, where)
                 pixels = np.moveaxis(file.read(), 0, -1)
                 return Raster(pixels, tuple(file.bounds) if placed else None)
     except (RasterioError, OSError) as error:
@@ -58,8 +59,10 @@ def read(path: Path, member: str = "") -> Raster:
         raise StageError(f"{where}: not a complete GeoTIFF ({reason})") from None
 
 
-def _check_size(file: Any, where: Path) -> None:
-    """Refuse what is small as a file and decodes to more than memory may hold."""
+def _check_form(file: Any, where: Path) -> None:
+    """Refuse complex numbers, and a small file that decodes to more than memory may hold."""
+    if complex_ones := [kind for kind in file.dtypes if kind.startswith("complex")]:
+        raise StageError(f"{where}: expected real numbers, found {complex_ones[0]}")
     size = file.width * file.height * sum(np.dtype(kind).itemsize for kind in file.dtypes)
     if size > LARGEST:
         shape = f"{file.count} bands of {file.width}x{file.height}"

@@ -69,7 +69,9 @@ def _read(row: Row, scale: int, mtf: float) -> Sample:
     fine, coarse = row.parts
     low, high = rasters.read(coarse).pixels, rasters.read(fine).pixels
     check_sizes(low, high, coarse, fine)
-    return {"low": crop_low(low, f"{coarse}"), "high": bring_to_grid(high, scale, mtf, f"{fine}")}
+    with np.errstate(invalid="ignore"):  # a signalling NaN is a missing pixel as any other
+        made = bring_to_grid(high, scale, mtf, f"{fine}")
+        return {"low": crop_low(low, f"{coarse}"), "high": made}
 
 
 def check_sizes(low: NDArray[Any], high: NDArray[Any], coarse: Path, fine: Path) -> None:

@@ -4,6 +4,7 @@ import csv
 import os
 import re
 import shutil
+import warnings
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -35,14 +36,16 @@ def patch(site: str, number: int, column: str) -> np.ndarray:
     return rng.integers(-50, 9000, (side, side, GROUPS[group]), np.int16)
 
 
-def tiff(path: Path, pixels: np.ndarray, west: float | None = 4e5, metres: float = 10.0) -> bytes:
-    """(H, W, C) as a GeoTIFF, with a place unless `west` is None; its bytes."""
+def tiff(
+    path: Path, pixels: np.ndarray, west: float | None = 4e5, metres: float = 10.0, kind: str = ""
+) -> bytes:
+    """(H, W, C) as a GeoTIFF of a kind of GDAL, with a place unless `west` is None; its bytes."""
     rasterio = pytest.importorskip("rasterio")
     place = {"crs": "EPSG:32631", "transform": (metres, 0, west, 0, -metres, 5e6)}
     high, wide, count = pixels.shape
     with rasterio.open(
-        path, "w", driver="GTiff", height=high, width=wide, count=count, dtype=pixels.dtype,
-        **(place if west is not None else {}),
+        path, "w", driver="GTiff", height=high, width=wide, count=count,
+        dtype=kind or pixels.dtype, **(place if west is not None else {}),
     ) as file:  # fmt: skip
         file.write(pixels.transpose(2, 0, 1))
     return path.read_bytes()
@@ -238,8 +241,10 @@ def swap(src: Path, column: str, replace: Callable[[bytes], bytes]) -> None:
             file.writestr(name, replace(raw))
 
 
-def with_pixels(src: Path, column: str, pixels: np.ndarray, west: float = 4e5) -> None:
-    raw = tiff(src.parent / "t.tif", pixels, west, float(column[-3:-1]))
+def with_pixels(
+    src: Path, column: str, pixels: np.ndarray, west: float = 4e5, kind: str = ""
+) -> None:
+    raw = tiff(src.parent / "t.tif", pixels, west, float(column[-3:-1]), kind)
     (src.parent / "t.tif").unlink()
     swap(src, column, lambda _: raw)
 
@@ -255,6 +260,7 @@ def mix_up(src: Path) -> None:
 
 
 INDEX = "SO1/index.csv"
+COMPLEX = np.ones((32, 32, 4), np.complex64)
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "no index": (lambda s: (s / INDEX).unlink(), "SO1: expected folders of sites with index.csv"),
     "no archive": (lambda s: archive_of(s, "b2b3b4b8_05m").unlink(), "05m.zip: no such archive"),
@@ -289,6 +295,9 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
               "found int16 of shape (32, 32, 3)"),
     "fractions": (lambda s: with_pixels(s, "b2b3b4b8_05m", np.ones((32, 32, 4), np.float32)),
                   "expected whole numbers of shape (32, 32, 4), found float32"),
+    "complex": (lambda s: with_pixels(s, "b2b3b4b8_05m", COMPLEX), "real numbers, found complex64"),
+    "complex integers": (lambda s: with_pixels(s, "b2b3b4b8_05m", COMPLEX, kind="complex_int16"),
+                         "b2b3b4b8_05m.tif: expected real numbers, found complex_int16"),
     "bright": (lambda s: with_pixels(s, "b2b3b4b8_05m", np.full((32, 32, 4), 40_000, np.uint16)),
                "expected reflectance * 10,000 of -32,768 … 32,767, found 40,000 … 40,000"),
     "no sites": (lambda s: remove(s.iterdir()), "found neither"),
@@ -518,6 +527,19 @@ def test_zeros_of_spot_are_missing(worldstrat: Path, tmp_path: Path, capfd: Any)
     first = int(np.ceil((80 * 1.5 - 100) / 2.5))  # column whose centre the last zero lies before
     assert hidden[:, :first].all()
     assert not hidden[:, first + 3 :].any()
+
+
+def test_a_signalling_nan_is_a_missing_pixel(worldstrat: Path, tmp_path: Path) -> None:
+    """Without a warning on stderr, where a refusal is one line."""
+    src = Path(shutil.copytree(worldstrat, tmp_path / "in"))
+    low, _ = scene_of("ASMSpotter-1-1-1")
+    low.view(np.uint32)[20, 30] = 0x7FA00000
+    _scene(src, low=low)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        made = content(command(src, tmp_path / "a.h5", "--nodata=leave"))
+    assert (made["low"][0][10, 20] == sisr.NODATA).all()
+    assert made["split"].tolist() == [3, 0, 2]
 
 
 def _scene(src: Path, low: Any = None, high: Any = None) -> None:
