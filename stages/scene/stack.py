@@ -138,6 +138,8 @@ def assemble(
 
 def _band(one: Image, units: Units, ready: bool, grid: scenes.Grid, shape: tuple[int, int]) -> Band:
     image, kind = one.image, one.image.dtypes[one.index - 1]
+    if kind.startswith("complex"):  # of which only the real part would be read
+        raise StageError(f"{image.name}: expected real numbers, found {kind}")
     usual = 10_000.0 if kind.startswith(("uint16", "int", "uint32")) else 1.0
     if BROWSER.search(image.name):
         usual = RANGE.get(kind, 1.0)

@@ -548,6 +548,7 @@ def test_refuses_what_does_not_fit(products: dict[Any, Path], tmp_path: Path, ca
     np.save(tmp_path / "l1c_seven.npy", np.ones((4, 4, 7), np.uint16))
     np.save(tmp_path / "l1c_objects.npy", np.array([None, {}]), allow_pickle=True)
     picture = make.write_image(tmp_path / "L1C_8bit.tif", np.ones((10, 4, 4), np.uint8))
+    waves = make.write_image(tmp_path / "L1C_waves.tif", np.ones((10, 4, 4), np.complex64))
     vrt = tmp_path / "x_L1C.tif"
     vrt.write_text("<VRTDataset rasterXSize='1' rasterYSize='1'/>")
     (tmp_path / "empty").mkdir()
@@ -572,6 +573,7 @@ def test_refuses_what_does_not_fit(products: dict[Any, Path], tmp_path: Path, ca
         (tmp_path / "l1c_seven.npy", [], "names of 7 bands"),
         (tmp_path / "l1c_objects.npy", [], "not a complete file of numpy"),
         (picture, [], "a picture of 8 bits"),
+        (waves, [], "L1C_waves.tif: expected real numbers, found complex64"),
         (vrt, [], "not a complete image"),
         (tmp_path / "empty", [], "expected a SAFE or Theia product"),
     ):
