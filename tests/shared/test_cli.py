@@ -1,5 +1,6 @@
 """The front of a stage from outside: exit codes, what is on stdout and stderr, signals."""
 
+import platform
 import signal
 import subprocess
 import sys
@@ -132,7 +133,8 @@ def test_a_second_run_at_the_same_product_is_refused(src: Path) -> None:
         run.kill()
     assert other.returncode == 2
     partial = src.parent / "out.txt.partial"
-    expected = f"error: {partial}: another run is working on it; wait until it ends\n"
+    who = f"process {run.pid} on {platform.node()}"
+    expected = f"error: {partial}: another run is working on it; wait until it ends ({who})\n"
     assert other.stderr == expected
 
 
