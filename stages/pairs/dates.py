@@ -1,6 +1,7 @@
 """WorldStrat's tables: the split of each tile, and how far in time its images are from SPOT's."""
 
 import csv
+import io
 import re
 from datetime import date
 from pathlib import Path
@@ -19,10 +20,10 @@ IMAGE = re.compile(r"-(\d+)-L2A_data\.tiff$")
 def _read_table(path: Path, *needed: str) -> list[dict[str, str]]:
     """Rows of a table with commas that has these columns."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with io.TextIOWrapper(documents.open_regular(path), "utf-8-sig", newline="") as file:
             table = csv.DictReader(file)
             rows, columns = list(table), table.fieldnames or ()
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise StageError(f"{path}: expected a table with commas ({error})") from None
     if lacking := [name for name in needed if name not in columns]:
         found = ", ".join(columns)[:200] or "no columns"

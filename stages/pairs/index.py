@@ -1,12 +1,14 @@
 """index.csv of a site of Sen2Venµs version 2: where in which zip archives its patches lie."""
 
 import csv
+import io
 import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from shared.errors import StageError
+from shared.reading import documents
 from stages.pairs.samples import read_date
 
 NAME = "index.csv"
@@ -51,9 +53,9 @@ def list_patches(site: Path, columns: list[str]) -> list[tuple[int, Paths]]:
 def _read_lines(path: Path) -> Iterator[list[str]]:
     """The fields of each line."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with io.TextIOWrapper(documents.open_regular(path), "utf-8-sig", newline="") as file:
             yield from csv.reader(file, delimiter="\t")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise StageError(f"{path}: expected a table with tabs, found none ({error})") from None
 
 
@@ -90,7 +92,7 @@ def _check_place(site: Path, value: str, members: dict[str, set[str]], where: st
 
 def _list_members(archive: Path) -> set[str]:
     try:
-        with zipfile.ZipFile(archive) as file:
+        with documents.open_regular(archive) as raw, zipfile.ZipFile(raw) as file:
             return set(file.namelist())
     except FileNotFoundError:
         raise StageError(f"{archive}: no such archive, which {NAME} beside it names") from None

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from shared import names
 from shared.errors import StageError
+from shared.reading import documents
 
 LARGEST = 256 * 2**20  # decoded bytes of one image; those of WorldStrat have 9 MB
 CACHE = 64 * 2**20  # bytes of decoded blocks: each patch is read once
@@ -46,6 +47,7 @@ def read(path: Path, member: str = "") -> Raster:
     logging.getLogger("rasterio").setLevel(logging.CRITICAL)  # what matters is raised
     where = path / member if member else path
     try:
+        documents.open_regular(path).close()
         known = f"/vsizip/{names.address(path)}/{member}" if member else names.address(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an image without a place is told by `bounds`
@@ -54,7 +56,7 @@ def read(path: Path, member: str = "") -> Raster:
                 _check_form(file, where)
                 pixels = np.moveaxis(file.read(), 0, -1)
                 return Raster(pixels, tuple(file.bounds) if placed else None)
-    except (RasterioError, OSError) as error:
+    except (RasterioError, OSError, ValueError) as error:
         reason = " ".join(str(error.__cause__ or error).split()) or type(error).__name__
         raise StageError(f"{where}: not a complete GeoTIFF ({reason})") from None
 

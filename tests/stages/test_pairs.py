@@ -227,6 +227,12 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def pipe(path: Path) -> None:
+    """A pipe in the place of a file: who opens it as a file waits for ever."""
+    path.unlink()
+    os.mkfifo(path)
+
+
 def archive_of(src: Path, column: str) -> Path:
     return next((src / "SO1").glob(f"*{column}.zip"))
 
@@ -300,6 +306,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
                          "b2b3b4b8_05m.tif: expected real numbers, found complex_int16"),
     "bright": (lambda s: with_pixels(s, "b2b3b4b8_05m", np.full((32, 32, 4), 40_000, np.uint16)),
                "expected reflectance * 10,000 of -32,768 … 32,767, found 40,000 … 40,000"),
+    "pipe": (lambda s: pipe(archive_of(s, "b2b3b4b8_05m")), "05m.zip: not a complete zip archive"),
     "no sites": (lambda s: remove(s.iterdir()), "found neither"),
     "name": (lambda s: (s / "SO1").rename(os.fsdecode(os.fsencode(s) + b"/SO\xff")),
              "expected names of printable characters in UTF-8, found 'SO\\xff'"),
@@ -576,6 +583,9 @@ WORLD: dict[str, tuple[Callable[[Path], object], str]] = {
               "expected 4 bands of 920x920 pixels or more, found shape (600, 1054, 4)"),
     "other land": (lambda s: _scene(s, high=np.ones((1054, 1254, 4), np.uint16)),
                    "expected the land of ASMSpotter-1-1-1-3-L2A_data.tiff, 1580 m along a side"),
+    "pipe": (lambda s: pipe(s / SPLIT_TABLE), "table with commas (expected a regular file, found"),
+    "pipe of an image": (lambda s: pipe(s / METADATA.replace(".metadata", "-L2A_data.tiff")),
+                         "not a complete GeoTIFF (expected a regular file, found a pipe"),
     "too far": (lambda s: [p.write_text("delta: 9\n") for p in s.rglob("*.metadata")],
                 "expected tiles with a date within --max_delta, found 4 whose dates are further"),
 }  # fmt: skip
