@@ -10,7 +10,7 @@ from shared import conformal, lcz, patches, tiles
 from shared.models import label_audits
 from shared.scenes import Grid, Header, create_scene
 from shared.weight_files import safetensors_file, stored
-from tests import keras_files, torch_files
+from tests import keras_files, pair_files, torch_files
 from tests.conftest import pixels, write_patches
 from tests.e2e.inputs import score_folder
 from tests.torture.inputs import environment_python, write
@@ -59,6 +59,11 @@ for kind, bands in (("images", 3), ("masks", 1)):
         crs="EPSG:2180", transform=(0.5, 0, 5e5, 0, -0.5, 6e5),
     ) as file:
         file.write(pixels)
+""",
+    "pairs": """
+sys.path.insert(0, ".")
+from tests.torture import pair_inputs
+pair_inputs.make(here)
 """,
     "eurosat": """
 from PIL import Image
@@ -171,6 +176,7 @@ def make(folder: Path) -> None:
         for window in scene.todo():
             scene.put(window, pixels(2)["sen2"].reshape(32, 64, 10))
     _tiles(folder / "tiles.h5")
+    pair_files.write(folder / "pairs.h5")
     score_folder(folder / "scores")
     _audit(folder / "audit")
     _weights(folder)

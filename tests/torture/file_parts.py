@@ -30,6 +30,16 @@ def _tiles(path: Path) -> None:
         source["mask"].raw(slice(None))
 
 
+def _pairs(path: Path) -> None:
+    from shared import sisr
+
+    with sisr.Pairs(path) as pairs:
+        pairs.describe()
+        for name in pairs.form.bands:
+            pairs.statistics(name)
+            pairs.source[name].raw(slice(None))
+
+
 def _records(folder: Path) -> None:
     from shared.tools.provenance import chain
     from stages.report import inputs
@@ -114,6 +124,7 @@ WAYS: dict[str, Callable[[Path], object]] = {
     "calibration": conformal.load,  # map, report
     "audit": label_audits.load,  # distill, report
     "scene": _scene,  # map
+    "pairs": _pairs,  # sisr-benchmark-metrics
     "tiles": _tiles,  # stages that learn from tiles
     "records": _records,  # report, make provenance
     "bundle": _bundle,  # export's check

@@ -28,10 +28,16 @@ def _product(file: str, built: str = "", share: int = 1) -> Reader:
     return _part("scene", file, "product", built, share=share)
 
 
+def _paired(file: str, built: str = "") -> Reader:
+    return Reader("pairs", file, "stages.pairs.main", built=built)
+
+
 STEM = "T33UUB_20220701T101559"
 L1C = f"l1c/GRANULE/L1C_T33UUB_A036684_20220701T101557/IMG_DATA/{STEM}"
 L2A = f"l2a/GRANULE/L2A_T33UUB_A036684_20220701T101557/IMG_DATA/R20m/{STEM}"
 THEIA = "theia/SENTINEL2A_20200401-105855-000_L2A_T33UUB_C_V2-2"
+SEN2VENUS, TENSOR = "sen2venus/B", "sen2venus-1/B/S_2018-02-14_10m_b2b3b4b8.pt"
+WORLDSTRAT = "worldstrat/lr_dataset_l2a/T-1/L2A/T-1-1"
 MERGE = ("--src={bad}/part-1.h5,{bad}/part-2.h5",)
 
 READERS = {
@@ -55,6 +61,15 @@ READERS = {
     # Scene files and tile files.
     "scene-file": _part("merge", "scene.h5", "scene", "hdf5"),
     "tile-file": _part("landcover", "tiles.h5", "tiles", "hdf5"),
+    # Image pairs of two satellites.
+    "pair-file": _part("sisr_benchmark_metrics", "pairs.h5", "pairs", "hdf5"),
+    "pairs-index": _paired(f"{SEN2VENUS}/index.csv", "places"),
+    "pairs-zip": _paired(f"{SEN2VENUS}/b2b3b4b8_05m.zip"),
+    "pairs-tensor": _paired(TENSOR, "pickle"),
+    "pairs-splits": _paired("worldstrat/stratified_train_val_test_split.csv"),
+    "pairs-dates": _paired("worldstrat/metadata.csv"),
+    "pairs-yaml": _paired(f"{WORLDSTRAT}.metadata", "yaml"),
+    "pairs-tif": _paired(f"{WORLDSTRAT}-L2A_data.tiff", "raster"),
     # Weights.
     "safetensors": _weights("w.safetensors", "safetensors"),
     "pth": _weights("w.pth", "pickle"),
