@@ -56,8 +56,10 @@ class MaskLearner(Learner):
         self.matrix = torch.zeros((classes, classes), dtype=torch.int64)
 
     def begin(self, fabric: Fabric, state: dict[str, Any] | None = None) -> None:
-        """As every learner; the counts are on the device, too."""
+        """As every learner; the teacher and the counts are on the device, too."""
         super().begin(fabric, state)
+        for network in self.beside:
+            network.to(fabric.device)
         self.matrix = self.matrix.to(fabric.device)
 
     def step(self, fabric: Fabric, batch: Batch, rows: int, step: int) -> None:

@@ -22,7 +22,7 @@ class MaskLoss:
     """How far logits are from masks.
 
     Attributes:
-        weights: (K,) of the classes.
+        weights: (K,) of the classes, on any device: they are taken to that of the masks.
         kind: ce (cross-entropy), dice (1 - the overlap of each class that a picture has, Milletari
             2016) or focal (cross-entropy, less of what is right already, Lin 2017).
         smoothing: of the labels, 0 to 1, of ce.
@@ -34,16 +34,13 @@ class MaskLoss:
     smoothing: float = 0.0
     gamma: float = 2.0
 
-    def to(self, device: torch.device) -> "MaskLoss":
-        """The same with its weights on a device."""
-        return MaskLoss(self.weights.to(device), self.kind, self.smoothing, self.gamma)
-
     def weigh(self, masks: Tensor) -> Tensor:
         """() by what the sum over these (N, H, W) masks is divided: it adds up over parts."""
+        weights = self.weights.to(masks.device)
         if self.kind == "dice":
-            return (self._present(masks) * self.weights).sum(1).gt(0).float().sum()
+            return (self._present(masks) * weights).sum(1).gt(0).float().sum()
         known = masks[masks != IGNORE].long()
-        return self.weights[known].double().sum().float()
+        return weights[known].double().sum().float()
 
     def add_up(self, logits: Tensor, masks: Tensor) -> Tensor:
         """() the sum; divided by `weigh` of the whole step it is the loss.
@@ -61,13 +58,14 @@ class MaskLoss:
         if self.kind == "focal":
             return self._add_up_focal(rows, truth)
         return functional.cross_entropy(
-            rows, truth, self.weights, ignore_index=IGNORE, reduction="sum",
+            rows, truth, self.weights.to(truth.device), ignore_index=IGNORE, reduction="sum",
             label_smoothing=self.smoothing,
         )  # fmt: skip
 
     def _add_up_focal(self, rows: Tensor, truth: Tensor) -> Tensor:
         plain = functional.cross_entropy(rows, truth, ignore_index=IGNORE, reduction="none")
-        factor = self.weights[truth.where(truth != IGNORE, 0)]  # plain is 0 where it is ignored
+        known = truth.where(truth != IGNORE, 0)  # plain is 0 where it is ignored
+        factor = self.weights.to(truth.device)[known]
         return (factor * (1 - (-plain).exp()).clamp_min(0) ** self.gamma * plain).sum()
 
     def _add_up_dice(self, logits: Tensor, masks: Tensor) -> Tensor:
@@ -78,7 +76,7 @@ class MaskLoss:
         truth = truth.permute(0, 3, 1, 2) * known
         overlap, both = (said * truth).sum((2, 3)), (said + truth).sum((2, 3))
         apart = 1 - (2 * overlap + 1) / (both + 1)
-        weights = self._present(masks) * self.weights
+        weights = self._present(masks) * self.weights.to(masks.device)
         return ((apart * weights).sum(1) / weights.sum(1).clamp_min(1e-12)).sum()
 
     def _present(self, masks: Tensor) -> Tensor:

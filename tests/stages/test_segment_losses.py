@@ -9,6 +9,8 @@ from typing import get_args
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from torch.nn.functional import cross_entropy, kl_div
 
 from shared.segmentation import losses, objective
@@ -115,6 +117,17 @@ def test_parts_of_a_step_add_up_to_it(kind: losses.Kind) -> None:
     assert total == pytest.approx(at_once.item())
     assert again.grad is not None
     torch.testing.assert_close(again.grad, expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_of_classes_follow_the_masks_to_a_gpu(kind: losses.Kind) -> None:
+    """Tensors without content, which refuse to meet those of another device as on a real GPU."""
+    loss = losses.MaskLoss(WEIGHTS, kind)
+    with FakeTensorMode(allow_non_fake_inputs=True, shape_env=ShapeEnv()):
+        logits = torch.empty(2, 3, 6, 7, device="cuda")
+        masks = torch.empty(2, 6, 7, dtype=torch.uint8, device="cuda")
+        assert loss.weigh(masks).device.type == "cuda"
+        assert loss.add_up(logits, masks).device.type == "cuda"
 
 
 def test_divergence_is_torchs_of_softened_maps() -> None:

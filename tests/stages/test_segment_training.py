@@ -218,6 +218,17 @@ def test_a_teacher_alone_teaches_its_own_maps() -> None:
     assert apart() < before / 4
 
 
+def test_a_teacher_is_on_the_device_of_its_student(monkeypatch: pytest.MonkeyPatch) -> None:
+    fabric = distributed.launch("cpu", "float32")
+    monkeypatch.setattr(Fabric, "device", torch.device("meta"))
+    monkeypatch.setattr(Fabric, "setup", lambda self, *both: both)
+    teacher = nn.Conv2d(3, K, 1).requires_grad_(False)
+    aim = objective.Objective(losses.MaskLoss(torch.ones(K)), teacher, 0.5, 2.0)
+    one = learner.MaskLearner(networks.build("pyramid-tiny", K), aim, recipe(), seed=5, classes=K)
+    one.begin(fabric)
+    assert {of.device.type for of in (*teacher.parameters(), *one.network.parameters())} == {"meta"}
+
+
 def test_whole_tiles_are_looked_at_in_passes_as_large_as_those_of_training(tmp_path: Path) -> None:
     seen = stream(tmp_path, 3)
     for augment, crop, expected in (("native", 24, 4), ("resized", 24, 16), ("none", 24, 16)):
