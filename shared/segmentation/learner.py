@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from shared import tiles
 from shared.segmentation.objective import Batch, Objective
 from shared.segmentation.pyramids import Segmenter
+from shared.training.data import order
 from shared.training.loop import Learner, Recipe
 
 NAME = "network"
@@ -75,7 +76,7 @@ class MaskLearner(Learner):
         divisors = _share(fabric, self.objective.weigh(batch))
         loss = torch.zeros((), device=fabric.device)
         self.optimiser.zero_grad()
-        for part in cut(batch, -(-rows // self.rows)):
+        for part in cut(batch, count_passes(rows, self.rows, fabric.world_size)):
             logits = self.logits(part, self.wrapped)
             share = self.objective.add_up(logits, part, divisors)
             fabric.backward(share * fabric.world_size)  # processes are averaged
@@ -132,10 +133,25 @@ def count_pairs(logits: Tensor, masks: Tensor) -> Tensor:
     return counts[: classes**2].view(classes, classes)
 
 
+def count_passes(rows: int, most: int, processes: int) -> int:
+    """Passes of a step, the same in every process: each pass ends with the sum of all gradients.
+
+    Args:
+        rows: of the whole step.
+        most: rows of a pass, in all processes together; more only where a process has too few rows
+            to give one to every pass.
+        processes: that share the step as `order.rows_of_process` says.
+    """
+    least = min(
+        len(range(rows)[order.rows_of_process(np.arange(rows), rank, processes)])
+        for rank in range(processes)
+    )
+    return min(-(-rows // most), least)
+
+
 def cut(batch: Batch, count: int) -> Iterator[Batch]:
-    """A batch in parts of nearly equal size, none of them empty."""
-    rows = len(batch["mask"])
-    for part in np.array_split(np.arange(rows), min(count, rows)):
+    """A batch in this many parts of nearly equal size; it has as many rows or more."""
+    for part in np.array_split(np.arange(len(batch["mask"])), count):
         yield {name: of[part[0] : part[-1] + 1] for name, of in batch.items()}
 
 

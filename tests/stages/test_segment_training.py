@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from shared import models, tiles
 from shared.errors import StageError
 from shared.segmentation import Views, data, fitting, learner, losses, networks, objective
+from shared.training.data import order
 from shared.training.loop import Plateau, Recipe
 from shared.training.parallel import distributed
 from tests import tile_files
@@ -92,6 +93,20 @@ def test_a_step_takes_as_many_passes_as_it_needs() -> None:
     for rows in (8, 4, 5):  # whole, half, a last one of an epoch
         one.step(fabric, batch(rows), rows, 0)
     assert sizes == [4, 4, 4, 3, 2]
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 8])
+def test_all_processes_take_as_many_passes_to_a_step(processes: int) -> None:
+    """Else one waits for ever for gradients that another has not; no pass is without a tile."""
+    for tiles_of_step in range(2, 40):
+        rows, ranks = np.arange(tiles_of_step), range(processes)
+        own = [len(rows[order.rows_of_process(rows, rank, processes)]) for rank in ranks]
+        passes = learner.count_passes(tiles_of_step, 2, processes)
+        masks = [{"mask": torch.zeros(count, 1, 1)} for count in own]
+        made = [[len(part["mask"]) for part in learner.cut(one, passes)] for one in masks]
+        assert {len(sizes) for sizes in made} == {passes}
+        assert [sum(sizes) for sizes in made] == own
+        assert min(map(min, made)) > 0
 
 
 def test_gradients_are_clipped_to_their_norm() -> None:
@@ -221,7 +236,7 @@ def test_a_teacher_alone_teaches_its_own_maps() -> None:
 def test_a_teacher_is_on_the_device_of_its_student(monkeypatch: pytest.MonkeyPatch) -> None:
     fabric = distributed.launch("cpu", "float32")
     monkeypatch.setattr(Fabric, "device", torch.device("meta"))
-    monkeypatch.setattr(Fabric, "setup", lambda self, *both: both)
+    monkeypatch.setattr(Fabric, "setup", lambda _, *both: both)
     teacher = nn.Conv2d(3, K, 1).requires_grad_(False)
     aim = objective.Objective(losses.MaskLoss(torch.ones(K)), teacher, 0.5, 2.0)
     one = learner.MaskLearner(networks.build("pyramid-tiny", K), aim, recipe(), seed=5, classes=K)
