@@ -180,7 +180,7 @@ lint: .venvs/dev/made ## run ruff and mypy
 flags: .venvs/dev/made ## write docs/flags.md, the flags of every stage, from the code
 	@$(PYTHON) -m shared.tools.flags
 
-.PHONY: environments flags lint test test-contract test-training test-sr test-ship test-stac test-e2e $(MODULES:%=test-%)
+.PHONY: environments flags lint test test-contract test-training test-sr test-ship test-stac test-input test-e2e $(MODULES:%=test-%)
 test-contract: .venvs/dev/made $(MODULES:%=.venvs/%/made)
 	$(PYTHON) -m pytest -q tests/shared tests/test_stages.py
 
@@ -201,10 +201,16 @@ test-ship: .venvs/ship/made .venvs/voyager/made .venvs/pytest/made
 test-stac: .venvs/stac/made .venvs/pytest/made
 	.venvs/stac/bin/python tests/under.py -q tests/stac
 
-test-e2e: .venvs/dev/made .venvs/cwl/made $(MODULES:%=.venvs/%/made)
-	$(PYTHON) -m pytest -q tests/e2e tests/test_images.py tests/test_locks.py
+# What stages say of wrong, damaged and hostile inputs: no engine and no cluster is asked.
+INPUT_TESTS := tests/e2e/test_refusals.py tests/e2e/test_torture.py tests/e2e/test_hostile_input.py
+test-input: .venvs/dev/made $(MODULES:%=.venvs/%/made)
+	$(PYTHON) -m pytest -q $(INPUT_TESTS)
 
-test: lint test-contract test-training test-sr test-ship test-stac $(MODULES:%=test-%) ## test everything: lint, types, contract, each stage under its own pins, the whole chain
+test-e2e: .venvs/dev/made .venvs/cwl/made $(MODULES:%=.venvs/%/made)
+	$(PYTHON) -m pytest -q tests/e2e $(INPUT_TESTS:%=--ignore=%) tests/test_images.py tests/test_locks.py
+
+# With --jobs 2 the suites run two at a time; what starts containers and jobs runs alone, at the end.
+test: lint test-contract test-training test-sr test-ship test-stac test-input $(MODULES:%=test-%) ## test everything: lint, types, contract, each stage under its own pins, the whole chain
 	@$(MAKE) --no-print-directory test-e2e
 
 .PHONY: mutate
