@@ -111,7 +111,8 @@ def _finish(dst: Path, member: Member, learner: Learner) -> None:
         "kept": learner.kept,
         "difference": member.export(network, inputs, dst / member.card.file),
     }  # fmt: skip
-    unfinished.note_files([dst / member.card.file])
+    # Not there where the member writes its network elsewhere, or none.
+    unfinished.note_files(path for path in [dst / member.card.file] if path.exists())
     done = dst / WORK / f"{member.name}.json"
     done.with_suffix(".draft").write_text(json.dumps(said))
     unfinished.publish(done.with_suffix(".draft"), done)
