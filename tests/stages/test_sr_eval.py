@@ -16,6 +16,7 @@ from torchmetrics.functional import mean_squared_error
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from shared import cli, lcz, patches
+from shared.runs import record
 from shared.terminal import escape
 from stages.sr_degrade import main as degrade
 from stages.sr_eval import compare, files, panel, quality, tables
@@ -221,10 +222,9 @@ def test_constant_and_nodata_patches_give_numbers(tmp_path: Path) -> None:
 
 # --- names ----------------------------------------------------------------------------------------
 def recorded(path: Path, stage: str, scale: int, weights: str) -> Path:
-    content = {"plan": {"stage": stage, "parameters": {"scale": scale}, "inputs": {}}}
-    content["plan"]["inputs"] = {"weights": weights}
-    content |= {"output": {"sha256": "0", "bytes": 0}}  # type: ignore[dict-item]
-    path.with_name(path.name + ".run.json").write_text(json.dumps(content))
+    inputs = {"weights": weights}
+    plan = {"stage": stage, "parameters": {"scale": scale}, "inputs": inputs}
+    record.save(path, {"plan": plan, "output": record.fingerprint(path)})
     return path
 
 
