@@ -52,3 +52,9 @@ def print_path(path: os.PathLike[str]) -> None:
         sys.stdout.flush()
         sys.stdout.buffer.write(os.fsencode(path) + b"\n")
         sys.stdout.buffer.flush()
+
+
+def refuse(error: Exception) -> int:
+    """Say in one line of stderr what a tool cannot do; the exit code of that, 2."""
+    print(join_line(f"error: {error}"), file=sys.stderr)
+    return 2

@@ -56,8 +56,7 @@ def main(argv: list[str] | None = None) -> int:
         if words[0] == "rules":
             print(terminal.join_line(f"ERROR {error}"))
             return 0
-        print(terminal.join_line(f"error: {error}"), file=sys.stderr)
-        return 2
+        return terminal.refuse(error)
     return 0
 
 

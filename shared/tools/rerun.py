@@ -144,8 +144,7 @@ def main(argv: list[str] | None = None) -> int:
         other = options.against or rerun_product(product, root, options.command)
         good, lines = compare(product, other, options.tolerance)
     except StageError as error:
-        print(terminal.join_line(f"error: {error}"), file=sys.stderr)
-        return 2
+        return terminal.refuse(error)
     print(*map(terminal.escape, lines), sep="\n")
     if good and not options.against:
         _remove(other)

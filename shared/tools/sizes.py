@@ -59,8 +59,7 @@ def main() -> int:
         (whole,) = [read_bytes(kind["Size"]) for kind in kinds if kind["Type"] == "Images"]
         print(terminal.escape_lines(format_table(json.loads(detailed)["Images"], whole)))
     except StageError as error:
-        print(terminal.join_line(f"error: {error}"), file=sys.stderr)
-        return 2
+        return terminal.refuse(error)
     return 0
 
 

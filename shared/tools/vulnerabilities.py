@@ -100,8 +100,7 @@ def main(tool: str, locks: list[str]) -> int:
                 unanswered = lock
                 break
     except StageError as error:
-        print(terminal.join_line(f"error: {error}"), file=sys.stderr)
-        return 2
+        return terminal.refuse(error)
     if findings.asked:
         print(terminal.escape_lines(findings.tell()))
     if unanswered:

@@ -58,7 +58,8 @@ def _is_finished(dst: Path, member: Member) -> bool:
     described, *files = (dst / WORK / name for name in _left(member))
     if not described.exists():
         return False
-    if all(map(unfinished.is_intact, (described, dst / member.card.file, *files))):
+    own = [dst / name for name in member.files]
+    if all(map(unfinished.is_intact, (described, *own, *files))):
         return True
     say(f"{described}: what this member left is not what was written; it starts again")
     described.unlink()
@@ -111,8 +112,7 @@ def _finish(dst: Path, member: Member, learner: Learner) -> None:
         "kept": learner.kept,
         "difference": member.export(network, inputs, dst / member.card.file),
     }  # fmt: skip
-    # Not there where the member writes its network elsewhere, or none.
-    unfinished.note_files(path for path in [dst / member.card.file] if path.exists())
+    unfinished.note_files(dst / name for name in member.files)
     done = dst / WORK / f"{member.name}.json"
     done.with_suffix(".draft").write_text(json.dumps(said))
     unfinished.publish(done.with_suffix(".draft"), done)

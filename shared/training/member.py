@@ -37,6 +37,7 @@ class Member:
         trained: whether `network` makes one that is trained already, elsewhere.
         beside: networks that the loss asks of every batch.
         export: writes the ONNX file as `networks.to_onnx` does; the largest logit difference.
+        exported: names below the product of the files that `export` writes; None: the card's file.
     """
 
     name: str
@@ -54,6 +55,12 @@ class Member:
     trained: bool = False
     beside: tuple[nn.Module, ...] = ()
     export: Export = networks.to_onnx
+    exported: tuple[str, ...] | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names below the product of the files that hold the finished network."""
+        return (self.card.file,) if self.exported is None else self.exported
 
     def learner(self, recipe: Recipe) -> Learner:
         """What the engine trains, with fresh weights."""

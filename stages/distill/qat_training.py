@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save as as_bytes
 from torch import Tensor, nn
 
+from shared import models
 from shared.int8 import Scheme
 from shared.training import ensemble, networks
 from shared.training.loop import Recipe
@@ -48,11 +49,12 @@ def fine_tune(
     fake = partial(_build_fake_quantised, plain, read, member, scheme)
     pair = [
         dataclasses.replace(
-            member, name="int8-before", network=fake, trained=True, export=_export_nothing
+            member, name="int8-before", network=fake, trained=True,
+            export=_export_nothing, exported=(),
         ),
         dataclasses.replace(
             member, name="int8-after", network=fake, trained=False,
-            export=partial(_save_plain, work / STUDENT),
+            export=partial(_save_plain, work / STUDENT), exported=(f"{ensemble.WORK}/{STUDENT}",),
         ),
     ]  # fmt: skip
     before, after = ensemble.train_members(dst, pair, recipe)
@@ -86,7 +88,13 @@ def save_weights(path: Path, network: nn.Module) -> None:
     path.write_bytes(as_bytes({name: of.contiguous() for name, of in network.state_dict().items()}))
 
 
-def export(folder: str, network: nn.Module, inputs: dict[str, Tensor], path: Path) -> float:
+def into(folder: str, card: models.Card) -> dict[str, Any]:
+    """What makes a member write its network into a folder of the product."""
+    files = tuple(str(Path(folder, name)) for name in (card.file, STUDENT))
+    return {"export": partial(_export, folder), "exported": files}
+
+
+def _export(folder: str, network: nn.Module, inputs: dict[str, Tensor], path: Path) -> float:
     """Write student.safetensors and the ONNX file into a folder beside `path`, as `to_onnx`."""
     place = path.parent / folder
     save_weights(place / STUDENT, network)

@@ -105,7 +105,7 @@ def _fine_tune(
     dst: Path, member: ensemble.Member, plain: results.Result, labels: Labels, settings: Settings
 ) -> tuple[results.Result, dict[str, Any]]:
     before = results.write_score_folder(dst / FLOAT, [plain], labels)
-    final = dataclasses.replace(member, export=partial(qat_training.export, "."))
+    final = dataclasses.replace(member, **qat_training.into(".", member.card))
     student, tuning = settings.student, settings.tuning
     recipe = dataclasses.replace(_build_recipe(settings), epochs=tuning.qat, lr=tuning.qat_lr)
     classes, channels = len(member.card.classes), len(student.bands)
@@ -169,14 +169,14 @@ def _build_members(
         seed=settings.seed, train=ours, test=theirs, held_out=held_out if len(held_out) else None,
         image="input", trained=student.checkpoint is not None,
         beside=tuple(one.network for one in targets.teachers if one.network is not None),
-        export=partial(qat_training.export, FLOAT if settings.tuning.qat else "."),
+        **qat_training.into(FLOAT if settings.tuning.qat else ".", card),
     )  # fmt: skip
     twin = dataclasses.replace(
         member,
         name=BASELINE,
         loss=loss(1.0),
         beside=(),
-        export=partial(qat_training.export, BASELINE),
+        **qat_training.into(BASELINE, card),
     )
     return [member, twin] if student.baseline and not student.checkpoint else [member]
 

@@ -95,6 +95,11 @@ def test_the_path_on_a_terminal_is_calm(
     assert screen.read() == f"{tmp_path}/{terminal.escape(name)}\n"
 
 
+def test_a_refusal_is_one_line_and_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert terminal.refuse(ValueError("a\n  b\x1b[2J")) == 2
+    assert capsys.readouterr() == ("", "error: a b\\x1b[2J\n")
+
+
 @pytest.mark.parametrize("name", [*hostile.NAMES.values(), "", " "])
 def test_names_that_classes_may_not_have(name: str) -> None:
     with pytest.raises(StageError) as refused:

@@ -315,6 +315,42 @@ def test_goes_on_after_a_stop(
     assert done == [["student", "baseline"]] * 2  # one pass over the rows for both
 
 
+@pytest.mark.parametrize(
+    ("name", "again"),
+    [
+        ("float/student.onnx", ["student"]),
+        ("float/student.safetensors", ["student"]),
+        ("baseline/student.onnx", ["baseline"]),
+    ],
+)
+def test_a_network_that_was_damaged_before_fine_tuning_ended_is_made_again(
+    prepared: Path, prepared_test: Path, teacher: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, name: str, again: list[str],
+) -> None:  # fmt: skip
+    assert prepared_test.exists()
+    whole = command(prepared, teacher, tmp_path / "whole", "--qat=1")
+    fit, trained = engine.fit, []
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    def watch(*given: Any, **more: Any) -> Any:
+        trained.append([learner.name for learner in given[0]])
+        return fit(*given, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(qat_training, "fine_tune", stop)
+        with pytest.raises(SystemExit, match="130"):
+            command(prepared, teacher, tmp_path / "cut", "--qat=1")
+    network = tmp_path / "cut.partial" / name
+    held = bytearray(network.read_bytes())
+    held[len(held) // 2] ^= 1
+    network.write_bytes(held)
+    monkeypatch.setattr(engine, "fit", watch)
+    assert content(command(prepared, teacher, tmp_path / "cut", "--qat=1")) == content(whole)
+    assert trained[0] == again
+
+
 # --- what the stage hands on to the training ------------------------------------------------------
 def handed_on(
     prepared: Path, teacher: Path, dst: Path, *flags: str

@@ -36,8 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         else:
             _make(arguments)
     except StageError as error:
-        print(terminal.join_line(f"error: {error}"), file=sys.stderr)
-        return 2
+        return terminal.refuse(error)
     return 0
 
 

@@ -81,8 +81,7 @@ def main(argv: list[str] | None = None) -> int:
         for path in write(Path.cwd(), given.runner, given.to):
             print(terminal.escape(str(path)))
     except StageError as error:
-        print(terminal.join_line(f"error: {error}"), file=sys.stderr)
-        return 2
+        return terminal.refuse(error)
     return 0
 
 

@@ -11,6 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from shared import terminal
 from shared.errors import StageError
 
 TEMPLATE = Path(__file__).with_name("template")
@@ -71,8 +72,7 @@ def main(argv: list[str] | None = None) -> int:
             raise StageError("make new-stage NAME=x: expected one name")
         written = write(Path.cwd(), words[0])
     except StageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return terminal.refuse(error)
     module = words[0].replace("-", "_")
     print("\n".join(str(path.relative_to(Path.cwd())) for path in written))
     print(

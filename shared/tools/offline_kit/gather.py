@@ -143,8 +143,7 @@ def main() -> int:
         pip = [words.pip, "-m", "pip"]
         gather(Path.cwd(), words.to, words.locks, pip, words.images)
     except StageError as error:
-        print(terminal.join_line(f"error: {error}"), file=sys.stderr)
-        return 2
+        return terminal.refuse(error)
     print(terminal.escape_lines(show_sizes(words.to)))
     return 0
 

@@ -70,8 +70,7 @@ def main(words: list[str]) -> int:
             raise StageError(f"KIT: expected a folder of make offline-kit, found {words[:1]}")
         use(kit, Path.cwd())
     except StageError as error:
-        print(terminal.join_line(f"error: {error}"), file=sys.stderr)
-        return 2
+        return terminal.refuse(error)
     print(terminal.escape(f"{kit}: every file is as its manifest says; packages come from it now, "
                           f"weights with MIRROR={MIRROR}; rm {LINK} ends that"))  # fmt: skip
     return 0

@@ -29,8 +29,7 @@ def main(argv: list[str] | None = None) -> int:
         traced = chain.trace(arguments.product, arguments.data)
         make_folder(folder)
     except StageError as error:
-        print(terminal.join_line(f"error: {error}"), file=sys.stderr)
-        return 2
+        return terminal.refuse(error)
     name = "-".join(arguments.product.relative_to(arguments.data).parts)
     texts = {
         "json": json.dumps(prov.as_prov(traced), indent=1) + "\n",

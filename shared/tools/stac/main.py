@@ -48,8 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         for path in write(given.product, given.data):
             print(terminal.escape(str(path)))
     except StageError as error:
-        print(terminal.join_line(f"error: {error}"), file=sys.stderr)
-        return 2
+        return terminal.refuse(error)
     return 0
 
 
