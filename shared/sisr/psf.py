@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from shared.resampling import cubic
+
 # MTF of Sentinel-2 at the Nyquist frequency of each band's own resolution (sensorsio).
 SENTINEL2_MTF = {
     "B2": 0.304, "B3": 0.276, "B4": 0.233, "B5": 0.343, "B6": 0.336, "B7": 0.338, "B8": 0.222,
@@ -106,9 +108,7 @@ def _interpolate(count: int, factor: int) -> sparse.csr_array:
     """(factor * count, count) weights of a cubic at half-pixel centres along one axis."""
     place = (np.arange(count * factor)[:, None] + 0.5) / factor - 0.5
     near = np.floor(place).astype(int) + np.arange(-1, 3)[None]
-    far = np.abs(near - place)
-    inner, outer = 1.5 * far**3 - 2.5 * far**2 + 1, -0.5 * far**3 + 2.5 * far**2 - 4 * far + 2
-    weight = np.where(far < 1, inner, outer)
+    weight = cubic.weigh(near - place)
     rows = np.broadcast_to(np.arange(count * factor)[:, None], near.shape)
     places = (rows.ravel(), near.clip(0, count - 1).ravel())
     return sparse.csr_array((weight.ravel(), places), shape=(count * factor, count))

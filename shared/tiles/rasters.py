@@ -1,15 +1,13 @@
 """Orthophotos and masks as GDAL reads them: headers are checked first, pixels come in windows."""
 
 import functools
-import logging
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared import names
+from shared import gdal_files, names
 from shared.errors import StageError
 from shared.tiles.form import IGNORE
 
@@ -21,11 +19,7 @@ CACHE = 256 * 2**20  # bytes of decoded blocks: 512 rows of an orthophoto take s
 
 def environment() -> Any:
     """What GDAL is told while it reads: a bounded cache, no files beside those that are named."""
-    import rasterio
-
-    return rasterio.Env(
-        GDAL_CACHEMAX=CACHE, GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_PAM_ENABLED="NO"
-    )
+    return gdal_files.environment(CACHE)
 
 
 def open_raster(path: Path) -> Any:
@@ -34,16 +28,8 @@ def open_raster(path: Path) -> Any:
     Raises:
         StageError: cut, of another format than its ending says, or no image.
     """
-    import rasterio
-    from rasterio.errors import RasterioError
-
-    logging.getLogger("rasterio").setLevel(logging.CRITICAL)  # what matters is raised
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pictures without a place are welcome
-            return rasterio.open(names.address(path), driver=DRIVERS[path.suffix.lower()])
-    except (RasterioError, OSError) as error:
-        raise StageError(f"{path}: not a complete {_kind(path)} ({_reason(error)})") from None
+    address = gdal_files.attempt(lambda: names.address(path), path, _kind(path))
+    return gdal_files.open_image(address, DRIVERS[path.suffix.lower()], path, _kind(path))
 
 
 def check_image(path: Path) -> tuple[int, int]:
@@ -137,15 +123,12 @@ def read_validity(
 
 
 def _read(read: Any, file: Any, path: Path, window: tuple[int, int, int, int]) -> Any:
-    from rasterio.errors import RasterioError
     from rasterio.windows import Window
 
     top, left, height, width = window
     high, wide = min(height, file.height - top), min(width, file.width - left)
-    try:
-        return read(window=Window(left, top, wide, high))
-    except (RasterioError, OSError) as error:
-        raise StageError(f"{path}: not a complete {_kind(path)} ({_reason(error)})") from None
+    place = Window(left, top, wide, high)
+    return gdal_files.attempt(lambda: read(window=place), path, _kind(path))
 
 
 def number_classes(
@@ -176,8 +159,3 @@ def number_classes(
 
 def _kind(path: Path) -> str:
     return {"GTiff": "GeoTIFF", "PNG": "PNG", "JPEG": "JPEG"}[DRIVERS[path.suffix.lower()]]
-
-
-def _reason(error: BaseException) -> str:
-    text = " ".join(str(error.__cause__ or error).split())
-    return text or type(error).__name__

@@ -126,14 +126,10 @@ def run(
             all splits; the rows stay in the file).
         shard: "i/n" does the i-th of n equal runs of rows; merge joins them.
     """
-    import rasterio
-
+    from shared import gdal_files
     from stages.pairs import layouts, rasters, sites
 
-    with rasterio.Env(
-        GDAL_CACHEMAX=rasters.CACHE, GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR",
-        GDAL_PAM_ENABLED="NO",
-    ):  # fmt: skip
+    with gdal_files.environment(rasters.CACHE):
         layout = layouts.open_layout(src, bands, scale, max_delta, mtf)
         split = sites.decide(layout.rows, held)
         write(dst, layout, split, nodata=nodata, shard=shard)

@@ -1,7 +1,5 @@
 """GeoTIFF as GDAL reads it, in folders and, in place, inside zip archives."""
 
-import logging
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared import names
+from shared import gdal_files, names
 from shared.errors import StageError
 from shared.reading import documents
 
 LARGEST = 256 * 2**20  # decoded bytes of one image; those of WorldStrat have 9 MB
+KIND = "GeoTIFF"
 CACHE = 64 * 2**20  # bytes of decoded blocks: each patch is read once
 
 
@@ -41,24 +40,15 @@ def read(path: Path, member: str = "") -> Raster:
         StageError: missing, cut, no GeoTIFF, of complex numbers, or far larger than an image of
             these data sets.
     """
-    import rasterio
-    from rasterio.errors import RasterioError
-
-    logging.getLogger("rasterio").setLevel(logging.CRITICAL)  # what matters is raised
     where = path / member if member else path
-    try:
-        documents.open_regular(path).close()
-        known = f"/vsizip/{names.address(path)}/{member}" if member else names.address(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an image without a place is told by `bounds`
-            with rasterio.open(known, driver="GTiff") as file:
-                placed = file.crs is not None
-                _check_form(file, where)
-                pixels = np.moveaxis(file.read(), 0, -1)
-                return Raster(pixels, tuple(file.bounds) if placed else None)
-    except (RasterioError, OSError, ValueError) as error:
-        reason = " ".join(str(error.__cause__ or error).split()) or type(error).__name__
-        raise StageError(f"{where}: not a complete GeoTIFF ({reason})") from None
+    gdal_files.attempt(lambda: documents.open_regular(path).close(), where, KIND)
+    address = gdal_files.attempt(lambda: names.address(path), where, KIND)
+    known = f"/vsizip/{address}/{member}" if member else address
+    with gdal_files.open_image(known, "GTiff", where, KIND) as file:
+        _check_form(file, where)
+        pixels = np.moveaxis(gdal_files.attempt(file.read, where, KIND), 0, -1)
+        bounds = tuple(file.bounds) if file.crs is not None else None
+    return Raster(pixels, bounds)
 
 
 def _check_form(file: Any, where: Path) -> None:

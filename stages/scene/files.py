@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from shared import clutter, names
+from shared import clutter, gdal_files, names
 from shared.errors import StageError
 
 LARGEST_TEXT = 64 * 2**20  # of a file of metadata, unpacked
@@ -78,12 +78,5 @@ def open_raster(address: str, where: str | None = None) -> Any:
 
     Only the formats of images are allowed: a VRT could name any other file or address.
     """
-    import rasterio
-    from rasterio.errors import RasterioError
-
-    try:
-        jpeg = address.lower().endswith(".jp2")
-        return rasterio.open(address, driver="JP2OpenJPEG" if jpeg else "GTiff")
-    except (RasterioError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise StageError(f"{where or address}: not a complete image ({reason})") from None
+    driver = "JP2OpenJPEG" if address.lower().endswith(".jp2") else "GTiff"
+    return gdal_files.open_image(address, driver, where or address, "image")

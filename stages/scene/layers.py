@@ -6,7 +6,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.errors import StageError
+from shared import gdal_files
+from shared.resampling import cubic
 
 Values = NDArray[np.float32]
 
@@ -49,16 +50,14 @@ class Raster:
 
     def read(self, rows: slice, columns: slice) -> NDArray[Any]:
         """Values of a window; StageError where the file is damaged there."""
-        from rasterio.errors import RasterioError
         from rasterio.windows import Window
 
         window = Window(columns.start, rows.start, columns.stop - columns.start,
                         rows.stop - rows.start)  # fmt: skip
-        try:
-            return np.asarray(self.dataset.read(self.index, window=window))
-        except (RasterioError, OSError, ValueError) as error:
-            reason = " ".join(str(error.__cause__ or error).split())
-            raise StageError(f"{self.where}: cannot read (cut or damaged: {reason})") from None
+        read = gdal_files.attempt(
+            lambda: self.dataset.read(self.index, window=window), self.where, "image"
+        )
+        return np.asarray(read)
 
 
 @dataclass(frozen=True)
@@ -78,14 +77,6 @@ class Array:
         return np.asarray(self.values[rows, columns])
 
 
-def cubic(far: float) -> float:
-    """Weight of a sample at this distance: Keys' kernel with a = -0.5, which GDAL calls cubic."""
-    far = abs(far)
-    if far < 1:
-        return 1.5 * far**3 - 2.5 * far**2 + 1
-    return -0.5 * far**3 + 2.5 * far**2 - 4 * far + 2 if far < 2 else 0.0
-
-
 def enlarge_rows(values: Values, factor: int) -> Values:
     """Enlarge the first axis bicubically; two rows at either end are only looked at.
 
@@ -100,7 +91,7 @@ def enlarge_rows(values: Values, factor: int) -> Values:
     large = np.empty((count * factor, *values.shape[1:]), np.float32)
     for phase in range(factor):
         place = (phase + 0.5) / factor - 0.5
-        taps = [(near, cubic(near - place)) for near in range(-2, 3)]
+        taps = [(near, float(cubic.weigh(near - place))) for near in range(-2, 3)]
         parts = [w * values[2 + near : 2 + near + count] for near, w in taps if w]
         large[phase::factor] = np.sum(parts, axis=0, dtype=np.float32)
     return large

@@ -10,8 +10,7 @@ from shared.errors import StageError
 if TYPE_CHECKING:
     from stages.scene.product import Product
 
-# Bytes of decoded tiles that GDAL keeps: a row of them in ten bands takes 170 MiB. rasterio sets
-# bytes, where GDAL itself takes small numbers for MiB: 512 would be no cache at all.
+# Bytes of decoded tiles that GDAL keeps: a row of them in ten bands takes 170 MiB.
 CACHE = 512 * 2**20
 
 
@@ -103,8 +102,7 @@ def run(
         bands: bands to write, by names of any edition: B02, B2, B8A.
         threads: of the decoder of JPEG 2000; 0 for one per core.
     """
-    import rasterio
-
+    from shared import gdal_files
     from stages.scene import checks, names, regions, sources
     from stages.scene.stack import Place, Units
 
@@ -113,10 +111,7 @@ def run(
     channels = names.read_names("channels", stored.channels)
     units = Units(stored.per_unit, stored.offset, stored.nodata)
     place = Place(stored.epsg, stored.bounds) if stored.epsg else None
-    with rasterio.Env(
-        GDAL_CACHEMAX=CACHE, GDAL_NUM_THREADS=threads or "ALL_CPUS",
-        GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_PAM_ENABLED="NO",
-    ):  # fmt: skip
+    with gdal_files.environment(CACHE, threads):
         product = sources.read(src, wanted, channels, stored.index, units, place)
         level = stored.level or product.level
         if not level:
