@@ -4,7 +4,8 @@ The frequency-domain metrics of torchsisr (CESBIO, hal-04723225), with rings tha
 edge to edge.
 """
 
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,35 +13,54 @@ from numpy.typing import NDArray
 TOP, BELOW = 0.8, 0.6  # of the rings: noise is what is restored above, beyond what is below
 
 
-class Spectrum:
-    """Mean amplitude of a set of images over rings of equal frequency.
+@functools.lru_cache(maxsize=4)
+def _lay_rings(side: int) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
+    """Ring and weight of each amplitude of half a plane; all weights of each ring."""
+    place = np.rint(np.fft.fftfreq(2 * side) * 2 * side)
+    far = np.rint(np.hypot(place[:, None], place[: side + 1]))
+    ring = far.astype(np.intp).clip(max=side + 1).ravel()
+    # Half of the plane is enough: the amplitudes of the other half are the same.
+    twice = np.where((np.abs(place[: side + 1]) % side == 0), 1.0, 2.0)
+    weight = np.broadcast_to(twice, far.shape).ravel()
+    whole: NDArray[np.float64] = np.bincount(ring, weight, side + 2).astype(np.float64)
+    return ring, weight, whole
 
-    Images are padded with zeros to twice their side W, so ring k holds the frequencies around
-    k / (2 W) cycles a pixel, and ring W is the Nyquist frequency.
+
+def measure_rings(image: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(W + 1,) mean amplitude of an image (W, W) in the rings 0 to W, for `to_decibels`.
+
+    It is padded with zeros to twice its side W, so ring k holds the frequencies around k / (2 W)
+    cycles a pixel, and ring W is the Nyquist frequency.
     """
+    side = len(image)
+    ring, weight, whole = _lay_rings(side)
+    amplitude = np.abs(np.fft.rfft2(image, (2 * side, 2 * side))).ravel()
+    means: NDArray[np.float64] = np.bincount(ring, amplitude * weight, side + 2) / whole
+    return means[: side + 1]
+
+
+def to_decibels(rings: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(W,) rings 1 to W relative to ring 1, the first of which is 0, of a sum (W + 1,) of images.
+
+    How many images there are does not matter.
+    """
+    decibels: NDArray[np.float64] = 20 * np.log10(rings[1:] / rings[1])
+    return decibels
+
+
+class Spectrum:
+    """Mean amplitude of a set of images (W, W) over rings of equal frequency."""
 
     def __init__(self, side: int) -> None:
-        self.side, self.count = side, 0
-        place = np.rint(np.fft.fftfreq(2 * side) * 2 * side)
-        far = np.rint(np.hypot(place[:, None], place[: side + 1]))
-        self._ring = far.astype(np.intp).clip(max=side + 1).ravel()
-        # Half of the plane is enough: the amplitudes of the other half are the same.
-        twice = np.where((np.abs(place[: side + 1]) % side == 0), 1.0, 2.0)
-        self._share = np.broadcast_to(twice, far.shape).ravel()
-        self._sums = np.zeros(self._ring.shape)
+        self._rings = np.zeros(side + 1)
 
     def add(self, image: NDArray[np.floating]) -> None:
         """Count an image (W, W)."""
-        size = (2 * self.side, 2 * self.side)
-        self._sums += np.abs(np.fft.rfft2(image, size)).ravel()
-        self.count += 1
+        self._rings += measure_rings(image)
 
     def profile(self) -> NDArray[np.float64]:
         """(W,) decibels of rings 1 to W relative to ring 1, the first of which is 0."""
-        weighted = np.bincount(self._ring, self._sums * self._share, self.side + 2)
-        rings = weighted / np.bincount(self._ring, self._share, self.side + 2) / self.count
-        decibels: NDArray[np.float64] = 20 * np.log10(rings[1 : self.side + 1] / rings[1])
-        return decibels
+        return to_decibels(self._rings)
 
 
 @dataclass(frozen=True)
@@ -62,6 +82,9 @@ class Rates:
     fro: float
     fru: float
     noise: float
+
+
+RATES = tuple(field.name for field in fields(Rates))
 
 
 def rate(

@@ -68,6 +68,29 @@ class Pairs:
         """Rows of "training", "validation" or "testing", in order."""
         return np.flatnonzero(self.split == SPLITS.index(split))
 
+    def choose(self, split: str, count: int, correlation: float = 0.0) -> NDArray[np.intp]:
+        """At most so many rows of a split, evenly spread.
+
+        Args:
+            split: "training", "validation" or "testing".
+            count: how many, 1 or more.
+            correlation: rows with less are left out.
+
+        Raises:
+            StageError: there are none.
+        """
+        rows = self.rows(split)
+        if not len(rows):
+            raise StageError(
+                f"{self.path}: expected {split} rows, found none; --split names others"
+            )
+        found = self.source["correlation"].raw(slice(None))[rows]
+        rows = rows[found >= correlation]
+        if not len(rows):
+            expected = f"expected {split} rows with a correlation of at least {correlation:g}"
+            raise StageError(f"{self.path}: {expected}, found none; the highest is {found.max():g}")
+        return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)]
+
     def statistics(self, image: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(C,) mean and (C,) deviation of reflectance over the training rows of an image.
 

@@ -22,14 +22,12 @@ def choose_rows(pairs: "Pairs", split: str, count: int) -> NDArray[np.intp]:
     Raises:
         StageError: there are none, or their images are too small.
     """
-    rows = pairs.rows(split)
-    if not len(rows):
-        raise StageError(f"{pairs.path}: expected {split} rows, found none; --split names others")
+    rows = pairs.choose(split, count)
     side = pairs.form.shape("high")[0]
     if side < SMALLEST:
         expected = f"expected {SMALLEST} pixels along a side of high or more"
         raise StageError(f"{pairs.path}: {expected}, found {side}")
-    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)]
+    return rows
 
 
 def read_images(pairs: "Pairs", rows: NDArray[np.intp]) -> Iterator[NDArray[np.float64]]:

@@ -11,7 +11,7 @@ from shared.sisr import fidelity, frequency
 from stages.sisr_benchmark_metrics import faults
 
 ONE_BY_ONE = ("psnr", "best_shift_psnr", "rmse", "low_fidelity", "high_fidelity")
-OF_THE_SET = ("prr", "arr", "frr", "fro", "fru", "noise")
+OF_THE_SET = frequency.RATES
 METRICS = ONE_BY_ONE + OF_THE_SET
 MOVED = tuple(name for name in METRICS if name != "prr")  # that one is of the input alone
 Case = tuple[str, float]

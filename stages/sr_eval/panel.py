@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared import lcz, patches
+from shared.comparisons import canvas
 from shared.sr import wald
-from stages.sr_eval import canvas, compare
-from stages.sr_eval.canvas import APART, CELL, EDGE, GAP, LEFT, TOP
+from stages.sr_eval import compare
 from stages.sr_eval.files import ENLARGED, WALD, Restored
 from stages.sr_eval.tables import Results, title
 
@@ -57,12 +57,6 @@ def _psnr_line(results: Results, key: tuple[str, int, str]) -> str:
     return f"\n{value:.2f} dB" if value is not None else ""
 
 
-def places(groups: list[str]) -> list[int]:
-    """Left edge of every column."""
-    changes = np.cumsum([0] + [a != b for a, b in itertools.pairwise(groups)])
-    return [LEFT + i * (CELL + GAP) + int(n) * APART for i, n in enumerate(changes)]
-
-
 def draw(
     path: Path, truth: patches.Source, files: list[Restored], rows: list[int], results: Results
 ) -> None:
@@ -79,23 +73,15 @@ def draw(
     colours = {name: lcz.indices(layout.bands, wanted) for name, wanted in COLOURS.items()
                if set(wanted) <= set(layout.bands)} or {layout.bands[0]: (0, 0, 0)}  # fmt: skip
     shown = [columns(truth, files, row, results) for row in rows]
-    left = places([group for group, _, _ in shown[0]])
-    each = len(colours) * (CELL + GAP) + APART
-    picture = np.full((TOP + each * len(rows), left[-1] + CELL + EDGE, 3), 255, np.uint8)
-    texts = _headings(shown[0], left)
-    for number, (row, patch) in enumerate(zip(rows, shown, strict=True)):
-        top = TOP + number * each
-        style = {"rotation": 90, "ha": "left", "weight": "bold"}
-        texts.append((4, top + (each - APART) // 2, _name(truth, row), style))
-        original = truth["sen2"][slice(row, row + 1)][0]
-        for line, (colour, chosen) in enumerate(colours.items()):
-            y = top + line * (CELL + GAP)
-            texts.append((LEFT - 8, y + CELL // 2, colour, {"rotation": 90, "ha": "right"}))
+    made: list[canvas.Row] = []
+    for row, patch in zip(rows, shown, strict=True):
+        original, lines = truth["sen2"][slice(row, row + 1)][0], []
+        for colour, chosen in colours.items():
             ends = canvas.limits(original[..., chosen])
-            for x, (_, _, image) in zip(left, patch, strict=True):
-                cell = canvas.pixels(canvas.stretch(image[..., chosen], ends))
-                picture[y : y + CELL, x : x + CELL] = cell
-    canvas.write(path, picture, texts)
+            cells = [canvas.stretch(image[..., chosen], ends) for _, _, image in patch]
+            lines.append((colour, cells))
+        made.append((_name(truth, row), lines))
+    canvas.draw(path, [(group, heading) for group, heading, _ in shown[0]], made)
 
 
 def _name(truth: patches.Source, row: int) -> str:
@@ -104,12 +90,3 @@ def _name(truth: patches.Source, row: int) -> str:
         return f"row {row}"
     name = truth.classes[int(truth.labels(slice(row, row + 1))[0])]
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).replace("_", " ") + f", row {row}"
-
-
-def _headings(patch: list[Column], left: list[int]) -> list[canvas.Text]:
-    made: list[canvas.Text] = [(x + CELL // 2, TOP - 4, heading, {"ha": "center", "va": "bottom"})
-            for x, (_, heading, _) in zip(left, patch, strict=True)]  # fmt: skip
-    for group, members in itertools.groupby(zip(left, patch, strict=True), lambda pair: pair[1][0]):
-        first = next(members)[0]
-        made.append((first, 6, group, {"ha": "left", "va": "top", "weight": "bold", "size": 10}))
-    return made

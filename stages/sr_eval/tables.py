@@ -6,6 +6,7 @@ import itertools
 import json
 from typing import Any
 
+from shared.comparisons import latex
 from shared.sr.methods import load_all
 
 Figures = dict[str, float | None]  # by name, of one band; None: no bound
@@ -19,8 +20,6 @@ TITLES = {name: method.title for name, method in load_all().items()}
 COLUMNS = {"psnr": ("PSNR", "dB", 2), "psnr_of_patches": ("of patches", "dB", 2),
            "ssim": ("SSIM", "", 4), "rmse": ("RMSE", "", 5), "angle": ("angle", "°", 3),
            "border": ("border", "", 2)}  # fmt: skip
-LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-         "°": r"\textdegree{}"} | {sign: "\\" + sign for sign in "&%$#_{}"}  # fmt: skip
 
 
 def title(method: str) -> str:
@@ -98,7 +97,7 @@ def as_text(results: Results) -> str:
 def as_latex(results: Results, bands: tuple[str, ...]) -> str:
     """Two tables for a paper with booktabs: all figures, then PSNR band by band."""
     heads = [f"{name} ({unit})" if unit else name for name, unit, _ in COLUMNS.values()]
-    whole = [_group(f"{way} $\\times{scale}$: {WAYS[way]}", rows, len(heads))
+    whole = [(f"{way} $\\times{scale}$: {WAYS[way]}", rows)
              for way, scale, rows in sections(results)]  # fmt: skip
     single = []
     for way, scale, _ in sections(results):
@@ -107,27 +106,5 @@ def as_latex(results: Results, bands: tuple[str, ...]) -> str:
             (title(key[2]), [_cell(results[key][band], "psnr", 2) for band in bands])
             for key in keys
         ]
-        single.append(_group(f"{way} $\\times{scale}$: PSNR (dB) of each band", rows, len(bands)))
-    return _tabular(heads, whole) + "\n" + _tabular(list(bands), single)
-
-
-def escape(text: str) -> str:
-    """Text with what LaTeX would take for a command written as itself."""
-    return (
-        "".join(LATEX.get(sign, sign) for sign in text).replace("∞", r"$\infty$").replace("–", "--")
-    )
-
-
-def _group(head: str, rows: list[tuple[str, list[str]]], columns: int) -> str:
-    lines = [f"\\multicolumn{{{columns + 1}}}{{l}}{{{head}}} \\\\"]
-    lines += [" & ".join(map(escape, (name, *cells))) + r" \\" for name, cells in rows]
-    return "\n".join(lines)
-
-
-def _tabular(heads: list[str], groups: list[str]) -> str:
-    head = " & ".join(["", *map(escape, heads)]) + r" \\"
-    body = "\n\\midrule\n".join(groups)
-    return (
-        f"\\begin{{tabular}}{{l{'r' * len(heads)}}}\n\\toprule\n{head}\n\\midrule\n"
-        f"{body}\n\\bottomrule\n\\end{{tabular}}\n"
-    )
+        single.append((f"{way} $\\times{scale}$: PSNR (dB) of each band", rows))
+    return latex.tabulate(heads, whole) + "\n" + latex.tabulate(list(bands), single)

@@ -199,6 +199,17 @@ def test_a_cubic_keeps_ramps_and_has_the_weights_of_keys() -> None:
     np.testing.assert_allclose(sisr.enlarge(point, 2)[0, 9:13, 0], quarter)
 
 
+def test_rows_are_chosen_by_their_correlation(tmp_path: Path) -> None:
+    """Training rows are 0 and 3, with correlations of 0.1 and 0.4."""
+    write(tmp_path / "pairs.h5")
+    with sisr.Pairs(tmp_path / "pairs.h5") as pairs:
+        assert pairs.choose("training", 9).tolist() == [0, 3]
+        assert pairs.choose("training", 1).tolist() == [0]
+        assert pairs.choose("training", 9, 0.2).tolist() == [3]
+        with pytest.raises(StageError, match=r"at least 0.5, found none; the highest is 0.4"):
+            pairs.choose("training", 9, 0.5)
+
+
 # --- fidelity -------------------------------------------------------------------------------------
 def test_psnr_and_rmse_by_hand() -> None:
     target = np.zeros((4, 4, 1))
@@ -222,6 +233,37 @@ def test_the_best_shift_is_found(shift: tuple[int, int]) -> None:
     assert fidelity.best_shift(flat, flat)[1] == (0, 0)  # the shortest of equal ones
 
 
+def test_ssim_is_that_of_each_window() -> None:
+    """Wang et al. 2004, pixel by pixel: windows of 11 x 11, mirrored at the ends."""
+    rng = np.random.default_rng(3)
+    target = rng.random((7, 9, 2)) * [0.1, 0.5]
+    made = target + 0.02 * rng.standard_normal(target.shape)
+    weights = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
+    window = np.outer(weights, weights) / weights.sum() ** 2
+    found = []
+    for band in range(2):
+        ours, other = (np.pad(x[..., band], 5, mode="reflect") for x in (made, target))
+        for y, x in np.ndindex(7, 9):
+            a, b = ours[y : y + 11, x : x + 11], other[y : y + 11, x : x + 11]
+            mean_a, mean_b = (window * a).sum(), (window * b).sum()
+            var_a, var_b = (window * (a - mean_a) ** 2).sum(), (window * (b - mean_b) ** 2).sum()
+            both = (window * (a - mean_a) * (b - mean_b)).sum()
+            found.append(
+                (2 * mean_a * mean_b + 1e-4) * (2 * both + 9e-4)
+                / ((mean_a**2 + mean_b**2 + 1e-4) * (var_a + var_b + 9e-4))
+            )  # fmt: skip
+    assert fidelity.ssim(made, target) == pytest.approx(np.mean(found), abs=1e-12)
+    assert np.mean(found) < 0.99
+    assert fidelity.ssim(target, target) == pytest.approx(1)
+
+
+def test_what_lies_beside_the_middle() -> None:
+    image = np.arange(80.0).reshape(8, 10, 1)
+    np.testing.assert_array_equal(
+        fidelity.crop_moved(image, (1, -2), 2)[..., 0], image[3:7, 0:6, 0]
+    )
+
+
 def test_fidelity_to_the_input_and_to_fine_detail() -> None:
     rng = np.random.default_rng(0)
     target = rng.random((32, 32, 1))
@@ -242,6 +284,17 @@ def test_a_wave_is_in_its_ring() -> None:
     assert profile.shape == (32,)
     assert profile[0] == 0
     assert profile.argmax() == 14 - 1
+
+
+def test_rings_of_a_sum_are_those_of_the_set() -> None:
+    images = np.random.default_rng(5).random((3, 8, 8))
+    rings = np.stack([frequency.measure_rings(image) for image in images])
+    assert rings.shape == (3, 9)
+    assert rings[0, 0] == pytest.approx(images[0].sum())  # ring 0 is the mean alone
+    spectrum = frequency.Spectrum(8)
+    for image in images:
+        spectrum.add(image)
+    np.testing.assert_allclose(frequency.to_decibels(rings.sum(0)), spectrum.profile())
 
 
 def test_rings_are_those_of_the_whole_plane() -> None:

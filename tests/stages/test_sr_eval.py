@@ -277,10 +277,11 @@ def test_the_picture_is_the_same_bytes_and_shows_every_method(src: Path, tmp_pat
     assert first == second
     assert b"matplotlib" not in first
     picture = (panel.canvas.plt.imread(tmp_path / "a" / "panel.png")[..., :3] * 255).round()
-    left = panel.places(["x2"] * 4 + ["x4"] * 3)  # input bicubic edsr original; input bicubic edsr
-    size, top = panel.CELL, panel.TOP
-    assert picture.shape[:2] == (top + 2 * (2 * (size + panel.GAP) + panel.APART),
-                                 left[-1] + size + panel.EDGE)  # fmt: skip
+    canvas = panel.canvas
+    groups = ["x2"] * 4 + ["x4"] * 3  # input bicubic edsr original; input bicubic edsr
+    left, size, top = canvas.places(groups), canvas.CELL, canvas.TOP
+    assert picture.shape[:2] == (top + 2 * (2 * (size + canvas.GAP) + canvas.APART),
+                                 left[-1] + size + canvas.EDGE)  # fmt: skip
     cells = [picture[top : top + size, x : x + size] for x in left]
     np.testing.assert_array_equal(cells[3], cells[4])  # the original, as input of the larger one
     assert all(np.abs(cell - cells[3]).mean() > 1 for cell in cells[:3])
