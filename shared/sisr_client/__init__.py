@@ -1,0 +1,17 @@
+"""What runs networks for the client `sentinel2_superresolution`: description, network, tiles.
+
+A pair is NAME.yaml beside NAME.onnx, ours or one that others published. `Description` reads it,
+`Network` checks it against the ONNX file and runs it, `tiling` says which input each tile needs,
+and `emulate` runs a whole image as the client does. Needs pyyaml and onnxruntime.
+"""
+
+from shared.sisr_client import tiling
+from shared.sisr_client.description import BANDS, NODATA, Description, read, write
+from shared.sisr_client.emulation import emulate, resolve, saturate, wrap
+from shared.sisr_client.network import Network
+from shared.sisr_client.tiling import Window
+
+__all__ = [
+    "BANDS", "NODATA", "Description", "Network", "Window", "emulate", "read", "resolve",
+    "saturate", "tiling", "wrap", "write",
+]  # fmt: skip

@@ -1,0 +1,97 @@
+"""Small super-resolution networks for tests, made with onnx alone: a cubic and a convolution.
+
+The output is the input, enlarged by a cubic, and `detail` times what a random convolution of the
+coarse pixels gives each fine one. Options break it in the ways that a check must see.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+REACH = 2  # input pixels that a cubic looks to each side
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a network does.
+
+    Attributes:
+        factor: output pixels along one of the input.
+        side: of the kernel, input pixels; an odd number.
+        detail: weight of the convolution.
+        coordinates: of Resize; "asymmetric" moves the image by (factor - 1) / 2 output pixels.
+        order: of the bands at the end; () leaves them as they are.
+        bias: added at the end.
+        names: of input and output.
+        free: whether height and width may be any.
+        opset: of ONNX.
+        seed: of the kernel.
+    """
+
+    factor: int = 2
+    side: int = 3
+    detail: float = 0.02
+    coordinates: str = "half_pixel"
+    order: tuple[int, ...] = ()
+    bias: float = 0.0
+    names: tuple[str, str] = ("input", "output")
+    free: bool = True
+    opset: int = 17
+    seed: int = 0
+
+    @property
+    def margin(self) -> int:
+        """Output pixels by which an input pixel reaches further than itself."""
+        return self.factor * max(REACH, self.side // 2)
+
+
+def graph(bands: int, options: Options = Options()) -> onnx.ModelProto:
+    """(N, C, h, w) to (N, C, factor * h, factor * w)."""
+    rng, factor, side = np.random.default_rng(options.seed), options.factor, options.side
+    kernel = rng.standard_normal((bands * factor**2, bands, side, side))
+    kernel -= kernel.mean((1, 2, 3), keepdims=True)  # the level of an image stays as it is
+    order = options.order or tuple(range(bands))
+    constants = {
+        "kernel": (options.detail * kernel).astype(np.float32),
+        "scales": np.array([1, 1, factor, factor], np.float32),
+        "order": np.array(order, np.int64),
+        "bias": np.array(options.bias, np.float32),
+    }
+    first, last = options.names
+    cubic = {
+        "mode": "cubic", "cubic_coeff_a": -0.5,
+        "coordinate_transformation_mode": options.coordinates,
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("Resize", [first, "", "scales"], ["smooth"], "enlarge", **cubic),
+        helper.make_node("Conv", [first, "kernel"], ["c"], "conv", pads=[side // 2] * 4),
+        helper.make_node("DepthToSpace", ["c"], ["fine"], "shuffle", blocksize=factor),
+        helper.make_node("Add", ["smooth", "fine"], ["sum"], "add"),
+        helper.make_node("Gather", ["sum", "order"], ["sorted"], "order", axis=1),
+        helper.make_node("Add", ["sorted", "bias"], [last], "level"),
+    ]
+    size = ["h", "w"] if options.free else [64, 64]
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", bands, *sides])
+        for name, sides in ((first, size), (last, ["H", "W"]))
+    ]
+    tensors = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    whole = helper.make_graph(nodes, "enlarge", ends[:1], ends[1:], tensors)
+    return helper.make_model(
+        whole, opset_imports=[helper.make_opsetid("", options.opset)], ir_version=8
+    )
+
+
+def pair(folder: Path, bands: tuple[str, ...], options: Options = Options()) -> Path:
+    """pair.yaml and pair.onnx, as others may publish them: no scaling, no rounding, no mask."""
+    folder.mkdir(parents=True, exist_ok=True)
+    onnx.save(graph(len(bands), options), folder / "pair.onnx")
+    path = folder / "pair.yaml"
+    path.write_text(
+        f"bands: [{', '.join(bands)}]\nfactor: {options.factor}.0\n"
+        f"margin: {options.margin}\nmodel: pair.onnx\n"
+    )
+    return path
