@@ -4,7 +4,7 @@ A pair file is a patch file (`shared/patches`) whose rows have the same land as 
 Formats: shared/README.md. Needs scipy.
 """
 
-from shared.sisr import fidelity, frequency, venus
+from shared.sisr import cards, fidelity, frequency, venus
 from shared.sisr.agreement import correlate, sum_values
 from shared.sisr.form import (
     IMAGES,
@@ -22,6 +22,6 @@ from shared.sisr.psf import SENTINEL2_MTF, apply, downscale, enlarge, spread, we
 
 __all__ = [
     "IMAGES", "LEFT_OUT", "NODATA", "PER_UNIT", "SENTINEL2_MTF", "SPLITS", "Bands", "Form",
-    "Pairs", "apply", "constants", "correlate", "downscale", "enlarge", "fidelity", "fields",
-    "frequency", "spread", "sum_values", "venus", "weigh",
+    "Pairs", "apply", "cards", "constants", "correlate", "downscale", "enlarge", "fidelity",
+    "fields", "frequency", "spread", "sum_values", "venus", "weigh",
 ]  # fmt: skip
