@@ -18,7 +18,7 @@ from h5py import h5d, h5p, h5s, h5t, h5z
 from shared import patches
 from shared.errors import StageError
 from shared.patches import hdf5
-from shared.patches.hdf5 import guard, linked, storage
+from shared.patches.hdf5 import guard, linked, storage, touching
 from shared.runs import record
 from tests.conftest import pixels, write_raw
 
@@ -368,6 +368,41 @@ def test_a_file_on_which_the_library_hangs_is_refused(
     hang(tmp_path / "a.h5", attribute)
     with pytest.raises(StageError, match=r"a.h5: damaged: the HDF5 library comes to no end"):
         record.digest(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize("attribute", [True, False])
+def test_a_file_whose_texts_take_all_memory_is_refused(tmp_path: Path, attribute: bool) -> None:
+    """The first one says that it is 4 GiB long, and the library makes room for that."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        if attribute:
+            file.attrs["classes"] = ["forest", "lake"]
+        else:
+            file["city"] = ["Berlin", "Rome"]
+    content = path.read_bytes()
+    heap = content.index(b"GCOL").to_bytes(8, "little")
+    length = content.index(heap + (1).to_bytes(4, "little")) - 4  # of text 1, before its place
+    path.write_bytes(content[:length] + b"\xff" * 4 + content[length + 4 :])
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    with pytest.raises(StageError, match=r"a.h5: damaged: the HDF5 library takes all memory"):
+        record.digest(path)
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < before + 2**20  # KiB
+
+
+def test_more_texts_than_are_read_at_once_are_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(touching, "TEXTS", 7)
+    names = np.array([f"name {number}" for number in range(30)], object)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for key, value in {
+            "flat": names,
+            "high": names.reshape(3, 5, 2),
+            "none": names[:0],
+        }.items():
+            file.create_dataset(key, data=value, dtype=h5py.string_dtype())
+        file["one"] = "name"
+    assert guard.probe(tmp_path / "a.h5") == []
 
 
 def test_a_file_on_which_the_library_crashes_is_refused(

@@ -33,7 +33,6 @@ from shared.patches.hdf5 import guard
 from shared.runs import environment
 from tests.hostile import is_calm
 from tests.torture import all_readers, damage
-from tests.torture import readers as patch_readers
 from tests.torture.places import Place
 from tests.torture.readers import Reader
 
@@ -65,8 +64,7 @@ def child(reader: Reader, place: Place, stderr: Path) -> None:
     os.dup2(number, 1)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)  # pytest has another one
     os.chdir(place.bad.parent)  # so that names that lead outside can be written down
-    # On some damage, the HDF5 library itself takes all addresses that there are.
-    limit(BYTES if reader in patch_readers.READERS.values() else ROOM)
+    limit()
     code = 1
     try:
         flags = reader.flags(place.good, place.bad)

@@ -1,4 +1,4 @@
-"""A first look at a file in a child process, as the library hangs or crashes on some damage.
+"""A first look at a file in a child process, as damage can make the library hang, crash or swell.
 
 No exception comes of that, and nothing in the process itself could tell it: the child dies instead.
 It reads the headers of all members, their attributes and the indices of their chunks.
@@ -16,20 +16,21 @@ from pathlib import Path
 from typing import BinaryIO
 
 from shared.errors import StageError
-from shared.patches.hdf5 import linked
+from shared.patches.hdf5 import linked, touching
 from shared.runs import linked_files
 
 SECONDS = 120  # of processor time; a file of 100,000 members takes a quarter of that
 BYTES = 3 * 2**28  # that no header needs; damaged ones take all there is
 IDLE = 30.0  # seconds without any processor time after which the child is not waited for
 ENDLESS = {signal.SIGXCPU, signal.SIGKILL}  # what too much processor time ends with
+TAKES_ALL = 3  # exit code of a child to whose file no memory is enough
 
 
 def probe(path: Path) -> list[linked_files.Reference]:
     """All other files that an HDF5 file reaches, as `linked.list_linked`, found in a child.
 
     Raises:
-        StageError: the library hangs or crashes on the file.
+        StageError: the library hangs or crashes on the file, or takes all memory.
     """
     reading, writing = os.pipe()
     sys.stdout.flush()
@@ -41,8 +42,9 @@ def probe(path: Path) -> list[linked_files.Reference]:
     with os.fdopen(reading, "rb") as pipe:
         answer = _listen(pipe, pid)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    if code < 0 and answer is not None:
+    if answer is not None and (code < 0 or code == TAKES_ALL):
         what = "comes to no end" if -code in ENDLESS else "crashes"
+        what = "takes all memory" if code == TAKES_ALL else what
         damage = f"damaged: the HDF5 library {what} reading its headers"
         raise StageError(f"{path}: {damage}; take a whole copy of the file")
     if code or answer is None:  # no answer for another reason: what is wrong shows here
@@ -97,5 +99,7 @@ def _answer(path: Path, pipe: int) -> None:
         with os.fdopen(pipe, "w") as file:
             file.write(text)
         code = 0
+    except touching.EndlessError:
+        code = TAKES_ALL
     finally:
         os._exit(code)

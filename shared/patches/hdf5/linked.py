@@ -12,6 +12,7 @@ from h5py import h5d, h5g, h5l, h5o
 
 from shared.errors import StageError
 from shared.patches.hdf5.opening import ERRORS, open_stored
+from shared.patches.hdf5.touching import touch_member
 from shared.runs import linked_files
 
 OWNERS = {h5g.GroupID: h5py.Group, h5d.DatasetID: h5py.Dataset}  # what has their attributes
@@ -92,6 +93,9 @@ def list_linked(path: Path, touch: bool = False) -> list[linked_files.Reference]
     Returns:
         name and place of each, in an order that depends on the content alone; the place is None
         where the file is missing. What cannot be read is passed over: it is refused when needed.
+
+    Raises:
+        EndlessError: with `touch`, an attribute or a few texts take all memory.
     """
     references: list[linked_files.Reference] = []
     waiting, seen = [path], {path.resolve()}
@@ -118,7 +122,7 @@ def _list_names(own: Path, touch: bool) -> list[tuple[str, str]]:
     with file:
         groups, seen = [file.id], set()
         if touch:
-            _touch(file)
+            touch_member(file)
         while groups:
             group = groups.pop()
             for name in sorted(_members(group)):
@@ -131,7 +135,7 @@ def _list_names(own: Path, touch: bool) -> list[tuple[str, str]]:
                         continue
                     seen.add(place)
                     if touch and type(member) in OWNERS:
-                        _touch(OWNERS[type(member)](member))
+                        touch_member(OWNERS[type(member)](member))
                     if isinstance(member, h5g.GroupID):
                         groups.append(member)
                     elif isinstance(member, h5d.DatasetID):
@@ -143,21 +147,6 @@ def _members(group: Any) -> list[bytes]:
     with contextlib.suppress(*ERRORS):
         return list(group)
     return []
-
-
-def _touch(member: Any) -> None:
-    """Read what is no number of a member; errors are told where it is needed."""
-    names: list[str] = []
-    with contextlib.suppress(*ERRORS):
-        names += list(member.attrs)
-    for name in names:
-        with contextlib.suppress(*ERRORS):
-            member.attrs[name]
-    if isinstance(member, h5py.Dataset):
-        with contextlib.suppress(*ERRORS):
-            member.id.get_space_status()
-            if member.dtype.kind == "O":  # texts lie in the same heaps as those of attributes
-                member[()]
 
 
 def _stored_elsewhere(dataset: Any, own: Path) -> Iterator[tuple[str, str]]:
