@@ -8,7 +8,7 @@ from shared import cli, lcz, progress, scenes
 from shared.errors import StageError
 
 if TYPE_CHECKING:
-    from stages.scene.product import Product
+    from shared.products import Product
 
 # Bytes of decoded tiles that GDAL keeps: a row of them in ten bands takes 170 MiB.
 CACHE = 512 * 2**20
@@ -68,7 +68,7 @@ def describe(
 
 def write(dst: Path, product: "Product", header: scenes.Header, window: scenes.Window) -> None:
     """All blocks of a window that are not written yet."""
-    from stages.scene.product import read_block
+    from stages.scene.blocks import read_block
 
     bands = product.choose(header.bands)
     with scenes.create_scene(dst, (window.height, window.width), header) as sink:
@@ -102,15 +102,15 @@ def run(
         bands: bands to write, by names of any edition: B02, B2, B8A.
         threads: of the decoder of JPEG 2000; 0 for one per core.
     """
-    from shared import gdal_files
-    from stages.scene import checks, names, regions, sources
-    from stages.scene.stack import Place, Units
+    from shared import gdal_files, products
+    from shared.products import sources
+    from stages.scene import checks
 
     stored.check()
-    wanted = names.read_names("bands", bands)
-    channels = names.read_names("channels", stored.channels)
-    units = Units(stored.per_unit, stored.offset, stored.nodata)
-    place = Place(stored.epsg, stored.bounds) if stored.epsg else None
+    wanted = products.read_names("bands", bands)
+    channels = products.read_names("channels", stored.channels)
+    units = products.Units(stored.per_unit, stored.offset, stored.nodata)
+    place = products.Place(stored.epsg, stored.bounds) if stored.epsg else None
     with gdal_files.environment(CACHE, threads):
         product = sources.read(src, wanted, channels, stored.index, units, place)
         level = stored.level or product.level
@@ -118,7 +118,7 @@ def run(
             raise StageError(f"{src}: expected --level L1C or L2A, as nothing says which it is")
         if product.level and level != product.level and product.states_offset:
             raise StageError(f"--level: expected {product.level}, as {src.name} is, found {level}")
-        window = regions.find_window(product, region, region_in)
+        window = products.find_window(product, region, region_in)
         product.choose(wanted)
         write(dst, product, describe(product, window, wanted, level), window)
     if fault := checks.find_fault(dst, product.states_offset):

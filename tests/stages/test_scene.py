@@ -142,8 +142,8 @@ def test_blocks_and_regions_are_parts_of_the_whole(
     right, bottom = header.grid.place(51, 44)
     metres = command(src, tmp_path / "metres.h5", f"--region={left},{bottom},{right},{top}")
     assert metres.read_bytes() == part.read_bytes()
-    from stages.scene.product import read_block
-    from stages.scene.sources import read
+    from shared.products.sources import read
+    from stages.scene.blocks import read_block
 
     product = read(src, TEN)
     bands = product.choose(TEN)
@@ -181,15 +181,15 @@ def test_no_tile_is_decoded_twice(tmp_path: Path, monkeypatch: Any) -> None:
     """Tiles of 1024 rows are met by four blocks of 256: GDAL keeps them, in a cache of its size."""
     from rasterio._env import get_gdal_config
 
-    from stages.scene import product
+    from stages.scene import blocks
 
-    sizes, read = [], product.read_block
+    sizes, read = [], blocks.read_block
 
     def look(*where: Any) -> Any:
         sizes.append(get_gdal_config("GDAL_CACHEMAX"))
         return read(*where)
 
-    monkeypatch.setattr(product, "read_block", look)
+    monkeypatch.setattr(blocks, "read_block", look)
     np.save(tmp_path / "l1c.npy", np.full((20, 20, 10), 900, np.uint16))
     command(tmp_path / "l1c.npy", tmp_path / "a.h5")
     assert sizes == [512 * 2**20]  # bytes
@@ -198,9 +198,9 @@ def test_no_tile_is_decoded_twice(tmp_path: Path, monkeypatch: Any) -> None:
 def test_goes_on_after_a_crash(tmp_path: Path, monkeypatch: Any) -> None:
     values = np.random.default_rng(0).integers(1, 9000, (600, 20, 10)).astype(np.uint16)
     np.save(tmp_path / "l1c.npy", values)
-    from stages.scene import product
+    from stages.scene import blocks
 
-    read, done = product.read_block, []
+    read, done = blocks.read_block, []
 
     def crash_once(*where: Any) -> Any:
         done.append(where[2].start)
@@ -208,7 +208,7 @@ def test_goes_on_after_a_crash(tmp_path: Path, monkeypatch: Any) -> None:
             raise KeyboardInterrupt
         return read(*where)
 
-    monkeypatch.setattr(product, "read_block", crash_once)
+    monkeypatch.setattr(blocks, "read_block", crash_once)
     dst = tmp_path / "a.h5"
     with pytest.raises(SystemExit, match="130"):
         command(tmp_path / "l1c.npy", dst)
@@ -221,11 +221,11 @@ def test_a_product_of_several_blocks_goes_on_to_the_same_bytes(
     tmp_path: Path, monkeypatch: Any
 ) -> None:
     """JPEG 2000, 20 m bands and polygons: what comes after a stop does not tell of it."""
-    from stages.scene import product
+    from stages.scene import blocks
 
     safe = make.make_safe(tmp_path, "L1C", "02.04", size=600)
     whole = command(safe, tmp_path / "whole.h5")
-    read, done = product.read_block, []
+    read, done = blocks.read_block, []
 
     def crash_once(*where: Any) -> Any:
         done.append(where[2].start)
@@ -233,7 +233,7 @@ def test_a_product_of_several_blocks_goes_on_to_the_same_bytes(
             raise KeyboardInterrupt
         return read(*where)
 
-    monkeypatch.setattr(product, "read_block", crash_once)
+    monkeypatch.setattr(blocks, "read_block", crash_once)
     with pytest.raises(SystemExit, match="130"):
         command(safe, tmp_path / "a.h5")
     command(safe, tmp_path / "a.h5")
@@ -582,7 +582,7 @@ def test_refuses_what_does_not_fit(products: dict[Any, Path], tmp_path: Path, ca
 
 # --- pure functions -------------------------------------------------------------------------------
 def test_names_of_bands() -> None:
-    from stages.scene.names import find_name, read_name
+    from shared.products.names import find_name, read_name
 
     told = {"B02": "B2", "b2": "B2", "02": "B2", "B8A": "B8A", "B08A": "B8A", "band 11": "B11",
             "nir": "B8", "swir22": "B12", "B13": None, "QA60": None, "": None}  # fmt: skip
@@ -594,7 +594,7 @@ def test_names_of_bands() -> None:
 
 
 def test_names_in_products_of_every_age() -> None:
-    from stages.scene.safe import HEAD, IMAGE, TILE
+    from shared.products.safe import HEAD, IMAGE, TILE
 
     old = "S2A_OPER_PRD_MSIL1C_PDMC_20160929T185902_R065_V20160929T102022_20160929T102344.SAFE"
     tile = "S2A_OPER_MSI_L1C_TL_SGS__20160929T154211_A006640_T32TPP"
@@ -620,7 +620,7 @@ def test_names_in_products_of_every_age() -> None:
 
 def test_utm_zones() -> None:
     from shared.errors import StageError
-    from stages.scene.grids import utm_zone
+    from shared.products.contents.grids import utm_zone
 
     assert utm_zone(13.4, 52.5) == 32633
     assert utm_zone(-56.36, -1.47) == 32721
@@ -630,7 +630,7 @@ def test_utm_zones() -> None:
 
 
 def test_enlarging_keeps_ramps_and_the_nearest_beside_gaps() -> None:
-    from stages.scene.layers import Array, read_fine
+    from shared.products.contents.layers import Array, read_fine
 
     ramp = np.add.outer(np.arange(20.0), 10 * np.arange(20.0))
     fine = read_fine(Array("x", ramp), 2, slice(8, 32), slice(9, 31), None)

@@ -87,13 +87,14 @@ def _keras(path: Path) -> None:
 
 def _product(path: Path) -> None:
     from shared import lcz
-    from stages.scene import main, product, sources
+    from shared.products import sources
+    from stages.scene import blocks, main
 
     opened = sources.read(path, lcz.SEN2.bands)
     window = scenes.Window(0, 0, min(opened.shape[0], 64), min(opened.shape[1], 64))
     bands = opened.choose(lcz.SEN2.bands)
     main.describe(opened, window, lcz.SEN2.bands, "L2A")
-    product.read_block(opened, bands, *window.slices)
+    blocks.read_block(opened, bands, *window.slices)
 
 
 def _orthophoto(folder: Path) -> None:

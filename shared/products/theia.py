@@ -3,12 +3,10 @@
 import re
 
 from shared.errors import StageError
-from stages.scene import masks, metadata
-from stages.scene.files import Files
-from stages.scene.grids import expect_same_place, grid_of
-from stages.scene.layers import Raster
-from stages.scene.names import ORDER, find_name
-from stages.scene.product import Band, Mask, Product, factor_of
+from shared.products import masks
+from shared.products.contents import Files, Raster, expect_same_place, grid_of, metadata
+from shared.products.names import ORDER, find_name
+from shared.products.product import Band, Mask, Product, factor_of
 
 IMAGE = re.compile(r"(?:.*/)?SENTINEL2[^/]*_(FRE|SRE)_(B\d+A?)\.tif")
 HEAD = re.compile(r"(?:.*/)?SENTINEL2[^/]*_MTD_ALL\.xml")

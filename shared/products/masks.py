@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 
 from shared import scenes
 from shared.errors import StageError
-from stages.scene import metadata
-from stages.scene.layers import Layer, read_nearest
-from stages.scene.product import Mask
+from shared.products.contents import Layer, metadata, read_nearest
+from shared.products.product import Mask
 
 # Sen2Cor's scene classification; what is not listed is clear.
 SCL = {0: scenes.UNKNOWN, 3: scenes.SHADOW, 8: scenes.CLOUD, 9: scenes.CLOUD, 10: scenes.CIRRUS,

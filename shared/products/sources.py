@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from shared.errors import StageError
-from stages.scene import arrays, safe, stack, theia
-from stages.scene.files import Files
-from stages.scene.product import Product
-from stages.scene.stack import Place, Units
+from shared.products import arrays, safe, stack, theia
+from shared.products.contents import Files
+from shared.products.product import Product
+from shared.products.stack import Place, Units
 
 KINDS = "a SAFE or Theia folder or zip, images (.tif, .jp2), .npy or .npz"
 

@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 
 from shared import scenes
 from shared.errors import StageError
-from stages.scene.layers import Layer, read_fine
+from shared.products.contents import Layer, read_fine
 
 # (rows, columns) of a window to its mask (height, width).
 Mask = Callable[[slice, slice], NDArray[np.uint8]]
-PIXEL = 10.0  # metres
 
 
 @dataclass(frozen=True)
@@ -87,21 +86,3 @@ def factor_of(where: str, shape: tuple[int, int], fine: tuple[int, int]) -> int:
             f"{where}: expected {expected}, as the band at 10 m has, found {shape[0]} × {shape[1]}"
         )
     return factor
-
-
-def read_block(
-    product: Product, bands: list[Band], rows: slice, columns: slice
-) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
-    """Stored numbers (height, width, C) and mask (height, width) of a window."""
-    height, width = rows.stop - rows.start, columns.stop - columns.start
-    pixels = np.empty((height, width, len(bands)), np.uint16)
-    missing = np.zeros((height, width), bool)
-    for number, band in enumerate(bands):
-        values = band.read(rows, columns)
-        missing |= ~np.isfinite(values)
-        np.nan_to_num(values, copy=False)
-        pixels[..., number] = np.rint(values).clip(1, 65535)
-    pixels[missing] = scenes.NO_DATA
-    if product.mask is None:
-        return pixels, np.zeros((height, width), np.uint8)
-    return pixels, np.where(missing, np.uint8(scenes.UNKNOWN), product.mask(rows, columns))

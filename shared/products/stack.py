@@ -7,12 +7,20 @@ from typing import Any
 from shared import scenes
 from shared.errors import StageError
 from shared.names import address
-from stages.scene import masks, metadata
-from stages.scene.files import Files, open_raster
-from stages.scene.grids import expect_same_place, grid_of, is_ten_metres, reproject, utm_grid
-from stages.scene.layers import Raster
-from stages.scene.names import ORDER, USUAL, find_name, read_name
-from stages.scene.product import Band, Mask, Product, factor_of
+from shared.products import masks
+from shared.products.contents import (
+    Files,
+    Raster,
+    expect_same_place,
+    grid_of,
+    is_ten_metres,
+    metadata,
+    open_raster,
+    reproject,
+    utm_grid,
+)
+from shared.products.names import ORDER, USUAL, find_name, read_name
+from shared.products.product import Band, Mask, Product, factor_of
 
 ENDINGS = (".tif", ".tiff", ".jp2")
 # EO Browser's raw bands are scaled to the whole range of their type.

@@ -7,12 +7,11 @@ from numpy.typing import NDArray
 
 from shared import scenes
 from shared.errors import StageError
+from shared.products.contents import Array, metadata
+from shared.products.names import ORDER, USUAL
+from shared.products.product import Band, Product, factor_of
+from shared.products.stack import Image, Place, Units, assemble
 from shared.reading import numpy_files
-from stages.scene import metadata
-from stages.scene.layers import Array
-from stages.scene.names import ORDER, USUAL
-from stages.scene.product import Band, Product, factor_of
-from stages.scene.stack import Image, Place, Units, assemble
 
 FINE, COARSE = ("B2", "B3", "B4", "B8"), ("B5", "B6", "B7", "B8A", "B11", "B12")
 KEYS = {"b10m": FINE, "b20m": COARSE, "b60m": ("B1", "B9"),

@@ -5,7 +5,7 @@ from typing import Any
 
 from shared import scenes
 from shared.errors import StageError
-from stages.scene.product import Product
+from shared.products.product import Product
 
 UNITS = ("metres", "degrees", "pixels")
 

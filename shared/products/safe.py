@@ -5,12 +5,10 @@ from typing import Any
 
 from shared import scenes
 from shared.errors import StageError
-from stages.scene import masks, metadata
-from stages.scene.files import Files
-from stages.scene.grids import expect_same_place, grid_of
-from stages.scene.layers import Raster
-from stages.scene.names import ORDER, find_name
-from stages.scene.product import Band, Mask, Product, factor_of
+from shared.products import masks
+from shared.products.contents import Files, Raster, expect_same_place, grid_of, metadata
+from shared.products.names import ORDER, find_name
+from shared.products.product import Band, Mask, Product, factor_of
 
 HEAD = re.compile(r"(?:.*/)?(?:MTD_MSIL(1C|2A)|S2._OPER_MTD_SAFL(1C|2A)[^/]*)\.xml")
 IMAGE = re.compile(r"(?:.*/)?GRANULE/([^/]+)/IMG_DATA/(?:R\d0m/)?[^/]*_(B\d\d|B8A)(?:_\d0m)?\.jp2")

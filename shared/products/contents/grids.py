@@ -5,8 +5,8 @@ from typing import Any
 
 from shared import scenes
 from shared.errors import StageError
-from stages.scene.product import PIXEL
 
+PIXEL = 10.0  # metres
 CLOSE = 0.005  # how far, as a share, pixels may be from 10 m
 SCALE = 0.03  # and metres of a projection from those of UTM
 
