@@ -11,7 +11,7 @@ SHELL := /bin/bash -euo pipefail
 
 # What the pipeline reads: so2sat (once data/so2sat holds its files), demo and gallery (procedural
 # scenes, made on the spot), tiny (a few of them, for tests), eurosat (real images: EUROSAT=folder),
-# landcover (orthophotos: LANDCOVER=folder).
+# landcover (orthophotos: LANDCOVER=folder), sisr, sen2venus and worldstrat (pairs of two sensors, drawn or real).
 SOURCE ?= $(if $(wildcard data/so2sat/training.h5),so2sat,demo)
 D ?= $(if $(filter so2sat,$(SOURCE)),data,data/$(SOURCE))
 
@@ -51,7 +51,7 @@ $(D):
 	@mkdir -p $@
 
 # --- verbs ---------------------------------------------------------------------------------------
-.PHONY: help all demo gallery tiny eurosat landcover products plan status cancel provenance stac k8s cwl rerun new-stage picture merge ship tensorboard
+.PHONY: help all demo gallery tiny eurosat landcover sisr products plan status cancel provenance stac k8s cwl rerun new-stage picture merge ship tensorboard
 
 help: ## this list, with the present SOURCE, D and RUNNER
 	@grep -hE '^[a-zA-Z%_.$$()-]+:.*## ' $(filter-out $(RULES),$(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -99,6 +99,10 @@ eurosat: ## make the chain on EuroSAT, RGB or 13 bands: EUROSAT=folder with one 
 landcover: ## make the chain for land cover on drawn orthophotos, in minutes; LANDCOVER=folder as LandCover.ai is laid out, SEGMENTERS=networks
 	$(call own_source,landcover)
 	@$(MAKE) --no-print-directory SOURCE=landcover all
+
+sisr: ## make the chain for super-resolution across sensors, on drawn pairs, in minutes; SOURCE=sen2venus or worldstrat for real ones, PAIRS=bands-xfactor, SCENE=product
+	$(if $(filter sen2venus worldstrat,$(SOURCE)),,$(call own_source,sisr))
+	@$(MAKE) --no-print-directory SOURCE=$(or $(filter sen2venus worldstrat,$(SOURCE)),sisr) all
 
 plan: ## print the products of SOURCE, their commands, and what each one waits for; FORMAT=json for programs
 	@python3 -m shared.pipeline plan $(SETTINGS) $(if $(filter json,$(FORMAT)),--json)

@@ -12,9 +12,9 @@ from shared.pipeline.products import (
     aerial,
     audits,
     chain,
-    classified,
     ensembles,
     maps,
+    sensors,
     students,
     super_resolution,
     sweep,
@@ -113,6 +113,9 @@ def _products(settings: Settings, runner: str) -> Iterator[Product]:
     if settings.raw == aerial.RAW:
         yield from aerial.products(settings)
         return
+    if settings.raw == sensors.RAW:
+        yield from sensors.products(settings)
+        return
     yield from chain.patch_files(settings)
     yield from super_resolution.products(settings, in_docker=runner == "docker")
     yield from ensembles.products(settings)
@@ -122,8 +125,8 @@ def _products(settings: Settings, runner: str) -> Iterator[Product]:
     yield chain.explanation(settings)
     yield from students.products(settings)
     yield from maps.products(settings)
-    yield from classified.products(settings)
-    yield from super_resolution.pair_files(settings)
+    yield from maps.classified(settings)
+    yield from sensors.pair_files(settings, is_drawn=settings.raw == "demo")
 
 
 def as_table(plan: Plan) -> str:

@@ -9,7 +9,7 @@ import tomllib
 
 from shared.errors import StageError
 from shared.pipeline.overrides import changed_fields
-from shared.pipeline.products import aerial
+from shared.pipeline.products import aerial, sensors
 from shared.pipeline.settings import OBSERVED, Settings
 from shared.sr import methods
 
@@ -36,7 +36,7 @@ def read_settings(source: str, changes: Mapping[str, str] | None = None) -> Sett
     values: dict[str, Any] = {name: _tuples(value) for name, value in content.items()}
     values |= changed_fields(content, changes)
     first, mode = "", ""
-    if values.get("raw") != aerial.RAW:  # which has no ensembles
+    if values.get("raw") not in (aerial.RAW, sensors.RAW):  # which have no ensembles
         for name in ("architectures", "modes"):
             if not values.get(name):
                 raise StageError(f"{name.upper()}: expected at least one name, found none")

@@ -12,9 +12,10 @@ class Settings:
     """What decides which products there are and how they are made.
 
     Attributes:
-        source: so2sat, demo, gallery, tiny, eurosat or landcover.
+        source: so2sat, demo, gallery, tiny, eurosat, landcover, sisr, sen2venus or worldstrat.
         data: folder of the products, ``D``.
-        raw: "files" that people put into ``D/so2sat``, or the stage that makes patches or tiles.
+        raw: "files" that people put into ``D/so2sat``, the stage that makes patches or
+            tiles, or "sensors" for pairs of two sensors.
         weights_folder: of published weights, ``W``.
         weights: published or trained.
         own_weights: file by variant, such as "edsr-x2", or by architecture of a teacher.

@@ -1,17 +1,15 @@
-"""Super-resolution: published weights, weights of sr-train, enlarged splits, pairs of sensors."""
+"""Super-resolution: published weights, weights of sr-train, enlarged splits."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from shared import published
 from shared.errors import StageError
-from shared.pipeline.product import Flags, Product, check_folder, flag, paths
+from shared.pipeline.product import Flags, Product, flag, paths
 from shared.pipeline.settings import Settings
 from shared.sr import methods
 
 SPLITS = ("training", "testing")
-# Pair files that a data set can give, by the variable that names its folder: bands and factor.
-PAIRS = {"sen2venus": ("10m-x2", "20m-x4", "all-x2"), "worldstrat": ("10m-x2", "10m-x4")}
 
 
 def products(settings: Settings, in_docker: bool) -> Iterator[Product]:
@@ -144,37 +142,3 @@ def comparison(settings: Settings, in_all: bool) -> Product:
     flags = ("--src", test, *paths("wald", wald), *paths("enlarged", large))
     path = settings.below("sr-eval")
     return Product("sr-eval", path, (test, *wald, *large), flags, in_all=in_all, verbs=("sr",))
-
-
-def pair_files(settings: Settings) -> Iterator[Product]:
-    """Pair files of what SEN2VENUS and WORLDSTRAT name; else, if all is drawn, of drawn land.
-
-    Raises:
-        StageError: there is no such folder, make cannot write its name, or it has no such pairs.
-    """
-    given = {"sen2venus": settings.sen2venus, "worldstrat": settings.worldstrat}
-    for data, folder in given.items():
-        if folder:
-            check_folder(data.upper(), folder)
-            yield from _pairs(settings, data, Path(folder).name, folder, (folder,), ())
-    if settings.raw == "demo" and not any(given.values()):
-        drawn = settings.below("two-sensors")
-        yield Product("two-sensors", drawn)
-        yield from _pairs(settings, "sen2venus", "two-sensors", drawn, (), (drawn,))
-
-
-def _pairs(
-    settings: Settings, data: str, name: str, folder: str, raw: Flags, inputs: Flags
-) -> Iterator[Product]:
-    """``D/pairs/NAME/10m-x2.h5`` and the metrics tried on it, for each of the wanted pairs."""
-    wanted = [variant for variant in settings.pairs if variant in PAIRS[data]]
-    if not wanted:
-        expected, found = ", ".join(PAIRS[data]), " ".join(settings.pairs) or "none"
-        raise StageError(f"PAIRS: expected of {expected} for {folder}, found {found}")
-    for variant in wanted:
-        bands, _, scale = variant.partition("-x")
-        flags = ("--src", folder, "--bands", bands, "--scale", scale)
-        made = settings.below(f"pairs/{name}/{variant}.h5")
-        yield Product("pairs", made, inputs, flags, raw)
-        tried = settings.below(f"sisr-benchmark-metrics/{name}/{variant}")
-        yield Product("sisr-benchmark-metrics", tried, (made,), ("--src", made))
