@@ -17,6 +17,7 @@ from shared.runs import record
 IMAGES = ("sen2", "rgb", "sen1")
 FOLDERS = {
     "readback.json": "bundle", "report.json": "export", "panel.png": "comparison",
+    "fft_freqs.npy": "sensors", "image.tif": "scene",
     "metrics.json": "classifier", "overview.png": "explanation",
     "area.csv": "map", "audit.json": "audit",
 }  # fmt: skip
@@ -30,7 +31,7 @@ class Product:
         path: file or folder.
         name: path below what all products have in common.
         kind: patches, tiles, features, weights, comparison, classifier, segmenter, export,
-            bundle, explanation, map, calibration or audit.
+            bundle, explanation, map, sensors, scene, calibration or audit.
         made: its record; empty when it has none.
     """
 

@@ -18,7 +18,8 @@ def run(
     Args:
         src: products of any stage, joined by commas: patch, tile and features files (HDF5),
             folders of scores, comparisons, explanations, maps, exports, bundles, segmentation
-            networks, folders of patch or tile files, weights.
+            networks, comparisons and scenes of super-resolution across sensors, folders of patch
+            or tile files, weights.
             Records beside them are read.
         dst: HTML file to write; pictures lie in it, nothing is loaded from elsewhere.
         title: heading of the page.

@@ -39,7 +39,8 @@ CHAIN = (
     Box("INT8 ONNX", ("export",), 4, 1, ("student",)),
     Box("bundle", ("voyager",), 5, 1, ("INT8 ONNX",)),
 )
-OTHER = {"tiles", "segmenter", "map", "export"}  # kinds of products of a chain for land cover
+# Kinds of products of the chains for land cover and across sensors.
+OTHER = {"tiles", "segmenter", "map", "export", "sensors", "scene"}
 APART = ("sr-train", "sr-eval", "sr-degrade")  # stages of super-resolution that enlarge nothing
 
 
@@ -58,7 +59,7 @@ def describe(products: list[Product], graded: list[Classifier]) -> dict[str, Any
     bundles = [product for product in products if product.kind == "bundle"]
     kinds = {product.kind for product in products}
     return {
-        "shown": not {"tiles", "segmenter"} & kinds or not kinds <= OTHER,
+        "shown": not {"tiles", "segmenter", "sensors"} & kinds or not kinds <= OTHER,
         "boxes": boxes,
         "arrows": [_arrow(start, box) for box in CHAIN for start in box.after],
         "width": 6 * (WIDTH + GAP),

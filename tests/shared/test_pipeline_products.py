@@ -411,6 +411,54 @@ def test_pairs_of_a_source(tmp_path: Path) -> None:
         plan("so2sat", WORLDSTRAT=str(spot), PAIRS="20m-x4")
 
 
+def test_networks_across_sensors() -> None:
+    """Three modes on drawn pairs, the best of which enlarges the city."""
+    whole, pairs = plan("sisr"), "pairs/two-sensors/10m-x2.h5"
+    modes = ("baseline", "geometric", "radiometric")
+    networks = [f"sisr-train/two-sensors/10m-x2-{mode}" for mode in modes]
+    made = [one for one in whole.products if one.in_all]
+    assert short(made) == [
+        "city.h5", "two-sensors", pairs, "register/two-sensors/10m-x2", *networks,
+        "sisr-eval/two-sensors/10m-x2", "sisr-export/two-sensors/10m-x2",
+        "scene-sr/city/two-sensors/10m-x2", "report.html",
+    ]  # fmt: skip
+    taught = ("baseline", "geometric", "geometric+radiometric")
+    for network, mode in zip(networks, taught, strict=True):
+        assert f"--registration d/register/two-sensors/10m-x2 --mode {mode}" in flags(
+            whole, network
+        )
+    compared = product(whole, "sisr-eval/two-sensors/10m-x2")
+    assert compared.flags[:4] == (
+        "--src", f"d/{pairs}", "--networks", ",".join(f"d/{network}" for network in networks)
+    )  # fmt: skip
+    assert product(whole, "sisr-export/two-sensors/10m-x2").inputs == (
+        f"d/{networks[2]}", f"d/{pairs}",
+    )  # fmt: skip
+    enlarged = "--src d/city.h5 --model d/sisr-export/two-sensors/10m-x2"
+    assert flags(whole, "scene-sr/city/two-sensors/10m-x2") == enlarged
+    shown = ("d/sisr-eval/two-sensors/10m-x2", "d/scene-sr/city/two-sensors/10m-x2")
+    assert whole.products[-1].inputs == shown
+
+
+def test_networks_of_real_pairs_enlarge_the_scene_of_the_caller(tmp_path: Path) -> None:
+    venus, scene = tmp_path / "sen2venus", tmp_path / "S2A_L1C.SAFE"
+    venus.mkdir()
+    scene.mkdir()
+    whole = plan("sen2venus", SEN2VENUS=str(venus), PAIRS="20m-x4 all-x2", SCENE=str(scene))
+    assert not {"city", "two-sensors"} & {one.stage for one in whole.products}
+    made = [one for one in whole.products if one.stage == "scene-sr"]
+    assert short(made) == [f"scene-sr/S2A_L1C/sen2venus/{name}" for name in ("20m-x4", "all-x2")]
+    assert made[1].raw == (str(scene),)
+    assert made[1].inputs == ("d/sisr-export/sen2venus/all-x2",)
+    assert not [
+        one for one in plan("worldstrat", WORLDSTRAT=str(venus)).products if one.stage == "scene-sr"
+    ]
+    with pytest.raises(StageError, match="SEN2VENUS: no such folder: nowhere"):
+        plan("sen2venus", SEN2VENUS="nowhere")
+    with pytest.raises(StageError, match="SCENE: no such file or folder: nowhere"):
+        plan("sisr", SCENE="nowhere")
+
+
 def test_folders_whose_names_make_reads_otherwise_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a b").mkdir()
     for variable in ("LANDCOVER", "SEN2VENUS", "WORLDSTRAT"):

@@ -10,7 +10,10 @@ from shared.pipeline.settings import Settings
 
 QAT_EPOCHS = "5"
 OTHER_SDKS = ("1.2", "1.6", "all")  # besides the newest, which voyager takes by itself
-UNSHOWN = ("tda-plot", "orthophoto")  # in `make all`, but the report does not read them
+UNSHOWN = (  # in `make all`, but the report does not read them
+    "tda-plot", "orthophoto", "city", "two-sensors", "pairs", "register", "sisr-train",
+    "sisr-export",
+)  # fmt: skip
 BEYOND = (  # shown if they exist
     "teacher", "fusion", "sumrule", "distill", "explain", "export", "voyager", "map",
     "calibrate", "audit",
