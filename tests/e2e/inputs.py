@@ -50,6 +50,12 @@ for kind, bands in (("images", 3), ("masks", 1)):
 import sys; from pathlib import Path; from stages.two_sensors.main import run
 run(dst=Path(sys.argv[1]) / "sensors", sites=3, patches=1, size=32)
 """,
+    "resolvers": """
+import sys; from pathlib import Path; from tests import sisr_networks
+for name in ("resolver", "other-resolver"):
+    sisr_networks.write(Path(sys.argv[1]) / name, sisr_networks.card())
+sisr_networks.write_registration(Path(sys.argv[1]) / "registration")
+""",
     "weights": """
 import sys; from pathlib import Path; from stages.sr_train.main import Learning, run
 from stages.sr_train.methods import Size
@@ -96,7 +102,8 @@ def make(folder: Path) -> None:
     (folder / "mirror").mkdir()
     (folder / "mirror" / "edsr64_x2.pt").write_bytes(bytes(99_000))
     tools = (("export", "models"), ("eurosat", "pictures"), ("sr_train", "weights"),
-             ("landcover", "aerial"), ("two_sensors", "pairs"))  # fmt: skip
+             ("landcover", "aerial"), ("two_sensors", "pairs"),
+             ("sisr_eval", "resolvers"))  # fmt: skip
     for stage, code in tools:
         if (ROOT / ".venvs" / stage / "bin" / "python").exists():
             under(stage, CODE[code], folder)

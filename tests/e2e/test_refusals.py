@@ -30,6 +30,7 @@ GOOD = {
     "two_sensors": {"sites": "3", "patches": "1", "size": "32"},
     "pairs": {"src": "sensors"},
     "sisr_benchmark_metrics": {"src": "pairs.h5"},
+    "sisr_eval": {"src": "pairs.h5", "networks": "resolver,other-resolver"},
     "scene": {"src": "l1c.npy"},
     "landcover": {"src": "aerial"},
     "segment": {"train": "tiles.h5", "validation": "tiles.h5", "architecture": "pyramid-tiny",
@@ -65,6 +66,7 @@ GOOD = {
 OPTIONAL = {
     "grid": "features.h5",
     "geo": "geo.h5",
+    "registration": "registration",
     "table": "table.csv",
     "weights": "swinir.safetensors",
 }
@@ -78,6 +80,7 @@ PATHS = {
     "wald",
     "enlarged",
     "mirror",
+    "networks",
     *OPTIONAL,
 }
 # Patch files: prepare reads float64 as distributed, merge any row-wise product.
@@ -210,6 +213,23 @@ def cases() -> Iterator[Case]:
     yield Case("segment", "no weights", "weights", "", inputs.text, "weights")
     yield from incomplete("sisr_benchmark_metrics", "src")
     yield Case("sisr_benchmark_metrics", "cut", "src", "", inputs.cut, "not a complete HDF5 file")
+    yield from incomplete("sisr_eval", "src")
+    yield Case("sisr_eval", "cut", "src", "", inputs.cut, "not a complete HDF5 file")
+    for what, file, breaks, message in (
+        ("no onnx", "network.onnx", inputs.text, "ONNX"),
+        ("cut onnx", "network.onnx", inputs.cut, "ONNX"),
+        ("json", "sisr.json", inputs.no_json, "not a description of a network"),
+    ):
+        yield Case("sisr_eval", what, "networks", file, breaks, message)
+    yield Case("sisr_eval", "cut onnx", "registration", "registration.onnx", inputs.cut, "ONNX")
+    yield Case(
+        "sisr_eval",
+        "json",
+        "registration",
+        "registration.json",
+        inputs.no_json,
+        "not a registration",
+    )
     yield Case("report", "cut", "src", "", inputs.cut, "not a complete HDF5 file")
 
 
