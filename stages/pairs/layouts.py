@@ -1,4 +1,4 @@
-"""Which data set a folder holds, and its reader."""
+"""Which data set a folder or file holds, and its reader."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ from shared.clutter import without_clutter
 from shared.errors import StageError
 from shared.names import check_names
 from shared.sisr import venus as names
-from stages.pairs import index, tensors, venus, worldstrat
+from stages.pairs import index, tensors, venus, wald, worldstrat
 from stages.pairs.samples import Layout
 
 SCALES = {"10m": 2, "20m": 4, "all": 2}  # of Sen2Venµs: from 10 m and from 20 m to 5 m
@@ -17,11 +17,15 @@ EXPECTED = "expected folders of sites with index.csv (Sen2Venµs), or hr_dataset
 def open_layout(
     src: Path, bands: names.Choice, scale: int | None, max_delta: int, mtf: float
 ) -> Layout:
-    """The data set in a folder, told by what lies in it.
+    """The data set of a folder, told by what lies in it, or the pairs of a patch file.
 
     Raises:
         StageError: it is none that is known, has no such bands or scale, or is damaged.
     """
+    if src.is_file():
+        if bands != "10m":
+            raise StageError(f"--bands: expected 10m for a patch file, found {bands}")
+        return wald.open_layout(src, scale or 2)
     if not src.is_dir():
         raise StageError(f"{src}: {EXPECTED}, found no folder")
     if (src / worldstrat.FINE).is_dir():

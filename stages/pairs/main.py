@@ -111,13 +111,14 @@ def run(
     Args:
         src: folder of a data set: Sen2Venµs version 2 or 1 (a folder per site), what two-sensors
             draws, or WorldStrat (hr_dataset, lr_dataset_l2a or lr_dataset, and the table of
-            splits).
+            splits); or a patch file, whose sen2 is high, and low what a coarser Sentinel-2 sees.
         dst: pair file to write: low (N, h, w, C) and high (N, f * h, f * w, C), with sites, dates,
             splits, correlations, and, where two-sensors drew them, the truth.
         bands: of Sen2Venµs: 10m (B2 B3 B4 B8 to 5 m), 20m (B5 B6 B7 B8A to 5 m), or all (both, with
-            the 20 m bands, B11 and B12 among them, as an image of their own); of WorldStrat: 10m.
-        scale: factor from low to high; 4 or 2 of WorldStrat (to 2.5 m or 5 m), else what the bands
-            make it.
+            the 20 m bands, B11 and B12 among them, as an image of their own); of WorldStrat and of
+            patches: 10m.
+        scale: factor from low to high; 4 or 2 of WorldStrat (to 2.5 m or 5 m), 2 or 4 of patches
+            (from 20 m or 40 m), else what the bands make it.
         max_delta: of WorldStrat: the nearest date of Sentinel-2 must be fewer days than this from
             that of SPOT.
         mtf: of WorldStrat: modulation transfer, at the Nyquist frequency of the finer image, of the

@@ -14,10 +14,11 @@ import h5py
 import numpy as np
 import pytest
 
-from shared import cli, sisr
+from shared import cli, lcz, patches, sisr
 from stages.merge import main as merge
 from stages.pairs import main as stage
 from stages.pairs import rasters
+from tests.conftest import pixels, write_patches
 from tests.torch_files import strides, tensor
 from tests.torch_files import write as write_torch
 
@@ -626,3 +627,68 @@ def test_the_truth_is_kept_in_units_of_the_pairs(tmp_path: Path) -> None:
     with sisr.Pairs(tmp_path / "all.h5") as pairs:
         assert pairs.form.simulated
         assert pairs.form.bands["truth"].names[8:] == ("B11", "B12")
+
+
+# --- Wald's protocol ------------------------------------------------------------------------------
+def write_cities(path: Path, arrays: dict[str, np.ndarray], cities: list[int]) -> Path:
+    """A patch file whose rows are of cities with names."""
+    sen2 = patches.Field(arrays["sen2"].shape[1:], "uint16", lcz.SEN2)
+    city = patches.Field((), "int32", names=("Rome", "Bonn", "Oslo"))
+    with patches.Writer(path, len(cities), "1/1", sen2=sen2, city=city) as sink:
+        for block in sink.todo(len(cities)):
+            sink.put(block, sen2=arrays["sen2"][block], city=np.array(cities, np.int32)[block])
+    return path
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_patches_are_pairs_by_the_protocol_of_wald(tmp_path: Path, scale: int) -> None:
+    """The coarser image by its definition, pixel by pixel; whole cities are held out."""
+    arrays = pixels(6)
+    arrays["sen2"] = np.round(np.random.default_rng(3).random((6, 30, 30, 10)), 4)
+    src = write_cities(tmp_path / "a.h5", arrays, [2, 0, 1, 1, 0, 2])
+    flags = ("--test_sites=Rome", "--validation_sites=Bonn")
+    dst = command(src, tmp_path / "pairs.h5", f"--scale={scale}", *flags)
+    side, places = 30 // scale, [0, 1, 2, 6]  # of B2, B3, B4 and B8 in So2Sat's order
+    made, whole = content(dst), scale * side
+    high = np.rint(arrays["sen2"][..., places] * 10_000)[:, :whole, :whole]
+    np.testing.assert_array_equal(made["high"], high)
+    assert made["split"].tolist() == [0, 2, 1, 1, 2, 0]
+    sigma = scale / np.pi * np.sqrt(-2 * np.log([0.304, 0.276, 0.233, 0.222]))
+    row, column = side // 2, side // 2 - 1  # far enough from the edges
+    y, x = ((place + 0.5) * scale - 0.5 for place in (row, column))
+    down, across = np.mgrid[:whole, :whole]
+    for band in range(4):
+        weight = np.exp(-((down - y) ** 2 + (across - x) ** 2) / (2 * sigma[band] ** 2))
+        expected = (high[..., band] * weight).sum((1, 2)) / weight.sum()
+        np.testing.assert_allclose(made["low"][:, row, column, band], expected, atol=3)
+    with sisr.Pairs(dst) as pairs:
+        assert pairs.form.factor == scale
+        assert pairs.form.bands["low"] == sisr.Bands(("B2", "B3", "B4", "B8"), 10.0 * scale)
+        assert [pairs.sites[n] for n in made["site"]] == ["Oslo", "Rome", "Bonn", "Bonn", "Rome",
+                                                          "Oslo"]  # fmt: skip
+
+
+def test_patches_without_cities_are_sites_of_their_own(tmp_path: Path) -> None:
+    src = write_patches(tmp_path / "a.h5", pixels(8))
+    with sisr.Pairs(command(src, tmp_path / "pairs.h5")) as pairs:
+        assert pairs.sites == tuple(f"patch {number}" for number in range(8))
+        assert pairs.form.factor == 2
+        assert len(pairs.rows("testing")) == len(pairs.rows("validation")) == 1
+
+
+@pytest.mark.parametrize(
+    ("sen2", "flag", "message"),
+    [
+        ((4, 32, 32, 10), "--bands=20m", "--bands: expected 10m for a patch file, found 20m"),
+        ((4, 32, 30, 10), "--scale=2", "sen2: expected squares of 4 pixels or more, found 32 x 30"),
+        ((4, 7, 7, 10), "--scale=4", "sen2: expected squares of 8 pixels or more, found 7 x 7"),
+    ],
+)
+def test_refuses_patches(
+    tmp_path: Path, capfd: Any, sen2: tuple[int, ...], flag: str, message: str
+) -> None:
+    arrays = pixels(4) | {"sen2": np.random.default_rng(1).random(sen2)}
+    arrays["sen1"] = arrays["sen1"][:, :1, :1]
+    src = write_patches(tmp_path / "a.h5", arrays)
+    assert message in refused(lambda: command(src, tmp_path / "b.h5", flag), capfd)
+    assert list(tmp_path.iterdir()) == [src]
