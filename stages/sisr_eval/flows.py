@@ -78,12 +78,12 @@ def open_registration(folder: Path, pairs: sisr.Pairs, frame: Frame) -> Registra
     path = folder / CARD
     try:
         card = documents.read_json(path)
-        band, metres = str(card["band"]), float(card["metres"])
+        band, metres = card["band"], float(card["metres"])
     except OSError:
         what = "none" if folder.is_dir() else "a file"
         expected = f"--registration: expected a folder of register with {CARD}"
         raise StageError(f"{folder}: {expected}, found {what}") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise StageError(f"{path}: not a registration ({error})") from None
     if band not in frame.bands:
         expected = f"expected a registration by a band of {pairs.path} ({', '.join(frame.bands)})"

@@ -22,17 +22,22 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
     """A session of one thread on the CPU, so that no number depends on how many there are.
 
     Raises:
-        StageError: not a network that can be run.
+        StageError: not a network that can be run, or not from one float32 tensor to another.
     """
     content = onnx_graphs.load(path).SerializeToString()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     try:
-        return onnxruntime.InferenceSession(content, options, providers=CPU)
+        session = onnxruntime.InferenceSession(content, options, providers=CPU)
     except Exception as error:  # onnxruntime's exceptions have no common class of their own
         reason = str(error).splitlines()[0]
         raise StageError(f"{path}: not a usable ONNX file ({reason})") from None
+    for what, ends in (("input", session.get_inputs()), ("output", session.get_outputs())):
+        if [end.type for end in ends] != ["tensor(float)"]:
+            found = ", ".join(f"{end.name} {end.type}" for end in ends) or "none"
+            raise StageError(f"{path}: expected one {what} of float32, found {found}")
+    return session
 
 
 def run_session(

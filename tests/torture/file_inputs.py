@@ -65,6 +65,14 @@ sys.path.insert(0, ".")
 from tests.torture import pair_inputs
 pair_inputs.make(here)
 """,
+    "sisr_eval": """
+from tests import pair_files, sisr_networks
+place = here / "resolvers"
+place.mkdir()
+pair_files.write(place / "pairs.h5", pair_files.form(8))
+sisr_networks.write(place / "network", sisr_networks.card())
+sisr_networks.write_registration(place / "registration")
+""",
     "eurosat": """
 from PIL import Image
 import tifffile

@@ -21,6 +21,18 @@ def _scene(path: Path) -> None:
                 scene.truth(*window)
 
 
+def _resolver(folder: Path) -> None:
+    from shared import sisr
+    from stages.sisr_eval import samples
+    from stages.sisr_eval.contest import Contest
+
+    place = folder.parent
+    with sisr.Pairs(place / "pairs.h5") as pairs:
+        frame = samples.frame(pairs, 0)
+        contest = Contest.of(pairs, frame, (place / "network",), place / "registration")
+        contest.examine(samples.read(pairs, frame, 0))
+
+
 def _tiles(path: Path) -> None:
     from shared import tiles
 
@@ -126,6 +138,7 @@ WAYS: dict[str, Callable[[Path], object]] = {
     "audit": label_audits.load,  # distill, report
     "scene": _scene,  # map
     "pairs": _pairs,  # sisr-benchmark-metrics
+    "resolver": _resolver,  # sisr-eval
     "tiles": _tiles,  # stages that learn from tiles
     "records": _records,  # report, make provenance
     "bundle": _bundle,  # export's check

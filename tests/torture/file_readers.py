@@ -32,6 +32,10 @@ def _paired(file: str, built: str = "") -> Reader:
     return Reader("pairs", file, "stages.pairs.main", built=built)
 
 
+def _resolver(file: str, built: str) -> Reader:
+    return _part("sisr_eval", f"resolvers/{file}", "resolver", built, "/network")
+
+
 STEM = "T33UUB_20220701T101559"
 L1C = f"l1c/GRANULE/L1C_T33UUB_A036684_20220701T101557/IMG_DATA/{STEM}"
 L2A = f"l2a/GRANULE/L2A_T33UUB_A036684_20220701T101557/IMG_DATA/R20m/{STEM}"
@@ -70,6 +74,12 @@ READERS = {
     "pairs-dates": _paired("worldstrat/metadata.csv"),
     "pairs-yaml": _paired(f"{WORLDSTRAT}.metadata", "yaml"),
     "pairs-tif": _paired(f"{WORLDSTRAT}-L2A_data.tiff", "raster"),
+    # Networks for super-resolution across sensors.
+    "resolver-onnx": _resolver("network/network.onnx", "onnx"),
+    "resolver-json": _resolver("network/sisr.json", "json"),
+    "resolver-places": _resolver("network/sisr.json", "places"),
+    "registration-onnx": _resolver("registration/registration.onnx", "onnx"),
+    "registration-json": _resolver("registration/registration.json", "json"),
     # Weights.
     "safetensors": _weights("w.safetensors", "safetensors"),
     "pth": _weights("w.pth", "pickle"),
