@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from shared import lcz, patches
+from tests.samples import SAMPLES
 
 ROWS = 34  # two of each class
 for variable in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):  # of the make that started the tests
@@ -73,8 +74,6 @@ def prepared_test(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def real() -> Path:
     """Folder of real samples: $LCZ42_SAMPLES, or shared/data beside the checkout; else skips."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("LCZ42_SAMPLES", beside))
-    if not (folder / "README.md").is_file():
+    if not (SAMPLES / "README.md").is_file():
         pytest.skip("no real sample data here")
-    return folder
+    return SAMPLES

@@ -67,8 +67,8 @@ def flag(name: str, value: object | None) -> Flags:
 
 
 def paths(name: str, values: Iterable[str]) -> Flags:
-    """``--name a,b,c``."""
-    return (f"--{name}", ",".join(values))
+    """``--name a,b,c``, or nothing without values."""
+    return (f"--{name}", ",".join(values)) if (values := tuple(values)) else ()
 
 
 def override(flags: Flags, winning: Flags) -> Flags:

@@ -8,7 +8,6 @@ The share of cuts whose class stays is printed, with Wilson's 95 % interval.
 """
 
 import dataclasses
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,8 @@ from torch.nn import functional
 from shared import keras_files, lcz, models, patches
 from stages.report.classifiers import interval
 from tests.bench import table
+from tests.samples import SAMPLES
 
-DATA = Path(os.environ.get("LCZ42_SAMPLES", Path(__file__).resolve().parents[3] / "shared/data"))
 NETWORK = "S2_RESNET20_BS16_LR2e-4_IN32-32-10_PRO-52-0R12_2019-06-27.h5"
 SCENES = ("l1c_t33uub_20170527", "l1c_t49jgm_20171022", "l1c_eolearn_scenes")
 ORDER = (0, 1, 2, 4, 5, 6, 3, 7, 8, 9)  # So2Sat's bands among those of 10 m and those of 20 m
@@ -36,10 +35,10 @@ PLAIN = models.Card(
 def read_cuts(name: str) -> np.ndarray:
     """(N, 32, 32, 10) reflectance of a scene without gaps between its cuts."""
     if name == "l1c_eolearn_scenes":
-        clear = np.load(DATA / "sentinel2" / f"{name}.npy")[2:]
+        clear = np.load(SAMPLES / "sentinel2" / f"{name}.npy")[2:]
         bands = clear[..., [1, 2, 3, 4, 5, 6, 7, 8, 11, 12]].astype(np.float32)
         return np.concatenate([cut(date) for date in bands]) / 1e4
-    stored = np.load(DATA / "sentinel2" / f"{name}.npz")
+    stored = np.load(SAMPLES / "sentinel2" / f"{name}.npz")
     fine, coarse = (torch.from_numpy(stored[key].astype(np.float32)) for key in ("b10m", "b20m"))
     size = tuple(fine.shape[:2])
     enlarged = functional.interpolate(coarse.permute(2, 0, 1)[None], size, mode="bicubic")[0]
@@ -86,7 +85,7 @@ def span(cuts: np.ndarray, card: models.Card) -> int:
 
 def main() -> None:
     """Print the table."""
-    made = keras_files.to_onnx(keras_files.read(DATA / "weights" / NETWORK))
+    made = keras_files.to_onnx(keras_files.read(SAMPLES / "weights" / NETWORK))
     session = onnxruntime.InferenceSession(made.SerializeToString())
 
     def classify(of: np.ndarray) -> np.ndarray:

@@ -1,18 +1,16 @@
 """Patches to measure with: real Sentinel-2 ones where they are, smooth random ones elsewhere."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 
 from tests.conftest import write_patches
-
-BESIDE = Path(__file__).resolve().parents[3] / "shared" / "data"
+from tests.samples import SAMPLES
 
 
 def write(path: Path, rows: int) -> str:
     """A patch file of (rows, 32, 32, 10) reflectance; says what is in it."""
-    real = Path(os.environ.get("LCZ42_SAMPLES", BESIDE)) / "sentinel2" / "l2a_patches.npy"
+    real = SAMPLES / "sentinel2" / "l2a_patches.npy"
     if real.is_file():
         kept = np.load(real, mmap_mode="r")
         sen2, what = kept[np.arange(rows) % len(kept), 16:48, 16:48] / 1e4, "real Sentinel-2"

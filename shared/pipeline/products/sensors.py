@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from shared.errors import StageError
-from shared.pipeline.product import Flags, Product, check_folder
+from shared.pipeline.product import Flags, Product, check_folder, paths
 from shared.pipeline.products import maps
 from shared.pipeline.settings import Settings
 
@@ -89,13 +89,14 @@ def _learned(settings: Settings, pairs: Product) -> Iterator[Product]:
     yield Product("register", placed, (pairs.path,), src, in_all=True)
     networks = {mode: settings.below(f"sisr-train/{name}-{mode}") for mode in MODES}
     for mode, network in networks.items():
+        used = (placed,) if MODES[mode] != "baseline" else ()
         yield Product(
-            "sisr-train", network, (pairs.path, placed),
-            (*src, "--registration", placed, "--mode", MODES[mode]), in_all=True,
+            "sisr-train", network, (pairs.path, *used),
+            (*src, *paths("registration", used), "--mode", MODES[mode]), in_all=True,
         )  # fmt: skip
     yield Product(
         "sisr-eval", settings.below(f"sisr-eval/{name}"), (pairs.path, placed, *networks.values()),
-        (*src, "--networks", ",".join(networks.values()), "--registration", placed), in_all=True,
+        (*src, *paths("networks", networks.values()), "--registration", placed), in_all=True,
     )  # fmt: skip
     exported = settings.below(f"sisr-export/{name}")
     flags = ("--src", networks[BEST], "--pairs", pairs.path)

@@ -1,0 +1,138 @@
+"""Networks for super-resolution across sensors beside a cubic, over seeds.
+
+    .venvs/dev/bin/python -m tests.bench.sisr_gain --out FOLDER
+
+Two tables: the three modes of sisr-train on drawn pairs, whose truth is known, and CARN beside the
+EDSR of this toolchain on real patches by Wald's protocol (those of `tests.samples`; without them
+that table is left out). It goes on where it was stopped. Writes sisr-gain.md, which it prints as
+well.
+"""
+
+import argparse
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from tests.bench import table
+from tests.bench.segment_levels import run
+from tests.samples import SAMPLES
+
+MODES = {"baseline": "baseline", "geometric": "geometric", "radiometric": "geometric+radiometric"}
+NETWORKS = {"carn": "carn-2x2x16g4", "edsr": "edsr-4x32"}
+REGISTER = "--epochs 12"
+TRAIN = "--batch 8 --lr 1e-3 --t_0 200 --device cpu"
+DRAWN = {
+    "psnr_truth": ("PSNR against the truth, dB", 2), "frr_truth": ("FRR against the truth, %", 1),
+    "low_fidelity": ("fidelity to the input (RMSE)", 4), "flow_mean": ("displacement, pixels", 3),
+    "radiometric_mean": ("bias", 4),
+}  # fmt: skip
+REAL = {
+    "psnr": ("PSNR, dB", 2), "ssim": ("SSIM", 4), "frr": ("FRR, %", 1),
+    "low_fidelity": ("fidelity to the input (RMSE)", 4),
+}  # fmt: skip
+Columns = Mapping[str, tuple[str, int]]
+Figures = dict[str, dict[str, list[float]]]  # image, metric: a value a seed
+
+
+def draw_pairs(out: Path) -> Path:
+    """The drawn pairs and the registration network that all seeds have."""
+    drawn, pairs = out / "two-sensors", out / "drawn.h5"
+    run("two_sensors", "--dst", drawn)
+    run("pairs", "--src", drawn, "--dst", pairs)
+    run("register", "--src", pairs, "--dst", out / "register", *shlex.split(REGISTER))
+    return pairs
+
+
+def read_patches(patches: Path, out: Path) -> Path:
+    """Pairs of the real patches by Wald's protocol."""
+    file, pairs = out / "patches.h5", out / "wald.h5"
+    if not file.exists():
+        with h5py.File(file.with_suffix(".partial"), "w") as stored:
+            stored["sen2"] = np.load(patches).astype(np.float32) / 10_000
+        file.with_suffix(".partial").rename(file)
+    run("pairs", "--src", file, "--dst", pairs)
+    return pairs
+
+
+def measure(
+    pairs: Path, ways: Mapping[str, str], out: Path, seeds: list[int], flags: str
+) -> Figures:
+    """Train what is missing; means over the bands of the test rows, by image and metric.
+
+    Args:
+        pairs: pair file.
+        ways: flags of sisr-train by the name of the network.
+        out: folder of the products.
+        seeds: of the training.
+        flags: of all networks.
+    """
+    figures: Figures = {}
+    for seed in seeds:
+        made = [out / str(seed) / name for name in ways]
+        for folder, own in zip(made, ways.values(), strict=True):
+            words = (*shlex.split(own), *shlex.split(flags), "--seed", seed)
+            run("sisr_train", "--src", pairs, *words, "--dst", folder)
+        told = out / f"eval-{seed}"
+        placed = ("--registration", out.parent / "register") if out.name == "drawn" else ()
+        names = ",".join(map(str, made))
+        run("sisr_eval", "--src", pairs, "--networks", names, *placed, "--dst", told)
+        for image, bands in json.loads((told / "metrics.json").read_text())["metrics"].items():
+            for metric, value in bands["mean"].items():
+                figures.setdefault(image, {}).setdefault(metric, []).append(value)
+    return figures
+
+
+def page(title: str, figures: Figures, columns: Columns) -> str:
+    """A table as Markdown: means over the seeds, and their deviation where it is not zero."""
+    lines = [
+        [image, *(_cell(told.get(metric, []), digits) for metric, (_, digits) in columns.items())]
+        for image, told in figures.items()
+    ]
+    head = ["image", *(text for text, _ in columns.values())]
+    return f"## {title}\n\n{table.rows(head, lines)}\n"
+
+
+def _cell(values: list[float], digits: int) -> str:
+    if not values:
+        return "–"
+    spread = f" ± {np.std(values, ddof=1):.{digits}f}" if np.ptp(values) else ""
+    return f"{np.mean(values):.{digits}f}{spread}"
+
+
+def main() -> None:
+    """Draw, read, train, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder of products and table")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[42, 43, 44])
+    parser.add_argument("--epochs", type=int, default=30, help="of every network")
+    parser.add_argument("--flags", default=TRAIN, help="of sisr-train")
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    flags = f"{given.flags} --epochs {given.epochs}"
+    register = shlex.quote(str(given.out / "register"))
+    ways = {
+        name: f"--architecture {NETWORKS['carn']} --mode {mode}"
+        + (f" --registration {register}" if mode != "baseline" else "")
+        for name, mode in MODES.items()
+    }
+    seeds = ", ".join(map(str, given.seeds))
+    said = f"`make bench-sisr-gain`: `sisr-train {flags}`, seeds {seeds}; test rows.\n"
+    text = f"# Super-resolution across sensors, beside a cubic\n\n{said}\n"
+    drawn = measure(draw_pairs(given.out), ways, given.out / "drawn", given.seeds, flags)
+    text += page(f"Drawn pairs, ×2, {NETWORKS['carn']}", drawn, DRAWN)
+    real = SAMPLES / "sentinel2" / "l2a_patches.npy"
+    if real.is_file():
+        ways = {n: f"--architecture {of} --mode baseline" for n, of in NETWORKS.items()}
+        pairs = read_patches(real, given.out)
+        found = measure(pairs, ways, given.out / "real", given.seeds, flags)
+        text += page("Real patches by Wald's protocol, 20 m to 10 m", found, REAL)
+    (given.out / "sisr-gain.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
