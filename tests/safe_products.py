@@ -164,3 +164,17 @@ def pack(folder: Path) -> Path:
         for file in sorted(folder.rglob("*")):
             archive.write(file, file.relative_to(folder.parent))
     return path
+
+
+def cubic_by_hand(values: np.ndarray, row: int, column: int) -> float:
+    """A pixel of 10 m from an image of 20 m by Keys' kernel, one sample after the other."""
+    total = 0.0
+    for i in range(len(values)):
+        for j in range(values.shape[1]):
+            weight = 1.0
+            for far in (abs((row + 0.5) / 2 - 0.5 - i), abs((column + 0.5) / 2 - 0.5 - j)):
+                near = 1.5 * far**3 - 2.5 * far**2 + 1
+                outer = -0.5 * far**3 + 2.5 * far**2 - 4 * far + 2
+                weight *= near if far < 1 else outer if far < 2 else 0.0
+            total += weight * values[i, j]
+    return total

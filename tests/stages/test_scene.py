@@ -39,20 +39,6 @@ def products(tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Path]:
     return made | {"theia": make.make_theia(folder)}
 
 
-def cubic_by_hand(values: np.ndarray, row: int, column: int) -> float:
-    """A pixel of 10 m from an image of 20 m by Keys' kernel, one sample after the other."""
-    total = 0.0
-    for i in range(len(values)):
-        for j in range(values.shape[1]):
-            weight = 1.0
-            for far in (abs((row + 0.5) / 2 - 0.5 - i), abs((column + 0.5) / 2 - 0.5 - j)):
-                near = 1.5 * far**3 - 2.5 * far**2 + 1
-                outer = -0.5 * far**3 + 2.5 * far**2 - 4 * far + 2
-                weight *= near if far < 1 else outer if far < 2 else 0.0
-            total += weight * values[i, j]
-    return total
-
-
 def test_folders_of_any_name(products: dict[Any, Path], tmp_path: Path) -> None:
     """GDAL wants UTF-8; people have folders whose names are older than that."""
     home = tmp_path / b"For\xeat".decode(errors="surrogateescape")
@@ -95,7 +81,7 @@ def test_safe(products: dict[Any, Path], tmp_path: Path, kind: tuple[str, str]) 
             np.testing.assert_array_equal(made[6:, 6:], stored[6:, 6:] + offset)
             continue
         for row, column in ((20, 21), (33, 40), (45, 20)):
-            expected = cubic_by_hand(stored.astype(float), row, column) + offset
+            expected = make.cubic_by_hand(stored.astype(float), row, column) + offset
             assert abs(made[row, column] - max(expected, 1)) <= 0.51
     assert pixels[6:, 6:].min() >= 1
 
@@ -248,7 +234,7 @@ def test_theia(products: dict[Any, Path], tmp_path: Path) -> None:
     assert (header.level, header.date, header.masked) == ("L2A", "2020-04-01", True)
     np.testing.assert_array_equal(pixels[6:, 6:, 0], make.numbers("B02", 10)[6:, 6:])  # FRE
     assert not pixels[:6, :6].any()
-    expected = cubic_by_hand(make.numbers("B12", 20).astype(float), 31, 30)
+    expected = make.cubic_by_hand(make.numbers("B12", 20).astype(float), 31, 30)
     assert abs(pixels[31, 30, 9] - expected) <= 0.51
     assert mask[30, :6].tolist() == [2, 1, 4, 1, 3, 2]
     zipped = command(make.pack(src), tmp_path / "zip.h5")
@@ -383,7 +369,9 @@ def test_arrays_of_numpy(tmp_path: Path) -> None:
     np.savez(tmp_path / "y_L1C.npz", b10m=fine, b20m=coarse)
     _, pixels, _ = load(command(tmp_path / "y_L1C.npz", tmp_path / "c.h5"))
     np.testing.assert_array_equal(pixels[..., [0, 1, 2, 6]], fine)
-    assert abs(pixels[9, 9, 9] - max(cubic_by_hand(coarse[..., 5].astype(float), 9, 9), 1)) < 0.51
+    assert (
+        abs(pixels[9, 9, 9] - max(make.cubic_by_hand(coarse[..., 5].astype(float), 9, 9), 1)) < 0.51
+    )
 
 
 def test_an_array_whose_place_is_told(tmp_path: Path) -> None:

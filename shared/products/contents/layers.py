@@ -77,26 +77,6 @@ class Array:
         return np.asarray(self.values[rows, columns])
 
 
-def enlarge_rows(values: Values, factor: int) -> Values:
-    """Enlarge the first axis bicubically; two rows at either end are only looked at.
-
-    Args:
-        values: (n + 4, …) rows, of which the n in the middle are enlarged.
-        factor: new rows per row; centres lie as pixels do, half a pixel from their corners.
-
-    Returns:
-        (n * factor, …).
-    """
-    count = len(values) - 4
-    large = np.empty((count * factor, *values.shape[1:]), np.float32)
-    for phase in range(factor):
-        place = (phase + 0.5) / factor - 0.5
-        taps = [(near, float(cubic.weigh(near - place))) for near in range(-2, 3)]
-        parts = [w * values[2 + near : 2 + near + count] for near, w in taps if w]
-        large[phase::factor] = np.sum(parts, axis=0, dtype=np.float32)
-    return large
-
-
 def window_at(layer: Layer, factor: int, rows: slice, columns: slice, ring: int) -> NDArray[Any]:
     """Stored values of whole coarse pixels under a window, with a ring of the nearest around.
 
@@ -134,11 +114,7 @@ def read_fine(
         values[stored == nodata] = np.nan
     if factor == 1:
         return values
-    small = enlarge_rows(values, factor)
-    fine = np.ascontiguousarray(enlarge_rows(np.ascontiguousarray(small.T), factor).T)
-    if np.isnan(fine).any():
-        near = np.repeat(np.repeat(values[2:-2, 2:-2], factor, 0), factor, 1)
-        fine = np.where(np.isnan(fine) | np.isnan(near), near, fine)
+    fine = cubic.enlarge(values, factor)
     return crop(fine, factor, rows, columns)
 
 

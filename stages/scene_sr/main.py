@@ -1,0 +1,100 @@
+"""scene-sr: a whole Sentinel-2 product through a super-resolution network."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from shared import cli
+from shared.errors import StageError
+from stages.scene_sr.settings import Running, Stored
+
+
+def name_network(given: Mapping[str, Any]) -> dict[str, Path]:
+    """The ONNX file that a description names, as if it had been given.
+
+    Raises:
+        StageError: no usable description, or another file is given.
+    """
+    model, network = given.get("model"), given.get("network")
+    if not isinstance(model, Path) or not model.exists():
+        return {}  # which is refused by name later
+    from shared import sisr_client
+
+    named = sisr_client.read(find_description(model)).model
+    if network and network.resolve() != named.resolve():
+        raise StageError(f"--network: expected {named}, which {model} names, found {network}")
+    return {"network": named}
+
+
+def find_description(model: Path) -> Path:
+    """The YAML itself, or the only one in a folder.
+
+    Raises:
+        StageError: none in it, or several.
+    """
+    if not model.is_dir():
+        return model
+    found = sorted(path for path in model.iterdir() if path.suffix in (".yaml", ".yml"))
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "none"
+        raise StageError(f"{model}: expected one YAML that describes a network, found {names}")
+    return found[0]
+
+
+@cli.completed_by(name_network)
+def run(
+    *,
+    src: Path,
+    dst: Path,
+    model: Path,
+    network: Path | None = None,
+    region: tuple[float, ...] = (),
+    region_in: Literal["metres", "degrees", "pixels"] = "metres",
+    bicubic: bool = False,
+    stored: Stored = Stored(),
+    running: Running = Running(),
+) -> None:
+    """Enlarge a Sentinel-2 product by a network, as a cloud-optimised GeoTIFF.
+
+    Args:
+        src: a SAFE (L1C or L2A) or Theia product as a folder or zip, a GeoTIFF or folder of bands.
+        dst: folder to write: image.tif (int16, reflectance * 10,000, nodata -10,000),
+            quicklook.png, scene-sr.json and, with --bicubic, bicubic.tif.
+        model: description of a network for the client sentinel2_superresolution: YAML with model,
+            bands, margin and factor; or a folder with one, such as sisr-export writes.
+        network: the ONNX file that it names, which is found by itself.
+        region: the part to make: left,bottom,right,top in metres or degrees, or
+            left,top,right,bottom in input pixels.
+        region_in: what the region is given in: metres of the product's own grid, degrees, or
+            pixels.
+        bicubic: write the same region enlarged by a cubic, too.
+    """
+    import onnxruntime
+
+    from shared import gdal_files, products, sisr_client
+    from shared.products import sources
+    from stages.scene_sr import product, tiles, view
+
+    description = sisr_client.read(find_description(model))
+    description = replace(description, model=network or description.model)
+    provider = product.PROVIDERS[running.device]
+    if provider not in onnxruntime.get_available_providers():
+        found = ", ".join(onnxruntime.get_available_providers())
+        raise StageError(f"--device: expected an onnxruntime with {provider}, found {found}")
+    together, threads = product.share_threads(running)
+    net = sisr_client.Network(description, threads, [provider])
+    channels = products.read_names("channels", stored.channels)
+    units = products.Units(stored.per_unit, stored.offset, stored.nodata)
+    with gdal_files.environment(product.CACHE, running.threads):
+        opened = sources.read(src, view.name_bands(description), channels, None, units)
+        seen = view.look(opened, description)
+        top, left, height, width = products.find_window(seen.product, region, region_in)
+        layout = tiles.lay_out(
+            sisr_client.Window(top, left, height, width), description, running.tile
+        )
+        product.make(dst, seen, layout, net, together=together, bicubic=bicubic)
+
+
+if __name__ == "__main__":
+    cli.main(run)
