@@ -1,6 +1,7 @@
 """scene-sr: a whole Sentinel-2 product through a super-resolution network."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -42,6 +43,21 @@ def find_description(model: Path) -> Path:
     return found[0]
 
 
+def choose_provider(device: str, available: Sequence[str]) -> str:
+    """What onnxruntime runs on.
+
+    Raises:
+        StageError: it has nothing for this device.
+    """
+    wanted = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+    if device == "auto":
+        device = "cuda" if wanted["cuda"] in available else "cpu"
+    if wanted[device] not in available:
+        found = ", ".join(available)
+        raise StageError(f"--device: expected an onnxruntime with {wanted[device]}, found {found}")
+    return wanted[device]
+
+
 @cli.completed_by(name_network)
 def run(
     *,
@@ -58,7 +74,8 @@ def run(
     """Enlarge a Sentinel-2 product by a network, as a cloud-optimised GeoTIFF.
 
     Args:
-        src: a SAFE (L1C or L2A) or Theia product as a folder or zip, a GeoTIFF or folder of bands.
+        src: a SAFE (L1C or L2A) or Theia product as a folder or zip, a GeoTIFF or folder of bands;
+            or a scene file.
         dst: folder to write: image.tif (int16, reflectance * 10,000, nodata -10,000),
             quicklook.png, scene-sr.json and, with --bicubic, bicubic.tif.
         model: description of a network for the client sentinel2_superresolution: YAML with model,
@@ -74,20 +91,21 @@ def run(
 
     from shared import gdal_files, products, sisr_client
     from shared.products import sources
-    from stages.scene_sr import product, tiles, view
+    from stages.scene_sr import product, scene_file, tiles, view
 
     description = sisr_client.read(find_description(model))
     description = replace(description, model=network or description.model)
-    provider = product.PROVIDERS[running.device]
-    if provider not in onnxruntime.get_available_providers():
-        found = ", ".join(onnxruntime.get_available_providers())
-        raise StageError(f"--device: expected an onnxruntime with {provider}, found {found}")
+    provider = choose_provider(running.device, onnxruntime.get_available_providers())
     together, threads = product.share_threads(running)
     net = sisr_client.Network(description, threads, [provider])
     channels = products.read_names("channels", stored.channels)
     units = products.Units(stored.per_unit, stored.offset, stored.nodata)
-    with gdal_files.environment(product.CACHE, running.threads):
-        opened = sources.read(src, view.name_bands(description), channels, None, units)
+    with ExitStack() as stack:
+        stack.enter_context(gdal_files.environment(product.CACHE, running.threads))
+        if src.suffix.lower() in scene_file.ENDINGS:
+            opened = scene_file.read(src, stack)
+        else:
+            opened = sources.read(src, view.name_bands(description), channels, None, units)
         seen = view.look(opened, description)
         top, left, height, width = products.find_window(seen.product, region, region_in)
         layout = tiles.lay_out(

@@ -19,7 +19,6 @@ from stages.scene_sr.view import View
 CACHE = 512 * 2**20  # bytes of decoded tiles of JPEG 2000 that GDAL keeps
 TILES, FACTS = "tiles.h5", "scene-sr.json"
 IMAGE, CUBIC = "image", "bicubic"
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
 def share_threads(running: Running) -> tuple[int, int]:

@@ -17,7 +17,7 @@ import pytest
 import rasterio
 from onnx import TensorProto, helper, numpy_helper
 
-from shared import cli
+from shared import cli, scenes
 from stages.scene_sr import main as stage
 from tests import client_networks
 from tests import safe_products as make
@@ -147,6 +147,23 @@ def test_a_stack_whose_channels_are_told(tmp_path: Path) -> None:
     made = pixels_of(command(src, tmp_path / "out", model, *told) / "image.tif")
     np.testing.assert_array_equal(made[0, 13::2, 13::2] + 500 - 11, values[2, 6:, 6:])
     np.testing.assert_array_equal(made[1, 13::2, 13::2] + 500 - 11, values[0, 6:, 6:])
+
+
+def test_a_scene_file(tmp_path: Path) -> None:
+    rng, bands = np.random.default_rng(0), ("B2", "B8", "B4", "B3")
+    pixels = rng.integers(1, 9000, (300, 40, 4)).astype(np.uint16)
+    pixels[5, 7] = 0
+    header = scenes.Header(scenes.Grid.utm(32633, make.WEST, make.NORTH), bands, "L2A")
+    with scenes.create_scene(tmp_path / "city.h5", (300, 40), header) as sink:
+        for block in sink.todo():
+            sink.put(block, pixels[block.slices])
+    model = places(tmp_path / "net", TEN, 2, margin=4)
+    made = command(tmp_path / "city.h5", tmp_path / "out", model, "--tile=64", "--device=cpu")
+    i, j = np.mgrid[:600, :80]
+    for image, band in zip(pixels_of(made / "image.tif"), (2, 1, 0), strict=True):
+        expected = pixels[i // 2, j // 2, band] + 10 * (i % 2) + j % 2
+        expected[10:12, 14:16] = 0
+        np.testing.assert_array_equal(np.where(image == NODATA, 0, image), expected)
 
 
 def test_the_companion_is_a_cubic(l1c: Path, tmp_path: Path) -> None:
