@@ -4,12 +4,15 @@ The output is the input, enlarged by a cubic, and `detail` times what a random c
 coarse pixels gives each fine one. Options break it in the ways that a check must see.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+from shared.sisr import SENTINEL2_MTF, cards
 
 REACH = 2  # input pixels that a cubic looks to each side
 
@@ -52,7 +55,9 @@ def graph(bands: int, options: Options = Options()) -> onnx.ModelProto:
     """(N, C, h, w) to (N, C, factor * h, factor * w)."""
     rng, factor, side = np.random.default_rng(options.seed), options.factor, options.side
     kernel = rng.standard_normal((bands * factor**2, bands, side, side))
-    kernel -= kernel.mean((1, 2, 3), keepdims=True)  # the level of an image stays as it is
+    kernel -= kernel.mean((1, 2, 3), keepdims=True)  # the level of an image stays as it is,
+    phases = kernel.reshape(factor**2, bands, bands, side, side)
+    phases -= phases.mean(0)  # and so does each mean of factor * factor output pixels
     order = options.order or tuple(range(bands))
     constants = {
         "kernel": (options.detail * kernel).astype(np.float32),
@@ -95,3 +100,19 @@ def pair(folder: Path, bands: tuple[str, ...], options: Options = Options()) -> 
         f"margin: {options.margin}\nmodel: pair.onnx\n"
     )
     return path
+
+
+def trained(
+    folder: Path, bands: tuple[str, ...], options: Options = Options(), /, **entries: Any
+) -> Path:
+    """A folder as sisr-train leaves it; its network is `graph`, whatever the card says."""
+    folder.mkdir(parents=True, exist_ok=True)
+    onnx.save(graph(len(bands), options), folder / cards.ONNX)
+    level = dict(zip(bands, np.linspace(0.05, 0.25, len(bands)).tolist(), strict=True))
+    card = cards.Card(
+        bands=bands, made=bands, metres=10.0, factor=options.factor, margin=options.margin,
+        architecture="cubic", mode="geometric", mtf={band: SENTINEL2_MTF[band] for band in bands},
+        mean=tuple(level.values()), std=(0.1,) * len(bands),
+    )  # fmt: skip
+    cards.write(folder, replace(card, **entries))
+    return folder

@@ -11,6 +11,7 @@ KEYS = ("model", "bands", "margin", "factor")
 FINE = ("B2", "B3", "B4", "B8")  # with any of these, the client reads all bands at 10 m
 BANDS = (*FINE, "B5", "B6", "B7", "B8A", "B11", "B12")  # those that the client reads
 NODATA = -10_000  # what the client writes where a network gives NaN
+SUFFIXES = (".yaml", ".yml")
 LARGEST = 2**20  # bytes of a YAML
 
 
@@ -43,15 +44,31 @@ class Description:
         return -(-self.margin // self.factor) * self.factor
 
 
-def read(path: Path) -> Description:
-    """Read and check a YAML, which may be written as JSON.
+def find(path: Path) -> Path:
+    """The YAML itself, or the only one of a folder.
 
     Raises:
-        StageError: not YAML, other keys than the four, a value that the client cannot use, or no
-            ONNX file where it says.
+        StageError: the folder has none or several.
+    """
+    if not path.is_dir():
+        return path
+    names = sorted(file.name for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+    if len(names) != 1:
+        found = ", ".join(names) or "none"
+        raise StageError(f"{path}: expected one YAML, found {found}; name the file itself")
+    return path / names[0]
+
+
+def read(path: Path) -> Description:
+    """Read and check a YAML, which may be written as JSON, or the only one of a folder.
+
+    Raises:
+        StageError: none or several in the folder, not YAML, other keys than the four, a value that
+            the client cannot use, or no ONNX file where it says.
     """
     import yaml
 
+    path = find(path)
     try:
         content = yaml.safe_load(documents.read_text(path, LARGEST))
     except (yaml.YAMLError, ValueError, RecursionError, OSError, TypeError) as error:

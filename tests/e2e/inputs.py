@@ -24,6 +24,10 @@ here = Path(sys.argv[1])
 for name, batch in (("student", "N"), ("exported", 1)):
     networks.student(here / name, here / "train.h5", here / "test.h5", batch=batch)
 """,
+    "sisr": """
+import sys; from pathlib import Path; from tests import client_networks
+client_networks.trained(Path(sys.argv[1]) / "sisr", ("B2", "B8"))
+""",
     "pictures": """
 import sys; import numpy; from pathlib import Path; from PIL import Image
 for name in ("Forest", "River"):
@@ -103,7 +107,7 @@ def make(folder: Path) -> None:
     (folder / "mirror" / "edsr64_x2.pt").write_bytes(bytes(99_000))
     tools = (("export", "models"), ("eurosat", "pictures"), ("sr_train", "weights"),
              ("landcover", "aerial"), ("two_sensors", "pairs"),
-             ("sisr_eval", "resolvers"))  # fmt: skip
+             ("sisr_eval", "resolvers"), ("sisr_export", "sisr"))  # fmt: skip
     for stage, code in tools:
         if (ROOT / ".venvs" / stage / "bin" / "python").exists():
             under(stage, CODE[code], folder)

@@ -31,6 +31,7 @@ GOOD = {
     "pairs": {"src": "sensors"},
     "sisr_benchmark_metrics": {"src": "pairs.h5"},
     "sisr_eval": {"src": "pairs.h5", "networks": "resolver,other-resolver"},
+    "sisr_export": {"src": "sisr"},
     "scene": {"src": "l1c.npy"},
     "landcover": {"src": "aerial"},
     "segment": {"train": "tiles.h5", "validation": "tiles.h5", "architecture": "pyramid-tiny",
@@ -64,6 +65,7 @@ GOOD = {
 }  # fmt: skip
 # Inputs that a stage can do without, as a broken one is made of them.
 OPTIONAL = {
+    "pairs": "pairs.h5",
     "grid": "features.h5",
     "geo": "geo.h5",
     "registration": "registration",
@@ -230,6 +232,11 @@ def cases() -> Iterator[Case]:
         inputs.no_json,
         "not a registration",
     )
+    yield from incomplete("sisr_export", "pairs")
+    yield Case("sisr_export", "cut", "pairs", "", inputs.cut, "not a complete HDF5 file")
+    yield Case("sisr_export", "no onnx", "src", "network.onnx", inputs.text, "ONNX")
+    yield Case("sisr_export", "cut onnx", "src", "network.onnx", inputs.cut, "ONNX")
+    yield Case("sisr_export", "json", "src", "sisr.json", inputs.no_json, "not a description")
     yield Case("report", "cut", "src", "", inputs.cut, "not a complete HDF5 file")
 
 
