@@ -9,7 +9,7 @@ from shared.errors import StageError
 from shared.sisr_client import Window
 from stages.sisr_export.case import Case, Image, Result, compare
 
-SIDES = (64, 24)  # input pixels of the tiles that are compared
+SIDES = (64, 40)  # input pixels of the tiles that are compared
 REGION = Window(11, 7, 37, 30)  # input pixels of the region, in the land without its margin
 CUT = (9, 6)  # input pixels that are cut off the top and the left to see how far that is felt
 ONE = 1.0  # digital number by which rounding may differ
