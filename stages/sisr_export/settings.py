@@ -9,8 +9,6 @@ PER_UNIT = 10_000  # digital numbers of reflectance 1
 LEAST, MOST = -1_000, 32_767  # of the output: L1C reaches down to -1,000, int16 up to 32,767
 # Input pixels: of the client's tiles, 500 wide at a factor of 2, four fifths would be margin.
 MOST_MARGIN = 320
-    320  # input pixels; at the client's 500 of a tile, more than two thirds would be margin
-)
 LOWEST, HIGHEST = -9_999.5, 1e6  # input outside these is no data, like NaN
 # Digital numbers of the bands over Europe in summer, on average: levels of the land that is drawn.
 LEVELS = {
