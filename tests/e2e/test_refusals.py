@@ -32,6 +32,8 @@ GOOD = {
     "sisr_benchmark_metrics": {"src": "pairs.h5"},
     "sisr_eval": {"src": "pairs.h5", "networks": "resolver,other-resolver"},
     "sisr_export": {"src": "sisr"},
+    "sisr_train": {"src": "pairs.h5", "registration": "registration",
+                   "architecture": "carn-1x1x2g1", "epochs": "1", "device": "cpu"},
     "scene": {"src": "l1c.npy"},
     "landcover": {"src": "aerial"},
     "segment": {"train": "tiles.h5", "validation": "tiles.h5", "architecture": "pyramid-tiny",
@@ -232,6 +234,15 @@ def cases() -> Iterator[Case]:
         inputs.no_json,
         "not a registration",
     )
+    yield from incomplete("sisr_train", "src")
+    yield Case("sisr_train", "cut", "src", "", inputs.cut, "not a complete HDF5 file")
+    yield Case("sisr_train", "no weights", "weights", "", inputs.text, "weights")
+    for what, file, breaks, message in (
+        ("cut onnx", "registration.onnx", inputs.cut, "not an ONNX network"),
+        ("no onnx", "registration.onnx", inputs.text, "not an ONNX network"),
+        ("json", "registration.json", inputs.no_json, "not a registration"),
+    ):
+        yield Case("sisr_train", what, "registration", file, breaks, message)
     yield from incomplete("sisr_export", "pairs")
     yield Case("sisr_export", "cut", "pairs", "", inputs.cut, "not a complete HDF5 file")
     yield Case("sisr_export", "no onnx", "src", "network.onnx", inputs.text, "ONNX")

@@ -1,58 +1,470 @@
-"""sisr_train: values known by hand, rows, shards, refusals."""
+"""sisr-train: corrections that are known, losses, parts, the product, stops and refusals."""
 
+import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
 
-from shared import cli, patches
+from shared import cli, sisr, sisr_networks
+from shared.errors import StageError
+from shared.sisr import cards, fidelity
+from shared.training.loop import checkpoints
+from stages.sisr_train import bands, corrections, export, learner, parts, prepared, training
 from stages.sisr_train import main as stage
-from tests.conftest import pixels
+from stages.sisr_train.registrar import Registrar
+from tests import pair_drawings
+
+QUICK = {
+    "architecture": "carn-1x1x4g2sw", "batch": "3", "lr": "0.003", "epochs": "3", "device": "cpu",
+    "mode": "baseline", "t_0": "4",
+}  # fmt: skip
+KNOWN = {"mode": "geometric", "known_flow": "True"}
+BOTH = {"mode": "geometric+radiometric", "known_flow": "True"}
 
 
-def command(src: Path, dst: Path, *flags: str) -> np.ndarray:
-    """Run the stage as its container does; the sen2 that it wrote."""
-    cli.main(stage.run, [f"--src={src}", f"--dst={dst}", *flags])
-    with patches.read(dst, "sen2") as source:
-        return source["sen2"][:]
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with plain.h5 (two bands), all.h5 (two of 20 m beside) and real.h5 (no truth)."""
+    folder = tmp_path_factory.mktemp("pairs")
+    pair_drawings.write(folder / "plain.h5")
+    pair_drawings.write(folder / "all.h5", 24, coarse=True)
+    pair_drawings.write(folder / "real.h5", simulated=False)
+    return folder
 
 
-def test_values_by_hand() -> None:
-    sen2 = np.array([0.1, 1.0, 2.0], np.float32).reshape(1, 1, 1, 3)
-    np.testing.assert_allclose(stage.brighten(sen2, 2.0).ravel(), [0.2, 2.0, 2.8])
+def make(src: Path, dst: Path, **more: str) -> Path:
+    """Run the stage as its container does."""
+    flags = {**QUICK, **more}
+    cli.main(stage.run, [f"--src={src}", f"--dst={dst}", *(f"--{k}={v}" for k, v in flags.items())])
+    return dst
 
 
-def test_product_has_every_row_and_its_label(prepared: Path) -> None:
-    made = command(prepared, prepared.with_name("out.h5"), "--gain=0.5")
-    np.testing.assert_allclose(made, pixels(34)["sen2"] / 2, atol=0.51e-4)
-    with patches.read(prepared.with_name("out.h5"), "label") as source:
-        assert source.labels().tolist() == [row % 17 for row in range(34)]
+def metrics(product: Path) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads((product / "metrics.json").read_text())
+    return told
 
 
-@pytest.mark.parametrize("n", [2, 40])  # 40 shards of 34 rows: some are empty
-def test_shards_joined_are_the_whole(prepared: Path, n: int) -> None:
-    whole = command(prepared, prepared.with_name("whole.h5"))
-    spans = [range((i - 1) * 34 // n, i * 34 // n) for i in range(1, n + 1)]
-    parts = [
-        command(prepared, prepared.with_name(f"{i}.h5"), f"--shard={i}/{n}")
-        for i, span in enumerate(spans, 1)
-        if span
-    ]
-    np.testing.assert_array_equal(np.concatenate(parts), whole)
+@pytest.fixture(scope="module")
+def product(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(files / "plain.h5", tmp_path_factory.mktemp("made") / "product", **BOTH)
+
+
+# --- corrections ----------------------------------------------------------------------------------
+LAYOUT = bands.Layout(24, 2, 10.0, ("B2", "B8"), ("B8A", "B11"), 3, ("B2", "B8", "B8A", "B11"))
+
+
+def draw_row(shift: tuple[float, float], gain: float = 1.0) -> bands.Row:
+    """A row with 20 m bands, and a smooth scene, so that cubic values between pixels are right."""
+    rng, shape = np.random.default_rng(5), pair_drawings.form(LAYOUT.side, True)
+    slow = pair_drawings.draw_scene(rng, 4)
+    scene = pair_drawings.Scene(slow.ways * 0.2, slow.phases)
+    places = pair_drawings.place(LAYOUT.side, 2)
+    truth = scene.at(places)
+    high = gain * scene.at(places - np.array(shift))[..., :3]
+    flow = np.broadcast_to(np.array(shift, np.float32), (24, 24, 2)).copy()
+    assert shape.side == LAYOUT.side
+    return bands.Row(
+        pair_drawings.see(truth[..., :2], 2, LAYOUT.low),
+        pair_drawings.see(truth[..., 2:], 4, LAYOUT.coarse), high, truth, flow,
+    )  # fmt: skip
+
+
+def test_a_known_shift_is_undone() -> None:
+    """0.4 pixels down and 0.7 to the left, which is not whole pixels of either grid."""
+    row = draw_row((0.4, -0.7))
+    target = corrections.correct(row, LAYOUT, "geometric", corrections.take_known_flow)
+    assert row.truth is not None
+    inside = slice(6, -6)
+    expected = row.truth[inside, inside, :3]
+    assert np.abs(row.high[inside, inside] - expected).max() > 0.02
+    np.testing.assert_allclose(target[inside, inside], expected, atol=1e-3)
+
+
+def test_baseline_leaves_the_finer_image() -> None:
+    row = draw_row((0.4, -0.7), 1.1)
+    np.testing.assert_array_equal(corrections.correct(row, LAYOUT, "baseline", None), row.high)
+
+
+def test_a_smooth_offset_is_recovered_for_bands_of_both_grids() -> None:
+    row = draw_row((0.0, 0.0))
+    assert row.truth is not None
+    across = np.cos(np.linspace(0, np.pi, 48))[None, :, None] * 0.8 * np.array([0.02, -0.03, 0.025])
+    changed = bands.Row(
+        row.low, row.coarse, row.truth[..., :3] + across + 0.01, row.truth, row.flow
+    )
+    target = corrections.match_brightness(changed.high, changed, LAYOUT)
+    expected = row.truth[..., :3]
+    assert np.abs(changed.high - expected).max() > 0.025
+    inside = slice(8, -8)
+    np.testing.assert_allclose(target[inside, inside], expected[inside, inside], atol=2e-3)
+
+
+def test_brightness_keeps_detail() -> None:
+    """What only the finer image has stays: a checkerboard of its pixels."""
+    row = draw_row((0.0, 0.0))
+    board = 0.05 * (-1.0) ** np.add.outer(np.arange(48), np.arange(48))[..., None]
+    assert row.truth is not None
+    target = corrections.match_brightness(row.truth[..., :3] + board, row, LAYOUT)
+    plain = corrections.match_brightness(row.truth[..., :3], row, LAYOUT)
+    np.testing.assert_allclose(
+        (target - plain)[8:-8, 8:-8], np.tile(board, 3)[8:-8, 8:-8], atol=1e-3
+    )
+
+
+def test_the_registration_network_sees_the_input_and_the_coarser_target() -> None:
+    """A network that knows the flow: the input is the reference, the finer image has moved."""
+    row, asked = draw_row((0.4, -0.7)), []
+
+    def flow(reference: NDArray[np.float32], moving: NDArray[np.float32]) -> NDArray[np.float32]:
+        asked.append((reference, moving))
+        assert row.flow is not None
+        return row.flow[None]
+
+    registrar: Any = SimpleNamespace(band="B8", flow=flow)
+    found = corrections.find_flow(registrar, row, LAYOUT)
+    ((reference, moving),) = asked
+    np.testing.assert_allclose(reference[0], row.low[..., 1], atol=1e-6)
+    seen = sisr.downscale(row.high[..., 1:2], 2, sisr.SENTINEL2_MTF["B8"])[..., 0]
+    np.testing.assert_allclose(moving[0], seen, atol=1e-6)
+    torch.testing.assert_close(found, torch.tensor([0.8, -1.4]).expand(1, 48, 48, 2))
+
+
+def write_registration(folder: Path, shift: tuple[float, float], **card: Any) -> Path:
+    """A product of register whose network says the same flow everywhere."""
+
+    class Constant(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return 0 * images + torch.tensor(shift).view(1, 2, 1, 1)
+
+    folder.mkdir()
+    axes = {0: "batch", 2: "height", 3: "width"}
+    with (folder / "registration.onnx").open("wb") as file:
+        torch.onnx.export(
+            Constant(), (torch.zeros(1, 2, 8, 8),), file, input_names=["images"],
+            output_names=["flow"], dynamic_axes={"images": axes, "flow": axes},
+            opset_version=17, dynamo=False,
+        )  # fmt: skip
+    told = {"band": "B8", "metres": 10.0} | card
+    (folder / "registration.json").write_text(json.dumps(told))
+    return folder
+
+
+def test_a_registration_folder_gives_flows_down_and_to_the_right(tmp_path: Path) -> None:
+    folder = write_registration(tmp_path / "constant", (0.25, -1.5))
+    found = Registrar(folder).flow(*np.zeros((2, 1, 6, 9), np.float32))
+    assert found.shape == (1, 6, 9, 2)
+    np.testing.assert_array_equal(found[0, 2, 3], [0.25, -1.5])
+
+
+def test_a_registration_folder_corrects_a_training(files: Path, tmp_path: Path) -> None:
+    """A flow of nothing leaves the finer images where they are."""
+    folder = write_registration(tmp_path / "still", (0.0, 0.0))
+    flags = {"mode": "geometric", "registration": str(folder), "epochs": "1"}
+    still = make(files / "real.h5", tmp_path / "still-made", **flags)
+    base = make(files / "real.h5", tmp_path / "base", epochs="1")
+    ours, theirs = (metrics(of)["test"]["target"] for of in (still, base))
+    assert "truth" not in metrics(still)["test"]
+    assert ours["bicubic"]["PSNR"] == pytest.approx(theirs["bicubic"]["PSNR"], abs=1e-3)
+    folder = write_registration(tmp_path / "moves", (0.5, 1.0))
+    flags["registration"] = str(folder)
+    moved = make(files / "real.h5", tmp_path / "moved-made", **flags)
+    other = metrics(moved)["test"]["target"]["bicubic"]["PSNR"]
+    assert abs(other - theirs["bicubic"]["PSNR"]) > 0.1
 
 
 @pytest.mark.parametrize(
-    ("flag", "message"),
+    ("card", "found"),
     [
-        ("--gain=0", "--gain: expected above 0, found 0.0"),
-        ("--gian=2", "did you mean --gain?"),
-        ("--shard=3/2", "--shard: expected 1 to n before the slash"),
+        ({"band": "B3"}, "expected a registration by B2 or B8 of 10 m, found one by B3 of 10 m"),
+        ({"metres": 20}, "found one by B8 of 20 m"),
+        ({"metres": "far"}, "not a registration"),
+    ],
+)
+def test_another_registration_is_refused(
+    files: Path, tmp_path: Path, card: dict[str, Any], found: str
+) -> None:
+    folder = write_registration(tmp_path / "other", (0.0, 0.0), **card)
+    with sisr.Pairs(files / "real.h5") as pairs, pytest.raises(StageError, match=found):
+        corrections.choose_flows(folder, False, pairs)
+
+
+def test_a_broken_registration_is_refused_by_name(files: Path, tmp_path: Path) -> None:
+    folder = write_registration(tmp_path / "broken", (0.0, 0.0))
+    with sisr.Pairs(files / "real.h5") as pairs:
+        (folder / "registration.onnx").write_bytes(b"nothing")
+        with pytest.raises(StageError, match=r"registration.onnx: not an ONNX network"):
+            corrections.choose_flows(folder, False, pairs)
+        (folder / "registration.onnx").unlink()
+        with pytest.raises(StageError, match=r"registration.onnx: expected the network beside"):
+            corrections.choose_flows(folder, False, pairs)
+        (folder / "registration.json").unlink()
+        with pytest.raises(StageError, match="expected a folder of register with"):
+            corrections.choose_flows(folder, False, pairs)
+
+
+# --- rows and parts -------------------------------------------------------------------------------
+def test_the_input_has_all_bands_on_one_grid(files: Path) -> None:
+    with sisr.Pairs(files / "all.h5") as pairs:
+        layout = bands.read_layout(pairs)
+        row = next(bands.read_rows(pairs, np.array([2])))
+    assert (layout.names, layout.referenced) == (("B2", "B8", "B8A", "B11"), 3)
+    joined = bands.join(row)
+    assert joined.shape == (24, 24, 4)
+    np.testing.assert_array_equal(joined[..., :2], row.low)
+    np.testing.assert_array_equal(joined[..., 2:], sisr.enlarge(row.coarse, 2))
+    coarser = bands.degrade(row, layout)
+    assert coarser.shape == (12, 12, 4)
+    seen = sisr.downscale(row.coarse[..., 1:], 2, sisr.SENTINEL2_MTF["B11"])
+    np.testing.assert_allclose(coarser[..., 3:], sisr.enlarge(seen, 2))
+
+
+def test_prepared_rows_come_back_in_any_order() -> None:
+    rng = np.random.default_rng(0)
+    images = [{"input": rng.random((3, 5, 2)), "target": 4 * rng.random((6, 10, 1))} for _ in "abc"]
+    rows = prepared.Prepared(3, {"input": (2, 3, 5), "target": (1, 6, 10)})
+    for number in (2, 0, 1):
+        rows.put(number, images[number])
+    found = rows.get(np.array([1, 2]))
+    for place, number in enumerate((1, 2)):
+        shown = found["input"][place].permute(1, 2, 0).numpy()
+        np.testing.assert_allclose(shown, images[number]["input"], atol=6e-5)
+    assert float(found["target"].max()) == pytest.approx(3.2767)  # what int16 holds
+
+
+def test_parts_of_all_images_show_the_same_land() -> None:
+    ramp = torch.arange(16.0).view(1, 1, 1, 16) + 100 * torch.arange(16.0).view(1, 1, 16, 1)
+    batch = {
+        "input": ramp.expand(4, 1, 16, 16),
+        "target": ramp.repeat_interleave(2, 2).repeat_interleave(2, 3).expand(4, 1, 32, 32),
+        "coarser": functional.avg_pool2d(ramp, 2).expand(4, 1, 8, 8),
+    }
+    cutter = parts.Cutter(16, 8, 4)
+    drawn = cutter.draw(4, (1, 2, 3))
+    found = cutter.cut(batch, drawn)
+    assert {name: of.shape[-1] for name, of in found.items()} == {
+        "input": 8, "target": 16, "coarser": 4,
+    }  # fmt: skip
+    torch.testing.assert_close(found["target"][:, :, ::2, ::2], found["input"])
+    torch.testing.assert_close(functional.avg_pool2d(found["input"], 2), found["coarser"])
+    for row, (top, left, down, right) in enumerate(drawn):
+        corner = found["input"][row, 0, -1 if down else 0, -1 if right else 0]
+        assert float(corner) == 100 * top + left
+    assert len({tuple(place) for place in cutter.draw(200, (0,)).tolist()}) == 3 * 3 * 4
+    np.testing.assert_array_equal(cutter.draw(4, (1, 2, 3)), drawn)
+    assert not parts.Cutter(16, 8, flips=False).draw(50, (0,))[:, 2:].any()
+
+
+# --- losses ---------------------------------------------------------------------------------------
+class Doubled(torch.nn.Module):
+    """Repeats pixels and adds a half to the second band and one to the third."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        large = x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+        return large + torch.tensor([0.0, 0.5, 1.0]).view(1, 3, 1, 1)
+
+
+def test_bands_without_a_reference_count_by_wald_alone() -> None:
+    """Smooth L1 below one is half a square: 0 and 0.5² / 2 of two bands, then 2² / 2 of one."""
+    batch = {
+        "input": torch.zeros(2, 3, 8, 8), "target": torch.zeros(2, 2, 16, 16),
+        "coarser": torch.zeros(2, 3, 4, 4),
+    }  # fmt: skip
+    batch["coarser"][:, 2] = -0.25  # restored: 0.75
+    batch["input"][:, 2] = 100  # would ruin the first loss, and is what the second compares with
+    expected = (0 + 0.125) / 2 + 0.3 * (99.25 - 0.5)
+    objective = learner.Objective(2, 0.3)
+    assert float(objective.measure(Doubled(), batch)) == pytest.approx(expected)
+    batch.pop("coarser")
+    assert float(objective.measure(Doubled(), batch)) == pytest.approx(0.0625)
+
+
+def test_the_border_does_not_count() -> None:
+    batch = {"input": torch.zeros(1, 3, 8, 8), "target": torch.zeros(1, 3, 16, 16)}
+    batch["target"][..., :3] = 9
+    first, second = (
+        float(learner.Objective(border).measure(Doubled(), batch)) for border in (3, 2)
+    )
+    assert first == pytest.approx((0.125 + 0.5) / 3)
+    assert second > first + 0.1
+
+
+def test_wald_images_are_made_only_where_bands_lack_a_reference(files: Path) -> None:
+    names = {}
+    for name in ("plain", "all"):
+        with sisr.Pairs(files / f"{name}.h5") as pairs:
+            layout = bands.read_layout(pairs)
+            settings = stage.Settings(
+                stage.Network(), stage.Targets("baseline", min_correlation=0.0), stage.Views(),
+                stage.Descent(), stage.Machine(), 1,
+            )  # fmt: skip
+            rows = training.prepare_rows(pairs, layout, settings)
+            names[name] = {split: of.names for split, of in rows.items()}
+    assert names["plain"]["training"] == ("input", "target")
+    assert names["all"]["training"] == ("input", "target", "coarser")
+    assert names["all"]["test"] == ("input", "target", "truth")
+
+
+# --- the product ----------------------------------------------------------------------------------
+def test_card_and_files(product: Path) -> None:
+    card = cards.read(product)
+    assert (card.bands, card.made, card.metres, card.factor) == (
+        ("B2", "B8"),
+        ("B2", "B8"),
+        10.0,
+        2,
+    )
+    assert card.margin == 10
+    assert card.mode == "geometric+radiometric"
+    assert card.mtf == {"B2": 0.304, "B8": 0.222}
+    there = {path.name for path in product.iterdir()} - {"tensorboard"}
+    assert there == {
+        "network.onnx", "network.safetensors", "sisr.json", "metrics.json", "curves.csv",
+        "curves.png", "example.png",
+    }  # fmt: skip
+
+
+def test_statistics_are_of_the_training_rows(files: Path, product: Path) -> None:
+    card = cards.read(product)
+    with sisr.Pairs(files / "plain.h5") as pairs:
+        low = pairs.source["low"].raw(slice(None))[[0, 2, 4, 6, 8]] / 10_000
+    np.testing.assert_allclose(card.mean, low.mean((0, 1, 2)), atol=1e-6)
+    np.testing.assert_allclose(card.std, low.std((0, 1, 2)), atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 13, 22), (1, 2, 40, 17)])
+def test_the_onnx_file_is_the_network(product: Path, shape: tuple[int, ...]) -> None:
+    """Built from the weights and the card alone."""
+    card = cards.read(product)
+    network = sisr_networks.build(card.architecture, 2, 2, card.factor)
+    sisr_networks.load_weights(network, product / "network.safetensors")
+    images = np.random.default_rng(1).normal(0.2, 0.1, shape).astype(np.float32)
+    mean, std = (torch.tensor(of).view(1, -1, 1, 1) for of in (card.mean, card.std))
+    with torch.no_grad():
+        expected = network.eval()((torch.from_numpy(images) - mean) / std) * std + mean
+    found = export.run_onnx(product / cards.ONNX, images)
+    assert found.shape == (shape[0], 2, 2 * shape[2], 2 * shape[3])
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
+
+
+def test_measures_are_those_of_the_onnx_file(files: Path, product: Path) -> None:
+    """Against the truth of the test rows, and bicubic beside, without the margin."""
+    told = metrics(product)["test"]
+    with sisr.Pairs(files / "plain.h5") as pairs:
+        rows = [3, 7]
+        low, truth = (pairs.source[n].raw(slice(None))[rows] / 10_000 for n in ("low", "truth"))
+    made = export.run_onnx(product / cards.ONNX, low.transpose(0, 3, 1, 2).astype(np.float32))
+    large = np.stack([sisr.enlarge(image, 2) for image in low])
+    inside = (slice(None), slice(10, -10), slice(10, -10))
+    assert told["rows"] == 2
+    for maker, images in (("network", made.transpose(0, 2, 3, 1)), ("bicubic", large)):
+        for band, name in enumerate(("B2", "B8")):
+            one, ideal = images[inside][..., band], truth[inside][..., band]
+            found = told["truth"][maker]["per_band"][name]
+            assert found["PSNR"] == pytest.approx(fidelity.psnr(one, ideal), abs=0.01)
+            assert found["RMSE"] == pytest.approx(fidelity.rmse(one, ideal), rel=1e-3)
+
+
+def test_a_mode_learns_from_other_images(files: Path, product: Path, tmp_path: Path) -> None:
+    """The input is the same, so bicubic is as far from the truth, but not from the target."""
+    base = make(files / "plain.h5", tmp_path / "base")
+    ours, theirs = (metrics(of)["test"] for of in (product, base))
+    assert ours["truth"]["bicubic"] == theirs["truth"]["bicubic"]
+    corrected, plain = (of["target"]["bicubic"]["PSNR"] for of in (ours, theirs))
+    assert corrected > plain + 5  # the finer images of this file are up to 1.2 pixels elsewhere
+    weights = [(of / "network.safetensors").read_bytes() for of in (product, base)]
+    assert weights[0] != weights[1]
+
+
+def test_all_bands_together(files: Path, tmp_path: Path) -> None:
+    made = make(files / "all.h5", tmp_path / "all", **BOTH, epochs="1")
+    card, told = cards.read(made), metrics(made)["test"]
+    assert card.made == ("B2", "B8", "B8A", "B11")
+    assert list(told["target"]["network"]["per_band"]) == ["B2", "B8", "B8A"]
+    assert list(told["truth"]["network"]["per_band"]) == ["B2", "B8", "B8A", "B11"]
+
+
+def test_weights_start_a_training(files: Path, product: Path, tmp_path: Path) -> None:
+    made = make(
+        files / "plain.h5", tmp_path / "more", weights=str(product / "network.safetensors"),
+        lr="1e-12", epochs="1", **BOTH,
+    )  # fmt: skip
+    ours, theirs = (
+        metrics(of)["validation"]["target"]["network"]["PSNR"] for of in (made, product)
+    )
+    assert ours == pytest.approx(theirs, abs=1e-3)
+
+
+def test_going_on_is_as_never_stopped(
+    files: Path, product: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved, save = [], checkpoints.save
+
+    def stop(*given: Any) -> None:
+        save(*given)
+        saved.append(1)
+        if len(saved) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoints, "save", stop)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        make(files / "plain.h5", tmp_path / "again", **BOTH)
+    assert not (tmp_path / "again").exists()
+    again = make(files / "plain.h5", tmp_path / "again", **BOTH)
+    assert len(saved) == 3  # the first two epochs were done
+    for name in (
+        "network.onnx",
+        "network.safetensors",
+        "metrics.json",
+        "curves.csv",
+        "example.png",
+    ):
+        assert (again / name).read_bytes() == (product / name).read_bytes(), name
+
+
+# --- refusals -------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("name", "flags", "found"),
+    [
+        ("plain", {"mode": "geometric"}, "--mode=geometric: expected --registration"),
+        ("plain", {"known_flow": "True"}, "--known_flow: concerns the geometric modes"),
+        ("real", KNOWN, "--known_flow: expected the flow"),
+        ("plain", {"architecture": "unet"}, "--architecture: expected carn-"),
+        ("plain", {"crop": "17"}, "--crop: expected at most the 16 pixels of a row, found 17"),
+        ("plain", {"border": "16"}, "--border: --border 16, 16 output pixels at each side, leaves"),
+        ("plain", {"architecture": "carn-2x2x4g2"}, "--border: the margin of the network, 22"),
+        ("plain", {"wald": "2"}, "--wald: concerns bands without a reference"),
+        ("all", {"crop": "14"}, "--crop: expected a multiple of 4"),
+        ("plain", {"min_correlation": "0.95"}, "with a correlation of at least 0.95, found none"),
+        ("plain", {"lr": "1e30"}, "training diverged in epoch"),
     ],
 )
 def test_refuses(
-    prepared: Path, capsys: pytest.CaptureFixture[str], flag: str, message: str
-) -> None:
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str,
+    flags: dict[str, str], found: str,
+) -> None:  # fmt: skip
+    with pytest.raises(SystemExit) as caught:
+        make(files / f"{name}.h5", tmp_path / "out", **flags)
+    assert caught.value.code == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert len(lines) == 1
+    assert found in lines[0]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_without_validation_rows_is_refused(tmp_path: Path) -> None:
+    pair_drawings.write(tmp_path / "short.h5", splits=(0, 0, 2))
     with pytest.raises(SystemExit, match="2"):
-        command(prepared, prepared.with_name("out.h5"), flag)
-    assert message in capsys.readouterr().err
-    assert list(prepared.parent.iterdir()) == [prepared]  # nothing left behind
+        make(tmp_path / "short.h5", tmp_path / "out")
+
+
+def test_other_bands_are_refused() -> None:
+    images = {"low": sisr.Bands(("B2", "B8"), 10.0), "high": sisr.Bands(("B8",), 5.0)}
+    opened: Any = SimpleNamespace(path="x.h5", form=sisr.Form(8, images))
+    with pytest.raises(StageError, match="high: expected the bands B2, B8 or the first"):
+        bands.read_layout(opened)
