@@ -100,7 +100,7 @@ def draw_profiles(
         lines, columns, figsize=(3.6 * columns, 2.8 * lines + 0.5), layout="constrained",
         squeeze=False, sharex=True, sharey=True,
     )  # fmt: skip
-    frequencies = _join_rings(list_frequencies(profiles.shape[2]))
+    frequencies = join_rings(list_frequencies(profiles.shape[2]))
     for place, axes in enumerate(panels.flat):
         axes.set_visible(place < len(bands))
         if place < len(bands):
@@ -108,7 +108,7 @@ def draw_profiles(
             axes.grid(alpha=0.3)
             for number, name in enumerate(curves):
                 told, colour, style = STYLES.get(name, (name, f"C{number % 10}", "-"))
-                values = _join_rings(profiles[number, place])
+                values = join_rings(profiles[number, place])
                 axes.plot(frequencies, values, style, color=colour, label=told, linewidth=1.2)
     figure.supxlabel("cycles a pixel of the finer grid", fontsize=9)
     figure.supylabel("dB relative to the first ring", fontsize=9)
@@ -118,7 +118,7 @@ def draw_profiles(
     plt.close(figure)
 
 
-def _join_rings(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def join_rings(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """(W // 2,) means of two neighbours each."""
     return values[: len(values) // 2 * 2].reshape(-1, 2).mean(1)
 

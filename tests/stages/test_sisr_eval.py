@@ -187,7 +187,9 @@ def test_the_truth_and_the_target_are_rows_too(made: Path) -> None:
     assert target["low_fidelity"] == pytest.approx(0.03, abs=1e-4)
     assert truth["rmse"] == target["rmse_truth"] == pytest.approx(0.03, abs=1e-6)
     assert "psnr_truth" not in truth
-    assert "psnr" not in target
+    assert not {"psnr", "frr", "prr"} & target.keys()
+    assert not {"psnr_truth", "frr_truth"} & truth.keys()
+    assert truth["frr"] > 95
     assert target["high_fidelity_truth"] < 1e-6
 
 
@@ -353,7 +355,7 @@ def test_the_log_has_the_means(
     assert f"{table(dst)[CUBIC, 'mean']['psnr']:.2f}" in line
 
 
-def test_the_mosaic_shows_all_alike(made: Path) -> None:
+def test_the_mosaic_shows_all_alike(src: Path, made: Path) -> None:
     canvas = pictures.canvas
     picture = (canvas.plt.imread(made / "mosaic.png")[..., :3] * 255).round()
     left = canvas.places([""] * 7)  # input, bicubic, three networks, target, truth
@@ -364,8 +366,23 @@ def test_the_mosaic_shows_all_alike(made: Path) -> None:
     assert [cell.mean() > cells[6].mean() + 5 for cell in cells[:6]] == [
         False, False, False, False, True, True,
     ]  # fmt: skip
+    target = read(src, "high")[0][..., [0, 0, 0]]  # no three bands for colours: B2 in grey
+    ends = np.percentile(target.reshape(-1, 3), (1, 99), 0)
+    grey = 255 * ((target - ends[0]) / (ends[1] - ends[0])).clip(0, 1) ** 0.75
+    assert np.abs(cells[5] - grey.repeat(3, 0).repeat(3, 1)).max() <= 1
     given = np.asarray(cells[0])  # an input pixel is 6 wide, a finer one is 3
     np.testing.assert_array_equal(given[::6, ::6], given[5::6, 5::6])
+
+
+def test_the_mosaic_has_as_many_rows_as_it_should(src: Path, folders: str, tmp_path: Path) -> None:
+    canvas = pictures.canvas
+    dst = command(src, folders.split(",")[0], tmp_path / "a", "--panel=2")
+    height = canvas.plt.imread(dst / "mosaic.png").shape[0]
+    assert height == canvas.TOP + 2 * (canvas.CELL + canvas.GAP + canvas.APART)
+
+
+def test_two_neighbouring_rings_are_one_in_the_picture() -> None:
+    assert pictures.join_rings(np.array([1.0, 3.0, 5.0, 9.0, 7.0])).tolist() == [2, 7]
 
 
 def test_colours_are_of_bands_that_there_are() -> None:
@@ -421,6 +438,32 @@ def test_bands_of_20_m_are_enlarged_and_measured_on_their_own_grid(
     profiles = np.load(dst / "fft_profiles.npy")
     assert np.isnan(profiles[1, 2]).all()  # target, B11
     assert np.isfinite(np.delete(profiles, 1, 0)).all()
+
+
+def test_fine_detail_of_20_m_bands_is_what_lies_beyond_their_own_pixels(
+    mixed: Path, tmp_path: Path
+) -> None:
+    folder = sisr_networks.write(tmp_path / CUBIC, sisr_networks.card(("B8", "B5", "B11")))
+    told = table(command(mixed, str(folder), tmp_path / "eval"))["bicubic", "B11"]
+    found = []
+    for low, truth in zip(read(mixed, "coarse")[..., 1], read(mixed, "truth")[..., 2], strict=True):
+        made = sisr.enlarge(low[..., None], 4)[..., 0]
+        sigma = 4 * np.sqrt(-2 * np.log(0.21)) / np.pi
+        apart = made - truth
+        apart -= ndimage.gaussian_filter(apart, sigma, mode="mirror", truncate=6)
+        found.append(np.sqrt(np.mean(apart[EDGE, EDGE] ** 2)))
+    assert told["high_fidelity_truth"] == pytest.approx(np.mean(found), rel=1e-3)
+
+
+def test_a_registration_by_a_band_of_20_m(mixed: Path, tmp_path: Path) -> None:
+    """The target has no B11; the true flow is known on the grid of low alone."""
+    folder = sisr_networks.write(tmp_path / CUBIC, sisr_networks.card(("B8", "B5", "B11")))
+    placed = sisr_networks.write_registration(tmp_path / "r", band="B11", metres=20.0)
+    told = table(command(mixed, str(folder), tmp_path / "a", f"--registration={placed}"))
+    assert told["truth", "mean"]["flow_mean"] == pytest.approx(0.25, abs=1e-3)
+    assert "flow_mean" not in told["target", "mean"]
+    assert "flow_error" not in told["truth", "mean"]
+    assert told[CUBIC, "mean"]["flow_mean"] > 0.25
 
 
 def test_what_networks_get_has_all_bands_on_the_grid_of_low(mixed: Path) -> None:
