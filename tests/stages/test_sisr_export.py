@@ -2,6 +2,9 @@
 
 import csv
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -435,6 +438,27 @@ def test_a_stopped_run_is_made_again_with_the_same_bytes(
     assert sorted(path.name for path in again.iterdir()) == names
     for name in names:
         assert (again / name).read_bytes() == (made / name).read_bytes(), name
+
+
+def test_a_killed_run_is_made_again_with_the_same_bytes(
+    src: Path, made: Path, tmp_path: Path
+) -> None:
+    """Killed when ONNX, YAML and tables are there and the picture is not."""
+    code = f"""
+import os, signal
+from shared import cli
+from stages.sisr_export import main, report
+report.draw = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+cli.main(main.run, ["--src={src}", "--dst={tmp_path / "again"}"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    left = {path.name for path in (tmp_path / "again.partial").iterdir()}
+    assert left == {"cubic-x2.onnx", "cubic-x2.yaml", "checks.json", "checks.csv"}
+    again = command(src, tmp_path / "again")
+    for path in made.iterdir():
+        assert (again / path.name).read_bytes() == path.read_bytes(), path.name
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again", "again.run.json"]
 
 
 @pytest.mark.parametrize(
