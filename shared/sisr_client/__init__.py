@@ -6,12 +6,12 @@ and `emulate` runs a whole image as the client does. Needs pyyaml and onnxruntim
 """
 
 from shared.sisr_client import tiling
-from shared.sisr_client.description import BANDS, NODATA, Description, read, write
+from shared.sisr_client.description import BANDS, NODATA, Description, name_network, read, write
 from shared.sisr_client.emulation import emulate, resolve, saturate, wrap
 from shared.sisr_client.network import Network
 from shared.sisr_client.tiling import Window
 
 __all__ = [
-    "BANDS", "NODATA", "Description", "Network", "Window", "emulate", "read", "resolve",
-    "saturate", "tiling", "wrap", "write",
+    "BANDS", "NODATA", "Description", "Network", "Window", "emulate", "name_network", "read",
+    "resolve", "saturate", "tiling", "wrap", "write",
 ]  # fmt: skip

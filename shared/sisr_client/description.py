@@ -85,6 +85,22 @@ def read(path: Path) -> Description:
     return Description(path, path.parent / model, _read_bands(path, content), margin, factor)
 
 
+def name_network(path: Path, network: Path | None) -> dict[str, Path]:
+    """The ONNX file that a YAML names, by the flag `network`: so it is an input of its own.
+
+    Args:
+        path: YAML, or a folder with one.
+        network: what the flag says, if it is given.
+
+    Raises:
+        StageError: as `read`, or another file is given.
+    """
+    named = read(path).model
+    if network and network.resolve() != named.resolve():
+        raise StageError(f"--network: expected {named}, which {path} names, found {network}")
+    return {"network": named}
+
+
 def _read_whole(path: Path, content: dict[str, Any], key: str) -> int:
     value = content[key]
     whole = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0

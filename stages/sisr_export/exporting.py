@@ -1,6 +1,7 @@
 """From the folder of a trained network to the pair of files that the client runs."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -57,6 +58,16 @@ def export(src: Path, card: cards.Card, dst: Path, name: str, fill: int) -> Desc
     margin = wrapping.find_margin(card, fill)
     sisr_client.write(dst / f"{name}.yaml", f"{name}.onnx", card.bands, margin, card.factor)
     return sisr_client.read(dst / f"{name}.yaml")
+
+
+def read_pair(src: Path, network: Path | None) -> Description:
+    """A pair that exists: its YAML, or the folder with it, and its ONNX file.
+
+    Raises:
+        StageError: as `sisr_client.read`.
+    """
+    told = sisr_client.read(src)
+    return replace(told, model=network or told.model)
 
 
 def open_network(told: Description, threads: int, src: Path | None) -> Network:

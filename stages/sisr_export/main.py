@@ -1,8 +1,9 @@
 """A network of sisr-train as the ONNX and YAML that the Sentinel-2 client runs, and its checks."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from shared import cli
 from shared.errors import StageError
@@ -13,10 +14,34 @@ if TYPE_CHECKING:
     from stages.sisr_export.case import Result
 
 
+def name_network(given: Mapping[str, Any]) -> dict[str, Path]:
+    """The ONNX file that a YAML names, as if it had been given.
+
+    Raises:
+        StageError: no usable YAML, another file is given, or one beside a network of sisr-train.
+    """
+    src, network = given.get("src"), given.get("network")
+    if not isinstance(src, Path) or not src.exists():
+        return {}  # which is refused by name later
+    from shared import sisr_client
+    from shared.sisr import cards
+
+    if not (src / cards.FILE).is_file():
+        if src.is_dir() and not [*src.glob("*.y*ml")]:
+            expected = f"expected {cards.FILE} of sisr-train or a YAML"
+            raise StageError(f"{src}: {expected} in the folder, found neither")
+        return sisr_client.name_network(src, network)
+    if network:
+        raise StageError(f"--network: expected none beside a folder of sisr-train, found {network}")
+    return {}
+
+
+@cli.completed_by(name_network)
 def run(
     *,
     src: Path,
     dst: Path,
+    network: Path | None = None,
     pairs: Path | None = None,
     split: Literal["training", "validation", "testing"] = "testing",
     rows: Annotated[int, cli.at_least(1)] = 8,
@@ -34,6 +59,7 @@ def run(
             refused.
         dst: folder to write: NAME.onnx, NAME.yaml, USE.md (not of a pair that exists), checks.json,
             checks.csv, checks.png.
+        network: the ONNX file that the YAML names, which is found by itself.
         pairs: pair file whose images are compared with what the network makes of them; without it,
             drawn land.
         split: which of its rows.
@@ -44,7 +70,6 @@ def run(
         seed: of the drawn land.
         threads: processors, 0 for all; changes time, not results.
     """
-    from shared import sisr_client
     from shared.sisr import cards
     from stages.sisr_export import case, checking, exporting, pair_rows, report
 
@@ -53,11 +78,13 @@ def run(
     card = exporting.read_card(src) if (src / cards.FILE).is_file() else None
     if not card and name:
         raise StageError(f"--name: expected none, found {name!r}: {src} is only checked")
-    told = exporting.export(src, card, dst, name, fill) if card else sisr_client.read(src)
+    told = (
+        exporting.export(src, card, dst, name, fill) if card else exporting.read_pair(src, network)
+    )
     exporting.check_margin(told)
     images = pair_rows.read(pairs, told, split, rows) if pairs else None
-    network = exporting.open_network(told, threads, src if card else None)
-    tried = case.Case(network, limits, seed)
+    opened = exporting.open_network(told, threads, src if card else None)
+    tried = case.Case(opened, limits, seed)
     trainer = checking.Trainer(src / cards.ONNX, threads) if card else None
     results = checking.check_all(tried, images, trainer)
     tell(src, results, refuse=card is not None)

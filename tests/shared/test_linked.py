@@ -250,36 +250,3 @@ def test_status_passes_over_files_that_the_library_does_not_survive(
         monkeypatch.setattr(module, "list_references", refuse)
     assert inventory.find_content(folder, {digest, text}, {}) == {text: folder / "c.txt"}
     assert not inventory.is_intact(folder / "b.h5", made)
-
-
-@pytest.mark.parametrize(
-    ("text", "named"),
-    [
-        ("bands: [B4]\nmodel: net.onnx\nmargin: 6\n", "net.onnx"),
-        ("model: 'far/net.onnx'  # theirs\n", "far/net.onnx"),
-        ('{"bands": ["B4"], "model": "net.onnx"}', "net.onnx"),
-        ("models: {net: {model: net.pt}}\n", None),
-        ("pipeline:\n  model: net.onnx\n", None),  # of another format
-        ("model: gone.onnx\n", "gone.onnx"),
-    ],
-)
-def test_the_onnx_file_that_a_yaml_names_belongs_to_it(
-    tmp_path: Path, text: str, named: str | None
-) -> None:
-    for name in ("net.onnx", "far/net.onnx"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(name.encode())
-    path = tmp_path / "net.yaml"
-    path.write_text(text)
-    there = tmp_path / (named or "") if named != "gone.onnx" else None
-    assert linked_files.list_references([path]) == ({path: [(named, there)]} if named else {})
-    before = fingerprints.fingerprint(path)["sha256"]
-    (tmp_path / (named or "net.onnx")).write_bytes(b"another")
-    assert (fingerprints.fingerprint(path)["sha256"] != before) == bool(named)
-
-
-def test_other_files_name_no_network(tmp_path: Path) -> None:
-    for name, text in (("a.json", '{"model": "net.onnx"}'), ("a.txt", "model: net.onnx")):
-        (tmp_path / name).write_text(text)
-    (tmp_path / "b.yaml").write_text("model: net.onnx\n" + "#" * 2**20)
-    assert linked_files.list_references(sorted(tmp_path.iterdir())) == {}

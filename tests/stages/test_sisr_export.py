@@ -379,9 +379,10 @@ def test_another_onnx_beside_the_same_yaml_is_another_input(tmp_path: Path, caps
     command(path, tmp_path / "out")
     command(path, tmp_path / "out")  # up to date
     client_networks.pair(tmp_path / "in", BANDS, Options(seed=5))
+    capsys.readouterr()
     with pytest.raises(SystemExit, match="2"):
         command(path, tmp_path / "out")
-    assert "src" in capsys.readouterr().err
+    assert "network" in capsys.readouterr().err
 
 
 # --- rows of a pair file --------------------------------------------------------------------------
@@ -515,8 +516,10 @@ def test_refuses_a_pair_file_and_a_name(src: Path, made: Path, tmp_path: Path, c
         (made / "cubic-x2.yaml", ("--name=x",), "--name: expected none, found 'x'"),
         (tmp_path / "text.yaml", (), "expected exactly the keys model, bands, margin, factor"),
         (made / "cubic-x2.onnx", (), "not YAML"),
-        (src.parent, (), "expected one YAML, found none; name the file itself"),
+        (src.parent, (), "expected sisr.json of sisr-train or a YAML in the folder, found neither"),
         (made.parent / "none", (), "no such file or folder"),
+        (made, (f"--network={src / cards.ONNX}",), "--network: expected /"),
+        (src, (f"--network={src / cards.ONNX}",), "expected none beside a folder of sisr-train"),
     ):
         with pytest.raises(SystemExit, match="2"):
             command(source, tmp_path / "out", *flags)
