@@ -13,6 +13,7 @@ import pytest
 from scipy import ndimage
 
 from shared import cli, sisr
+from shared.terminal import escape
 from stages.sisr_eval import main as stage
 from stages.sisr_eval import pictures, results, samples
 from tests import pair_files, sisr_networks
@@ -547,6 +548,17 @@ def test_networks_are_called_as_their_folders(src: Path, tmp_path: Path) -> None
         assert told[name, "B2"]["radiometric_mean"] == pytest.approx(bias, abs=1e-3)
     content = json.loads((dst / "metrics.json").read_text())
     assert content["networks"]["b/x2"] == {"architecture": "cubic", "mode": "baseline"}
+
+
+def test_names_of_any_kind_reach_the_tables_escaped(src: Path, tmp_path: Path) -> None:
+    name = "a_$5 & \x1b[31m\udcff"
+    folder = sisr_networks.write(tmp_path / name, sisr_networks.card())
+    dst = command(src, str(folder), tmp_path / "out")
+    shown = escape(name)
+    assert shown == r"a_$5 & \x1b[31m\xff"
+    assert (shown, "B2") in table(dst)
+    assert shown in json.loads((dst / "metrics.json").read_text())["metrics"]
+    assert r"a\_\$5 \& \textbackslash{}x1b[31m" in (dst / "table.tex").read_text()
 
 
 def test_refuses_a_registration_that_does_not_fit(
