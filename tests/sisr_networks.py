@@ -22,9 +22,15 @@ def card(bands: tuple[str, ...] = ("B2", "B8"), **other: Any) -> cards.Card:
 
 
 def write(
-    folder: Path, of: cards.Card, *, down: int = 0, bias: float = 0.0, gain: float = 1.0
+    folder: Path,
+    of: cards.Card,
+    *,
+    down: int = 0,
+    bias: float = 0.0,
+    gain: float = 1.0,
+    a: float = -0.5,
 ) -> Path:
-    """A product of sisr-train that enlarges by a cubic (a = -1/2), and then spoils what it made.
+    """A product of sisr-train that enlarges by a cubic, and then spoils what it made.
 
     Args:
         folder: to make.
@@ -32,6 +38,7 @@ def write(
         down: whole pixels by which everything is moved down.
         bias: reflectance that is added.
         gain: factor before that; NaN makes everything NaN.
+        a: of the cubic.
     """
     folder.mkdir(parents=True)
     chosen = [of.bands.index(band) for band in of.made if band in of.bands]
@@ -43,7 +50,7 @@ def write(
         "gain": np.float32(gain), "bias": np.float32(bias),
     }  # fmt: skip
     cubic = {
-        "mode": "cubic", "cubic_coeff_a": -0.5, "coordinate_transformation_mode": "half_pixel",
+        "mode": "cubic", "cubic_coeff_a": a, "coordinate_transformation_mode": "half_pixel",
     }  # fmt: skip
     nodes = [
         helper.make_node("Gather", ["input", "chosen"], ["bands"], axis=1),

@@ -1,4 +1,4 @@
-"""Keys' cubic convolution with a = -1/2, which GDAL calls cubic and So2Sat was made with.
+"""Keys' cubic convolution, with a = -1/2 as GDAL's cubic, with which So2Sat was made, has it.
 
 Source: R. Keys, Cubic convolution interpolation for digital image processing, 1981.
 """
@@ -8,19 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+KEYS = -0.5  # exact for parabolas; torch and OpenCV have -0.75, which sharpens
 
-def weigh(far: Any) -> NDArray[np.float64]:
+
+def weigh(far: Any, a: float = KEYS) -> NDArray[np.float64]:
     """Weights of samples at these distances, in samples, from where a value is wanted.
 
     Args:
         far: (…) distances of either sign.
+        a: slope of the weights at a distance of 1.
 
     Returns:
         (…) weights; 0 from a distance of 2 on. Those of all samples of a place add up to 1.
     """
     far = np.abs(np.asarray(far, np.float64))
-    inner = 1.5 * far**3 - 2.5 * far**2 + 1
-    outer = -0.5 * far**3 + 2.5 * far**2 - 4 * far + 2
+    inner = (a + 2) * far**3 - (a + 3) * far**2 + 1
+    outer = a * (far**3 - 5 * far**2 + 8 * far - 4)
     return np.where(far < 1, inner, np.where(far < 2, outer, 0.0))
 
 

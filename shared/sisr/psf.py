@@ -90,25 +90,26 @@ def downscale(image: Image, factor: float, mtf: float) -> NDArray[np.float64]:
     return apply(image, down, across)
 
 
-def enlarge(image: Image, factor: int) -> NDArray[np.float64]:
-    """An image on pixels `factor` times as small, by cubic convolution (Keys 1981, a = -1/2).
+def enlarge(image: Image, factor: int, a: float = -0.5) -> NDArray[np.float64]:
+    """An image on pixels `factor` times as small, by cubic convolution (Keys 1981).
 
     Args:
         image: (H, W, C); pixels beyond an edge are those at it.
         factor: whole number.
+        a: slope of the weights one pixel away; torch has -0.75, which sharpens.
 
     Returns:
         (factor * H, factor * W, C); the upper left corner stays where it is.
     """
-    down, across = (_interpolate(count, factor) for count in image.shape[:2])
+    down, across = (_interpolate(count, factor, a) for count in image.shape[:2])
     return apply(image, down, across)
 
 
-def _interpolate(count: int, factor: int) -> sparse.csr_array:
+def _interpolate(count: int, factor: int, a: float) -> sparse.csr_array:
     """(factor * count, count) weights of a cubic at half-pixel centres along one axis."""
     place = (np.arange(count * factor)[:, None] + 0.5) / factor - 0.5
     near = np.floor(place).astype(int) + np.arange(-1, 3)[None]
-    weight = cubic.weigh(near - place)
+    weight = cubic.weigh(near - place, a)
     rows = np.broadcast_to(np.arange(count * factor)[:, None], near.shape)
     places = (rows.ravel(), near.clip(0, count - 1).ravel())
     return sparse.csr_array((weight.ravel(), places), shape=(count * factor, count))

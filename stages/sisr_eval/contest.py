@@ -8,7 +8,7 @@ import numpy as np
 
 from shared import sisr
 from stages.sisr_eval import flows, measures, networks
-from stages.sisr_eval.networks import BICUBIC
+from stages.sisr_eval.networks import BICUBIC, SHARPER
 from stages.sisr_eval.samples import Frame, Image, Reference, Sample
 
 
@@ -40,8 +40,9 @@ class Contest:
         return cls(frame, opened, found)
 
     def resolve(self, sample: Sample) -> Iterator[tuple[str, Image]]:
-        """Name and image (H, W, C) of the cubic and of each network, one after another."""
-        yield BICUBIC, sample.bicubic
+        """Name and image (H, W, C) of both cubics and of each network, one after another."""
+        yield BICUBIC, sample.enlarge(-1 / 2)
+        yield SHARPER, sample.enlarge(-3 / 4)
         given = sample.given
         for network in self.networks:
             yield network.name, network.resolve(sample, given)

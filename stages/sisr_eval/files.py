@@ -10,6 +10,7 @@ from shared import progress, sisr
 from shared.errors import StageError
 from stages.sisr_eval import pictures, results, tables
 from stages.sisr_eval.contest import Contest
+from stages.sisr_eval.networks import SHARPER
 from stages.sisr_eval.samples import IMAGES, Frame, Sample
 
 
@@ -60,8 +61,7 @@ def write_pictures(
     folder: Path, totals: results.Totals, contest: Contest, shown: list[Sample]
 ) -> None:
     """mosaic.png and fft_profiles.png."""
-    pictures.draw_mosaic(
-        folder / "mosaic.png", [(sample, dict(contest.resolve(sample))) for sample in shown]
-    )
+    images = [(s, {n: i for n, i in contest.resolve(s) if n != SHARPER}) for s in shown]
+    pictures.draw_mosaic(folder / "mosaic.png", images)
     curves, profiles = results.name_curves(totals)
     pictures.draw_profiles(folder / "fft_profiles.png", curves, profiles, contest.frame.bands)

@@ -14,8 +14,8 @@ from shared.terminal import escape
 from stages.sisr_eval.samples import IMAGES, Frame, Image, Sample
 
 CPU = ["CPUExecutionProvider"]
-BICUBIC = "bicubic"
-TAKEN = (BICUBIC, *IMAGES)  # names of the rows that are there anyway
+BICUBIC, SHARPER = "bicubic", "sharper bicubic"
+TAKEN = (BICUBIC, SHARPER, *IMAGES)  # names of the rows that are there anyway
 
 
 def open_session(path: Path) -> onnxruntime.InferenceSession:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.comparisons import canvas
-from stages.sisr_eval.networks import BICUBIC
+from stages.sisr_eval.networks import BICUBIC, SHARPER
 from stages.sisr_eval.samples import IMAGES, TARGET, TRUTH, Image, Sample
 
 # Which bands are shown as red, green and blue, as far as there are such.
@@ -19,8 +19,8 @@ COLOURS = {
     "true colour": ("B4", "B3", "B2"), "false colour": ("B8", "B4", "B3"),
     "red edge": ("B8A", "B6", "B5"), "short wave": ("B12", "B11", "B8A"),
 }  # fmt: skip
-STYLES = {BICUBIC: ("input, bicubic", "0.6", "-"), TARGET: ("target", "black", "-"),
-          TRUTH: ("truth", "black", ":")}  # fmt: skip
+STYLES = {BICUBIC: ("input, bicubic", "0.6", "-"), SHARPER: (SHARPER, "0.6", ":"),
+          TARGET: ("target", "black", "-"), TRUTH: ("truth", "black", ":")}  # fmt: skip
 WIDEST = 22  # letters of a heading in one line
 Shown = tuple[Sample, dict[str, Image]]  # a row, and (H, W, C) of bicubic and of each network
 

@@ -1,5 +1,6 @@
 """One row of a pair file: what networks get, and the images that they are held against."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -121,16 +122,17 @@ class Sample:
     @property
     def given(self) -> NDArray[np.float32]:
         """(C, h, w) what networks get: all bands on the grid of low."""
-        steps = (factor // self.frame.factor for factor in self.frame.factors)
-        return np.stack([_enlarge(*both) for both in zip(self.own, steps, strict=True)]).astype(
-            "f4"
-        )
+        steps = [factor // self.frame.factor for factor in self.frame.factors]
+        return np.moveaxis(self._enlarge(steps), 2, 0).astype(np.float32)
 
-    @property
-    def bicubic(self) -> Image:
-        """(H, W, C) the input, enlarged: each band in one step."""
-        both = zip(self.own, self.frame.factors, strict=True)
-        return np.stack([_enlarge(*band) for band in both], 2)
+    def enlarge(self, a: float) -> Image:
+        """(H, W, C) the input, enlarged by a cubic with this a: each band in one step."""
+        return self._enlarge(self.frame.factors, a)
+
+    def _enlarge(self, steps: Sequence[int], a: float = -0.5) -> Image:
+        """(H, W, C) each band by its own factor."""
+        both = zip(self.own, steps, strict=True)
+        return np.concatenate([sisr.enlarge(band[..., None], by, a) for band, by in both], 2)
 
     @cached_property
     def details(self) -> dict[str, Image]:
@@ -141,10 +143,6 @@ class Sample:
             for band in np.flatnonzero(reference.known):
                 made[name][..., band] = self.frame.high_pass(reference.image, int(band))
         return made
-
-
-def _enlarge(image: Image, factor: int) -> Image:
-    return image if factor == 1 else sisr.enlarge(image[..., None], factor)[..., 0]
 
 
 def read(pairs: sisr.Pairs, frame: Frame, row: int) -> Sample:

@@ -210,6 +210,15 @@ def test_rows_are_chosen_by_their_correlation(tmp_path: Path) -> None:
             pairs.choose("training", 9, 0.5)
 
 
+def test_the_cubic_of_torch_sharpens() -> None:
+    """Keys' weights at a quarter of a pixel, for a = -3/4."""
+    point = np.zeros((1, 12, 1))
+    point[0, 5] = 1
+    weights = [-0.10546875, 0.87890625, 0.26171875, -0.03515625]  # 1.25, 0.25, 0.75, 1.75 away
+    np.testing.assert_allclose(sisr.enlarge(point, 2, -0.75)[0, [8, 10, 12, 14], 0],
+                               weights)  # fmt: skip
+
+
 # --- fidelity -------------------------------------------------------------------------------------
 def test_psnr_and_rmse_by_hand() -> None:
     target = np.zeros((4, 4, 1))

@@ -164,6 +164,17 @@ def test_the_cubic_of_onnxruntime_is_the_row_of_bicubic(made: Path) -> None:
         assert cubic["prr_truth"] > 0
 
 
+def test_the_other_cubic_is_a_row_too(src: Path, made: Path, tmp_path: Path) -> None:
+    """That with a = -3/4, which sharpens; networks have to beat both."""
+    folder = sisr_networks.write(tmp_path / "torch", sisr_networks.card(), a=-0.75)
+    told = table(command(src, str(folder), tmp_path / "a"))
+    for metric, value in told["sharper bicubic", "B8"].items():
+        assert told["torch", "B8"][metric] == pytest.approx(value, rel=1e-3, abs=1e-4), metric
+    both = [table(made)[name, "mean"]["frr_truth"] for name in ("bicubic", "sharper bicubic")]
+    assert both[0] == 0
+    assert both[1] > 1
+
+
 def test_a_bias_is_a_radiometric_distortion_alone(made: Path) -> None:
     told = table(made)
     for band in ("B2", "B8", "mean"):
@@ -234,9 +245,9 @@ def test_spectra_are_of_the_whole_set(src: Path, made: Path) -> None:
         np.load(made / "fft_profiles.npy"),
         json.loads((made / "metrics.json").read_text()),
     )
-    curves = ["bicubic", "target", "truth", CUBIC, MOVED, BIASED]
+    curves = ["bicubic", "target", "truth", "sharper bicubic", CUBIC, MOVED, BIASED]
     assert content["curves"] == curves
-    assert profiles.shape == (6, 2, 32)
+    assert profiles.shape == (7, 2, 32)
     frequencies = np.load(made / "fft_freqs.npy")
     assert (frequencies[0], frequencies[-1]) == (1 / 64, 0.5)
     amplitude = np.abs(np.fft.fft2(read(src, "high")[:, EDGE, EDGE, 1], (64, 64))).mean(0)
@@ -336,7 +347,9 @@ def test_three_tables_say_the_same(made: Path) -> None:
     }
     assert lines[""][:4] == ["PSNR (dB)", "SSIM", "RMSE", "best shift (dB)"]
     place = lines[""].index("bias")
-    assert list(lines)[1:] == ["bicubic", CUBIC, MOVED, BIASED, "target", "truth"]
+    assert list(lines)[1:] == [
+        *("bicubic", "sharper bicubic", CUBIC, MOVED, BIASED, "target", "truth")
+    ]
     for name, cells in list(lines.items())[1:]:
         values = told[name, "mean"]
         assert cells[0] == (f"{values['psnr']:.2f}" if "psnr" in values else "--")
@@ -543,7 +556,8 @@ def test_networks_are_called_as_their_folders(src: Path, tmp_path: Path) -> None
     dst = command(src, ",".join(map(str, folders)), tmp_path / "out")
     told = table(dst)
     names = list(dict.fromkeys(name for name, _ in told))
-    assert names == ["bicubic", "b/x2", "a/x2", "a/truth", "other", "target", "truth"]
+    given = ["b/x2", "a/x2", "a/truth", "other"]
+    assert names == ["bicubic", "sharper bicubic", *given, "target", "truth"]
     for name, bias in (("b/x2", 0.03), ("a/x2", 0.0), ("a/truth", 0.01), ("other", 0.02)):
         assert told[name, "B2"]["radiometric_mean"] == pytest.approx(bias, abs=1e-3)
     content = json.loads((dst / "metrics.json").read_text())
