@@ -5,4 +5,7 @@ EDSR and the reader of weights are those of `shared/sr/networks`, which need spa
 
 from shared.sisr_networks.building import FORMS, Enlarger, build, check, load_weights
 
-__all__ = ["FORMS", "Enlarger", "build", "carn", "check", "edsr", "layers", "load_weights", "rrdb"]
+__all__ = [
+    "FORMS", "Enlarger", "build", "building", "carn", "check", "discriminators", "edsr", "layers",
+    "load_weights", "rrdb",
+]  # fmt: skip

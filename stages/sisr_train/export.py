@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shared.names import open_by_name
-from stages.sisr_train.learner import Scale
+from stages.sisr_train.objective import Scale
 
 INPUT, OUTPUT = "input", "output"
 AXES = {

@@ -12,8 +12,9 @@ from shared.training.data import order as orders
 from shared.training.loop import checkpoints
 from shared.training.parallel import distributed
 from shared.training.records import events
-from stages.sisr_train.learner import PairLearner, Scale
+from stages.sisr_train.learner import PairLearner
 from stages.sisr_train.measuring import measure
+from stages.sisr_train.objective import Scale
 from stages.sisr_train.parts import Cutter
 from stages.sisr_train.prepared import Batch, Prepared
 

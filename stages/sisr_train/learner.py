@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts
 
 from shared.sisr_networks import Enlarger
 from shared.training.loop import Learner, Recipe
 from shared.training.loop.recipe import build_optimiser
+from stages.sisr_train.objective import Objective
 from stages.sisr_train.prepared import Batch
 
 NAME, MONITOR = "network", "PSNR"
@@ -33,75 +33,6 @@ class Restarts:
 
     t_0: int
     t_mult: int
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Reflectance to what the network sees, and back.
-
-    Attributes:
-        mean: (C,) of the bands that go in and come out.
-        std: (C,), above 0.
-    """
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def standardise(self, images: Tensor) -> Tensor:
-        """(N, C', H, W) reflectance of the first C' bands: less the mean, in deviations."""
-        mean, std = self._shape(images)
-        return (images - mean) / std
-
-    def restore(self, images: Tensor) -> Tensor:
-        """The inverse of `standardise`."""
-        mean, std = self._shape(images)
-        return images * std + mean
-
-    def _shape(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        bands = images.shape[1]
-        mean, std = (images.new_tensor(of[:bands]).view(1, -1, 1, 1) for of in vars(self).values())
-        return mean, std
-
-
-@dataclass(frozen=True)
-class Objective:
-    """The loss of a batch, in deviations of the bands.
-
-    Attributes:
-        border: output pixels at each side that do not count.
-        wald: weight of the bands without a reference.
-    """
-
-    border: int
-    wald: float = 1.0
-
-    def measure(self, network: nn.Module, batch: Batch) -> Tensor:
-        """() smooth L1 of the bands with a reference, plus that of the others by Wald's protocol.
-
-        Each of the two is a mean over its bands.
-
-        Args:
-            network: (N, C, h, w) to (N, C, f·h, f·w).
-            batch: standardised `input`, `target` of the first bands, and where the others count
-                `coarser`, the input of pixels f times as large.
-        """
-        bands = batch["target"].shape[1]
-        made = network(batch["input"])[:, :bands]
-        loss = self._compare(made, batch["target"])
-        if "coarser" in batch:
-            restored = network(batch["coarser"])[:, bands:]
-            loss = loss + self.wald * self._compare(restored, batch["input"][:, bands:])
-        return loss
-
-    def _compare(self, made: Tensor, wanted: Tensor) -> Tensor:
-        ours, theirs = (cut_border(images.float(), self.border) for images in (made, wanted))
-        return functional.smooth_l1_loss(ours, theirs)
-
-
-def cut_border(images: Tensor, border: int) -> Tensor:
-    """(N, C, H, W) without this many pixels at each side."""
-    high, wide = images.shape[-2:]
-    return images[..., border : high - border, border : wide - border]
 
 
 class PairLearner(Learner):
@@ -144,16 +75,26 @@ class PairLearner(Learner):
             rows: of the whole step, in all processes.
             step: number in the epoch.
         """
-        count = len(batch["input"])
         with fabric.autocast():
-            loss = self.objective.measure(self.network, batch)
+            loss, _ = self.objective.measure(self.network, batch)
+        self.descend(fabric, loss, loss, len(batch["input"]) / rows)
+
+    def descend(self, fabric: Fabric, loss: Tensor, whole: Tensor, share: float) -> None:
+        """Follow a loss, and count another one.
+
+        Args:
+            fabric: where.
+            loss: () that is noted.
+            whole: () whose gradient is followed.
+            share: of the rows of the step, which this process has.
+        """
         self.optimiser.zero_grad()
-        loss.backward()
-        share_gradients(fabric, self.network, count / rows)
+        whole.backward()
+        share_gradients(fabric, self.network, share)
         self.log.step(loss, self.optimiser.param_groups[0]["lr"])
         self.optimiser.step()
         self.schedule.step()
-        self.totals += torch.stack([loss.detach().double() * count, loss.new_tensor(count)])
+        self.totals += torch.stack([loss.detach().double() * share, loss.new_tensor(share)])
 
     def close_epoch(self, fabric: Fabric, held_out: float) -> None:
         """Note the loss of the epoch and the PSNR on the validation rows; keep the best weights.
@@ -161,17 +102,28 @@ class PairLearner(Learner):
         Raises:
             StageError: the loss is no longer finite.
         """
-        totals = self.totals
-        if fabric.world_size > 1:
-            totals = fabric.all_reduce(totals.clone(), reduce_op="sum")
-        loss, count = totals.tolist()
-        self.totals = torch.zeros_like(self.totals)
-        self.note_epoch({"loss": loss / count}, {MONITOR: held_out})
+        told = {"loss": take_mean(fabric, self.totals), **self.more(fabric)}
+        self.note_epoch(told, {MONITOR: held_out})
+
+    def more(self, fabric: Fabric) -> dict[str, float]:
+        """Further measures of the epoch that has ended, the same in every process."""
+        del fabric
+        return {}
 
     def note_epoch(self, train: Any, held_out: Any) -> None:
         """As every learner; a PSNR that is no number is a training that ran away, too."""
         finite = all(np.isfinite(value) for value in held_out.values())
         super().note_epoch(train if finite else {"loss": float("nan")}, held_out)
+
+
+def take_mean(fabric: Fabric, totals: Tensor) -> float:
+    """The mean of an epoch over all processes; its sums (2,), of values and weights, become 0."""
+    whole = totals.clone()
+    if fabric.world_size > 1:
+        whole = fabric.all_reduce(whole, reduce_op="sum")
+    total, weight = whole.tolist()
+    totals.zero_()
+    return float(total / weight) if weight else 0.0
 
 
 def share_gradients(fabric: Fabric, network: nn.Module, share: float) -> None:

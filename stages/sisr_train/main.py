@@ -4,7 +4,15 @@ from pathlib import Path
 
 from shared import cli
 from shared.training import Seed
-from stages.sisr_train.settings import Descent, Machine, Network, Settings, Targets, Views
+from stages.sisr_train.settings import (
+    Adversary,
+    Descent,
+    Machine,
+    Network,
+    Settings,
+    Targets,
+    Views,
+)
 
 
 def run(
@@ -15,6 +23,7 @@ def run(
     targets: Targets = Targets(),
     views: Views = Views(),
     descent: Descent = Descent(),
+    adversary: Adversary = Adversary(),
     seed: Seed = 42,
     machine: Machine = Machine(),
 ) -> None:
@@ -29,7 +38,7 @@ def run(
             picture.
         seed: of weights, order, parts and flips.
     """
-    settings = Settings(network, targets, views, descent, machine, seed)
+    settings = Settings(network, targets, views, descent, adversary, machine, seed)
     settings.check()
 
     from stages.sisr_train import training

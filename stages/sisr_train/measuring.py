@@ -12,7 +12,7 @@ from torch import nn
 from shared.sisr.fidelity import BEST
 from shared.sisr_networks import layers
 from shared.training.parallel import distributed
-from stages.sisr_train.learner import Scale, cut_border
+from stages.sisr_train.objective import Scale, cut_border
 from stages.sisr_train.prepared import Prepared
 
 MAKERS = ("network", "bicubic")

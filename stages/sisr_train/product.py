@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from shared.comparisons import canvas
 from shared.sisr_networks import layers
 from shared.training.records import results
-from stages.sisr_train.learner import PairLearner, Scale
+from stages.sisr_train.learner import PairLearner
 from stages.sisr_train.measuring import Errors
+from stages.sisr_train.objective import Scale
 from stages.sisr_train.prepared import Prepared
 
 PICTURE, SHOWN = "example.png", 4  # file, and how many rows are in it

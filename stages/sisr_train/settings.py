@@ -1,6 +1,6 @@
 """Flags of the stage by group, and the conditions between them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -85,6 +85,33 @@ class Descent:
 
 
 @dataclass(frozen=True)
+class Adversary:
+    """A second network that judges what the first one makes; then the last epoch is kept.
+
+    Attributes:
+        adversarial: none, wasserstein (without penalty and clipping), bce, or relativistic (each
+            logit relative to the mean of the other side).
+        discriminator: plain (a number for each image) or unet (a number for each pixel, spectral
+            norm).
+        adversarial_weight: of its loss.
+        high_pass: whether it sees only what Sentinel-2 does not see of an image.
+        label_smoothing: the label of true images is 1 less this, of bce and relativistic.
+        generator_start: steps after which its loss counts.
+        discriminator_start: steps after which it learns.
+        discriminator_lr: its learning rate, of Adam, which stays.
+    """
+
+    adversarial: Literal["none", "wasserstein", "bce", "relativistic"] = "none"
+    discriminator: Literal["plain", "unet"] = "unet"
+    adversarial_weight: Annotated[float, at_least(0)] = 0.1
+    high_pass: bool = False
+    label_smoothing: Annotated[float, between(0, 0.5)] = 0.1
+    generator_start: Annotated[int, at_least(0)] = 0
+    discriminator_start: Annotated[int, at_least(0)] = 0
+    discriminator_lr: Annotated[float, more_than(0)] = 1e-5
+
+
+@dataclass(frozen=True)
 class Machine:
     """Where the training runs.
 
@@ -105,6 +132,7 @@ class Settings:
     targets: Targets
     views: Views
     descent: Descent
+    adversary: Adversary
     machine: Machine
     seed: int
 
@@ -125,3 +153,7 @@ class Settings:
             raise StageError(
                 f"--mode={targets.mode}: {expected}, found {found}; --mode=baseline needs none"
             )
+        if self.adversary.adversarial == "none":
+            for field in fields(Adversary):
+                if getattr(self.adversary, field.name) != field.default:
+                    raise StageError(f"--{field.name}: concerns --adversarial, found none")

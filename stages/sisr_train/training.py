@@ -6,25 +6,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save as pack
 
-from shared import sisr, sisr_networks
-from shared.errors import StageError
+from shared import sisr
 from shared.sisr import cards
 from shared.sisr_networks import building
-from shared.training.loop import Recipe
 from shared.training.parallel import distributed
 from shared.training.records import events
-from stages.sisr_train import bands, corrections, export, fitting, measuring, product
-from stages.sisr_train.learner import MONITOR, Objective, PairLearner, Restarts, Scale
-from stages.sisr_train.parts import Cutter
+from stages.sisr_train import bands, corrections, export, fitting, measuring, product, start
+from stages.sisr_train.learner import PairLearner
+from stages.sisr_train.objective import Scale
 from stages.sisr_train.prepared import Prepared, make_images, prepare
 from stages.sisr_train.settings import Settings
 
 WORK, TENSORS = "work", "network.safetensors"
-LEAST = 1e-4  # deviation of a band that is the same everywhere: one level of the pair file
-DIGITS = 6  # of mean and deviation
 
 
 def train_network(src: Path, dst: Path, settings: Settings) -> None:
@@ -42,14 +37,11 @@ def train_network(src: Path, dst: Path, settings: Settings) -> None:
         return
     with sisr.Pairs(src) as pairs:
         layout = bands.read_layout(pairs)
-        network = build_network(settings, layout)
-        cutter, border = choose_parts(settings, layout, network.margin)
-        scale = measure_scale(pairs, layout)
+        network = start.build_network(settings, layout)
+        cutter, border = start.choose_parts(settings, layout, network.margin)
+        scale = start.measure_scale(pairs, layout)
         rows = prepare_rows(pairs, layout, settings)
-    one = PairLearner(
-        network, Objective(border, settings.views.wald), build_recipe(settings),
-        Restarts(settings.descent.t_0, settings.descent.t_mult), settings.seed,
-    )  # fmt: skip
+    one = start.build_learner(network, border, layout, settings)
     dst.mkdir(parents=True, exist_ok=True)
     train = fitting.Rows(rows.pop("training"), cutter, scale)
     fitting.fit(one, train, rows["validation"], dst / WORK, dst / events.FOLDER)
@@ -58,59 +50,6 @@ def train_network(src: Path, dst: Path, settings: Settings) -> None:
     }
     _write(dst, one, (layout, scale, border), measured, settings, rows[list(rows)[-1]])
     shutil.rmtree(dst / WORK, ignore_errors=True)
-
-
-def build_network(settings: Settings, layout: bands.Layout) -> sisr_networks.Enlarger:
-    """The network with its first weights.
-
-    Raises:
-        StageError: an unknown name, weights that do not fit.
-    """
-    torch.manual_seed(settings.seed)
-    count = len(layout.names)
-    network = sisr_networks.build(settings.network.architecture, count, count, layout.factor)
-    if settings.network.weights:
-        sisr_networks.load_weights(network, settings.network.weights)
-    return network
-
-
-def choose_parts(settings: Settings, layout: bands.Layout, margin: int) -> tuple[Cutter, int]:
-    """Which parts of rows training sees, and the border that does not count.
-
-    Raises:
-        StageError: parts that are larger than a row, or of which nothing counts.
-    """
-    views, factor, side = settings.views, layout.factor, layout.side
-    crop = views.crop or side
-    unlike = layout.referenced < len(layout.names)
-    if crop > side:
-        raise StageError(f"--crop: expected at most the {side} pixels of a row, found {crop}")
-    unit = 2 * factor if unlike and views.wald else 1
-    if crop % unit or side % unit:
-        expected = f"expected a multiple of {unit}, as bands without a reference need"
-        raise StageError(f"--crop: {expected}, found {crop} of {side}")
-    if not unlike and views.wald != type(views).wald:
-        expected = "concerns bands without a reference"
-        raise StageError(f"--wald: {expected}, found one for each of {', '.join(layout.names)}")
-    border = margin if views.border is None else views.border
-    smallest = crop if unit > 1 else crop * factor  # output pixels of a side
-    if 2 * border >= smallest:
-        what = "the margin of the network" if views.border is None else f"--border {border}"
-        raise StageError(
-            f"--border: {what}, {border} output pixels at each side, leaves nothing of "
-            f"{smallest}; give a smaller --border or a larger --crop"
-        )
-    return Cutter(side, crop, unit, views.flips), border
-
-
-def measure_scale(pairs: sisr.Pairs, layout: bands.Layout) -> Scale:
-    """Mean and deviation of the input's bands over the training rows."""
-    images = ["low", "coarse"] if layout.coarse else ["low"]
-    parts = [pairs.statistics(image) for image in images]
-    means, deviations = zip(*parts, strict=True)
-    mean = tuple(round(float(value), DIGITS) for of in means for value in of)
-    std = tuple(round(max(float(value), LEAST), DIGITS) for of in deviations for value in of)
-    return Scale(mean, std)
 
 
 def prepare_rows(
@@ -141,16 +80,6 @@ def prepare_rows(
     return made
 
 
-def build_recipe(settings: Settings) -> Recipe:
-    """How the engine trains."""
-    descent, machine = settings.descent, settings.machine
-    return Recipe(
-        epochs=descent.epochs, batch=descent.batch, lr=descent.lr, seed=settings.seed,
-        optimiser="adam", weight_decay=0.0, augment="none", device=machine.device,
-        precision=machine.precision, keep_best=True, monitor=MONITOR,
-    )  # fmt: skip
-
-
 def _write(
     dst: Path, one: PairLearner, made: tuple[bands.Layout, Scale, int],
     measured: dict[str, measuring.Errors], settings: Settings, shown: Prepared,
@@ -167,8 +96,8 @@ def _write(
         "architecture": settings.network.architecture, "mode": settings.targets.mode,
         "known_flow": settings.targets.known_flow, "border": border,
         "min_correlation": settings.targets.min_correlation, **dataclasses.asdict(settings.descent),
-        "seed": settings.seed, "parameters": building.count(network),
-        "onnx_difference": difference,
+        **dataclasses.asdict(settings.adversary), "seed": settings.seed,
+        "parameters": building.count(network), "onnx_difference": difference,
     }  # fmt: skip
     product.write_results(dst, one, layout.names, measured, facts)
     card = cards.Card(

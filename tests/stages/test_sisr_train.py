@@ -15,7 +15,16 @@ from shared import cli, sisr, sisr_networks
 from shared.errors import StageError
 from shared.sisr import cards, fidelity
 from shared.training.loop import checkpoints
-from stages.sisr_train import bands, corrections, export, learner, parts, prepared, training
+from stages.sisr_train import (
+    adversary,
+    bands,
+    corrections,
+    export,
+    objective,
+    parts,
+    prepared,
+    training,
+)
 from stages.sisr_train import main as stage
 from stages.sisr_train.registrar import Registrar
 from tests import pair_drawings
@@ -278,17 +287,17 @@ def test_bands_without_a_reference_count_by_wald_alone() -> None:
     batch["coarser"][:, 2] = -0.25  # restored: 0.75
     batch["input"][:, 2] = 100  # would ruin the first loss, and is what the second compares with
     expected = (0 + 0.125) / 2 + 0.3 * (99.25 - 0.5)
-    objective = learner.Objective(2, 0.3)
-    assert float(objective.measure(Doubled(), batch)) == pytest.approx(expected)
+    loss = objective.Objective(2, 0.3)
+    assert float(loss.measure(Doubled(), batch)[0]) == pytest.approx(expected)
     batch.pop("coarser")
-    assert float(objective.measure(Doubled(), batch)) == pytest.approx(0.0625)
+    assert float(loss.measure(Doubled(), batch)[0]) == pytest.approx(0.0625)
 
 
 def test_the_border_does_not_count() -> None:
     batch = {"input": torch.zeros(1, 3, 8, 8), "target": torch.zeros(1, 3, 16, 16)}
     batch["target"][..., :3] = 9
     first, second = (
-        float(learner.Objective(border).measure(Doubled(), batch)) for border in (3, 2)
+        float(objective.Objective(border).measure(Doubled(), batch)[0]) for border in (3, 2)
     )
     assert first == pytest.approx((0.125 + 0.5) / 3)
     assert second > first + 0.1
@@ -301,13 +310,66 @@ def test_wald_images_are_made_only_where_bands_lack_a_reference(files: Path) -> 
             layout = bands.read_layout(pairs)
             settings = stage.Settings(
                 stage.Network(), stage.Targets("baseline", min_correlation=0.0), stage.Views(),
-                stage.Descent(), stage.Machine(), 1,
+                stage.Descent(), stage.Adversary(), stage.Machine(), 1,
             )  # fmt: skip
             rows = training.prepare_rows(pairs, layout, settings)
             names[name] = {split: of.names for split, of in rows.items()}
     assert names["plain"]["training"] == ("input", "target")
     assert names["all"]["training"] == ("input", "target", "coarser")
     assert names["all"]["test"] == ("input", "target", "truth")
+
+
+# --- the other network ----------------------------------------------------------------------------
+def test_losses_of_two_networks_by_hand() -> None:
+    """Logits 1 and 3 of what was made, -1 and 0 of true images."""
+    made, true = torch.tensor([1.0, 3.0]), torch.tensor([-1.0, 0.0])
+
+    def soft(*values: float) -> float:
+        return float(np.mean([np.log1p(np.exp(value)) for value in values]))
+
+    assert float(adversary.blame("wasserstein", made, true)) == -2.0
+    assert float(adversary.judge("wasserstein", made, true, 0.1)) == 2.5
+    assert float(adversary.blame("bce", made, true)) == pytest.approx(soft(-1, -3))
+    # label 0.9: softplus(x) - 0.9 x
+    right = soft(-1, 0) + 0.9 * 0.5
+    assert float(adversary.judge("bce", made, true, 0.1)) == pytest.approx((right + soft(1, 3)) / 2)
+    # made - mean(true) = 1.5, 3.5; true - mean(made) = -3, -2
+    found = float(adversary.blame("relativistic", made, true))
+    assert found == pytest.approx((soft(-1.5, -3.5) + soft(-3, -2)) / 2)
+    right = soft(-3, -2) + 0.8 * 2.5
+    found = float(adversary.judge("relativistic", made, true, 0.2))
+    assert found == pytest.approx((right + soft(1.5, 3.5)) / 2)
+
+
+def test_a_high_pass_is_that_of_the_metrics_band_by_band() -> None:
+    image = np.random.default_rng(2).random((40, 36, 2))
+    x = torch.from_numpy(image.transpose(2, 0, 1)[None]).float()
+    found = adversary.HighPass((0.3, 0.1), 2)(x)[0].permute(1, 2, 0).numpy()
+    for band, mtf in enumerate((0.3, 0.1)):
+        expected = fidelity.high_pass(image[..., band : band + 1], 2, mtf)[8:-8, 8:-8, 0]
+        np.testing.assert_allclose(found[8:-8, 8:-8, band], expected, atol=3e-3)
+    flat = adversary.HighPass((0.3,), 2)(torch.full((1, 1, 9, 9), 0.7))
+    torch.testing.assert_close(flat, torch.zeros(1, 1, 9, 9), atol=1e-6, rtol=0)
+
+
+def train_losses(product: Path) -> list[str]:
+    lines = [line.split(",") for line in (product / "curves.csv").read_text().splitlines()]
+    return [line[lines[0].index("train loss")] for line in lines[1:]]
+
+
+@pytest.mark.parametrize("mode", ["wasserstein", "bce", "relativistic"])
+def test_an_adversary_counts_from_its_start(files: Path, tmp_path: Path, mode: str) -> None:
+    """Two steps an epoch: its loss counts from the third on, so that the second epoch differs."""
+    adversarial = {"adversarial": mode, "high_pass": str(mode == "bce"), "adversarial_weight": "5",
+                   "discriminator_lr": "0.001", "min_correlation": "0"}  # fmt: skip
+    plain = make(files / "plain.h5", tmp_path / "plain", min_correlation="0")
+    late = make(files / "plain.h5", tmp_path / "late", generator_start="3", **adversarial)
+    ours, theirs = train_losses(late), train_losses(plain)
+    assert ours[:1] == theirs[:1]
+    assert ours[2] != theirs[2]
+    told = metrics(late)
+    assert told["kept_epoch"] == 0  # the last one
+    assert told["adversarial"] == mode
 
 
 # --- the product ----------------------------------------------------------------------------------
@@ -403,6 +465,24 @@ def test_weights_start_a_training(files: Path, product: Path, tmp_path: Path) ->
 def test_going_on_is_as_never_stopped(
     files: Path, product: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    again, saved = make_in_two_parts(files, tmp_path, monkeypatch, BOTH)
+    assert len(saved) == 3  # the first two epochs were done
+    same(again, product)
+
+
+def test_going_on_with_an_adversary(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = {"adversarial": "relativistic", "discriminator_lr": "0.001", "generator_start": "1"}
+    whole = make(files / "plain.h5", tmp_path / "whole", **flags)
+    again, _ = make_in_two_parts(files, tmp_path, monkeypatch, flags)
+    same(again, whole)
+
+
+def make_in_two_parts(
+    files: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, flags: dict[str, str]
+) -> tuple[Path, list[int]]:
+    """A product whose training is stopped after two epochs and goes on; the epochs saved."""
     saved, save = [], checkpoints.save
 
     def stop(*given: Any) -> None:
@@ -413,18 +493,15 @@ def test_going_on_is_as_never_stopped(
 
     monkeypatch.setattr(checkpoints, "save", stop)
     with pytest.raises((KeyboardInterrupt, SystemExit)):
-        make(files / "plain.h5", tmp_path / "again", **BOTH)
-    assert not (tmp_path / "again").exists()
-    again = make(files / "plain.h5", tmp_path / "again", **BOTH)
-    assert len(saved) == 3  # the first two epochs were done
-    for name in (
-        "network.onnx",
-        "network.safetensors",
-        "metrics.json",
-        "curves.csv",
-        "example.png",
-    ):
-        assert (again / name).read_bytes() == (product / name).read_bytes(), name
+        make(files / "plain.h5", folder / "again", **flags)
+    assert not (folder / "again").exists()
+    return make(files / "plain.h5", folder / "again", **flags), saved
+
+
+def same(one: Path, other: Path) -> None:
+    names = ("network.onnx", "network.safetensors", "metrics.json", "curves.csv", "example.png")
+    for name in names:
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
 
 
 # --- refusals -------------------------------------------------------------------------------------
@@ -439,6 +516,12 @@ def test_going_on_is_as_never_stopped(
         ("plain", {"border": "16"}, "--border: --border 16, 16 output pixels at each side, leaves"),
         ("plain", {"architecture": "carn-2x2x4g2"}, "--border: the margin of the network, 22"),
         ("plain", {"wald": "2"}, "--wald: concerns bands without a reference"),
+        ("plain", {"high_pass": "True"}, "--high_pass: concerns --adversarial, found none"),
+        (
+            "plain",
+            {"adversarial": "bce", "discriminator": "plain"},
+            "--discriminator=plain: expected 37 output pixels of a side inside the border",
+        ),
         ("all", {"crop": "14"}, "--crop: expected a multiple of 4"),
         ("plain", {"min_correlation": "0.95"}, "with a correlation of at least 0.95, found none"),
         ("plain", {"lr": "1e30"}, "training diverged in epoch"),

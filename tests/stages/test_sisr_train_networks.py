@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from shared import sisr
 from shared.errors import StageError
-from shared.sisr_networks import building, carn, layers
+from shared.sisr_networks import building, carn, discriminators, layers
 from shared.sr.networks import edsr
 
 SMALL = ["carn-2x1x3g3", "carn-1x2x4g2sw", "esrgan-1x6g3", "edsr-2x5"]
@@ -182,3 +182,26 @@ def test_weights_of_a_run_start_another_and_others_are_refused(tmp_path: Path) -
         torch.testing.assert_close(other.network.state_dict()[name], tensor)
     with pytest.raises(StageError, match="not such weights"):
         building.load_weights(building.build("carn-1x2x4g2", 3, 3, 2), path)
+
+
+# --- discriminators -------------------------------------------------------------------------------
+def test_the_published_discriminator_of_real_esrgan() -> None:
+    assert building.count(discriminators.UNet(3)) == 4_376_897
+    assert discriminators.UNet(2, 4)(torch.zeros(2, 2, 21, 30)).shape == (2, 1, 21, 30)
+    assert discriminators.Plain(2, 4)(torch.zeros(2, 2, 41, 50)).shape == (2, 1)
+
+
+@pytest.mark.parametrize("kind", ["plain", "unet"])
+def test_the_smallest_image_that_a_discriminator_takes(kind: discriminators.Kind) -> None:
+    judge, least = discriminators.build_discriminator(kind, 2, 0), discriminators.SMALLEST[kind]
+    assert judge(torch.zeros(1, 2, least, least)).isfinite().all()
+    with pytest.raises((RuntimeError, ValueError)):
+        judge(torch.zeros(1, 2, least - 1, least - 1))
+
+
+def test_a_discriminator_takes_no_random_number_of_others() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    discriminators.build_discriminator("unet", 2, 9)
+    torch.testing.assert_close(torch.rand(3), expected)
