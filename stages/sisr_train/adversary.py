@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shared import sisr
-from shared.training.loop.recipe import build_optimiser
+from shared.training.loop import recipe as recipes
 from stages.sisr_train.learner import PairLearner, share_gradients, take_mean
 from stages.sisr_train.objective import cut_border
 from stages.sisr_train.prepared import Batch
@@ -96,7 +96,7 @@ class AdversarialLearner(PairLearner):
         self.judge.to(fabric.device).train()
         if self.high_pass:
             self.high_pass.to(fabric.device)
-        self.other = build_optimiser(self.judge, self.recipe)
+        self.other = recipes.build_optimiser(self.judge, self.recipe)
         if state:
             self.other.load_state_dict(state["other"])
         for group in self.other.param_groups:

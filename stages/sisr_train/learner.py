@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts
 
 from shared.sisr_networks import Enlarger
 from shared.training.loop import Learner, Recipe
-from shared.training.loop.recipe import build_optimiser
+from shared.training.loop import recipe as recipes
 from stages.sisr_train.objective import Objective
 from stages.sisr_train.prepared import Batch
 
@@ -58,7 +58,7 @@ class PairLearner(Learner):
     def begin(self, fabric: Fabric, state: dict[str, Any] | None = None) -> None:
         """Move to the device, make the optimiser; gradients are shared in `step`."""
         self.network.to(fabric.device)
-        self.optimiser = build_optimiser(self.network, self.recipe)
+        self.optimiser = recipes.build_optimiser(self.network, self.recipe)
         steps = CosineAnnealingWarmRestarts(self.optimiser, self.restarts.t_0, self.restarts.t_mult)
         self.schedule: Any = steps
         if state:

@@ -9,7 +9,7 @@ from lightning.fabric import Fabric
 from numpy.typing import NDArray
 from torch import nn
 
-from shared.sisr.fidelity import BEST
+from shared.sisr import fidelity
 from shared.sisr_networks import layers
 from shared.training.parallel import distributed
 from stages.sisr_train.objective import Scale, cut_border
@@ -56,8 +56,8 @@ def _describe(squared: NDArray[np.float64], names: tuple[str, ...]) -> dict[str,
 
 
 def to_psnr(squared: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Decibels of mean squared errors of reflectance, whose peak is 1; at most `BEST`."""
-    least = 10 ** (-BEST / 10)
+    """Decibels of mean squared errors of reflectance, whose peak is 1; at most `fidelity.BEST`."""
+    least = 10 ** (-fidelity.BEST / 10)
     made: NDArray[np.float64] = -10 * np.log10(np.maximum(squared, least))
     return made
 
