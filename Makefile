@@ -228,7 +228,7 @@ torture: .venvs/dev/made $(MODULES:%=.venvs/%/made) ## damage inputs, kill runs,
 	$(PYTHON) -m tests.torture $(if $(CAMPAIGNS),--campaigns $(CAMPAIGNS)) --cases $(or $(CASES),0) --seed $(or $(SEED),0)
 
 # --- speed ---------------------------------------------------------------------------------------
-.PHONY: bench bench-segment bench-segment-levels bench-audit bench-map bench-despeckle bench-layouts bench-sr bench-tda bench-train bench-memory bench-edge bench-classify bench-distill bench-range bench-scene
+.PHONY: bench bench-segment bench-segment-levels bench-audit bench-map bench-despeckle bench-layouts bench-sr bench-tda bench-train bench-memory bench-edge bench-classify bench-distill bench-range bench-scene bench-sisr
 bench: bench-despeckle bench-layouts bench-scene bench-sr bench-tda bench-train bench-memory bench-edge bench-classify ## measure the reference implementations and ours, side by side
 
 bench-despeckle: .venvs/prepare/made ## the speckle filter: milliseconds a patch
@@ -239,6 +239,9 @@ bench-layouts: .venvs/prepare/made ## sources in every layout: seconds of h5py t
 
 bench-scene: .venvs/scene/made ## Sentinel-2 products: MB per second of scene beside rasterio alone, and memory
 	.venvs/scene/bin/python -m tests.bench.safe
+
+bench-sisr: .venvs/scene_sr/made ## scene-sr: megapixels per second beside onnxruntime as the client calls it
+	.venvs/scene_sr/bin/python -m tests.bench.sisr 2>/dev/null
 
 bench-sr: .venvs/dev/made $(patsubst %,.venvs/%/made,$(filter sr_%,$(MODULES))) ## super-resolution: seconds per patch, memory, share of the machine's limit
 	$(PYTHON) -m tests.bench.sr --out data/bench

@@ -10,6 +10,8 @@ from shared import cli
 from shared.errors import StageError
 from stages.scene_sr.settings import Running, Stored
 
+CPU = "CPUExecutionProvider"
+
 
 def name_network(given: Mapping[str, Any]) -> dict[str, Path]:
     """The ONNX file that a description names, as if it had been given.
@@ -49,7 +51,7 @@ def choose_provider(device: str, available: Sequence[str]) -> str:
     Raises:
         StageError: it has nothing for this device.
     """
-    wanted = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+    wanted = {"cpu": CPU, "cuda": "CUDAExecutionProvider"}
     if device == "auto":
         device = "cuda" if wanted["cuda"] in available else "cpu"
     if wanted[device] not in available:
@@ -91,13 +93,15 @@ def run(
 
     from shared import gdal_files, products, sisr_client
     from shared.products import sources
-    from stages.scene_sr import product, scene_file, tiles, view
+    from stages.scene_sr import product, scene_file, tiles, tuning, view
 
     description = sisr_client.read(find_description(model))
     description = replace(description, model=network or description.model)
     provider = choose_provider(running.device, onnxruntime.get_available_providers())
     together, threads = product.share_threads(running)
     net = sisr_client.Network(description, threads, [provider])
+    if provider == CPU:
+        tuning.speed_up(net, threads)
     channels = products.read_names("channels", stored.channels)
     units = products.Units(stored.per_unit, stored.offset, stored.nodata)
     with ExitStack() as stack:

@@ -395,3 +395,68 @@ def test_a_folder_without_a_description_is_refused(l1c: Path, tmp_path: Path, ca
     shutil.copy(model, model.with_name("q.yml"))
     message = "expected one YAML that describes a network, found p.yaml, q.yml"
     refuse(capsys, l1c, model.parent, message)
+
+
+# --- the faster form ------------------------------------------------------------------------------
+def mirrored(folder: Path, mode: str, margin: int, factor: float = 0.25) -> Path:
+    """A pair with two padded convolutions, the second after a leaky ReLU and times a factor."""
+    rng, pads = np.random.default_rng(3), np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64)
+    kernels = rng.uniform(0.0, 0.3, (2, 2, 2, 3, 3)).astype(np.float32)
+    constants = {"a": kernels[0], "b": kernels[1], "bias": np.array([3, -9], np.float32),
+                 "pads": pads, "factor": np.float32(factor),
+                 "scales": np.array([1, 1, 2, 2], np.float32)}  # fmt: skip
+    nodes = [
+        helper.make_node("Pad", ["input", "pads"], ["p"], mode=mode),
+        helper.make_node("Conv", ["p", "a", "bias"], ["q"]),
+        helper.make_node("LeakyRelu", ["q"], ["r"], alpha=0.2),
+        helper.make_node("Mul", ["factor", "r"], ["s"]),
+        helper.make_node("Pad", ["s", "pads"], ["t"], mode=mode),
+        helper.make_node("Conv", ["t", "b", "bias"], ["u"]),
+        helper.make_node("Add", ["u", "input"], ["v"]),
+        helper.make_node("Resize", ["v", "", "scales"], ["made"], mode="nearest"),
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 2, *sides])
+        for name, sides in (("input", "hw"), ("made", "HW"))
+    ]
+    tensors = [numpy_helper.from_array(np.asarray(v), n) for n, v in constants.items()]
+    graph = helper.make_graph(nodes, "mirrored", ends[:1], ends[1:], tensors)
+    folder.mkdir(parents=True, exist_ok=True)
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), folder / "m.onnx")
+    content = {"model": "m.onnx", "bands": ["B8", "B4"], "margin": margin, "factor": 2.0}
+    (folder / "m.yaml").write_text(json.dumps(content))
+    return folder / "m.yaml"
+
+
+@pytest.mark.parametrize(
+    ("mode", "margin", "factor", "fast"),
+    [("reflect", 4, 0.25, True), ("edge", 6, 2.0, True), ("reflect", 2, 0.25, False),
+     ("constant", 4, 0.25, True), ("constant", 4, -0.25, False)],
+)  # fmt: skip
+def test_a_faster_form_counts_where_it_gives_the_same(
+    tmp_path: Path, mode: str, margin: int, factor: float, fast: bool
+) -> None:
+    """Two convolutions reach 2 input pixels, 4 of the output: a margin of 2 shows the padding."""
+    from shared import sisr_client
+    from stages.scene_sr import tuning
+
+    told = sisr_client.read(mirrored(tmp_path, mode, margin, factor))
+    plain, tuned = sisr_client.Network(told, 1), sisr_client.Network(told, 1)
+    assert tuning.speed_up(tuned, 1) is fast
+    tile = np.random.default_rng(5).uniform(0, 9000, (2, 30, 41)).astype(np.float32)
+    inside = slice(margin, -margin)
+    apart = (plain.run(tile) - tuned.run(tile))[:, inside, inside]
+    np.testing.assert_allclose(apart, 0, atol=0.01)
+
+
+def test_the_faster_form_lacks_what_is_slow(tmp_path: Path) -> None:
+    from stages.scene_sr import folding
+
+    model = onnx.load(mirrored(tmp_path, "reflect", 4).with_name("m.onnx"))
+    graph = folding.Graph.of(model)
+    assert (folding.fold_padding(graph), folding.fold_factors(graph)) == (2, 1)
+    assert [node.op_type for node in model.graph.node] == [
+        "Conv", "LeakyRelu", "Conv", "Add", "Resize",
+    ]  # fmt: skip
+    onnx.checker.check_model(model)
