@@ -1,5 +1,6 @@
 """The YAML that tells the client which network to run, and how."""
 
+import reprlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,11 +75,11 @@ def read(path: Path) -> Description:
     except (yaml.YAMLError, ValueError, RecursionError, OSError, TypeError) as error:
         raise StageError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
     if not isinstance(content, dict) or set(content) != set(KEYS):
-        found = ", ".join(map(str, content)) if isinstance(content, dict) else "no mapping"
+        found = ", ".join(map(_name, content)) if isinstance(content, dict) else "no mapping"
         raise StageError(f"{path}: expected exactly the keys {', '.join(KEYS)}, found {found}")
     model = content["model"]
     if not isinstance(model, str) or not (path.parent / model).is_file():
-        raise StageError(f"{path}: model: expected an ONNX file beside it, found {model!r}")
+        raise StageError(f"{path}: model: expected an ONNX file beside it, found {_show(model)}")
     margin, factor = (_read_whole(path, content, key) for key in ("margin", "factor"))
     if factor < 1:
         raise StageError(f"{path}: factor: expected 1 or more, found {factor}")
@@ -101,12 +102,21 @@ def name_network(path: Path, network: Path | None) -> dict[str, Path]:
     return {"network": named}
 
 
+def _show(value: object) -> str:
+    """A value for a message, cut off: a few lines of YAML can stand for gigabytes of text."""
+    return reprlib.repr(value)[:200]
+
+
+def _name(key: object) -> str:
+    return key if isinstance(key, str) else _show(key)
+
+
 def _read_whole(path: Path, content: dict[str, Any], key: str) -> int:
     value = content[key]
     whole = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
     if not whole or value != int(min(value, 10_000)):
         expected = "expected a whole number from 0 to 10000"
-        raise StageError(f"{path}: {key}: {expected}, found {value!r}")
+        raise StageError(f"{path}: {key}: {expected}, found {_show(value)}")
     return int(value)
 
 
@@ -119,7 +129,7 @@ def _read_bands(path: Path, content: dict[str, Any]) -> tuple[str, ...]:
         or len(set(bands)) != len(bands)
     ):
         expected = f"expected different ones of {', '.join(BANDS)}"
-        raise StageError(f"{path}: bands: {expected}, found {bands!r}")
+        raise StageError(f"{path}: bands: {expected}, found {_show(bands)}")
     return tuple(bands)
 
 

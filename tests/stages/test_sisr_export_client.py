@@ -86,6 +86,17 @@ def test_refuses_what_is_no_mapping(tmp_path: Path, text: str) -> None:
         sisr_client.read(tmp_path / "n.yaml")
 
 
+def test_a_small_yaml_that_stands_for_gigabytes_is_refused_in_a_short_line(tmp_path: Path) -> None:
+    (tmp_path / "n.onnx").touch()
+    levels = [f"a{i}: &a{i} [{', '.join(10 * [f'*a{i - 1}'])}]" for i in range(1, 30)]
+    lists = "{" + ", ".join(["a0: &a0 [B4]", *levels]) + "}"
+    for text in (lists, f"model: n.onnx\nmargin: 8\nfactor: 2\nbands:\n- {lists}\n- 2\n"):
+        (tmp_path / "n.yaml").write_text(text)
+        with pytest.raises(StageError) as error:
+            sisr_client.read(tmp_path / "n.yaml")
+        assert len(str(error.value)) < 600
+
+
 # --- tiles ----------------------------------------------------------------------------------------
 def test_tiles_begin_at_the_lower_left() -> None:
     """A region of 10 rows and 7 columns at (4, 6), tiles of 4: the top and the right are cut."""
