@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from shared import sisr
 from shared.training.loop import recipe as recipes
-from stages.sisr_train.learner import PairLearner, share_gradients, take_mean
+from stages.sisr_train.learner import PairLearner, Share, share_gradients, take_mean
 from stages.sisr_train.objective import cut_border
 from stages.sisr_train.prepared import Batch
 from stages.sisr_train.settings import Adversary
@@ -105,7 +105,7 @@ class AdversarialLearner(PairLearner):
 
     def step(self, fabric: Fabric, batch: Batch, rows: int, step: int) -> None:
         """A step of each network, on the same batch, as soon as its turn has come."""
-        done, share = self.log.steps, len(batch["input"]) / rows
+        done, share = self.log.steps, Share.of(fabric, len(batch["input"]), rows)
         with fabric.autocast():
             loss, made = self.objective.measure(self.network, batch)
             whole = loss
@@ -125,7 +125,7 @@ class AdversarialLearner(PairLearner):
         wrong.backward()
         share_gradients(fabric, self.judge, share)
         self.other.step()
-        self.judged += torch.stack([wrong.detach().double() * share, wrong.new_tensor(share)])
+        self.judged += share.weigh(wrong)
 
     def more(self, fabric: Fabric) -> dict[str, float]:
         """The loss of the judging network."""

@@ -77,16 +77,16 @@ class PairLearner(Learner):
         """
         with fabric.autocast():
             loss, _ = self.objective.measure(self.network, batch)
-        self.descend(fabric, loss, loss, len(batch["input"]) / rows)
+        self.descend(fabric, loss, loss, Share.of(fabric, len(batch["input"]), rows))
 
-    def descend(self, fabric: Fabric, loss: Tensor, whole: Tensor, share: float) -> None:
+    def descend(self, fabric: Fabric, loss: Tensor, whole: Tensor, share: "Share") -> None:
         """Follow a loss, and count another one.
 
         Args:
             fabric: where.
             loss: () that is noted.
             whole: () whose gradient is followed.
-            share: of the rows of the step, which this process has.
+            share: of this process in the step.
         """
         self.optimiser.zero_grad()
         whole.backward()
@@ -94,7 +94,7 @@ class PairLearner(Learner):
         self.log.step(loss, self.optimiser.param_groups[0]["lr"])
         self.optimiser.step()
         self.schedule.step()
-        self.totals += torch.stack([loss.detach().double() * share, loss.new_tensor(share)])
+        self.totals += share.weigh(loss)
 
     def close_epoch(self, fabric: Fabric, held_out: float) -> None:
         """Note the loss of the epoch and the PSNR on the validation rows; keep the best weights.
@@ -126,19 +126,40 @@ def take_mean(fabric: Fabric, totals: Tensor) -> float:
     return float(total / weight) if weight else 0.0
 
 
-def share_gradients(fabric: Fabric, network: nn.Module, share: float) -> None:
+@dataclass(frozen=True)
+class Share:
+    """What a process has of a step.
+
+    Attributes:
+        rows: that it stands for; those of all processes sum to the rows of the step.
+        whole: rows of the step.
+    """
+
+    rows: float
+    whole: int
+
+    @classmethod
+    def of(cls, fabric: Fabric, rows: int, whole: int) -> "Share":
+        """The share of a process that sees so many rows; of a small step, each one sees all."""
+        return cls(whole / fabric.world_size if rows == whole else rows, whole)
+
+    def weigh(self, loss: Tensor) -> Tensor:
+        """(2,) a loss times the rows it stands for, and these."""
+        value = loss.detach().double()
+        return torch.stack([value * self.rows, value.new_tensor(self.rows)])
+
+
+def share_gradients(fabric: Fabric, network: nn.Module, share: Share) -> None:
     """Make the gradient of each process that of the whole step.
 
     Args:
         fabric: its processes.
         network: whose gradient is that of a mean over the rows of this process.
-        share: of the rows of the step; the shares of all processes sum to 1, or are all 1 where a
-            step is too small to be parted.
+        share: of this process.
     """
     if fabric.world_size == 1:
         return
-    total = float(fabric.all_reduce(torch.tensor(share, device=fabric.device), reduce_op="sum"))
     for tensor in network.parameters():
         if tensor.grad is not None:
-            mine = tensor.grad * (share / total)
+            mine = tensor.grad * (share.rows / share.whole)
             tensor.grad.copy_(fabric.all_reduce(mine, reduce_op="sum"))

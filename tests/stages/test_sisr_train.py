@@ -1,6 +1,9 @@
 """sisr-train: corrections that are known, losses, parts, the product, stops and refusals."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -47,10 +50,14 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def command(src: Path, dst: Path, **more: str) -> list[str]:
+    flags = {"src": str(src), "dst": str(dst), **QUICK, **more}
+    return [f"--{name}={value}" for name, value in flags.items()]
+
+
 def make(src: Path, dst: Path, **more: str) -> Path:
     """Run the stage as its container does."""
-    flags = {**QUICK, **more}
-    cli.main(stage.run, [f"--src={src}", f"--dst={dst}", *(f"--{k}={v}" for k, v in flags.items())])
+    cli.main(stage.run, command(src, dst, **more))
     return dst
 
 
@@ -502,6 +509,27 @@ def same(one: Path, other: Path) -> None:
     names = ("network.onnx", "network.safetensors", "metrics.json", "curves.csv", "example.png")
     for name in names:
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
+
+
+def test_two_processes_share_each_step_and_end_with_what_one_makes(
+    files: Path, tmp_path: Path
+) -> None:
+    """Steps of four rows and of one, which both processes see; another network judges."""
+    more = {**KNOWN, "batch": "4", "min_correlation": "0", "epochs": "2", "adversarial": "bce",
+            "discriminator_lr": "0.001"}  # fmt: skip
+    src, both = files / "plain.h5", tmp_path / "both"
+    alone = make(src, tmp_path / "alone", **more)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    words = [*launch, "-m", "stages.sisr_train.main", *command(src, both, **more)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(words, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    ours, theirs = (
+        np.genfromtxt(made / "curves.csv", delimiter=",", skip_header=1)[:, 1:]
+        for made in (both, alone)
+    )
+    assert ours.shape == (2, 4)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4)
 
 
 # --- refusals -------------------------------------------------------------------------------------
