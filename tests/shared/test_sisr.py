@@ -206,8 +206,15 @@ def test_rows_are_chosen_by_their_correlation(tmp_path: Path) -> None:
         assert pairs.choose("training", 9).tolist() == [0, 3]
         assert pairs.choose("training", 1).tolist() == [0]
         assert pairs.choose("training", 9, 0.2).tolist() == [3]
+        assert pairs.choose("validation", 9, 0.5).tolist() == [4]  # 0.5 is enough
         with pytest.raises(StageError, match=r"at least 0.5, found none; the highest is 0.4"):
             pairs.choose("training", 9, 0.5)
+
+
+def test_rows_are_spread_evenly(tmp_path: Path) -> None:
+    write(tmp_path / "pairs.h5", split=np.zeros(6, np.uint8))
+    with sisr.Pairs(tmp_path / "pairs.h5") as pairs:
+        assert pairs.choose("training", 4).tolist() == [0, 2, 3, 5]
 
 
 def test_the_cubic_of_torch_sharpens() -> None:

@@ -395,6 +395,22 @@ def test_the_mosaic_has_as_many_rows_as_it_should(src: Path, folders: str, tmp_p
     assert height == canvas.TOP + 2 * (canvas.CELL + canvas.GAP + canvas.APART)
 
 
+def test_cells_lie_in_columns_and_lines(tmp_path: Path) -> None:
+    """A cell is 144 pixels wide, 4 lie between two, 20 more between groups; 66 are above."""
+    canvas = pictures.canvas
+    assert canvas.places(["x", "x", "y"]) == [52, 200, 368]
+    shades = [np.full((2, 3, 3), shade, np.uint8) for shade in (10, 20, 30, 40)]
+    lines = [("first", shades[:2]), ("second", shades[2:])]
+    canvas.draw(tmp_path / "a.png", [("x", "a"), ("y", "b")], [("row", lines)])
+    picture = (canvas.plt.imread(tmp_path / "a.png")[..., 0] * 255).round()
+    assert picture.shape == (66 + 2 * 148 + 20, 220 + 144 + 10)
+    for (y, x), shade in zip(
+        ((66, 52), (66, 220), (214, 52), (214, 220)), range(10, 50, 10), strict=True
+    ):
+        assert (picture[y : y + 144, x : x + 144] == shade).all()
+    assert (picture[210:214, 52:196] == 255).all()
+
+
 def test_two_neighbouring_rings_are_one_in_the_picture() -> None:
     assert pictures.join_rings(np.array([1.0, 3.0, 5.0, 9.0, 7.0])).tolist() == [2, 7]
 
