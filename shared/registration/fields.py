@@ -27,10 +27,7 @@ def warp(image: Tensor, flow: Tensor) -> Tensor:
     Returns:
         (N, C, h, w).
     """
-    high, wide = flow.shape[1:3]
-    down = torch.arange(high, dtype=flow.dtype, device=flow.device)[:, None] + flow[..., 0]
-    right = torch.arange(wide, dtype=flow.dtype, device=flow.device)[None] + flow[..., 1]
-    return _sample(image, down, right)
+    return _sample(image, *_locate(flow))
 
 
 def _sample(image: Tensor, down: Tensor, right: Tensor) -> Tensor:
@@ -49,7 +46,10 @@ def _sample(image: Tensor, down: Tensor, right: Tensor) -> Tensor:
 
 
 def _weigh(place: Tensor, cells: int) -> list[tuple[Tensor, Tensor]]:
-    """The four cells around a place along an axis, mirrored at its ends, and their weights."""
+    """The four cells around a place along an axis, mirrored at its ends, and their weights.
+
+    A place that is no number has cells, too: torch's own sampling reads outside the image there.
+    """
     first = place.detach().floor()
     found = []
     for step in range(-1, 3):
@@ -80,19 +80,18 @@ def compose(first: Tensor, second: Tensor) -> Tensor:
     """
     # Beyond the edges, where nothing is known, the second flow goes on as it is at the edge: a
     # flow that is mirrored would turn back.
-    places = _locate(first)
-    moved = functional.grid_sample(
-        second.movedim(-1, 1), places, "bilinear", padding_mode="border", align_corners=False
-    )
-    return first + moved.movedim(1, -1)
+    high, wide = first.shape[1:3]
+    down, right = _locate(first)
+    places = down.clamp(0, high - 1), right.clamp(0, wide - 1)
+    return first + _sample(second.permute(0, 3, 1, 2), *places).permute(0, 2, 3, 1)
 
 
-def _locate(flow: Tensor) -> Tensor:
-    """(N, H, W, 2) places of `grid_sample`: to the right, down, from -1 to 1 over whole pixels."""
+def _locate(flow: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, H, W) rows and columns that a flow (N, H, W, 2) leads to."""
     high, wide = flow.shape[1:3]
     down = torch.arange(high, dtype=flow.dtype, device=flow.device)[:, None] + flow[..., 0]
     right = torch.arange(wide, dtype=flow.dtype, device=flow.device)[None] + flow[..., 1]
-    return torch.stack([(2 * right + 1) / wide - 1, (2 * down + 1) / high - 1], -1)
+    return down, right
 
 
 def smooth_flow(flow: Tensor) -> Tensor:

@@ -31,10 +31,11 @@ def guess_flow(images: Tensor, limit: float) -> Tensor:
     """
     reference, moving = level(images).split(1, 1)
     first = _solve(_multiply(reference, moving), WINDOWS[FIRST]).clamp(-limit, limit)
-    first = first.movedim(1, -1)
+    first = first.permute(0, 2, 3, 1)  # what an exporter makes of movedim is no ONNX
     there = _multiply(reference, warp(moving, first))
     rounds = [_solve(there, window).clamp(-limit, limit) for window in WINDOWS]
-    return torch.cat([compose(one.movedim(1, -1), first).movedim(-1, 1) for one in rounds], 1)
+    whole = [compose(one.permute(0, 2, 3, 1), first) for one in rounds]
+    return torch.cat([one.permute(0, 3, 1, 2) for one in whole], 1)
 
 
 def level(images: Tensor) -> Tensor:

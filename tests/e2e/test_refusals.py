@@ -30,6 +30,7 @@ GOOD = {
     "two_sensors": {"sites": "3", "patches": "1", "size": "32"},
     "pairs": {"src": "sensors"},
     "sisr_benchmark_metrics": {"src": "pairs.h5"},
+    "register": {"src": "pairs.h5", "width": "4", "depth": "1", "epochs": "1", "device": "cpu"},
     "sisr_eval": {"src": "pairs.h5", "networks": "resolver,other-resolver"},
     "sisr_export": {"src": "sisr"},
     "sisr_train": {"src": "pairs.h5", "registration": "registration",
@@ -217,6 +218,8 @@ def cases() -> Iterator[Case]:
     yield Case("segment", "no weights", "weights", "", inputs.text, "weights")
     yield from incomplete("sisr_benchmark_metrics", "src")
     yield Case("sisr_benchmark_metrics", "cut", "src", "", inputs.cut, "not a complete HDF5 file")
+    yield from incomplete("register", "src")
+    yield Case("register", "cut", "src", "", inputs.cut, "not a complete HDF5 file")
     yield from incomplete("sisr_eval", "src")
     yield Case("sisr_eval", "cut", "src", "", inputs.cut, "not a complete HDF5 file")
     for what, file, breaks, message in (
