@@ -17,6 +17,7 @@ from stages.scene_sr.tiles import Layout, Pixels
 from stages.scene_sr.view import View
 
 CACHE = 512 * 2**20  # bytes of decoded tiles of JPEG 2000 that GDAL keeps
+MOST = 4  # tiles beside each other, where nothing is told: each one needs memory
 TILES, FACTS = "tiles.h5", "scene-sr.json"
 IMAGE, CUBIC = "image", "bicubic"
 
@@ -24,7 +25,7 @@ IMAGE, CUBIC = "image", "bicubic"
 def share_threads(running: Running) -> tuple[int, int]:
     """Tiles beside each other, and threads of each one."""
     threads = running.threads or len(os.sched_getaffinity(0))
-    together = min(running.together or threads, threads)
+    together = min(running.together or MOST, threads)
     return together, max(1, threads // together)
 
 

@@ -34,11 +34,12 @@ class Running:
         tile: output pixels of a side of a tile, about: all tiles of a region are made equal.
         threads: processors, 0 for all; changes time, not results.
         together: tiles that are computed beside each other, at most as many as threads; each one
-            needs memory of its own. 0 is one for each thread. Changes time, not results.
+            needs memory of its own, some 2 GiB for CARN and tiles of 1,000. 0 is one for each
+            thread, up to four. Changes time, not results.
         device: cpu, or cuda where onnxruntime-gpu is installed; auto takes cuda where it is.
     """
 
     tile: Annotated[int, cli.between(16, 8192)] = SIDE
     threads: Annotated[int, cli.at_least(0)] = 0
-    together: Annotated[int, cli.at_least(0)] = 1
+    together: Annotated[int, cli.at_least(0)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"

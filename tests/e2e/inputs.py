@@ -28,6 +28,10 @@ for name, batch in (("student", "N"), ("exported", 1)):
 import sys; from pathlib import Path; from tests import client_networks
 client_networks.trained(Path(sys.argv[1]) / "sisr", ("B2", "B8"))
 """,
+    "pair": """
+import sys; from pathlib import Path; from tests import client_networks
+client_networks.pair(Path(sys.argv[1]) / "pair", ("B2", "B8", "B5"))
+""",
     "pictures": """
 import sys; import numpy; from pathlib import Path; from PIL import Image
 for name in ("Forest", "River"):
@@ -107,7 +111,8 @@ def make(folder: Path) -> None:
     (folder / "mirror" / "edsr64_x2.pt").write_bytes(bytes(99_000))
     tools = (("export", "models"), ("eurosat", "pictures"), ("sr_train", "weights"),
              ("landcover", "aerial"), ("two_sensors", "pairs"),
-             ("sisr_eval", "resolvers"), ("sisr_export", "sisr"))  # fmt: skip
+             ("sisr_eval", "resolvers"), ("sisr_export", "sisr"),
+             ("scene_sr", "pair"))  # fmt: skip
     for stage, code in tools:
         if (ROOT / ".venvs" / stage / "bin" / "python").exists():
             under(stage, CODE[code], folder)

@@ -36,6 +36,7 @@ GOOD = {
     "sisr_train": {"src": "pairs.h5", "registration": "registration",
                    "architecture": "carn-1x1x2g1", "epochs": "1", "device": "cpu"},
     "scene": {"src": "l1c.npy"},
+    "scene_sr": {"src": "scene.h5", "model": "pair"},
     "landcover": {"src": "aerial"},
     "segment": {"train": "tiles.h5", "validation": "tiles.h5", "architecture": "pyramid-tiny",
                 "epochs": "1", "crop": "32", "batch": "2", "device": "cpu"},
@@ -216,6 +217,12 @@ def cases() -> Iterator[Case]:
     yield Case("segment", "no mask", "train", "", no_mask, "expected dataset 'mask', found")
     yield from incomplete("segment", "train")
     yield Case("segment", "no weights", "weights", "", inputs.text, "weights")
+    yield from incomplete("scene_sr", "src")
+    yield Case("scene_sr", "cut", "src", "", inputs.cut, "not a complete HDF5 file")
+    yield Case("scene_sr", "no scene", "src", "", inputs.other_kind, "expected a scene file")
+    yield Case("scene_sr", "no onnx", "model", "pair.onnx", inputs.text, "not a usable ONNX file")
+    yield Case("scene_sr", "cut onnx", "model", "pair.onnx", inputs.cut, "not a usable ONNX file")
+    yield Case("scene_sr", "keys", "model", "pair.yaml", inputs.text, "expected exactly the keys")
     yield from incomplete("sisr_benchmark_metrics", "src")
     yield Case("sisr_benchmark_metrics", "cut", "src", "", inputs.cut, "not a complete HDF5 file")
     yield from incomplete("register", "src")
