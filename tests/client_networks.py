@@ -12,8 +12,6 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from shared.sisr import SENTINEL2_MTF, cards
-
 REACH = 2  # input pixels that a cubic looks to each side
 
 
@@ -106,6 +104,8 @@ def trained(
     folder: Path, bands: tuple[str, ...], options: Options = Options(), /, **entries: Any
 ) -> Path:
     """A folder as sisr-train leaves it; its network is `graph`, whatever the card says."""
+    from shared.sisr import SENTINEL2_MTF, cards  # which needs scipy
+
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(graph(len(bands), options), folder / cards.ONNX)
     level = dict(zip(bands, np.linspace(0.05, 0.25, len(bands)).tolist(), strict=True))

@@ -6,6 +6,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from shared import names
 from shared.errors import StageError
 from shared.sisr_client.description import Description
 
@@ -44,7 +45,7 @@ class Network:
         options.use_deterministic_compute = True
         try:
             self.session = onnxruntime.InferenceSession(
-                str(description.model), options, providers=list(providers)
+                names.open_by_name(description.model), options, providers=list(providers)
             )
         except Exception as error:  # of onnxruntime; their classes are not all public
             reason = _first_line(error)
