@@ -24,25 +24,7 @@ def name_network(given: Mapping[str, Any]) -> dict[str, Path]:
         return {}  # which is refused by name later
     from shared import sisr_client
 
-    named = sisr_client.read(find_description(model)).model
-    if network and network.resolve() != named.resolve():
-        raise StageError(f"--network: expected {named}, which {model} names, found {network}")
-    return {"network": named}
-
-
-def find_description(model: Path) -> Path:
-    """The YAML itself, or the only one in a folder.
-
-    Raises:
-        StageError: none in it, or several.
-    """
-    if not model.is_dir():
-        return model
-    found = sorted(path for path in model.iterdir() if path.suffix in (".yaml", ".yml"))
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
-        raise StageError(f"{model}: expected one YAML that describes a network, found {names}")
-    return found[0]
+    return sisr_client.name_network(model, network)
 
 
 def choose_provider(device: str, available: Sequence[str]) -> str:
@@ -95,7 +77,7 @@ def run(
     from shared.products import sources
     from stages.scene_sr import product, scene_file, tiles, tuning, view
 
-    description = sisr_client.read(find_description(model))
+    description = sisr_client.read(model)
     description = replace(description, model=network or description.model)
     provider = choose_provider(running.device, onnxruntime.get_available_providers())
     together, threads = product.share_threads(running)

@@ -393,7 +393,7 @@ def test_refuses_products(l1c: Path, tmp_path: Path, capsys: Any) -> None:
 def test_a_folder_without_a_description_is_refused(l1c: Path, tmp_path: Path, capsys: Any) -> None:
     model = places(tmp_path / "net", TEN, 2)
     shutil.copy(model, model.with_name("q.yml"))
-    message = "expected one YAML that describes a network, found p.yaml, q.yml"
+    message = "expected one YAML, found p.yaml, q.yml; name the file itself"
     refuse(capsys, l1c, model.parent, message)
 
 
