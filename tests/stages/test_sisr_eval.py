@@ -16,6 +16,7 @@ from shared import cli, sisr
 from shared.terminal import escape
 from stages.sisr_eval import main as stage
 from stages.sisr_eval import pictures, results, samples
+from stages.sisr_eval.contest import Contest
 from tests import pair_files, sisr_networks
 
 TESTING = [0, 2, 4]  # rows; 1 is for validation, 3 for training, 5 for none of them
@@ -330,6 +331,27 @@ def test_another_run_gives_the_same_bytes(
         "mosaic.png", "table.tex",
     ]  # fmt: skip
     for path in again.iterdir():
+        assert path.read_bytes() == (made / path.name).read_bytes(), path.name
+
+
+def test_a_run_that_was_stopped_starts_again(
+    src: Path, folders: str, registration: Path, made: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    flags = (src, folders, tmp_path / "out", f"--registration={registration}", "--threads=1")
+    examine = Contest.examine
+
+    def stop(contest: Contest, sample: samples.Sample) -> Any:
+        if sample.number == TESTING[1]:
+            raise KeyboardInterrupt
+        return examine(contest, sample)
+
+    monkeypatch.setattr(Contest, "examine", stop)
+    with pytest.raises(SystemExit, match="130"):
+        command(*flags)
+    monkeypatch.undo()
+    assert not (tmp_path / "out").exists()
+    for path in command(*flags).iterdir():
         assert path.read_bytes() == (made / path.name).read_bytes(), path.name
 
 
