@@ -17,7 +17,7 @@ from stages.sisr_train.prepared import Prepared
 
 MAKERS = ("network", "bicubic")
 WANTED = ("target", "truth")
-AT_ONCE = 2**21  # output pixels that are made together
+AT_ONCE = 2**19  # output pixels that are made together
 
 
 @dataclass(frozen=True)
