@@ -10,6 +10,8 @@ up to one digital number. What a whole tile of 10,980² pixels would take is ext
 import argparse
 import json
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -144,6 +146,23 @@ def measure(name: str, src: Path, folder: Path, given: argparse.Namespace) -> No
               f"{apart:6} {hours:8.1f}", flush=True)  # fmt: skip
 
 
+def weigh(name: str, tile: int) -> float:
+    """GiB that a process takes at most for one tile of a network, in the faster form."""
+    code = f"""
+import resource, tempfile; from pathlib import Path; import numpy
+from shared.sisr_client import Network, read
+from stages.scene_sr import tuning; from tests.bench import sisr
+with tempfile.TemporaryDirectory() as folder:
+    network = Network(read(sisr.write_pair(Path(folder) / "n", {name!r})), 1)
+    tuning.speed_up(network, 1)
+    side = {(tile + 2 * MARGIN) // 2}
+    network.run(numpy.full((len(network.description.bands), side, side), 900, numpy.float32))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
 def start() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -153,7 +172,12 @@ def start() -> None:
     parser.add_argument("--together", type=int, default=main.Running.together)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--networks", default=",".join(NETWORKS))
+    parser.add_argument("--memory", action="store_true", help="GiB of one tile, no times")
     given = parser.parse_args()
+    if given.memory:
+        for name in given.networks.split(","):
+            print(f"{name}: {weigh(name, given.tile):.1f} GiB for a tile of {given.tile}")
+        return
     print(f"{given.side} x {given.side} pixels, threads: {given.threads}, tile: {given.tile}")
     print(f"{'network':<7} {'way':<13} {'s':>7} {'Mpx/s':>8} {'times':>6} {'read %':>7} "
           f"{'net %':>7} {'write %':>7} {'apart':>6} {'whole, h':>8}")  # fmt: skip
