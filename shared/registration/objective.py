@@ -61,7 +61,9 @@ def sum_terms(
 
 
 def _apart(found: Tensor, wanted: Tensor, limit: float = math.inf) -> Tensor:
-    """Smooth L1 of flows (N, H, W, 2), where each axis of the wanted one is below a limit."""
+    """Smooth L1 of flows (N, H, W, 2), 0 where an axis of the wanted one is not below a limit.
+
+    A mean over all pixels, so that processes that share a step have a share of the loss each.
+    """
     error = functional.smooth_l1_loss(found, wanted, reduction="none", beta=SHARP)
-    known = (wanted.abs() < limit).all(-1, keepdim=True).expand_as(error)
-    return (error * known).sum() / known.sum().clamp(min=1)
+    return (error * (wanted.abs() < limit).all(-1, keepdim=True)).mean()

@@ -55,11 +55,13 @@ class FlowLearner(Learner):
         warps = draw_warps(pairs.shape[2:], rows, self.size, seed)[part].to(pairs.device)
         loss, terms = registration.sum_terms(self.wrapped, pairs, warps, self.size)
         self.optimiser.zero_grad()
-        fabric.backward(loss * (len(pairs) * fabric.world_size / rows))
+        # Processes are averaged; a step too small to be shared is seen by all of them.
+        shared = len(pairs) < rows
+        fabric.backward(loss * (len(pairs) * fabric.world_size / rows if shared else 1))
         self.log.step(loss, self.optimiser.param_groups[0]["lr"])
         self.optimiser.step()
         values = torch.stack([loss, *terms.values(), torch.ones_like(loss)]).detach()
-        self.sums += (values * len(pairs)).cpu().double()
+        self.sums += (values * (len(pairs) if shared else rows / fabric.world_size)).cpu().double()
 
     def close_epoch(self, fabric: Fabric, held_out: Mapping[str, float]) -> None:
         """Note the measures of the epoch; keep the weights if they are the best so far.

@@ -433,6 +433,25 @@ def test_a_second_run_and_a_killed_one_give_the_same_bytes(
     assert record.digest(dst) == record.digest(product)
 
 
+def test_two_processes_share_each_step_and_end_with_what_one_makes(tmp_path: Path) -> None:
+    """Steps of four rows and of one, which both processes see; no row is left for testing."""
+    src = write_pairs(tmp_path / "pairs.h5", split=np.array([0, 0, 0, 0, 0, 1], np.uint8))
+    more, both = {"epochs": "2", "batch": "4"}, tmp_path / "both"
+    alone = make(src, tmp_path / "alone", **more)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    words = [*launch, "-m", "stages.register.main", *command(src, both, **more)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, env=environment)
+    assert done.returncode == 0, done.stderr
+    ours, theirs = (
+        np.genfromtxt(made / "curves.csv", delimiter=",", skip_header=1)[:, 1:]
+        for made in (both, alone)
+    )
+    assert ours.shape == (2, 12)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3)
+    assert set(read_json(both / "metrics.json")["splits"]) == {"training", "validation"}
+
+
 def test_another_seed_gives_another_network(product: Path, pairs: Path, tmp_path: Path) -> None:
     other = make(pairs, tmp_path / "other", seed="7", epochs="1")
     assert (other / "network.safetensors").read_bytes() != (
