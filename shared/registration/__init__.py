@@ -6,13 +6,13 @@ reference shows at place. Needs torch.
 
 from shared.registration.fields import compose, enlarge_flow, smooth_flow, warp
 from shared.registration.least_squares import guess_flow
-from shared.registration.network import RegistrationNetwork, Size, normalise
+from shared.registration.network import TENSORS, RegistrationNetwork, Size, normalise
 from shared.registration.objective import TERMS, margin, sum_terms
-from shared.registration.registrar import CARD, ONNX, TENSORS, Registrar
 from shared.registration.simulation import Extent, draw_warps
+from shared.sisr.sessions import CARD, ONNX
 
 __all__ = [
-    "CARD", "ONNX", "TENSORS", "TERMS", "Extent", "Registrar", "RegistrationNetwork", "Size",
+    "CARD", "ONNX", "TENSORS", "TERMS", "Extent", "RegistrationNetwork", "Size",
     "compose", "draw_warps", "enlarge_flow", "guess_flow", "margin", "normalise", "smooth_flow",
     "sum_terms", "warp",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from shared.registration import least_squares
 
+TENSORS = "network.safetensors"  # its weights, in the folder of `register`
 OUTPUTS = 32  # features of the last level, before they become a flow
 SKIPS_FROM = 2  # the finer levels of the way down are not joined: their detail is no flow
 MOST = 4  # times the width that a level has at most

@@ -1,7 +1,7 @@
 """Super-resolution across sensors: pair files, point spreads, agreement, metrics.
 
 A pair file is a patch file (`shared/patches`) whose rows have the same land as `low` and as `high`.
-Formats: shared/README.md. Needs scipy.
+Formats: shared/README.md. Needs scipy; `sessions` also onnx and onnxruntime.
 """
 
 from shared.sisr import cards, fidelity, frequency, venus
@@ -23,5 +23,5 @@ from shared.sisr.psf import SENTINEL2_MTF, apply, downscale, enlarge, spread, we
 __all__ = [
     "IMAGES", "LEFT_OUT", "NODATA", "PER_UNIT", "SENTINEL2_MTF", "SPLITS", "Bands", "Form",
     "Pairs", "apply", "cards", "constants", "correlate", "downscale", "enlarge", "fidelity",
-    "fields", "frequency", "spread", "sum_values", "venus", "weigh",
+    "fields", "frequency", "sessions", "spread", "sum_values", "venus", "weigh",
 ]  # fmt: skip

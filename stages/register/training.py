@@ -105,7 +105,7 @@ def _write(
 
 
 def _write_card(dst: Path, learner: FlowLearner, band: images.Band) -> None:
-    """registration.json: what a `Registrar` needs to know."""
+    """registration.json: what a `sisr.sessions.Registrar` needs to know."""
     card = {
         "band": band.name, "metres": band.metres, "mtf": band.mtf,
         **dataclasses.asdict(learner.size), "file": registration.ONNX,

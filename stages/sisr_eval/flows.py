@@ -1,21 +1,15 @@
 """Geometric distortion, as the registration network of `register` sees it."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from shared import sisr
-from shared.errors import StageError
-from shared.reading import documents
-from stages.sisr_eval.networks import open_session, run_session
+from shared.sisr.sessions import Registrar
 from stages.sisr_eval.samples import TARGET, TRUTH, Frame, Image, Sample
-
-ONNX, CARD = "registration.onnx", "registration.json"
 
 
 @dataclass(frozen=True)
@@ -23,13 +17,11 @@ class Registration:
     """The network, which gives the displacement of two images of one band.
 
     Attributes:
-        path: its ONNX file.
-        session: runs it.
+        registrar: runs it.
         band: number of the band among those of the input.
     """
 
-    path: Path
-    session: onnxruntime.InferenceSession
+    registrar: Registrar
     band: int
 
     def measure(self, made: Image, sample: Sample, name: str) -> dict[str, Any]:
@@ -45,14 +37,10 @@ class Registration:
             distance to the true displacement.
         """
         inside = sample.frame.within(self.band)
-        images = np.stack([sample.own[self.band], sample.frame.shrink(made, self.band)])
-        given = images[None].astype(np.float32)
-        made_flow = run_session(self.session, given, self.path, sample.number)
-        if made_flow.shape != given.shape:
-            raise StageError(
-                f"{self.path}: expected an output {given.shape}, found {made_flow.shape}"
-            )
-        flow = np.moveaxis(made_flow[0].astype(np.float64), 0, 2)[inside]
+        seen = (sample.own[self.band], sample.frame.shrink(made, self.band))
+        reference, moving = (image.astype(np.float32)[None] for image in seen)
+        found = self.registrar.flow(reference, moving, sample.number)
+        flow = found[0].astype(np.float64)[inside]
         norm = np.hypot(flow[..., 0], flow[..., 1])
         told = {"flow_norm": float(norm.mean()), "flow_square": float((norm**2).mean())}
         if (true := _true_flow(sample, self.band, name)) is not None:
@@ -75,22 +63,7 @@ def open_registration(folder: Path, pairs: sisr.Pairs, frame: Frame) -> Registra
     Raises:
         StageError: not a product of register, or for another band or resolution.
     """
-    path = folder / CARD
-    try:
-        card = documents.read_json(path)
-        band, metres = card["band"], float(card["metres"])
-    except OSError:
-        what = "none" if folder.is_dir() else "a file"
-        expected = f"--registration: expected a folder of register with {CARD}"
-        raise StageError(f"{folder}: {expected}, found {what}") from None
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise StageError(f"{path}: not a registration ({error})") from None
-    if band not in frame.bands:
-        expected = f"expected a registration by a band of {pairs.path} ({', '.join(frame.bands)})"
-        raise StageError(f"{folder}: {expected}, found one by {band}")
-    place = frame.bands.index(band)
-    own = pairs.form.bands["high"].metres * frame.factors[place]
-    if not math.isclose(metres, own):
-        expected = f"expected a registration of {own:g} m, as {band} in {pairs.path}"
-        raise StageError(f"{folder}: {expected}, found one of {metres:g} m")
-    return Registration(folder / ONNX, open_session(folder / ONNX), place)
+    registrar, fine = Registrar(folder), pairs.form.bands["high"].metres
+    metres = [fine * factor for factor in frame.factors]
+    registrar.check(dict(zip(frame.bands, metres, strict=True)), pairs.path)
+    return Registration(registrar, frame.bands.index(registrar.band))

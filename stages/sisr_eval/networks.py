@@ -7,55 +7,14 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from shared import onnx_graphs, sisr
+from shared import sisr
 from shared.errors import StageError
-from shared.sisr import cards
+from shared.sisr import cards, sessions
 from shared.terminal import escape
 from stages.sisr_eval.samples import IMAGES, Frame, Image, Sample
 
-CPU = ["CPUExecutionProvider"]
 BICUBIC, SHARPER = "bicubic", "sharper bicubic"
 TAKEN = (BICUBIC, SHARPER, *IMAGES)  # names of the rows that are there anyway
-
-
-def open_session(path: Path) -> onnxruntime.InferenceSession:
-    """A session of one thread on the CPU, so that no number depends on how many there are.
-
-    Raises:
-        StageError: not a network that can be run, or not from one float32 tensor to another.
-    """
-    content = onnx_graphs.load(path).SerializeToString()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    try:
-        session = onnxruntime.InferenceSession(content, options, providers=CPU)
-    except Exception as error:  # onnxruntime's exceptions have no common class of their own
-        reason = str(error).splitlines()[0]
-        raise StageError(f"{path}: not a usable ONNX file ({reason})") from None
-    for what, ends in (("input", session.get_inputs()), ("output", session.get_outputs())):
-        if [end.type for end in ends] != ["tensor(float)"]:
-            found = ", ".join(f"{end.name} {end.type}" for end in ends) or "none"
-            raise StageError(f"{path}: expected one {what} of float32, found {found}")
-    return session
-
-
-def run_session(
-    session: onnxruntime.InferenceSession, images: NDArray[np.float32], path: Path, row: int
-) -> NDArray[np.float32]:
-    """The first output for one row.
-
-    Raises:
-        StageError: it does not run, or gives NaN or infinity.
-    """
-    try:
-        made = session.run(None, {session.get_inputs()[0].name: images})[0]
-    except Exception as error:
-        reason = str(error).splitlines()[0]
-        raise StageError(f"{path}: does not run on row {row} ({reason})") from None
-    if not np.isfinite(made).all():
-        raise StageError(f"{path}: row {row}: expected finite numbers, found NaN or infinity")
-    return np.asarray(made)
 
 
 @dataclass(frozen=True)
@@ -86,7 +45,7 @@ class Network:
         """
         bands = sample.frame.bands
         images = given[[bands.index(band) for band in self.card.bands]][None]
-        made = run_session(self.session, images, self.path, sample.number)
+        made = sessions.run_session(self.session, images, self.path, sample.number)
         expected = (1, len(self.card.made), sample.frame.side, sample.frame.side)
         if made.shape != expected:
             raise StageError(f"{self.path}: expected an output {expected}, found {made.shape}")
@@ -107,7 +66,7 @@ def open_all(folders: tuple[Path, ...], pairs: sisr.Pairs, frame: Frame) -> list
     for folder, name in zip(folders, name_folders(folders), strict=True):
         path, card = folder / cards.ONNX, cards.read(folder)
         check(folder, card, pairs, frame)
-        opened.append(Network(name, card, path, open_session(path)))
+        opened.append(Network(name, card, path, sessions.open_session(path)))
     return opened
 
 

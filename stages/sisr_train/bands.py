@@ -50,6 +50,7 @@ class Row:
     """A row of a pair file; reflectance.
 
     Attributes:
+        number: of the row in the file.
         low: (h, w, C).
         coarse: (h/2, w/2, C''), maybe no bands.
         high: (f·h, f·w, C').
@@ -57,6 +58,7 @@ class Row:
         flow: (h, w, 2), likewise.
     """
 
+    number: int
     low: Image
     coarse: Image
     high: Image
@@ -95,7 +97,8 @@ def read_rows(pairs: sisr.Pairs, rows: NDArray[np.intp]) -> Iterator[Row]:
         side = pairs.form.side // 2
         flow = pairs.source["flow"].raw(slice(row, row + 1))[0] if pairs.form.simulated else None
         none = np.empty((side, side, 0))
-        yield Row(shown["low"], shown.get("coarse", none), shown["high"], shown.get("truth"), flow)
+        coarse = shown.get("coarse", none)
+        yield Row(int(row), shown["low"], coarse, shown["high"], shown.get("truth"), flow)
 
 
 def _read(pairs: sisr.Pairs, name: str, row: int) -> Image:

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from shared import registration, sisr
 from shared.errors import StageError
+from shared.sisr.sessions import Registrar
 from stages.sisr_train.bands import Image, Layout, Row, downscale
-from stages.sisr_train.registrar import Registrar
 
 LOW_PASS = 1e-5  # modulation transfer, at the Nyquist frequency, of what brightness may change by
 # (row, layout) to the (1, f·h, f·w, 2) flow on the finer grid.
@@ -35,8 +35,8 @@ def find_flow(registrar: Registrar, row: Row, layout: Layout) -> Tensor:
     band = layout.names.index(registrar.band)
     names = (registrar.band,)
     seen = downscale(row.high[..., band : band + 1], layout.factor, names)
-    pair = (image.astype(np.float32)[None] for image in (row.low[..., band], seen[..., 0]))
-    flow = torch.from_numpy(registrar.flow(*pair))
+    ours, other = (image.astype(np.float32)[None] for image in (row.low[..., band], seen[..., 0]))
+    flow = torch.from_numpy(registrar.flow(ours, other, row.number))
     return registration.enlarge_flow(registration.smooth_flow(flow), layout.factor)
 
 
@@ -56,7 +56,7 @@ def choose_flows(folder: Path | None, known: bool, pairs: sisr.Pairs) -> Flows |
         return None
     registrar = Registrar(folder)
     low = pairs.form.bands["low"]
-    registrar.check(low.names, low.metres)
+    registrar.check(dict.fromkeys(low.names, low.metres), pairs.path)
     return lambda row, layout: find_flow(registrar, row, layout)
 
 

@@ -4,7 +4,6 @@ import json
 import math
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,19 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
 from shared import cli, registration, sisr
-from shared.errors import StageError
 from shared.registration import Extent, Size, draw_warps
 from shared.registration.objective import SHARP
 from shared.runs import record
+from shared.sisr import sessions
 from stages.register import baselines, images, measures, onnx_file
 from stages.register import main as stage
 from tests import pair_files
@@ -399,19 +398,24 @@ def test_files_for_people(product: Path) -> None:
 def test_the_registrar_and_the_onnx_file_say_where_the_other_image_shows_it(
     product: Path, pairs: Path
 ) -> None:
-    registrar = registration.Registrar(product, "cpu")
-    assert (registrar.band, registrar.metres, registrar.mtf) == ("B8", 10.0, 0.222)
+    registrar = sessions.Registrar(product)
+    assert (registrar.band, registrar.metres) == ("B8", 10.0)
+    assert read_json(product / registration.CARD)["mtf"] == 0.222
     with sisr.Pairs(pairs) as file:
         band = images.choose_band(file, None, 2.0)
         seen = images.read(file, np.array([2, 4]), band, "read")
-    flow = registrar.flow(seen.both[:, 0].numpy(), seen.both[:, 1].numpy())
+    flow = registrar.flow(seen.both[:, 0].numpy(), seen.both[:, 1].numpy(), 0)
     assert flow.shape == (2, SIDE, SIDE, 2)
     means = flow[:, 8:-8, 8:-8].mean((1, 2))
     np.testing.assert_allclose(means, [SHIFTS[2], SHIFTS[4]], atol=0.1)
-    session = onnxruntime.InferenceSession(product / registration.ONNX)
+    card = read_json(product / registration.CARD)
+    size = registration.Size(card["width"], card["depth"], card["max_offset"], card["guess"])
+    network = registration.RegistrationNetwork(size).eval()
+    network.load_state_dict(load_file(product / registration.TENSORS))
     for part in (seen.both, seen.both[:1, :, 3:30, :41]):
-        (made,) = session.run(["flow"], {"images": part.numpy()})
-        expected = registrar.flow(part[:, 0], part[:, 1]).permute(0, 3, 1, 2)
+        made = registrar.flow(part[:, 0].numpy(), part[:, 1].numpy(), 0)
+        with torch.no_grad():
+            expected = network(part).permute(0, 2, 3, 1).numpy()
         np.testing.assert_allclose(made, expected, atol=1e-3)
 
 
@@ -512,34 +516,6 @@ def test_a_file_without_rows_of_a_split_is_refused(
     src = tmp_path / "pairs.h5"
     pair_files.write(src, pair_files.form(22), split=np.array([0, 0, 0, 0, 2, 3], np.uint8))
     assert "expected validation rows, found none" in refuse(command(src, tmp_path / "dst"), capsys)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"width": "4"}, "width: expected a int, found '4'"),
-        ({"guess": 1}, "guess: expected a bool, found 1"),
-        ({"depth": 99}, "expected width, depth and max_offset"),
-        ({"width": 8}, "not registration weights"),
-    ],
-)
-def test_a_registrar_refuses_folders_of_other_things(
-    change: dict[str, Any], message: str, product: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "folder"
-    shutil.copytree(product, folder)
-    card = read_json(folder / registration.CARD) | change
-    (folder / registration.CARD).write_text(json.dumps(card))
-    with pytest.raises(StageError, match=message):
-        registration.Registrar(folder, "cpu")
-
-
-def test_a_registrar_names_what_is_missing(product: Path, tmp_path: Path) -> None:
-    with pytest.raises(StageError, match=r"registration\.json: no such file"):
-        registration.Registrar(tmp_path, "cpu")
-    shutil.copyfile(product / registration.CARD, tmp_path / registration.CARD)
-    with pytest.raises(StageError, match=r"network\.safetensors: no such file"):
-        registration.Registrar(tmp_path, "cpu")
 
 
 def test_an_onnx_file_that_says_something_else_is_noticed(tmp_path: Path) -> None:

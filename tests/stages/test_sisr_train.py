@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from shared import cli, sisr, sisr_networks
 from shared.errors import StageError
-from shared.sisr import cards, fidelity
+from shared.sisr import cards, fidelity, sessions
 from shared.training.loop import checkpoints
 from stages.sisr_train import (
     adversary,
@@ -29,7 +29,6 @@ from stages.sisr_train import (
     training,
 )
 from stages.sisr_train import main as stage
-from stages.sisr_train.registrar import Registrar
 from tests import pair_drawings
 
 QUICK = {
@@ -86,7 +85,7 @@ def draw_row(shift: tuple[float, float], gain: float = 1.0) -> bands.Row:
     flow = np.broadcast_to(np.array(shift, np.float32), (24, 24, 2)).copy()
     assert shape.side == LAYOUT.side
     return bands.Row(
-        pair_drawings.see(truth[..., :2], 2, LAYOUT.low),
+        0, pair_drawings.see(truth[..., :2], 2, LAYOUT.low),
         pair_drawings.see(truth[..., 2:], 4, LAYOUT.coarse), high, truth, flow,
     )  # fmt: skip
 
@@ -112,7 +111,7 @@ def test_a_smooth_offset_is_recovered_for_bands_of_both_grids() -> None:
     assert row.truth is not None
     across = np.cos(np.linspace(0, np.pi, 48))[None, :, None] * 0.8 * np.array([0.02, -0.03, 0.025])
     changed = bands.Row(
-        row.low, row.coarse, row.truth[..., :3] + across + 0.01, row.truth, row.flow
+        0, row.low, row.coarse, row.truth[..., :3] + across + 0.01, row.truth, row.flow
     )
     target = corrections.match_brightness(changed.high, changed, LAYOUT)
     expected = row.truth[..., :3]
@@ -137,7 +136,9 @@ def test_the_registration_network_sees_the_input_and_the_coarser_target() -> Non
     """A network that knows the flow: the input is the reference, the finer image has moved."""
     row, asked = draw_row((0.4, -0.7)), []
 
-    def flow(reference: NDArray[np.float32], moving: NDArray[np.float32]) -> NDArray[np.float32]:
+    def flow(
+        reference: NDArray[np.float32], moving: NDArray[np.float32], _: int
+    ) -> NDArray[np.float32]:
         asked.append((reference, moving))
         assert row.flow is not None
         return row.flow[None]
@@ -173,7 +174,8 @@ def write_registration(folder: Path, shift: tuple[float, float], **card: Any) ->
 
 def test_a_registration_folder_gives_flows_down_and_to_the_right(tmp_path: Path) -> None:
     folder = write_registration(tmp_path / "constant", (0.25, -1.5))
-    found = Registrar(folder).flow(*np.zeros((2, 1, 6, 9), np.float32))
+    nothing = np.zeros((1, 6, 9), np.float32)
+    found = sessions.Registrar(folder).flow(nothing, nothing, 0)
     assert found.shape == (1, 6, 9, 2)
     np.testing.assert_array_equal(found[0, 2, 3], [0.25, -1.5])
 
@@ -197,8 +199,8 @@ def test_a_registration_folder_corrects_a_training(files: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("card", "found"),
     [
-        ({"band": "B3"}, "expected a registration by B2 or B8 of 10 m, found one by B3 of 10 m"),
-        ({"metres": 20}, "found one by B8 of 20 m"),
+        ({"band": "B3"}, r"expected a registration by a band of .* \(B2, B8\), found one by B3"),
+        ({"metres": 20}, "found one of 20 m"),
         ({"metres": "far"}, "not a registration"),
     ],
 )
@@ -214,10 +216,10 @@ def test_a_broken_registration_is_refused_by_name(files: Path, tmp_path: Path) -
     folder = write_registration(tmp_path / "broken", (0.0, 0.0))
     with sisr.Pairs(files / "real.h5") as pairs:
         (folder / "registration.onnx").write_bytes(b"nothing")
-        with pytest.raises(StageError, match=r"registration.onnx: not an ONNX network"):
+        with pytest.raises(StageError, match=r"registration.onnx: not"):
             corrections.choose_flows(folder, False, pairs)
         (folder / "registration.onnx").unlink()
-        with pytest.raises(StageError, match=r"registration.onnx: expected the network beside"):
+        with pytest.raises(StageError, match=r"registration.onnx"):
             corrections.choose_flows(folder, False, pairs)
         (folder / "registration.json").unlink()
         with pytest.raises(StageError, match="expected a folder of register with"):
