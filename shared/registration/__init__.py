@@ -9,7 +9,9 @@ from shared.registration.least_squares import guess_flow
 from shared.registration.network import TENSORS, RegistrationNetwork, Size, normalise
 from shared.registration.objective import TERMS, margin, sum_terms
 from shared.registration.simulation import Extent, draw_warps
-from shared.sisr.sessions import CARD, ONNX
+from shared.sisr import sessions
+
+CARD, ONNX = sessions.CARD, sessions.ONNX  # files of `register`
 
 __all__ = [
     "CARD", "ONNX", "TENSORS", "TERMS", "Extent", "RegistrationNetwork", "Size",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared import sisr
-from shared.sisr.sessions import Registrar
+from shared.sisr import sessions
 from stages.sisr_eval.samples import TARGET, TRUTH, Frame, Image, Sample
 
 
@@ -21,7 +21,7 @@ class Registration:
         band: number of the band among those of the input.
     """
 
-    registrar: Registrar
+    registrar: sessions.Registrar
     band: int
 
     def measure(self, made: Image, sample: Sample, name: str) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def open_registration(folder: Path, pairs: sisr.Pairs, frame: Frame) -> Registra
     Raises:
         StageError: not a product of register, or for another band or resolution.
     """
-    registrar, fine = Registrar(folder), pairs.form.bands["high"].metres
+    registrar, fine = sessions.Registrar(folder), pairs.form.bands["high"].metres
     metres = [fine * factor for factor in frame.factors]
     registrar.check(dict(zip(frame.bands, metres, strict=True)), pairs.path)
     return Registration(registrar, frame.bands.index(registrar.band))

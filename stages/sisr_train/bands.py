@@ -87,7 +87,10 @@ def read_layout(pairs: sisr.Pairs) -> Layout:
     if coarse.names and coarse.metres != 2 * low.metres:
         expected = f"expected pixels of {2 * low.metres:g} m"
         raise StageError(f"{pairs.path}: coarse: {expected}, found {coarse.metres:g} m")
-    return Layout(form.side, form.factor, low.metres, low.names, coarse.names, len(high), truth)
+    return Layout(
+        form.side, form.factor, low.metres, low.names, coarse.names, referenced=len(high),
+        truth=truth,
+    )  # fmt: skip
 
 
 def read_rows(pairs: sisr.Pairs, rows: NDArray[np.intp]) -> Iterator[Row]:

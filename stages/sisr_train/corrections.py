@@ -13,7 +13,7 @@ from torch import Tensor
 
 from shared import registration, sisr
 from shared.errors import StageError
-from shared.sisr.sessions import Registrar
+from shared.sisr import sessions
 from stages.sisr_train.bands import Image, Layout, Row, downscale
 
 LOW_PASS = 1e-5  # modulation transfer, at the Nyquist frequency, of what brightness may change by
@@ -27,7 +27,7 @@ def take_known_flow(row: Row, layout: Layout) -> Tensor:
     return registration.enlarge_flow(torch.from_numpy(row.flow)[None], layout.factor)
 
 
-def find_flow(registrar: Registrar, row: Row, layout: Layout) -> Tensor:
+def find_flow(registrar: sessions.Registrar, row: Row, layout: Layout) -> Tensor:
     """The flow that a registration network sees, smoothed, on the finer grid.
 
     The network compares the input with the finer image at the input's resolution, in one band.
@@ -54,7 +54,7 @@ def choose_flows(folder: Path | None, known: bool, pairs: sisr.Pairs) -> Flows |
         return take_known_flow
     if folder is None:
         return None
-    registrar = Registrar(folder)
+    registrar = sessions.Registrar(folder)
     low = pairs.form.bands["low"]
     registrar.check(dict.fromkeys(low.names, low.metres), pairs.path)
     return lambda row, layout: find_flow(registrar, row, layout)

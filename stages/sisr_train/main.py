@@ -38,7 +38,7 @@ def run(
             picture.
         seed: of weights, order, parts and flips.
     """
-    settings = Settings(network, targets, views, descent, adversary, machine, seed)
+    settings = Settings(network, targets, views, descent, adversary, machine=machine, seed=seed)
     settings.check()
 
     from stages.sisr_train import training

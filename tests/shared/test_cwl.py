@@ -80,7 +80,9 @@ def test_whether_a_path_is_a_file_or_a_folder(text: str, expected: tuple[str, ..
 @pytest.mark.parametrize("source", sorted(path.stem for path in SOURCES.glob("*.toml")))
 def test_types_fit_every_product_of_the_pipeline(source: str) -> None:
     declared = {one.stage: one for one in flags.read_signatures(ROOT)}
-    products = build(read_settings(source)).products
+    folders = {"SEN2VENUS": "tests", "WORLDSTRAT": "tests"}  # any will do
+    given = {name: folder for name, folder in folders.items() if name.lower() == source}
+    products = build(read_settings(source, given)).products
     paths = {product.path for product in products}
     for product in products:
         texts = {parameter.name: parameter.text for parameter in declared[product.stage].parameters}
