@@ -1,5 +1,6 @@
 """Unfinished work: what is still what was written, and which run, on which machine, goes on."""
 
+import errno
 import fcntl
 import os
 import signal
@@ -150,6 +151,45 @@ def test_a_killed_run_of_this_machine_is_not_looked_at(
     with lock.acquire(tmp_path / "out", PLAN) as claim:
         assert not holder.exists()
         assert claim.holder.path.name == "out.partial.holder-8"
+
+
+@pytest.mark.parametrize("function", ["pwrite", "fsync", "link"])
+def test_a_run_that_is_killed_while_it_begins_leaves_no_sign_of_life(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    """An empty one would be looked at for a minute, as if another machine had made it."""
+    partial = tmp_path / "out.partial"
+    pid = os.fork()
+    if not pid:
+        setattr(os, function, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+        holders.hold(partial, [])
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(holders, "BEAT", 1000.0)
+    with lock.acquire(tmp_path / "out", PLAN) as claim:
+        assert claim.holder.path.name == "out.partial.holder-1"
+
+
+@pytest.mark.parametrize("function", ["open", "link"])
+def test_file_systems_without_files_that_have_no_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    able = getattr(os, function)
+
+    def refuse(*given: Any, **more: Any) -> Any:
+        if function == "open" and given[1] & os.O_TMPFILE != os.O_TMPFILE:
+            return able(*given, **more)
+        raise OSError(errno.EOPNOTSUPP, "not supported")
+
+    monkeypatch.setattr(os, function, refuse)
+    path = tmp_path / "out.partial.holder-1"
+    holder = holders.hold(tmp_path / "out.partial", [])
+    assert holder
+    assert holders.read(path)["process"] == os.getpid()
+    assert holders.hold(tmp_path / "out.partial", []) is None
+    holder.release()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_signs_of_life_differ(tmp_path: Path) -> None:
