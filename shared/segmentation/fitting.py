@@ -20,7 +20,7 @@ from shared.segmentation.groups import Views
 from shared.segmentation.learner import MaskLearner, count_pairs, summarise
 from shared.segmentation.objective import Batch
 from shared.training.data import Split
-from shared.training.loop import checkpoints, display
+from shared.training.loop import checkpoints, display, single
 from shared.training.memory import recompute
 from shared.training.parallel import distributed
 from shared.training.records import events, profiles
@@ -91,14 +91,8 @@ def fit(
         StageError: the loss is no longer finite, the device is not there, or a step does not fit
             into memory.
     """
-    recipe = learner.recipe
-    fabric = distributed.launch(recipe.device, recipe.precision)
-    state = fabric.broadcast(checkpoints.read(folder, learner.name))
-    with distributed.deterministic(fabric):
-        if state:
-            learner.resume(state)
+    with single.go_on(learner, folder) as fabric:
         if not learner.finished:
-            learner.begin(fabric, state)
             rows = min(learner.rows, len(train))
             recompute.fit_into_memory(fabric, learner, _sample(train, sight), rows)
         if not fabric.is_global_zero:
@@ -108,8 +102,7 @@ def fit(
             profiles.profile_steps(profiled, fabric.device) as end_step,
         ):
             _epochs(fabric, learner, (train, held_out), sight, folder, end_step)
-    recompute.restore(learner.network)
-    learner.end()
+        recompute.restore(learner.network)
 
 
 def _epochs(

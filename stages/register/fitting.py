@@ -11,8 +11,7 @@ from torch import Tensor
 
 from shared import progress, registration
 from shared.training.data import order
-from shared.training.loop import checkpoints
-from shared.training.parallel import distributed
+from shared.training.loop import checkpoints, single
 from shared.training.records import events
 from stages.register.images import Images, draw_crops
 from stages.register.learner import MEASURES, FlowLearner, draw_warps
@@ -37,18 +36,10 @@ def fit(
     Raises:
         StageError: the loss is no longer finite, or the device is not there.
     """
-    recipe = learner.recipe
-    fabric = distributed.launch(recipe.device, recipe.precision)
-    state = fabric.broadcast(checkpoints.read(folder, learner.name))
-    with distributed.deterministic(fabric):
-        if state:
-            learner.resume(state)
-        if not learner.finished:
-            learner.begin(fabric, state)
+    with single.go_on(learner, folder) as fabric:
         place = shown if fabric.is_global_zero else None
         with events.write_to(place, {learner.name: learner.log}):
             _train(fabric, learner, (images, held_out), crop, folder)
-    learner.end()
 
 
 def _train(

@@ -9,8 +9,7 @@ from lightning.fabric import Fabric
 
 from shared import progress
 from shared.training.data import order as orders
-from shared.training.loop import checkpoints
-from shared.training.parallel import distributed
+from shared.training.loop import checkpoints, single
 from shared.training.records import events
 from stages.sisr_train.learner import PairLearner
 from stages.sisr_train.measuring import measure
@@ -66,17 +65,10 @@ def fit(
     Raises:
         StageError: the loss is no longer finite, or the device is not there.
     """
-    recipe = learner.recipe
-    fabric = distributed.launch(recipe.device, recipe.precision)
-    state = fabric.broadcast(checkpoints.read(folder, learner.name))
-    with distributed.deterministic(fabric):
-        if state:
-            learner.resume(state)
-        if not learner.finished:
-            learner.begin(fabric, state)
-        with events.write_to(shown if fabric.is_global_zero else None, {learner.name: learner.log}):
+    with single.go_on(learner, folder) as fabric:
+        place = shown if fabric.is_global_zero else None
+        with events.write_to(place, {learner.name: learner.log}):
             _epochs(fabric, learner, train, held_out, folder)
-    learner.end()
 
 
 def _epochs(

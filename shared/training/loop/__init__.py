@@ -17,4 +17,5 @@ __all__ = [
     "recipe",
     "recipe_of",
     "selection",
+    "single",
 ]
