@@ -11,7 +11,8 @@ import h5py
 import numpy as np
 
 Break = Callable[[Path, Path], object]
-IMAGES = ("sen2", "rgb", "grid", "tfw", "image", "high")  # the first that a file has is broken
+# The first that a file has is broken.
+IMAGES = ("sen2", "rgb", "grid", "tfw", "image", "high", "reflectance")
 
 
 def edited(change: Callable[[h5py.File, str], object]) -> Break:

@@ -163,6 +163,7 @@ def cases() -> Iterator[Case]:
         ("json", "model.json", inputs.no_json),
     ):  # fmt: skip
         yield Case("map", what, "model", file, breaks, "ONNX|not a model description")
+    yield from incomplete("map", "src")
     yield Case("map", "cut", "src", "", inputs.cut, "not a complete HDF5 file")
     yield Case("map", "no scene", "src", "", inputs.other_kind, "expected a scene file")
     for name in ("out_of_fold_scores.npy", "train_labels.npy"):
@@ -248,8 +249,8 @@ def cases() -> Iterator[Case]:
     yield Case("sisr_train", "cut", "src", "", inputs.cut, "not a complete HDF5 file")
     yield Case("sisr_train", "no weights", "weights", "", inputs.text, "weights")
     for what, file, breaks, message in (
-        ("cut onnx", "registration.onnx", inputs.cut, "not an ONNX network"),
-        ("no onnx", "registration.onnx", inputs.text, "not an ONNX network"),
+        ("cut onnx", "registration.onnx", inputs.cut, "not a usable ONNX file"),
+        ("no onnx", "registration.onnx", inputs.text, "not a usable ONNX file"),
         ("json", "registration.json", inputs.no_json, "not a registration"),
     ):
         yield Case("sisr_train", what, "registration", file, breaks, message)
