@@ -1,7 +1,9 @@
 """Reading HDF5 of others: what it leaves out or refers to is named, whatever the library says."""
 
+import contextlib
 import mmap
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -370,15 +372,38 @@ def test_a_file_on_which_the_library_hangs_is_refused(
         record.digest(tmp_path / "a.h5")
 
 
-@pytest.mark.parametrize("attribute", [True, False])
-def test_a_file_whose_texts_take_all_memory_is_refused(tmp_path: Path, attribute: bool) -> None:
+def damage_listing(path: Path, group: str) -> None:
+    """The members of one group can no longer be listed; those of the file can."""
+    whole = path.read_bytes()
+    for found in re.finditer(b"SNOD", whole):
+        path.write_bytes(whole[: found.start()] + b"none" + whole[found.end() :])
+        with h5py.File(path) as file, contextlib.suppress(RuntimeError):
+            if group in list(file):
+                try:
+                    list(file[group])
+                except RuntimeError:
+                    return
+    raise AssertionError(f"{path}: no table of {group} found")
+
+
+@pytest.mark.parametrize("place", ["attribute", "dataset", "pointed at"])
+def test_a_file_whose_texts_take_all_memory_is_refused(tmp_path: Path, place: str) -> None:
     """The first one says that it is 4 GiB long, and the library makes room for that."""
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
-        if attribute:
+        if place == "attribute":
             file.attrs["classes"] = ["forest", "lake"]
-        else:
+        elif place == "dataset":
             file["city"] = ["Berlin", "Rome"]
+        else:  # through a cell and a cell of cells, as MATLAB's tables are
+            hidden = file.create_group("refs")
+            hidden["struct"] = [1.0]
+            hidden["struct"].attrs["fields"] = ["a", "b"]
+            cells = hidden.create_dataset("cells", (2,), h5py.ref_dtype)
+            around = file.create_dataset("around", (2, 3), h5py.ref_dtype)
+            cells[1], around[1, 0], around[0, 2] = hidden["struct"].ref, cells.ref, file.ref
+    if place == "pointed at":
+        damage_listing(path, "refs")
     content = path.read_bytes()
     heap = content.index(b"GCOL").to_bytes(8, "little")
     length = content.index(heap + (1).to_bytes(4, "little")) - 4  # of text 1, before its place

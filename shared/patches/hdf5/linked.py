@@ -120,9 +120,9 @@ def _list_names(own: Path, touch: bool) -> list[tuple[str, str]]:
     except StageError:
         return []
     with file:
-        groups, seen = [file.id], set()
+        groups, seen, touched = [file.id], set(), set[int]()
         if touch:
-            touch_member(file)
+            touch_member(file, touched)
         while groups:
             group = groups.pop()
             for name in sorted(_members(group)):
@@ -135,7 +135,7 @@ def _list_names(own: Path, touch: bool) -> list[tuple[str, str]]:
                         continue
                     seen.add(place)
                     if touch and type(member) in OWNERS:
-                        touch_member(OWNERS[type(member)](member))
+                        touch_member(OWNERS[type(member)](member), touched)
                     if isinstance(member, h5g.GroupID):
                         groups.append(member)
                     elif isinstance(member, h5d.DatasetID):
