@@ -9,7 +9,6 @@ its own, because its machine only slept, ends. No clock is compared with that of
 """
 
 import contextlib
-import json
 import os
 import platform
 import signal
@@ -18,6 +17,7 @@ import time
 from pathlib import Path
 
 from shared.reading import documents
+from shared.unfinished import signs
 
 BEAT = 10.0  # seconds between two changes of the file of a run that is alive
 LOOKS = 6  # looks, BEAT seconds apart, at a file that does not change
@@ -46,7 +46,7 @@ class Holder:
         self.path, self.lost, self._partial = path, "", partial
         self.taken_over, self._one_at_a_time = taken_over, threading.Lock()
         self._ends = threading.Event()
-        self._number = 1  # of the beat that `_claim` wrote
+        self._number = 1  # of the beat that `signs.claim` wrote
         self._thread = threading.Thread(target=self._go_on, daemon=True)
         self._thread.start()
 
@@ -90,54 +90,9 @@ class Holder:
         self._number += 1
         file = os.open(self.path, os.O_WRONLY)
         try:
-            _say(file, self._number)
+            signs.say(file, machine(), self._number)
         finally:
             os.close(file)
-
-
-def _say(file: int, beat: int) -> None:
-    """Write who this run is, and how often it did so."""
-    said = {"machine": machine(), "host": platform.node(), "process": os.getpid(), "beat": beat}
-    os.pwrite(file, json.dumps(said).encode().ljust(400), 0)
-    os.fsync(file)
-
-
-def _claim(path: Path) -> None:
-    """Create the file of a run, if there is none.
-
-    It appears with what it says, where the file system has files without a name: a run that is
-    killed in between leaves none. Elsewhere an empty one may stay, of which nobody can tell whose
-    it was, so that the next run looks at it for a minute.
-
-    Raises:
-        FileExistsError: another run was quicker.
-    """
-    if _claim_at_once(path):
-        return
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    try:
-        _say(file, 1)
-    finally:
-        os.close(file)
-
-
-def _claim_at_once(path: Path) -> bool:
-    """As `_claim`, with a file that has no name first; False where there are none."""
-    try:
-        file = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o666)
-    except (AttributeError, OSError):
-        return False
-    try:
-        _say(file, 1)
-        # With a folder, though the path is absolute: without one, Python follows no link.
-        os.link(f"/proc/self/fd/{file}", path, src_dir_fd=file)
-    except FileExistsError:
-        raise
-    except OSError:
-        return False
-    finally:
-        os.close(file)
-    return True
 
 
 def read(path: Path) -> dict[str, object]:
@@ -202,7 +157,7 @@ def hold(partial: Path, dead: list[Path], taken_over: bool = False) -> Holder | 
     number = _number(dead[-1]) + 1 if dead else 1
     path = partial.with_name(f"{partial.name}{MARK}{number}")
     try:
-        _claim(path)
+        signs.claim(path, machine())
     except FileExistsError:
         return None
     for old in dead:
