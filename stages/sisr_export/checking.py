@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from shared import progress
+from shared import names, progress
 from shared.errors import StageError
 from stages.sisr_export import geometry, values
 from stages.sisr_export.case import Case, Image, Result, compare
@@ -42,7 +42,7 @@ class Trainer:
         options = onnxruntime.SessionOptions()
         options.log_severity_level, options.intra_op_num_threads = 4, threads
         self.session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
+            names.open_by_name(path), options, providers=["CPUExecutionProvider"]
         )
 
     def run(self, image: Image) -> NDArray[np.float64]:
