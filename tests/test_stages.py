@@ -324,6 +324,14 @@ def test_files_are_short() -> None:
     assert kept == {}
 
 
+def test_no_stage_makes_the_folder_around_its_product() -> None:
+    """`work.make_folder` stops at the product: where that was moved away, none begins anew."""
+    tools = {ROOT / "stages" / "report" / "picture.py"}  # no stage: it draws docs/picture.png
+    paths = {*ROOT.glob("stages/**/*.py"), *ROOT.glob("shared/training/**/*.py")} - tools
+    found = [path for path in paths if re.search(r"parents=True|makedirs", path.read_text())]
+    assert found == []
+
+
 def test_no_function_takes_more_than_six_positional_arguments() -> None:
     """More are grouped in a dataclass, or keyword-only and passed by keyword."""
     crowded = []

@@ -31,7 +31,7 @@ def train_members(dst: Path, members: Sequence[Member], recipe: Recipe) -> list[
     """Train members in one pass, but those that an earlier run finished; what they all left."""
     fabric = distributed.launch(recipe.device, recipe.precision)
     work = dst / WORK
-    work.mkdir(parents=True, exist_ok=True)
+    unfinished.make_folder(work)
     done = fabric.broadcast([_is_finished(dst, member) for member in members])
     waiting = [member for member, over in zip(members, done, strict=True) if not over]
     if waiting:

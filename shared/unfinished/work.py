@@ -73,6 +73,25 @@ def begin(partial: Path, taken_over: bool = False) -> Iterator[None]:
         log.close()
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder of the product and what is missing around it, as far as the product reaches.
+
+    Not the folder in which the product lies: where that was moved away, none begins in its place.
+
+    Args:
+        path: of the folder, which may be there.
+
+    Raises:
+        FileNotFoundError: the folder of the product is gone.
+    """
+    if not _logs or not path.is_relative_to(_logs[-1].folder):
+        path.mkdir(parents=True, exist_ok=True)
+        return
+    inner = path.relative_to(_logs[-1].folder)
+    for folder in reversed([inner, *inner.parents][:-1]):
+        (_logs[-1].folder / folder).mkdir(exist_ok=True)
+
+
 def is_taken_over() -> bool:
     """Whether another machine may hold locks on files of the product that mean nothing any more."""
     return bool(_logs) and _logs[-1].taken_over

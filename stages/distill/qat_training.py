@@ -16,6 +16,7 @@ from shared.int8 import Scheme
 from shared.training import ensemble, networks
 from shared.training.loop import Recipe
 from shared.training.records import results
+from shared.unfinished import work as unfinished
 from stages.distill import fake_quantise
 
 CALIBRATION = 510  # rows for the first ranges: 30 of each of 17 classes, as Voyager is given
@@ -83,7 +84,7 @@ def _build_fake_quantised(
 
 def save_weights(path: Path, network: nn.Module) -> None:
     """The state dict of a network as safetensors."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished.make_folder(path.parent)
     # By our own write: on a full volume its error says so, that of `save_file` is of its own kind.
     path.write_bytes(as_bytes({name: of.contiguous() for name, of in network.state_dict().items()}))
 

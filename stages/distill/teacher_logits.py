@@ -126,7 +126,7 @@ def keep(path: Path, make: Callable[[], Logits]) -> Logits:
     if work.keeps(path):
         return scores.read_array(path, 2)
     rows = make()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    work.make_folder(path.parent)
     draft = path.with_suffix(".draft.npy")
     np.save(draft, rows)
     work.publish(draft, path)

@@ -13,6 +13,7 @@ from shared import registration, sisr
 from shared.training.loop import Recipe
 from shared.training.parallel import distributed
 from shared.training.records import events, results
+from shared.unfinished import work
 from stages.register import fitting, images, measures, onnx_file, pictures
 from stages.register.learner import FlowLearner
 from stages.register.settings import Settings
@@ -62,7 +63,7 @@ def _train(pairs: sisr.Pairs, band: images.Band, dst: Path, settings: Settings) 
         precision="float32", keep_best=True, monitor="loss",
     )  # fmt: skip
     learner = FlowLearner(network, recipe)
-    dst.mkdir(parents=True, exist_ok=True)
+    work.make_folder(dst)
     fitting.fit(learner, learned, held_out, learning.crop, dst / WORK, dst / events.FOLDER)
     return learner
 

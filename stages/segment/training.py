@@ -22,6 +22,7 @@ from shared.segmentation import (
 from shared.training.loop import Plateau, Recipe
 from shared.training.parallel import distributed
 from shared.training.records import events, profiles
+from shared.unfinished import work
 from stages.segment import product, start, teachers
 from stages.segment.settings import Settings
 
@@ -50,7 +51,7 @@ def train_network(
     streams = _open(files, settings)
     sight = _prepare_sight(streams["training"], train, settings)
     one = _build_learner(sight, train, settings)
-    dst.mkdir(parents=True, exist_ok=True)
+    work.make_folder(dst)
     held_out, shown = streams["validation"], dst / events.FOLDER
     profiled = dst / profiles.FOLDER if settings.machine.profile else None
     fitting.fit(one, streams["training"], held_out, sight, dst / WORK, shown, profiled=profiled)

@@ -13,6 +13,7 @@ from shared.sisr import cards
 from shared.sisr_networks import building
 from shared.training.parallel import distributed
 from shared.training.records import events
+from shared.unfinished import work
 from stages.sisr_train import bands, corrections, export, fitting, measuring, product, start
 from stages.sisr_train.learner import PairLearner
 from stages.sisr_train.objective import Scale
@@ -42,7 +43,7 @@ def train_network(src: Path, dst: Path, settings: Settings) -> None:
         scale = start.measure_scale(pairs, layout)
         rows = prepare_rows(pairs, layout, settings)
     one = start.build_learner(network, border, layout, settings)
-    dst.mkdir(parents=True, exist_ok=True)
+    work.make_folder(dst)
     train = fitting.Rows(rows.pop("training"), cutter, scale)
     fitting.fit(one, train, rows["validation"], dst / WORK, dst / events.FOLDER)
     measured = {

@@ -11,6 +11,7 @@ from shared.errors import StageError
 from shared.models import Card
 from shared.patches import Source
 from shared.progress import bar, say
+from shared.unfinished import work
 from shared.voyager import calibration
 from stages.voyager import sdk_names
 
@@ -129,7 +130,7 @@ def write_validation(
     total, flat = sum(map(len, queues)), 0
     with bar(total, "test pictures") as progress:
         for place, queue in zip(sdk_names.folder_names(card.classes), queues, strict=True):
-            (folder / place).mkdir(parents=True)
+            work.make_folder(folder / place)
             for row in sorted(queue):
                 tile = read_tile(source, card, row)
                 flat += is_constant(tile)

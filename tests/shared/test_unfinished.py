@@ -54,6 +54,21 @@ def other(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 # --- what was written -----------------------------------------------------------------------------
+def test_folders_of_a_product_begin_in_no_other_place(tmp_path: Path) -> None:
+    """Where the folder around it was moved away, a new one would hide that."""
+    partial = tmp_path / "volume" / "out.partial"
+    partial.parent.mkdir()
+    with work.begin(partial):
+        for _ in range(2):
+            work.make_folder(partial / "val" / "lake")
+        partial.parent.rename(tmp_path / "elsewhere")
+        with pytest.raises(FileNotFoundError):
+            work.make_folder(partial / "val" / "forest")
+        work.make_folder(tmp_path / "scratch" / "deep")  # no part of the product
+    assert [path.name for path in (tmp_path / "elsewhere/out.partial/val").iterdir()] == ["lake"]
+    assert {path.name for path in tmp_path.iterdir()} == {"elsewhere", "scratch"}
+
+
 def test_a_file_that_changed_is_made_again(
     partial: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,8 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 
+from shared.unfinished import work
+
 FOLDER = "tensorboard"  # in the product; in it a folder for each network
 FILE = "events.out.tfevents"  # the same name every time; TensorBoard looks for the last word
 EVERY = 50  # steps between two losses of a step
@@ -33,7 +35,7 @@ class EventFile:
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.record_writer import RecordWriter
 
-        folder.mkdir(parents=True, exist_ok=True)
+        work.make_folder(folder)
         self.event, self.writer = Event, RecordWriter(str(folder / FILE))
         self._put(wall_time=time.time(), file_version="brain.Event:2")
         self.append([])

@@ -13,6 +13,7 @@ import torch
 from torch import profiler
 
 from shared.progress import say
+from shared.unfinished import work
 
 FOLDER = "profile"  # in the product
 TRACE, TABLE = "profile-trace.json.gz", "profile-table.txt"
@@ -56,7 +57,7 @@ def _write(made: Any, folder: Path, device: torch.device) -> None:
     """The table last: with it, the profile is complete. Nothing of a run that ended too early."""
     if made.step_num <= SKIPPED + WARMED:
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    work.make_folder(folder)
     made.export_chrome_trace(str(folder / TRACE))
     averages = made.key_averages()
     text = averages.table(sort_by=ORDER[device.type], row_limit=LINES, max_name_column_width=60)
