@@ -37,11 +37,12 @@ def attempt(read: Callable[[], Read], where: object, kind: str) -> Read:
     Raises:
         StageError: the file is missing, cut or damaged, or of another format.
     """
+    from rasterio._err import CPLE_BaseError  # which has no public name
     from rasterio.errors import RasterioError
 
     try:
         return read()
-    except (RasterioError, OSError, ValueError) as error:
+    except (RasterioError, CPLE_BaseError, OSError, ValueError) as error:
         reason = " ".join(str(error.__cause__ or error).split()) or type(error).__name__
         raise StageError(f"{where}: not a complete {kind} ({reason})") from None
 
@@ -60,7 +61,13 @@ def open_image(address: str, driver: str, where: object, kind: str) -> Any:
     import rasterio
 
     logging.getLogger("rasterio").setLevel(logging.CRITICAL)  # what matters is raised
+
+    def read_header() -> Any:
+        opened = rasterio.open(address, driver=driver)
+        opened.colorinterp  # noqa: B018  GDAL reads the tags of a place when it is asked for any
+        return opened
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # images without a place are welcome
-        opened: Any = attempt(lambda: rasterio.open(address, driver=driver), where, kind)
+        opened: Any = attempt(read_header, where, kind)
     return opened

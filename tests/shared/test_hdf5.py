@@ -430,6 +430,28 @@ def test_more_texts_than_are_read_at_once_are_no_damage(
     assert guard.probe(tmp_path / "a.h5") == []
 
 
+def test_unfinished_work_on_which_the_library_hangs_is_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(guard, "SECONDS", 1)
+    hang(tmp_path / "a.h5", True)
+    assert hdf5.resume(tmp_path / "a.h5", lambda _: True, "is another one") is None
+    assert not (tmp_path / "a.h5").exists()
+    assert "a.h5: is damaged, discarded; starting again" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_unfinished_work_has_no_packed_values(tmp_path: Path, packed: bool) -> None:
+    """A filter that damage put into a header is met now, not in the middle of the work."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("x", data=VALUES, chunks=(5, 4), fletcher32=packed)
+        file.attrs["complete_header"] = True
+    found = hdf5.resume(tmp_path / "a.h5", lambda _: True, "is another one")
+    assert (found is None) is packed
+    if found:
+        found.close()
+
+
 def test_a_file_on_which_the_library_crashes_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,8 @@ import h5py
 import numpy as np
 import pytest
 
-from shared import cli, patches, tiles
+from shared import cli, gdal_files, patches, tiles
+from shared.errors import StageError
 from stages.landcover import main as stage
 from stages.merge import main as merge
 
@@ -331,3 +332,15 @@ def test_shares_leave_something_for_training(src: Path, tmp_path: Path, capsys: 
     assert (
         "expected more than 3 images, or lists (--split_lists), found 3" in capsys.readouterr().err
     )
+
+
+def test_errors_of_gdal_without_a_public_class_are_refusals() -> None:
+    """Tags of a place that are damaged show when anything else is asked for, as such an error."""
+    from rasterio import _err
+
+    def read() -> None:
+        raise _err.CPLE_AppDefinedError(1, 1, "Key GeogCitationGeoKey has offset=19")
+
+    message = r"a.tif: not a complete GeoTIFF \(Key GeogCitationGeoKey has offset=19\)"
+    with pytest.raises(StageError, match=message):
+        gdal_files.attempt(read, "a.tif", "GeoTIFF")

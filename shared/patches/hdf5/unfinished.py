@@ -8,6 +8,7 @@ import h5py
 
 from shared import progress
 from shared.errors import StageError, explain_os_error
+from shared.patches.hdf5 import guard
 from shared.patches.hdf5.opening import ERRORS
 from shared.unfinished import work
 
@@ -28,11 +29,14 @@ def resume(dst: Path, is_same: Callable[[h5py.File], bool], otherwise: str) -> h
         return None
     file, reason = None, otherwise
     try:
+        guard.probe(dst)  # damage on which the library hangs must not be met in this process
         # The lock of a machine that is silent tells nothing; it may be released much later.
         file = h5py.File(dst, "r+", locking=False if work.is_taken_over() else None)
         if file.attrs.get("complete_header") and is_same(file):
             _check_whole(file)
             return file
+    except StageError:
+        reason = "is damaged"
     except ERRORS as error:
         if "unable to lock" in str(error) or "already open" in str(error):
             raise StageError(f"{dst}: open in another program; close it there") from None
@@ -59,6 +63,8 @@ def _check_whole(file: h5py.File) -> None:
         own = isinstance(file.get(name, getlink=True), h5py.HardLink)
         if not own or data.is_virtual or data.id.get_create_plist().get_external_count():
             raise ValueError(f"{name}: values that lie elsewhere")
+        if data.id.get_create_plist().get_nfilters():
+            raise ValueError(f"{name}: packed values, which no stage writes")
         if data.id.get_storage_size() < data.nbytes:
             raise ValueError(f"{name}: values that are not there")
 
