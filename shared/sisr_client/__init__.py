@@ -6,12 +6,20 @@ and `emulate` runs a whole image as the client does. Needs pyyaml and onnxruntim
 """
 
 from shared.sisr_client import tiling
-from shared.sisr_client.description import BANDS, NODATA, Description, name_network, read, write
+from shared.sisr_client.description import (
+    BANDS,
+    FINE,
+    NODATA,
+    Description,
+    name_network,
+    read,
+    write,
+)
 from shared.sisr_client.emulation import emulate, resolve, saturate, wrap
-from shared.sisr_client.network import Network
+from shared.sisr_client.network import Network, choose_options
 from shared.sisr_client.tiling import Window
 
 __all__ = [
-    "BANDS", "NODATA", "Description", "Network", "Window", "emulate", "name_network", "read",
-    "resolve", "saturate", "tiling", "wrap", "write",
+    "BANDS", "FINE", "NODATA", "Description", "Network", "Window", "choose_options", "emulate",
+    "name_network", "read", "resolve", "saturate", "tiling", "wrap", "write",
 ]  # fmt: skip

@@ -17,6 +17,15 @@ DN = 1000.0  # of that tile
 Tile = NDArray[np.float32]
 
 
+def choose_options(threads: int) -> onnxruntime.SessionOptions:
+    """Of a session whose numbers do not change from run to run; 0 threads for all processors."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads
+    options.use_deterministic_compute = True
+    return options
+
+
 class Network:
     """A network that is known to be what its description says.
 
@@ -39,13 +48,11 @@ class Network:
             StageError: not a usable ONNX file, or not what the description says.
         """
         self.description = description
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        options.intra_op_num_threads = threads
-        options.use_deterministic_compute = True
         try:
             self.session = onnxruntime.InferenceSession(
-                names.open_by_name(description.model), options, providers=list(providers)
+                names.open_by_name(description.model),
+                choose_options(threads),
+                providers=list(providers),
             )
         except Exception as error:  # of onnxruntime; their classes are not all public
             reason = _first_line(error)

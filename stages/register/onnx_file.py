@@ -5,12 +5,11 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from torch import Tensor, nn
 
 from shared import registration
-from shared.names import open_by_name
+from shared.sisr import sessions
 
 IMAGES, FLOW = "images", "flow"
 AXES = {0: "batch", 2: "height", 3: "width"}
@@ -64,8 +63,7 @@ def draw_pairs(count: int, high: int, wide: int) -> Tensor:
 @torch.no_grad()
 def _compare(network: nn.Module, path: Path, pairs: Tensor) -> float:
     """Largest difference in pixels."""
-    session = onnxruntime.InferenceSession(open_by_name(path), providers=["CPUExecutionProvider"])
-    found = session.run([FLOW], {IMAGES: pairs.numpy()})[0]
+    found = sessions.run_session(sessions.open_session(path), pairs.numpy(), path, 0)
     expected = network(pairs).numpy()
     if found.shape != expected.shape:
         return float("inf")

@@ -5,7 +5,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from shared.sisr_client import Network
+from shared.sisr_client import Network, choose_options
 from stages.scene_sr import folding
 
 INSIDE = 24  # input pixels of the trial that are compared
@@ -19,13 +19,11 @@ def speed_up(network: Network, threads: int) -> bool:
     graph = folding.Graph.of(model)
     if not folding.fold_padding(graph) + folding.fold_factors(graph):
         return False
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = threads
-    options.use_deterministic_compute = True
     try:
         faster = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=network.session.get_providers()
+            model.SerializeToString(),
+            choose_options(threads),
+            providers=network.session.get_providers(),
         )
     except Exception:  # a form that it does not take is no fault of the caller's
         return False

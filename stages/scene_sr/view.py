@@ -7,10 +7,9 @@ from numpy.typing import NDArray
 
 from shared.errors import StageError
 from shared.products import Product
-from shared.sisr_client import Description, Window
+from shared.sisr_client import FINE, Description, Window
 
 PIXEL = 10  # metres of a pixel of a product
-FINE = ("B2", "B3", "B4", "B8")
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,11 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from shared.names import open_by_name
+from shared.sisr import sessions
 from stages.sisr_train.objective import Scale
 
 INPUT, OUTPUT = "input", "output"
@@ -97,14 +96,7 @@ def _compare(whole: nn.Module, path: Path, scale: Scale, shape: tuple[int, int, 
     images = (noise * std + mean).astype(np.float32)
     with torch.no_grad():
         expected: NDArray[np.float32] = whole(torch.from_numpy(images)).numpy()
-    found = run_onnx(path, images)
+    found = sessions.run_session(sessions.open_session(path), images, path, 0)
     if found.shape != expected.shape:
         return float("inf")
     return float(np.abs(found - expected).max() / max(1.0, np.abs(expected).max()))
-
-
-def run_onnx(path: Path, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(N, C, f·h, f·w) reflectance of a file for (N, C, h, w) on the CPU."""
-    session = onnxruntime.InferenceSession(open_by_name(path), providers=["CPUExecutionProvider"])
-    made: NDArray[np.float32] = session.run([OUTPUT], {INPUT: images})[0]
-    return made
