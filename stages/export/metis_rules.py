@@ -64,6 +64,8 @@ class Profile:
         unlisted: verdict for operators that are not listed, and what is said of them.
         outside: verdict for a listed operator that breaks a rule.
         remedies: for operators that are not listed; "default" for all others.
+        documents: of its rules, where each list of operators and rules stands.
+        unchecked: what they ask, or what happens there, that no look at a file can tell.
     """
 
     operators: dict[str, int]
@@ -71,6 +73,8 @@ class Profile:
     unlisted: tuple[str, str]
     outside: str
     remedies: dict[str, str]
+    documents: tuple[str, ...]
+    unchecked: tuple[str, ...]
 
     def rules_of(self, operator: str) -> list[Rule]:
         """The rules about one operator."""
@@ -93,7 +97,11 @@ def load(version: str) -> Profile:
         rules[name] = _rule(name, entry, documents)
     listed = {name: int(opset) for opset, some in content["operators"].items() for name in some}
     unlisted = content["unlisted"], content["unlisted_message"]
-    return Profile(listed, rules, unlisted, content["outside"], content["remedies"])
+    return Profile(
+        operators=listed, rules=rules, unlisted=unlisted, outside=content["outside"],
+        remedies=content["remedies"], documents=tuple(documents.values()),
+        unchecked=tuple(content["unchecked"]),
+    )  # fmt: skip
 
 
 @functools.cache

@@ -41,6 +41,9 @@ from stages.export import (
     int8_quantisation,
     layer_blame,
     main,
+    metis_lint,
+    metis_page,
+    metis_rules,
     product_files,
     report_tables,
     static_graph,
@@ -414,6 +417,37 @@ def test_flatten_is_let_pass_before_the_classifier() -> None:
     (violation,) = lint(turned, "1.2")
     assert str(violation) == "Gemm-y (Gemm): transA: 1: expected 0"
     assert (violation.verdict, violation.name) == ("refused", "first-factor")
+
+
+def test_the_page_of_rules_is_what_the_rules_say() -> None:
+    said = (metis_rules.FOLDER / "README.md").read_text()
+    assert said == metis_page.write(), "stages/export/metis_page.py says how to write it anew"
+
+
+def test_the_page_names_every_rule_by_release_and_what_cannot_be_checked() -> None:
+    page = metis_page.write()
+    lines = [line.strip("| ").split(" | ") for line in page.splitlines() if "| " in line]
+    for version in metis_rules.VERSIONS:
+        profile = metis_rules.load(version)
+        for name, rule in profile.rules.items():
+            found = [line for line in lines if line[0] == name and version in line[-1].split(", ")]
+            assert [line[1] for line in found] == [", ".join(rule.operators)]
+        assert all(f"- SDK {version}: {text}" in page for text in profile.unchecked)
+    assert "{" not in page.replace("opset{14,15,16,17}", "")
+
+
+@pytest.mark.parametrize("version", metis_rules.VERSIONS)
+def test_a_limit_that_is_computed_breaks_its_rule(version: str) -> None:
+    """What is known only when the network runs cannot be checked, and is not taken on trust."""
+    nodes = [
+        helper.make_node("ReduceMin", ["x"], ["low"], keepdims=0),
+        helper.make_node("Clip", ["x", "low", "six"], ["y"]),
+    ]
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 3, 8, 8]) for n in "xy"]
+    six = numpy_helper.from_array(np.float32(6), "six")
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], [six])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    assert "clip" in {v.name for v in metis_lint.judge(model, version).violations}
 
 
 def test_lint_of_a_version_without_rules() -> None:
