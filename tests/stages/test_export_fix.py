@@ -297,8 +297,9 @@ def test_product(student: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     apart = float(np.abs(np.load(product / "test_logits.npy") - stored).max())
     parity = said["parity"]
     assert (parity["agreement"], parity["rows"], parity["tolerance"]) == (1, len(stored), 1e-3)
-    assert 0 < parity["largest_logit_difference"] < 1e-4
-    assert apart < 1e-4
+    allowed = 2e-6 * float(np.abs(stored).max())  # sums of another order, by processor
+    assert 0 < parity["largest_logit_difference"] < allowed < parity["tolerance"]
+    assert apart < allowed
     told = capsys.readouterr().err
     assert "--fix rewrote 1 × HardSwish: 1 violations of Metis 1.2 before, 0 after" in told
 
