@@ -49,7 +49,8 @@ JOINED = ".joined.json"  # of a part that was removed once it was joined
 
 def record_path(product: Path) -> Path:
     """The path of the record of a product."""
-    return product.with_name(product.name + RECORD)
+    place = product.resolve() if product.name in ("", "..") else product  # "." has no name
+    return place.parent / (place.name + RECORD)
 
 
 def written_files(product: Path) -> tuple[Path, ...]:

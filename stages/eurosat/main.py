@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared import cli, patches
+from shared.errors import StageError
 from shared.progress import say
 from stages.eurosat import split
 
@@ -26,6 +27,7 @@ def run(
     partial: bool = False,
     validation_share: Annotated[float, cli.between(0, 1, below=True)] = 0.1,
     test_share: Annotated[float, cli.between(0, 1, above=True, below=True)] = 0.1,
+    per_class: Annotated[int, cli.at_least(3)] | None = None,
     split_seed: Annotated[int, cli.at_least(0)] = 42,
     size: Annotated[int, cli.between(8, 1024)] | None = None,
 ) -> None:
@@ -42,6 +44,8 @@ def run(
         partial: whether lists may name pictures that src lacks; these are left out.
         validation_share: share of each class for validation; 0 marks no rows.
         test_share: share of each class that goes to testing.h5.
+        per_class: pictures of each class that are drawn before the split by shares, for a quick
+            trial; all of a class that has fewer, and all without it.
         split_seed: decides the split by shares, and the order of the rows; no other seed does.
         size: pixels per side S to which pictures of other sizes are resized, bilinear with
             antialias; without it, only pictures of 64 x 64 are taken.
@@ -49,6 +53,8 @@ def run(
     from stages.eurosat import folders, lists
 
     split.check_shares(validation_share, test_share)
+    if split_lists and per_class:
+        raise StageError("--per_class: lists say which pictures are taken; leave one of both out")
     files = lists.find_lists(split_lists) if split_lists else []
     fewest = 1 if files else 2 + (validation_share > 0)
     edition, classes = folders.list_pictures(src, fewest)
@@ -57,7 +63,7 @@ def run(
         names = {path: lists.read_list(path) for path in files}
         parts = lists.assign(src, classes, names, partial=partial)
     else:
-        parts = split.draw(classes, validation_share, test_share, rng)
+        parts = split.draw(classes, validation_share, test_share, rng, per_class)
     rows = split.mix(parts, rng)
     dst.mkdir(exist_ok=True)
     marks = rows.validation if rows.validation.any() else None

@@ -61,19 +61,22 @@ def draw(
     validation_share: float,
     test_share: float,
     rng: np.random.Generator,
+    most: int | None = None,
 ) -> Parts:
-    """A part for every picture, by the same shares of every class.
+    """A part for every picture that is drawn, by the same shares of every class.
 
     Args:
         classes: class name to its pictures, in class order.
         validation_share: of each class, 0 to below 1.
         test_share: of each class, above 0 and below 1; both together below 1.
         rng: decides which.
+        most: pictures of a class that are drawn; all of them without it.
     """
     parts = Parts()
     for number, files in enumerate(classes.values()):
-        validation, testing = count_shares(len(files), validation_share, test_share)
-        for place, which in enumerate(rng.permutation(len(files))):
+        drawn = rng.permutation(len(files))[:most]
+        validation, testing = count_shares(len(drawn), validation_share, test_share)
+        for place, which in enumerate(drawn):
             part = parts.testing if place < testing else parts.training
             if testing <= place < testing + validation:
                 part = parts.validation

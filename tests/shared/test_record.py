@@ -27,6 +27,18 @@ def product(tmp_path: Path) -> Path:
     return recorded(path)
 
 
+def test_the_record_of_a_folder_without_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--src .` is the folder in which one stands, and `..` the one around it."""
+    (tmp_path / "made" / "within").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "made")
+    assert record.record_path(Path()) == tmp_path / "made.run.json"
+    assert record.record_path(Path("within/..")) == tmp_path / "made.run.json"
+    assert record.record_path(Path("within")) == Path("within.run.json")
+    assert record.record_path(Path("/")) == Path("/.run.json")
+
+
 WHOLE = {"plan": {"stage": "a", "parameters": {}, "inputs": {"src": ["0"], "geo": None}},
          "output": {"sha256": "0", "bytes": 1}}  # fmt: skip
 

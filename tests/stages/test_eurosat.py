@@ -160,6 +160,16 @@ def test_the_former_split_is_still_to_be_had(folder: Path, tmp_path: Path) -> No
     assert "validation" not in splits["training"]
 
 
+def test_some_pictures_of_each_class_are_drawn(folder: Path, tmp_path: Path) -> None:
+    """Of 10, 5 and 7 pictures at most 6, drawn and split by hand with numpy's generator."""
+    splits = command(folder, tmp_path / "out", "--per_class=6", *OLD)
+    rng = np.random.default_rng(42)
+    drawn = {name: rng.permutation(COUNTS[name])[:6].tolist() for name in sorted(COUNTS)}
+    both = names(splits["training"]) + names(splits["testing"])
+    assert sorted(both) == sorted((name, number) for name, of in drawn.items() for number in of)
+    assert sorted(names(splits["testing"])) == [(name, drawn[name][0]) for name in sorted(COUNTS)]
+
+
 def test_statistics_are_those_of_the_rows_to_learn_from(folder: Path, tmp_path: Path) -> None:
     training = command(folder, tmp_path / "out", "--validation_share=0.3")["training"]
     learned = training["rgb"][training["validation"] == 0]
@@ -466,6 +476,8 @@ def two(folder: Path) -> None:
         ),
         (None, ["--split_seed=-1"], "--split_seed: expected at least 0"),
         (None, ["--size=7"], "--size: expected 8 to 1024"),
+        (None, ["--per_class=2"], "--per_class: expected at least 3"),
+        (None, ["--per_class=3", "--split_lists=."], "--per_class: lists say which pictures"),
         (None, ["--tset_share=0.1"], "did you mean --test_share?"),
     ],
 )
