@@ -30,6 +30,8 @@ class Options:
         free: whether height and width may be any.
         opset: of ONNX.
         seed: of the kernel.
+        grid: pixels of windows, from the corner of a tile on, each of which is brightened by
+            `detail` times its mean: a tile must begin between them.
     """
 
     factor: int = 2
@@ -42,11 +44,13 @@ class Options:
     free: bool = True
     opset: int = 17
     seed: int = 0
+    grid: int = 1
 
     @property
     def margin(self) -> int:
         """Output pixels by which an input pixel reaches further than itself."""
-        return self.factor * max(REACH, self.side // 2)
+        reach = max(REACH, self.side // 2, self.grid - 1)
+        return self.factor * self.grid * -(-reach // self.grid)
 
 
 def graph(bands: int, options: Options = Options()) -> onnx.ModelProto:
@@ -76,6 +80,9 @@ def graph(bands: int, options: Options = Options()) -> onnx.ModelProto:
         helper.make_node("Gather", ["sum", "order"], ["sorted"], "order", axis=1),
         helper.make_node("Add", ["sorted", "bias"], [last], "level"),
     ]
+    if options.grid > 1:
+        nodes = [*_windows(first, options, constants), *nodes]
+        nodes[-1].input[1] = "windows"
     size = ["h", "w"] if options.free else [64, 64]
     ends = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", bands, *sides])
@@ -88,10 +95,38 @@ def graph(bands: int, options: Options = Options()) -> onnx.ModelProto:
     )
 
 
+def _windows(first: str, options: Options, constants: dict[str, Any]) -> list[Any]:
+    """Nodes that make `windows` of the input: the mean of each window, as large as the output."""
+    side, node = options.grid, helper.make_node
+    large = np.array([1, 1, *[side * options.factor] * 2], np.float32)
+    constants |= {
+        "large": large,
+        "detail": np.float32(options.detail),
+        "begin": np.array([0, 0], np.int64),
+        "sides": np.array([2, 3], np.int64),
+        "twice": np.array(options.factor, np.int64),
+    }
+    nearest = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric",
+               "nearest_mode": "floor"}  # fmt: skip
+    pool = {"kernel_shape": [side] * 2, "strides": [side] * 2, "ceil_mode": 1}
+    return [
+        node("AveragePool", [first], ["means"], **pool),
+        node("Resize", ["means", "", "large"], ["blocks"], **nearest),
+        node("Shape", [first], ["size"], start=2),
+        node("Mul", ["size", "twice"], ["end"]),
+        node("Slice", ["blocks", "begin", "end", "sides"], ["cut"]),
+        node("Mul", ["cut", "detail"], ["part"]),
+        node("Add", ["part", "bias"], ["windows"]),
+    ]
+
+
 def pair(folder: Path, bands: tuple[str, ...], options: Options = Options()) -> Path:
     """pair.yaml and pair.onnx, as others may publish them: no scaling, no rounding, no mask."""
     folder.mkdir(parents=True, exist_ok=True)
-    onnx.save(graph(len(bands), options), folder / "pair.onnx")
+    model = graph(len(bands), options)
+    if options.grid > 1:
+        helper.set_model_props(model, {"lcz42-edge.grid": str(options.grid)})
+    onnx.save(model, folder / "pair.onnx")
     path = folder / "pair.yaml"
     path.write_text(
         f"bands: [{', '.join(bands)}]\nfactor: {options.factor}.0\n"
@@ -104,15 +139,22 @@ def trained(
     folder: Path, bands: tuple[str, ...], options: Options = Options(), /, **entries: Any
 ) -> Path:
     """A folder as sisr-train leaves it; its network is `graph`, whatever the card says."""
-    from shared.sisr import SENTINEL2_MTF, cards  # which needs scipy
+    from shared.sisr import cards  # which needs scipy
 
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(graph(len(bands), options), folder / cards.ONNX)
+    cards.write(folder, sisr_card(bands, options, **entries))
+    return folder
+
+
+def sisr_card(bands: tuple[str, ...], options: Options, /, **entries: Any) -> Any:
+    """What sisr-train says of such a network, but for some entries."""
+    from shared.sisr import SENTINEL2_MTF, cards
+
     level = dict(zip(bands, np.linspace(0.05, 0.25, len(bands)).tolist(), strict=True))
     card = cards.Card(
         bands=bands, made=bands, metres=10.0, factor=options.factor, margin=options.margin,
         architecture="cubic", mode="geometric", mtf={band: SENTINEL2_MTF[band] for band in bands},
-        mean=tuple(level.values()), std=(0.1,) * len(bands),
+        mean=tuple(level.values()), std=(0.1,) * len(bands), grid=options.grid,
     )  # fmt: skip
-    cards.write(folder, replace(card, **entries))
-    return folder
+    return replace(card, **entries)

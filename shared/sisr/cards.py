@@ -21,6 +21,7 @@ FILE = "sisr.json"
 Mode = Literal["baseline", "geometric", "geometric+radiometric"]
 MODES: tuple[str, ...] = get_args(Mode)
 LARGEST = 4096  # pixels of a margin: more than any network here sees
+COARSEST = 64  # pixels of a grid, likewise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +41,9 @@ class Card:
             images were made coarser in training.
         mean: (C,) of reflectance over the training rows; the ONNX file subtracts it itself.
         std: (C,) deviation, likewise.
+        grid: input pixels; what the network makes of a part of an image is a part of what it makes
+            of the whole if the part begins at a multiple of them. 1 (also in cards without this
+            entry): it may begin anywhere.
     """
 
     bands: tuple[str, ...]
@@ -52,6 +56,7 @@ class Card:
     mtf: dict[str, float]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    grid: int = 1
 
 
 def write(folder: Path, card: Card) -> None:
@@ -93,10 +98,11 @@ def read(folder: Path) -> Card:
 
 
 def _check_names(content: dict[str, Any]) -> None:
-    known = {field.name for field in dataclasses.fields(Card)}
-    if unknown := sorted(content.keys() - known):
+    fields = dataclasses.fields(Card)
+    if unknown := sorted(content.keys() - {field.name for field in fields}):
         raise ValueError(f"unknown entry {unknown[0]!r}")
-    if missing := sorted(known - content.keys()):
+    needed = {field.name for field in fields if field.default is dataclasses.MISSING}
+    if missing := sorted(needed - content.keys()):
         raise ValueError(f"no entry {missing[0]!r}")
 
 
@@ -119,6 +125,7 @@ def _invalid_entry(card: Card) -> str:
         and all(is_name(name) and _is_share(value) for name, value in card.mtf.items()),
         "mean": _are_numbers(card.mean, card.bands),
         "std": _are_numbers(card.std, card.bands) and min(card.std) > 0,
+        "grid": type(card.grid) is int and 1 <= card.grid <= COARSEST,
     }
     name = next((name for name, fine in possible.items() if not fine), "")
     return f"{name}: {getattr(card, name)!r}"[:200] if name else ""

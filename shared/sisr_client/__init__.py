@@ -16,10 +16,10 @@ from shared.sisr_client.description import (
     write,
 )
 from shared.sisr_client.emulation import emulate, resolve, saturate, wrap
-from shared.sisr_client.network import Network, choose_options
+from shared.sisr_client.network import GRID, Network, choose_options
 from shared.sisr_client.tiling import Window
 
 __all__ = [
-    "BANDS", "FINE", "NODATA", "Description", "Network", "Window", "choose_options", "emulate",
-    "name_network", "read", "resolve", "saturate", "tiling", "wrap", "write",
+    "BANDS", "FINE", "GRID", "NODATA", "Description", "Network", "Window", "choose_options",
+    "emulate", "name_network", "read", "resolve", "saturate", "tiling", "wrap", "write",
 ]  # fmt: skip

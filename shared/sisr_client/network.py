@@ -1,5 +1,6 @@
 """The ONNX file of a description: checked against it, and run on tiles as the client runs it."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,7 @@ CPU = ("CPUExecutionProvider",)
 NAME, KIND = "input", "tensor(float)"
 TRIAL = (40, 36)  # input pixels of the tile that every network is tried on; not square
 DN = 1000.0  # of that tile
+GRID, COARSEST = "lcz42-edge.grid", 64  # a property of ONNX files of ours; input pixels, at most
 Tile = NDArray[np.float32]
 
 
@@ -32,6 +34,8 @@ class Network:
     Attributes:
         description: the YAML.
         session: of onnxruntime.
+        grid: input pixels; a tile is a part of the whole if it begins at a multiple of them. Files
+            say so by the property `GRID`; 1, they may begin anywhere, where they do not.
     """
 
     def __init__(
@@ -57,8 +61,16 @@ class Network:
         except Exception as error:  # of onnxruntime; their classes are not all public
             reason = _first_line(error)
             raise StageError(f"{description.model}: not a usable ONNX file ({reason})") from None
+        self.grid = self._read_grid()
         self._check_input()
         self._check_factor()
+
+    def _read_grid(self) -> int:
+        told = self.session.get_modelmeta().custom_metadata_map.get(GRID, "1")
+        if not re.fullmatch(r"[1-9]\d?", told) or int(told) > COARSEST:
+            expected = f"expected a whole number from 1 to {COARSEST}, found {told[:20]!r}"
+            raise StageError(f"{self.description.model}: {GRID}: {expected}")
+        return int(told)
 
     def _check_input(self) -> None:
         entries, count = self.session.get_inputs(), len(self.description.bands)

@@ -94,9 +94,8 @@ def run(
             opened = sources.read(src, view.name_bands(description), channels, None, units)
         seen = view.look(opened, description)
         top, left, height, width = products.find_window(seen.product, region, region_in)
-        layout = tiles.lay_out(
-            sisr_client.Window(top, left, height, width), description, running.tile
-        )
+        part = sisr_client.Window(top, left, height, width)
+        layout = tiles.lay_out(part, description, running.tile, net.grid)
         product.make(dst, seen, layout, net, together=together, bicubic=bicubic)
 
 

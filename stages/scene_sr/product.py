@@ -72,18 +72,20 @@ def resolve(
 ) -> None:
     """All tiles that are not written yet, one row of a file each."""
     down, across = layout.counts
-    ring = max(layout.margin, tiles.RING * layout.factor) // layout.factor
+    more = max(0, tiles.RING - layout.ring)  # around what the network gets, for the cubic
     field = patches.Field((len(view.bands), *layout.side), "int16")
 
     def read(rows: slice) -> Pixels:
         with gdal_files.environment(CACHE, 0):  # which holds for one thread alone
-            return view.read(layout.source(rows.start, ring * layout.factor))
+            return view.read(layout.source(rows.start, more))
 
     def make_tile(pixels: Pixels, rows: slice) -> dict[str, NDArray[np.int16]]:
-        near = crop(pixels, ring - layout.margin // layout.factor)
+        near = crop(pixels, more)
         made = {IMAGE: tiles.resolve_tile(near, layout, rows.start, network.run)}
         if CUBIC in kinds:
-            made[CUBIC] = tiles.enlarge_tile(crop(pixels, ring - tiles.RING), layout.factor)
+            down, right = layout.lead(rows.start)
+            around = crop(pixels[:, down:, right:], layout.ring + more - tiles.RING)
+            made[CUBIC] = tiles.enlarge_tile(around, layout.factor)
         return made
 
     fields: dict[str, Any] = dict.fromkeys(kinds, field)
@@ -120,7 +122,8 @@ def write_facts(dst: Path, view: View, layout: Layout) -> None:
     content = {
         "product": product.name, "date": product.date, "level": product.level,
         "bands": list(view.bands), "factor": layout.factor, "margin": layout.margin,
-        "tile": list(layout.side), "metres": product.grid.coarser(1 / layout.factor).pixel,
+        "tile": list(layout.side), "grid": layout.grid,
+        "metres": product.grid.coarser(1 / layout.factor).pixel,
         "region": {"row": region.row, "column": region.column, "height": region.height,
                    "width": region.width},
         "nodata": NODATA,

@@ -23,17 +23,24 @@ class Layout:
         factor: output pixels along one of the input.
         margin: output pixels around a tile, a multiple of the factor.
         side: (rows, columns) output pixels of a tile, multiples of the factor.
+        grid: input pixels of the product at whose multiples what the network gets must begin.
     """
 
     region: Window
     factor: int
     margin: int
     side: tuple[int, int]
+    grid: int = 1
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns of the output."""
         return self.region.height * self.factor, self.region.width * self.factor
+
+    @property
+    def ring(self) -> int:
+        """Input pixels of the margin."""
+        return self.margin // self.factor
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -48,15 +55,30 @@ class Layout:
         high, wide = min(self.side[0], self.shape[0] - top), min(self.side[1], self.shape[1] - left)
         return Window(top, left, high, wide)
 
-    def source(self, number: int, margin: int) -> Window:
-        """Input pixels of the product under a tile and `margin` output pixels around it."""
-        near = tiling.find_source(self.target(number), margin, self.factor)
+    def source(self, number: int, ring: int = 0) -> Window:
+        """Input pixels of the product under a tile, its margin and what leads up to it.
+
+        Args:
+            number: of the tile.
+            ring: input pixels around that.
+        """
+        near, (down, right) = self._near(number), self.lead(number)
+        wide = Window(near.row - down, near.column - right, near.height + down, near.width + right)
+        return wide.grow(ring)
+
+    def lead(self, number: int) -> tuple[int, int]:
+        """Rows and columns before a tile and its margin that the network gets for its grid."""
+        near = self._near(number)
+        return near.row % self.grid, near.column % self.grid
+
+    def _near(self, number: int) -> Window:
+        near = tiling.find_source(self.target(number), self.margin, self.factor)
         return Window(
             near.row + self.region.row, near.column + self.region.column, near.height, near.width
         )
 
 
-def lay_out(region: Window, description: Description, side: int) -> Layout:
+def lay_out(region: Window, description: Description, side: int, grid: int = 1) -> Layout:
     """Equal tiles of about this side, none larger."""
     factor = description.factor
     sides = []
@@ -64,7 +86,7 @@ def lay_out(region: Window, description: Description, side: int) -> Layout:
         most = max(1, side // factor)
         count = -(-length // most)
         sides.append(-(-length // count) * factor)
-    return Layout(region, factor, description.whole_margin, (sides[0], sides[1]))
+    return Layout(region, factor, description.whole_margin, (sides[0], sides[1]), grid)
 
 
 def resolve_tile(
@@ -73,7 +95,7 @@ def resolve_tile(
     """What is stored of a tile.
 
     Args:
-        pixels: (C, h, w) digital numbers under the tile and its margin, NaN where there is no data.
+        pixels: (C, h, w) digital numbers of `Layout.source`, NaN where there is no data.
         layout: of the tiles.
         number: of the tile.
         resolve: (C, h, w) to (C, factor * h, factor * w).
@@ -82,12 +104,13 @@ def resolve_tile(
         (C, H, W) rounded and saturated; nodata where the network gives NaN, and in the place of
         each input pixel that lacks a band, whatever the network gives there.
     """
-    target, ring = layout.target(number), layout.margin // layout.factor
-    core = pixels[:, ring : pixels.shape[1] - ring, ring : pixels.shape[2] - ring]
+    target, ring, (down, right) = layout.target(number), layout.ring, layout.lead(number)
+    core = pixels[:, down + ring : pixels.shape[1] - ring, right + ring : pixels.shape[2] - ring]
     missing = np.asarray(np.isnan(core).any(0))
     if missing.all():
         return np.full((len(pixels), target.height, target.width), NODATA, np.int16)
-    inside = Window(layout.margin, layout.margin, target.height, target.width)
+    top, left = (layout.margin + layout.factor * more for more in (down, right))
+    inside = Window(top, left, target.height, target.width)
     stored = saturate(resolve(pixels)[:, inside.rows, inside.columns])
     return _hide(stored, missing, layout.factor)
 

@@ -10,7 +10,8 @@ from shared.sisr_client import Network
 from stages.sisr_export import land
 from stages.sisr_export.settings import Limits
 
-MIDDLE = (64, 52)  # input pixels of the land, without the margin around it
+TILE = 40  # input pixels of the smaller of the tiles that are compared, or more on a grid
+MORE = (24, 12)  # input pixels of the land beyond such a tile, without the margin around it
 Image = NDArray[np.float32]  # (C, h, w) digital numbers
 
 
@@ -47,13 +48,27 @@ class Case:
 
     def __init__(self, network: Network, limits: Limits, seed: int) -> None:
         self.network, self.limits, self.seed = network, limits, seed
-        height, width = (side + 2 * self.margin_low for side in MIDDLE)
+        height, width = (side + 2 * self.margin_low for side in self.middle)
         self.land = land.draw((height, width), self.bands, seed)
 
     @property
     def bands(self) -> tuple[str, ...]:
         """In the order of the channels."""
         return self.network.description.bands
+
+    @property
+    def tile(self) -> int:
+        """Input pixels of the smaller tile."""
+        return self.align(TILE)
+
+    @property
+    def middle(self) -> tuple[int, int]:
+        """Input pixels of the land without its margin; the client's top tiles begin on the grid."""
+        return self.align(self.tile + MORE[0]), self.tile + MORE[1]
+
+    def align(self, pixels: int) -> int:
+        """The next number of input pixels that lies on the grid of the network."""
+        return -(-pixels // self.network.grid) * self.network.grid
 
     @property
     def factor(self) -> int:

@@ -29,6 +29,8 @@ ALWAYS: dict[str, Callable[[Case], Result]] = {
     "whole numbers": values.check_whole_numbers,
 }
 
+WINDOWED = {"off grid": geometry.check_off_grid}  # of networks whose tiles lie on a grid
+
 
 class Trainer:
     """The trainer's own network, on the CPU.
@@ -85,9 +87,9 @@ def check_all(case: Case, rows: list[Image] | None, trainer: Trainer | None) -> 
         trainer: the trainer's network, if there is one to compare with.
     """
     what = "rows of the pair file" if rows else "drawn land"
-    told = []
-    with progress.bar(len(ALWAYS) + 1 + bool(trainer), "checks", unit="checks") as bar:
-        for name, check in ALWAYS.items():
+    told, checks = [], ALWAYS | (WINDOWED if case.network.grid > 1 else {})
+    with progress.bar(len(checks) + 1 + bool(trainer), "checks", unit="checks") as bar:
+        for name, check in checks.items():
             told.append(try_check(name, check, case))
             bar.update(1)
         made = [(row, case.network.run(row)) for row in rows or []] or [(case.land, case.whole)]

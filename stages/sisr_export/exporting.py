@@ -52,7 +52,7 @@ def export(src: Path, card: cards.Card, dst: Path, name: str, fill: int) -> Desc
     name = name or f"{card.architecture}-x{card.factor}"
     if not NAME.fullmatch(name):
         raise StageError(f"--name: expected a to z, 0 to 9, - _ or ., found {name!r}")
-    scale = wrapping.Scale(card.factor, card.mean, fill)
+    scale = wrapping.Scale(card.factor, card.mean, fill, card.grid)
     model = wrapping.wrap(wrapping.load(src / cards.ONNX), scale)
     onnx.save(model, dst / f"{name}.onnx")
     margin = wrapping.find_margin(card, fill)

@@ -9,19 +9,19 @@ from shared.errors import StageError
 from shared.sisr_client import Window
 from stages.sisr_export.case import Case, Image, Result, compare
 
-SIDES = (64, 40)  # input pixels of the tiles that are compared
 REGION = Window(11, 7, 37, 30)  # input pixels of the region, in the land without its margin
-CUT = (9, 6)  # input pixels that are cut off the top and the left to see how far that is felt
+# Input pixels that are cut off the top and the left to see how far that is felt. These, and the
+# place of the region, are moved on to the grid of the network.
+CUT = (9, 6)
 ONE = 1.0  # digital number by which rounding may differ
 SMOOTH = 1.5  # pixels: both images are smoothed alike, so that differences become derivatives
 
 
 def check_tiles(case: Case) -> Result:
     """The same image from tiles of two sizes."""
-    large, small = (
-        sisr_client.emulate(case.network, case.land, side=case.factor * side)[0] for side in SIDES
-    )
-    sizes = " and ".join(str(case.factor * side) for side in SIDES)
+    sides = [case.factor * side for side in (case.middle[0], case.tile)]
+    large, small = (sisr_client.emulate(case.network, case.land, side=side)[0] for side in sides)
+    sizes = " and ".join(map(str, sides))
     return _judge(case, "tiles", compare(large, small), f"tiles of {sizes} output pixels")
 
 
@@ -29,7 +29,8 @@ def check_region(case: Case) -> Result:
     """A region that is read alone, and the same part of the whole."""
     first = case.margin_low
     region = Window(
-        REGION.row + first, REGION.column + first, REGION.height, REGION.width
+        case.align(REGION.row) + first, case.align(REGION.column) + first, REGION.height,
+        REGION.width,
     ).scale(case.factor)  # fmt: skip
     alone, place = sisr_client.emulate(case.network, case.land, region)
     whole = sisr_client.wrap(case.whole)
@@ -49,7 +50,7 @@ def _judge(case: Case, name: str, found: tuple[float, float], what: str) -> Resu
 
 def measure_reach(case: Case) -> int:
     """Output pixels from a cut edge to the furthest value that the cut changes by more than one."""
-    down, right = CUT
+    down, right = map(case.align, CUT)
     part = case.network.run(case.land[:, down:, right:])
     whole = case.whole[:, case.factor * down :, case.factor * right :]
     apart = np.nan_to_num(np.abs(part - whole), nan=np.inf).max(0) > ONE
@@ -67,6 +68,25 @@ def check_margin(case: Case) -> Result:
         "would begin between input pixels"
     )  # fmt: skip
     return Result("margin", whole and needed <= margin, needed, margin, "output pixels", said)
+
+
+def check_off_grid(case: Case) -> Result:
+    """Land that begins half a window further down and to the right, and that land in the whole."""
+    half = case.network.grid // 2
+    part = case.network.run(case.land[:, half:, half:])
+    whole = case.whole[:, case.factor * half :, case.factor * half :]
+    inside = slice(case.margin, -case.margin or None)
+    apart = np.abs(part - whole)[:, inside, inside].astype(np.float64)
+    levels = np.maximum(1.0, case.land.mean((1, 2), dtype=np.float64))
+    shares = np.sqrt(np.square(apart).mean((1, 2))) / levels
+    worst = int(np.argmax(shares))
+    value, limit = float(shares[worst]), case.limits.off_grid
+    said = (
+        f"a part that begins between windows of {case.network.grid} input pixels lies "
+        f"{100 * value:.3g} % of the mean of {case.bands[worst]} (RMSE) beside the whole, the most "
+        f"of all bands, and at most {apart.max():g} digital numbers; at most {100 * limit:g} % may"
+    )
+    return Result("off grid", value <= limit, value, limit, "share of the mean", said)
 
 
 def list_sizes(case: Case) -> list[tuple[int, int]]:

@@ -88,10 +88,11 @@ def run(
     trainer = checking.Trainer(src / cards.ONNX, threads) if card else None
     results = checking.check_all(tried, images, trainer)
     tell(src, results, refuse=card is not None)
-    report.write_tables(dst, told, results)
+    report.write_tables(dst, told, results, opened.grid)
     report.draw(dst, tried, results)
     if card:
-        report.write_use(dst, told, f"{card.architecture}, trained in the mode {card.mode}", fill)
+        source = f"{card.architecture}, trained in the mode {card.mode}"
+        report.write_use(dst, told, source, fill, opened.grid)
 
 
 def tell(src: Path, results: "list[Result]", refuse: bool) -> None:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from shared.sisr_client import Description
 from stages.sisr_export.case import Case, Result
-from stages.sisr_export.settings import LEAST, MOST
+from stages.sisr_export.settings import LEAST, MOST, PRODUCT
 
 DIGITS = 6
 SHOWN = ("B4", "B3", "B2")  # the picture's red, green and blue, where there are all three
-USE = Path(__file__).with_name("use.md")
+USE, WINDOWS = (Path(__file__).with_name(name) for name in ("use.md", "windows.md"))
 
 
 def shorten(value: float) -> float | None:
@@ -23,15 +23,22 @@ def shorten(value: float) -> float | None:
     return round(value, DIGITS) + 0.0 if math.isfinite(value) else None
 
 
-def write_tables(folder: Path, told: Description, results: list[Result]) -> None:
-    """checks.json and checks.csv."""
+def write_tables(folder: Path, told: Description, results: list[Result], grid: int) -> None:
+    """checks.json and checks.csv.
+
+    Args:
+        folder: to write to.
+        told: the pair.
+        results: of its checks.
+        grid: input pixels at whose multiples a tile must begin.
+    """
     lines = [
         asdict(result) | {"value": shorten(result.value), "limit": shorten(result.limit)}
         for result in results
     ]
     content = {
         "model": told.model.name, "bands": list(told.bands), "margin": told.margin,
-        "factor": told.factor, "metres": told.metres,
+        "factor": told.factor, "metres": told.metres, "grid": grid,
         "passed": all(result.passed for result in results), "checks": lines,
     }  # fmt: skip
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
@@ -77,7 +84,25 @@ def draw(folder: Path, case: Case, results: list[Result]) -> None:
     figure.savefig(folder / "checks.png", dpi=110, metadata={"Software": None})
 
 
-def write_use(folder: Path, told: Description, source: str, reach: int) -> None:
+def describe_grid(told: Description, grid: int) -> str:
+    """What the client makes of a network with windows, a paragraph; "" of one without."""
+    if grid == 1:
+        return ""
+    step, margin = grid * told.factor, told.margin // told.factor
+    below = 1000 // step * step
+    near = f"{below}" if below == 1000 else f"{below} or {below + step}"
+    default = "its default is one" if below == 1000 else "its default of 1000 is none"
+    side = PRODUCT // told.metres
+    whole = "that of a whole product is one" if (side - 2 * margin) % grid == 0 else (
+        f"that of a whole product, {side} pixels high, is none"
+    )  # fmt: skip
+    return WINDOWS.read_text(encoding="utf-8").format(
+        grid=grid, step=step, near=near, default=default, margin=margin, whole=whole,
+        rest=margin % grid,
+    )  # fmt: skip
+
+
+def write_use(folder: Path, told: Description, source: str, reach: int, grid: int) -> None:
     """USE.md: how the pair is run.
 
     Args:
@@ -85,12 +110,14 @@ def write_use(folder: Path, told: Description, source: str, reach: int) -> None:
         told: the pair.
         source: what the network is and how it was trained, in a few words.
         reach: input pixels from which filled pixels are averaged.
+        grid: input pixels at whose multiples a tile must begin.
     """
     words = {
         "name": told.path.stem, "bands": ", ".join(told.bands), "metres": told.metres,
         "made": f"{told.metres / told.factor:g}", "margin": told.margin, "factor": told.factor,
         "source": source, "reach": reach, "side": 2 * reach + 1, "least": f"{LEAST:,}",
-        "most": f"{MOST:,}", "border": f"{told.margin * told.metres / told.factor:g}",
+        "most": f"{MOST:,}", "windows": describe_grid(told, grid),
+        "border": f"{told.margin * told.metres / told.factor:g}",
     }  # fmt: skip
     text = USE.read_text(encoding="utf-8").format(**words)
     (folder / "USE.md").write_text(text, encoding="utf-8")

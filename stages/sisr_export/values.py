@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from shared import sisr, sisr_client
 from shared.sisr_client import Window
-from stages.sisr_export.case import MIDDLE, Case, Image, Result, compare
+from stages.sisr_export.case import Case, Image, Result, compare
 from stages.sisr_export.geometry import ONE, average
 from stages.sisr_export.settings import PER_UNIT
 
@@ -100,7 +100,7 @@ def compare_bands(low: NDArray[np.floating], coarse: NDArray[np.floating]) -> ND
 
 def _inside(case: Case, image: NDArray[np.floating]) -> NDArray[np.floating]:
     """The land without its margin."""
-    place = _place(case, Window(0, 0, *MIDDLE))
+    place = _place(case, Window(0, 0, *case.middle))
     return image[:, place.rows, place.columns]
 
 

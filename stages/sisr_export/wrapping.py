@@ -8,8 +8,9 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, compose, helper, numpy_helper
 
+from shared import sisr_client
 from shared.errors import StageError
-from stages.sisr_export.settings import HIGHEST, LEAST, LOWEST, MOST, PER_UNIT
+from stages.sisr_export.settings import HIGHEST, LEAST, LOWEST, MOST, PER_UNIT, PRODUCT
 
 if TYPE_CHECKING:
     from shared.sisr import cards
@@ -27,11 +28,13 @@ class Scale:
         factor: output pixels along one of the input.
         mean: (C,) reflectance of the training rows.
         reach: input pixels to each side that a filled pixel is averaged from.
+        grid: input pixels at whose multiples a tile must begin.
     """
 
     factor: int
     mean: tuple[float, ...]
     reach: int
+    grid: int = 1
 
 
 def load(path: Path) -> onnx.ModelProto:
@@ -120,7 +123,8 @@ def wrap(model: onnx.ModelProto, scale: Scale) -> onnx.ModelProto:
     Returns:
         `input` (b, C, h, w) digital numbers of any height and width, NaN or -10,000 where there is
         no data, to `output` (b, C, factor * h, factor * w) whole digital numbers from -1,000 to
-        32,767, NaN where a band of the input has no data; float32.
+        32,767, NaN where a band of the input has no data; float32. A grid is a property of the file
+        (`sisr_client.GRID`).
     """
     inner = compose.add_prefix(model, INNER)
     bands = len(scale.mean)
@@ -136,6 +140,8 @@ def wrap(model: onnx.ModelProto, scale: Scale) -> onnx.ModelProto:
         graph, opset_imports=list(model.opset_import), functions=list(inner.functions),
         ir_version=IR_VERSION, producer_name="lcz42-edge",
     )  # fmt: skip
+    if scale.grid > 1:
+        helper.set_model_props(made, {sisr_client.GRID: str(scale.grid)})
     onnx.checker.check_model(made)
     return made
 
@@ -143,7 +149,12 @@ def wrap(model: onnx.ModelProto, scale: Scale) -> onnx.ModelProto:
 def find_margin(card: "cards.Card", reach: int) -> int:
     """Output pixels that a tile needs around it, a multiple of the factor.
 
-    The receptive field of the network, and what the filled pixels in it are averaged from.
+    The receptive field of the network, and what the filled pixels in it are averaged from. The
+    client's tiles begin at the lower left, and those at the top are cut off: with a grid, they all
+    begin on it where what lies between the margins of a product is a multiple of it. So is that of
+    a whole product of Sentinel-2.
     """
-    pixels = card.margin + reach * card.factor
-    return -(-pixels // card.factor) * card.factor
+    low, side = -(-card.margin // card.factor) + reach, int(PRODUCT / card.metres)
+    while (side - 2 * low) % card.grid:
+        low += 1
+    return low * card.factor

@@ -16,9 +16,10 @@ class Network:
 
     Attributes:
         architecture: carn-CASCADESxBLOCKSxFEATURESgGROUPS (with sw behind it, the blocks of a
-            cascade share their weights), esrgan-BLOCKS, esrgan-BLOCKSxLATENTgGROWTH or
-            edsr-BLOCKSxWIDTH.
-        weights: network.safetensors of another run, or for edsr what sr-train made.
+            cascade share their weights), esrgan-BLOCKS, esrgan-BLOCKSxLATENTgGROWTH,
+            edsr-BLOCKSxWIDTH or swinir-BLOCKSxLAYERSxWIDTHhHEADS (with wPIXELS behind it, windows
+            of another side than 8).
+        weights: network.safetensors of another run, or for edsr and swinir what sr-train made.
     """
 
     architecture: str = "carn-3x3x64g4sw"

@@ -105,5 +105,6 @@ def _write(
         bands=layout.names, made=layout.names, metres=layout.metres, factor=layout.factor,
         margin=network.margin, architecture=settings.network.architecture,
         mode=settings.targets.mode, mtf=layout.mtf, mean=scale.mean, std=scale.std,
+        grid=network.grid,
     )  # fmt: skip
     cards.write(dst, card)

@@ -46,8 +46,9 @@ def _edsr(scale: int, size: Size) -> nn.Module:
 
 
 def _swinir(scale: int, size: Size) -> nn.Module:
+    side = -(-64 // size.window) * size.window  # spandrel wants whole windows; any other will do
     network = SwinIR(
-        img_size=64, in_chans=1, embed_dim=size.width, depths=list(size.depth),
+        img_size=side, in_chans=1, embed_dim=size.width, depths=list(size.depth),
         num_heads=[size.heads] * len(size.depth), window_size=size.window, mlp_ratio=2.0,
         drop_path_rate=0.0, upscale=scale, upsampler=size.upsampler,
     )  # fmt: skip

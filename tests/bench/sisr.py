@@ -90,7 +90,7 @@ def clients_way(src: Path, model: Path, dst: Path, threads: int, clock: Clock) -
             write = clock.timed("writing", image.write)
             for number in range(layout.counts[0] * layout.counts[1]):
                 at = layout.target(number)
-                (made,) = run(None, {"input": read(layout.source(number, MARGIN))[None]})
+                (made,) = run(None, {"input": read(layout.source(number))[None]})
                 inside = Window(MARGIN, MARGIN, at.height, at.width)
                 pixels = sisr_client.saturate(made[0, :, inside.rows, inside.columns])
                 write(pixels, window=Rectangle(at.column, at.row, at.width, at.height))

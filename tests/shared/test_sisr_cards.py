@@ -13,7 +13,7 @@ from shared.sisr import cards
 CARD = cards.Card(
     bands=("B2", "B8"), made=("B2", "B8"), metres=10.0, factor=2, margin=26,
     architecture="carn-1x1x8g2sw", mode="geometric", mtf={"B2": 0.304, "B8": 0.222},
-    mean=(0.05, 0.25), std=(0.03, 0.1),
+    mean=(0.05, 0.25), std=(0.03, 0.1), grid=1,
 )  # fmt: skip
 
 
@@ -57,6 +57,9 @@ def test_a_card_is_json_that_others_can_read(folder: Path) -> None:
         ("mean", [0.1, float("nan")], "mean: (0.1, nan)"),
         ("std", [0.1, 0.0], "std: (0.1, 0.0)"),
         ("bands", [["B2"], "B8"], "bands: (['B2'], 'B8')"),
+        ("grid", 0, "grid: 0"),
+        ("grid", 8.0, "grid: 8.0"),
+        ("grid", 65, "grid: 65"),
     ],
 )
 def test_an_entry_that_is_not_valid_is_refused(
@@ -84,6 +87,13 @@ def test_broken_json_is_refused_by_name(folder: Path, text: str, fault: str) -> 
     with pytest.raises(StageError, match=fault) as caught:
         cards.read(folder)
     assert str(caught.value).startswith(f"{folder}/sisr.json: not a description of a network (")
+
+
+def test_a_card_from_before_there_were_grids_is_of_a_network_without(folder: Path) -> None:
+    content = json.loads((folder / "sisr.json").read_text())
+    del content["grid"]
+    (folder / "sisr.json").write_text(json.dumps(content))
+    assert cards.read(folder) == CARD
 
 
 def test_a_folder_without_card_or_network_is_refused(folder: Path) -> None:

@@ -196,6 +196,52 @@ def test_a_region_is_a_part_of_the_whole(l1c: Path, tmp_path: Path) -> None:
     assert (same / "image.tif").read_bytes() == (part / "image.tif").read_bytes()
 
 
+@pytest.mark.parametrize("grid", [4, 7])
+def test_tiles_and_regions_of_a_network_with_windows_lie_on_its_grid(
+    l1c: Path, tmp_path: Path, grid: int
+) -> None:
+    """All are as the network makes them of the whole product, whose corner begins a window."""
+    options = client_networks.Options(grid=grid, detail=0.05)
+    model = client_networks.pair(tmp_path / "net", TEN, options)
+    ahead, behind = 4 * grid, 20
+    padded = np.stack([digital(name) for name in TEN]).astype(np.float32)
+    padded = np.pad(padded, [(0, 0), *[(ahead, behind)] * 2], mode="reflect")
+    session = onnxruntime.InferenceSession(model.with_suffix(".onnx"))
+    (given,) = session.run(None, {"input": padded[None]})
+    expected = np.where(np.isnan(given), NODATA, np.rint(given))[0]
+    expected = expected[:, 2 * ahead : -2 * behind, 2 * ahead : -2 * behind]
+    assert not np.isnan(given).all()
+    for name, part in {
+        "all": (0, 0, 60, 60),
+        "some": (9, 13, 44, 52),
+        "few": (5, 3, 11, 8),
+    }.items():
+        left, top, right, bottom = part
+        flags = (f"--region={left},{top},{right},{bottom}", "--region_in=pixels", "--bicubic")
+        for tile in (1000, 38):
+            made = command(l1c, tmp_path / f"{name}-{tile}", model, *flags, f"--tile={tile}")
+            found = pixels_of(made / "image.tif")
+            wanted = expected[:, 2 * top : 2 * bottom, 2 * left : 2 * right]
+            np.testing.assert_array_equal(found == NODATA, wanted == NODATA)
+            assert np.abs(found - wanted).max() <= 1
+            assert json.loads((made / "scene-sr.json").read_text())["grid"] == grid
+        one, two = (pixels_of(tmp_path / f"{name}-{tile}" / "bicubic.tif") for tile in (1000, 38))
+        np.testing.assert_array_equal(one, two)
+
+
+def test_a_grid_that_is_none_is_refused(l1c: Path, tmp_path: Path, capsys: Any) -> None:
+    model = places(tmp_path / "run" / "net", TEN, 2)
+    content = onnx.load(model.with_suffix(".onnx"))
+    for told in ("0", "65", "eight", "8.0", "-8", "8" * 100):
+        helper.set_model_props(content, {"lcz42-edge.grid": told})
+        onnx.save(content, model.with_suffix(".onnx"))
+        message = (
+            f"p.onnx: lcz42-edge.grid: expected a whole number from 1 to 64, found '{told[:9]}"
+        )
+        refuse(capsys, l1c, model, message)
+        (model.parent.parent / "products").rmdir()
+
+
 # --- tiles and borders ----------------------------------------------------------------------------
 def test_tiles_give_what_the_network_gives_of_the_whole_mirrored(l1c: Path, tmp_path: Path) -> None:
     options = client_networks.Options(factor=3, side=5)

@@ -214,6 +214,99 @@ def test_a_factor_of_four_on_bands_of_20_m(tmp_path: Path) -> None:
     assert yaml.safe_load((exported / "x4.yaml").read_text())["margin"] == 4 * (3 + 2)
 
 
+# --- windows ------------------------------------------------------------------------------------
+WINDOWED = Options(grid=8, detail=0.04)
+
+
+@pytest.mark.parametrize(("grid", "margin"), [(8, 28), (10, 30), (32, 100)])
+def test_a_network_with_windows_passes_on_its_grid(tmp_path: Path, grid: int, margin: int) -> None:
+    """Its card has a margin of one window, the fill adds 4, and 10,980 less two is on the grid."""
+    folder = client_networks.trained(tmp_path / "in", BANDS, Options(grid=grid, detail=0.04))
+    exported = command(folder, tmp_path / "out", "--name=windows")
+    assert not failed(exported)
+    assert list(told(exported))[-3:] == ["off grid", "fidelity", "parity"]
+    assert 0.001 < told(exported)["off grid"]["value"] < 0.05
+    assert json.loads((exported / "checks.json").read_text())["grid"] == grid
+    content = yaml.safe_load((exported / "windows.yaml").read_text())
+    assert list(content) == ["model", "bands", "margin", "factor"]
+    assert content["margin"] == margin
+    assert (10_980 - content["margin"]) % grid == 0
+    network = sisr_client.Network(sisr_client.read(exported))
+    assert network.grid == grid
+    again = command(exported, tmp_path / "again")  # the file itself says so
+    assert {name: result for name, result in told(exported).items() if name != "parity"} == told(
+        again
+    )
+
+
+def test_whole_products_are_exact_with_the_tiles_that_the_page_names(tmp_path: Path) -> None:
+    """A product of 180 x 98 pixels: less the margins, its height is a multiple of 8, as 10,980."""
+    folder = client_networks.trained(tmp_path / "in", BANDS, WINDOWED)
+    exported = command(folder, tmp_path / "out", "--name=windows")
+    use = " ".join((exported / "USE.md").read_text().split())
+    assert "where `-ts` is a multiple of 16 (992 or 1008; its default of 1000 is none)" in use
+    assert "is a multiple of 8 input pixels: that of a whole product is one." in use
+    assert "edges, in input pixels from the product's upper left corner, are 6 more than" in use
+    network = sisr_client.Network(sisr_client.read(exported))
+    image = np.random.default_rng(3).integers(200, 4000, (3, 180, 98)).astype(np.float32)
+    whole = sisr_client.wrap(network.run(image))
+
+    def apart(side: int, region: sisr_client.Window | None = None) -> int:
+        made, place = sisr_client.emulate(network, image, region, side)
+        return int(np.abs(made.astype(int) - whole[:, place.rows, place.columns]).max())
+
+    margin = network.description.margin // 2
+    assert (180 - 2 * margin) % 8 == 0
+    for side in (16, 48, 992, 1008):
+        assert apart(side) <= 1
+    assert apart(56) > 3  # 28 input pixels
+    for row, column in ((margin, margin), (margin + 16, margin + 24)):
+        region = sisr_client.Window(2 * row, 2 * column, 96, 30)
+        assert apart(32, region) <= 1
+    assert apart(32, sisr_client.Window(2 * margin + 8, 2 * margin, 96, 30)) > 3
+    assert apart(32, sisr_client.Window(2 * margin, 2 * margin, 88, 30)) > 3
+
+
+@pytest.mark.parametrize(
+    ("side", "grid", "words"),
+    [
+        (10.0, 10, "multiple of 20 (1000; its default is one)"),
+        (20.0, 8, "multiple of 32 (992 or 1024; its default of 1000 is none)"),
+        (20.0, 10, "multiple of 40 (1000; its default is one)"),
+    ],
+)
+def test_which_tiles_the_client_needs(side: float, grid: int, words: str) -> None:
+    from stages.sisr_export import report, wrapping
+
+    bands, factor = (("B4",), 2) if side == 10 else (("B5",), 4)
+    card = client_networks.sisr_card(bands, Options(factor=factor, grid=grid), metres=side)
+    margin = wrapping.find_margin(card, 4)
+    path = Path("n.yaml")
+    description = sisr_client.Description(path, path, bands, margin, factor)
+    said = " ".join(report.describe_grid(description, grid).split())
+    assert words in said
+    assert "that of a whole product is one" in said
+    assert (109_800 / side - 2 * margin / factor) % grid == 0
+    assert report.describe_grid(description, 1) == ""
+
+
+def test_without_a_grid_the_same_network_is_refused(tmp_path: Path, capsys: Any) -> None:
+    """Its windows lie elsewhere in each tile: that is what the grid is for."""
+    folder = client_networks.trained(tmp_path / "in", BANDS, WINDOWED, grid=1)
+    with pytest.raises(SystemExit, match="2"):
+        command(folder, tmp_path / "out")
+    assert "2 of 13 checks failed (margin, region)" in capsys.readouterr().err
+
+
+def test_a_network_that_hangs_on_its_windows_is_refused(tmp_path: Path, capsys: Any) -> None:
+    folder = client_networks.trained(tmp_path / "in", BANDS, WINDOWED)
+    with pytest.raises(SystemExit, match="2"):
+        command(folder, tmp_path / "out", "--off_grid=0.001")
+    error = capsys.readouterr().err
+    assert "1 of 14 checks failed (off grid)" in error
+    assert "a part that begins between windows of 8 input pixels lies" in error
+
+
 # --- broken ones ----------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("options", "entries", "names", "message"),

@@ -27,6 +27,8 @@ SMALL = ["carn-2x1x3g3", "carn-1x2x4g2sw", "esrgan-1x6g3", "edsr-2x5"]
         ("esrgan-5", 4, 4, 3_749_508, 4 * (15 * 5 + 2) + 5),
         # EDSR-base of this toolchain, three channels.
         ("edsr-16x64", 3, 2, 1_369_859, 2 * (2 * 16 + 3) + 1),
+        # SwinIR's light form: 24 layers reach half a window each, the first one a whole window.
+        ("swinir-4x6x60h6", 3, 2, 910_152, 2 * (12 * 8 + 4 + 3)),
     ],
 )
 def test_published_sizes(name: str, bands: int, factor: int, count: int, reach: int) -> None:
@@ -34,7 +36,8 @@ def test_published_sizes(name: str, bands: int, factor: int, count: int, reach: 
         network = building.build(name, bands, bands, factor)
     assert building.count(network) == count
     assert network.reach == reach
-    assert network.margin == -(-reach // factor) * factor
+    whole = factor * (8 if name.startswith("swinir") else 1)
+    assert network.margin == -(-reach // whole) * whole
 
 
 def measure_reach(network: building.Enlarger, bands: int) -> int:
@@ -84,7 +87,7 @@ def test_inside_the_margin_a_part_is_a_part_of_the_whole(name: str) -> None:
 
 
 @pytest.mark.parametrize("factor", [2, 4])
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", [*SMALL, "swinir-1x2x4h2w4"])
 def test_a_network_starts_as_the_bicubic_enlargement(name: str, factor: int) -> None:
     image = np.random.default_rng(0).random((7, 9, 2))
     x = torch.from_numpy(image.transpose(2, 0, 1)[None]).float()
@@ -150,7 +153,11 @@ def test_kernels_are_those_of_a_cubic_with_a_half() -> None:
 @pytest.mark.parametrize(
     ("name", "found"),
     [("carn", "expected carn-"), ("esrgan-0", "from 1 to 4096"), ("edsr-2x5000", "from 1 to 4096"),
-     ("carn-1x1x3g5", "divide the 12 features"), ("swinir", "'swinir'")],
+     ("carn-1x1x3g5", "divide the 12 features"), ("swinir", "'swinir'"),
+     ("swinir-2x2x8", "swinir-BLOCKSxLAYERSxWIDTHhHEADS"), ("swinir-0x2x8h2", "from 1 to 4096"),
+     ("swinir-2x2x9h2", "expected heads that divide the 9 features"),
+     ("swinir-2x2x8h2w1", "expected windows of 2 to 32 pixels"),
+     ("swinir-2x2x8h2w33", "expected windows of 2 to 32 pixels")],
 )  # fmt: skip
 def test_other_names_are_refused(name: str, found: str) -> None:
     with pytest.raises(StageError, match="--architecture: ") as caught:
@@ -159,18 +166,19 @@ def test_other_names_are_refused(name: str, found: str) -> None:
 
 
 def test_weights_of_one_channel_start_a_network_of_several(tmp_path: Path) -> None:
-    """The mean of the bands goes in, and each band comes out as what was one."""
+    """The mean of the bands goes in; it begins as the enlargement, with what was learned below."""
     given = edsr.EDSR(2, 6, 1)
     save_file(given.state_dict(), tmp_path / "edsr.safetensors")
     network = building.build("edsr-1x6", 3, 3, 2)
     building.load_weights(network, tmp_path / "edsr.safetensors")
     x = torch.randn(1, 3, 14, 16)
-    expected = given(x.mean(1, keepdim=True))
-    found = network.network(x)
+    torch.testing.assert_close(network(x), layers.Cubic(2, 3)(x))
+    inner = network.network.network
+    inner.tail[1] = given.tail[1]
+    expected, found = given(x.mean(1, keepdim=True)), inner(x)
     edge = network.reach  # which is mirrored here, and zero there
     middle = (..., slice(edge, -edge), slice(edge, -edge))
-    for band in range(3):
-        torch.testing.assert_close(found[:, band][middle], expected[:, 0][middle])
+    torch.testing.assert_close(found[middle], expected[middle])
 
 
 def test_weights_of_a_run_start_another_and_others_are_refused(tmp_path: Path) -> None:

@@ -211,6 +211,13 @@ def test_real_esrgan_is_spelled_as_basicsr_does(shapes: Path, tmp_path: Path) ->
     )
 
 
+@pytest.mark.parametrize("window", [5, 8, 10])
+def test_windows_of_any_side(window: int) -> None:
+    """64 pixels, for which spandrel lays out its masks, are a multiple of few of them."""
+    network = untrained("swinir", 2, depth=(2,), window=window)
+    assert network(torch.zeros(1, 1, 13, 22)).shape == (1, 1, 26, 44)
+
+
 @pytest.mark.parametrize(
     ("method", "flags"),
     [
