@@ -222,10 +222,10 @@ mutate: .venvs/dev/made .venvs/pytest/made .venvs/mutation/made .venvs/ship/made
 	@PYTHONPATH=.venvs/mutation nice -n 19 $(PYTHON) -m tests.mutation \
 		--count $(or $(COUNT),300) --seed $(or $(SEED),0) $(if $(JOBS),--jobs $(JOBS)) $(if $(FILES),--files $(FILES))
 
-# Damage and accidents by the thousand: CAMPAIGNS names them (tests/torture/campaign.py, tests/torture/faults), CASES says how many, SEED which ones.
+# Damage and accidents by the thousand: CAMPAIGNS names them (tests/torture/campaign.py, tests/torture/faults), CASES says how many, SEED which ones, JOBS processes at a time.
 .PHONY: torture
 torture: .venvs/dev/made $(MODULES:%=.venvs/%/made) ## damage inputs, kill runs, fill and remove volumes at random, and look how the stages take it: CASES of each of CAMPAIGNS (all)
-	$(PYTHON) -m tests.torture $(if $(CAMPAIGNS),--campaigns $(CAMPAIGNS)) --cases $(or $(CASES),0) --seed $(or $(SEED),0)
+	$(PYTHON) -m tests.torture $(if $(CAMPAIGNS),--campaigns $(CAMPAIGNS)) --cases $(or $(CASES),0) --seed $(or $(SEED),0) $(if $(JOBS),--jobs $(JOBS))
 
 # --- speed ---------------------------------------------------------------------------------------
 .PHONY: bench bench-segment bench-segment-levels bench-audit bench-map bench-despeckle bench-layouts bench-sr bench-tda bench-train bench-memory bench-edge bench-classify bench-distill bench-range bench-scene bench-sisr

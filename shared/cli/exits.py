@@ -37,6 +37,7 @@ def _end(stopped: str, values: Mapping[str, Any] | None) -> Iterator[None]:
         _end_bars(error)
         _fail(f"error: {error}", 2)
     except KeyboardInterrupt as stop:
+        _end_bars(stop)
         _fail(stopped, stop.args[0] if stop.args else 130)
     except Exception as error:
         if reason := explain_os_error(error):

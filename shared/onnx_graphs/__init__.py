@@ -7,11 +7,12 @@ be read without onnx.
 from shared.onnx_graphs.adoption import Adopted, adopt, adopt_model, read_pictures
 from shared.onnx_graphs.descriptions import name_description, read_cards
 from shared.onnx_graphs.given import load, open_session
+from shared.onnx_graphs.nodes import first_line
 from shared.onnx_graphs.outputs import compare, in_form_of, match_classes
 from shared.onnx_graphs.size import count_cost, count_macs
 
 __all__ = [
-    "Adopted", "adopt", "adopt_model", "compare", "count_cost", "count_macs", "in_form_of", "load",
-    "match_classes", "matlab_export", "name_description", "open_session", "read_cards",
-    "read_pictures",
+    "Adopted", "adopt", "adopt_model", "compare", "count_cost", "count_macs", "first_line",
+    "in_form_of", "load", "match_classes", "matlab_export", "name_description", "open_session",
+    "read_cards", "read_pictures",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shared.errors import StageError
 from shared.models import Card
-from shared.onnx_graphs.nodes import first_line
+from shared.onnx_graphs.nodes import call, find_loop, first_line
 from shared.onnx_graphs.rewriting import widen
 
 CPU = ["CPUExecutionProvider"]
@@ -114,13 +114,16 @@ def load(path: Path) -> onnx.ModelProto:
     """Read an ONNX file, with its external data if it has some.
 
     Raises:
-        StageError: not ONNX, not a valid graph, or external data missing.
+        StageError: not ONNX, not a valid graph, external data missing, or a loop, whose rounds may
+            never end.
     """
     try:
         model = onnx.load(path, "protobuf")
         onnx.checker.check_model(model)
     except Exception as error:  # of protobuf, of the checker, of the file system
         raise StageError(f"{path}: not a usable ONNX file ({first_line(error)})") from None
+    if loop := find_loop(model):
+        raise StageError(f"{path}: expected a network without loops, found {call(loop)}")
     return model
 
 

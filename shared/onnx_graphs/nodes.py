@@ -6,6 +6,8 @@ from typing import Any
 import onnx
 from onnx import NodeProto, helper
 
+ENDLESS = ("Loop", "Scan")  # operators that may take any number of rounds
+
 
 class UnconvertibleError(Exception):
     """What cannot be brought to the common form: names the operator or the axis."""
@@ -18,6 +20,13 @@ def all_nodes(graph: onnx.GraphProto) -> Iterable[NodeProto]:
         for item in node.attribute:
             if item.type == onnx.AttributeProto.GRAPH:
                 yield from all_nodes(item.g)
+
+
+def find_loop(model: onnx.ModelProto) -> NodeProto | None:
+    """The first node, in any graph or function, whose rounds nothing limits."""
+    bodies = [model.graph, *(onnx.GraphProto(node=of.node) for of in model.functions)]
+    every = (node for body in bodies for node in all_nodes(body))
+    return next((node for node in every if node.op_type in ENDLESS), None)
 
 
 def inner_names(node: NodeProto) -> set[str]:

@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from shared import names
+from shared import names, onnx_graphs
 from shared.errors import StageError
 from shared.sisr_client.description import Description
 
@@ -52,6 +52,7 @@ class Network:
             StageError: not a usable ONNX file, or not what the description says.
         """
         self.description = description
+        onnx_graphs.load(description.model)  # the session might never end with what this refuses
         try:
             self.session = onnxruntime.InferenceSession(
                 names.open_by_name(description.model),

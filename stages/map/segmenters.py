@@ -46,7 +46,11 @@ class Member:
 
     def _run(self, images: Floats) -> Floats:
         entry = self.session.get_inputs()[0].name
-        logits: Floats = self.session.run(None, {entry: images})[0]
+        try:
+            logits: Floats = self.session.run(None, {entry: images})[0]
+        except Exception as error:
+            reason = onnx_graphs.first_line(error)
+            raise StageError(f"{self.card.file}: does not run on pictures ({reason})") from None
         expected = (len(images), len(self.card.classes), *images.shape[2:])
         if logits.shape != expected:
             raise StageError(

@@ -4,14 +4,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from shared import models
+from shared import models, onnx_graphs
 from shared.backend import weights
 from shared.errors import StageError
-from shared.names import open_by_name
 from shared.reading import documents
 from shared.segmentation import networks, onnx_file, pyramids
 
@@ -57,17 +55,30 @@ class Teacher(nn.Module):
 
 
 class OnnxNetwork(nn.Module):
-    """An ONNX file that takes pictures of any size, on the CPU."""
+    """An ONNX file that takes pictures of any size, on the CPU.
+
+    Raises:
+        StageError: not a usable one, when it is opened or when it runs.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        providers = ["CPUExecutionProvider"]
-        self.session = onnxruntime.InferenceSession(open_by_name(path), providers=providers)
+        self.path = path
+        model = onnx_graphs.load(path)
+        try:
+            self.session = onnx_graphs.open_session(model)
+        except Exception as error:
+            reason = onnx_graphs.first_line(error)
+            raise StageError(f"{path}: not a usable ONNX file ({reason})") from None
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) to (N, K, H, W)."""
         given = np.ascontiguousarray(images.cpu().float().numpy())
-        logits = self.session.run(["logits"], {"image": given})[0]
+        try:
+            logits = self.session.run(["logits"], {"image": given})[0]
+        except Exception as error:
+            reason = onnx_graphs.first_line(error)
+            raise StageError(f"{self.path}: does not run on pictures ({reason})") from None
         return torch.from_numpy(logits).to(images.device)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, compose, helper, numpy_helper
 
-from shared import sisr_client
+from shared import onnx_graphs, sisr_client
 from shared.errors import StageError
 from stages.sisr_export.settings import HIGHEST, LEAST, LOWEST, MOST, PER_UNIT, PRODUCT
 
@@ -43,12 +43,7 @@ def load(path: Path) -> onnx.ModelProto:
     Raises:
         StageError: it is none.
     """
-    try:
-        model = onnx.load(path)
-        onnx.checker.check_model(model)
-    except Exception as error:  # of protobuf, of the checker, of the file system
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise StageError(f"{path}: not a usable ONNX file ({reason})") from None
+    model = onnx_graphs.load(path)
     opsets = {item.domain: item.version for item in model.opset_import}
     if opsets.get("", opsets.get("ai.onnx")) != OPSET:
         raise StageError(f"{path}: expected opset {OPSET}, found {opsets}")

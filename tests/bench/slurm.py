@@ -20,11 +20,13 @@ import numpy as np
 
 from shared.pipeline.cluster import read_plan
 from shared.pipeline.cluster.slurm.ledger import Ledger
+from shared.runs import record
 from shared.tools.comparison import compare_products
 
 NODE = "n2"
 PATIENCE = 60.0  # seconds after which the node comes back, whatever the queue says
 SITE = '[any]\nmemory = ""\n'  # each of the two nodes has all memory of this machine
+REPORT = "report.html"  # which tells the seconds that each product took
 SCORES = "test_scores.npy"  # what is left of an ensemble whose members were trained in parts
 HEAD = (
     "run",
@@ -104,16 +106,21 @@ def is_put_back() -> bool:
 
 
 def compare(one: Path, other: Path, products: list[str]) -> list[str]:
-    """The products, relative to both folders, whose content differs; of joined members, scores."""
-    differ = []
-    for name in products:
-        joined = list((other / f"{name}.parts").glob("*/model.json"))
-        pair = [folder / name / SCORES for folder in (one, other)] if joined else []
-        same = np.array_equal(*map(np.load, pair)) if pair else None
-        if same is None:
-            same = compare_products(one / name, other / name) == []
-        differ += [] if same else [name]
-    return differ
+    """The products, relative to both folders, that differ.
+
+    What counts is the content; of joined members, the scores; of the report, its plan, which has
+    the SHA-256 of all that it shows, as the page itself has times.
+    """
+    return [name for name in products if not _is_same(one / name, other / name)]
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    if list(other.with_name(f"{other.name}.parts").glob("*/model.json")):
+        return np.array_equal(*(np.load(folder / SCORES) for folder in (one, other)))
+    if one.name == REPORT:
+        plans = [(record.load(page) or {})["plan"] for page in (one, other)]
+        return bool(plans[0] == plans[1])
+    return compare_products(one, other) == []
 
 
 def row(run: Run, differ: list[str] | None) -> str:

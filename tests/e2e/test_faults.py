@@ -19,6 +19,10 @@ CASES = {
     "export": ("kills:0:2", "volumes:0:1", "damage:1:2"),
     "voyager": ("kills:0:2", "volumes:4:5"),
     "weights": ("kills:0:2", "volumes:0:4"),
+    "pairs": ("kills:0:2",),
+    "segment": ("kills:0:1", "damage:1:2"),
+    "sisr-train": ("kills:1:2", "damage:1:2"),
+    "scene-sr": ("kills:0:2",),
 }
 
 

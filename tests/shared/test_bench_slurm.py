@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from shared.pipeline.cluster.slurm.ledger import Entry, open_ledger
+from shared.runs import record
 from tests.bench import slurm
 
 
@@ -35,3 +36,17 @@ def test_products_are_compared_and_joined_members_by_their_scores(tmp_path: Path
     assert slurm.compare(one, other, names) == ["changed.json"]
     np.save(other / "teacher" / slurm.SCORES, np.zeros((2, 2)))
     assert slurm.compare(one, other, names) == ["teacher", "changed.json"]
+
+
+def test_reports_of_the_same_products_are_the_same_whatever_the_time(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    output = {"sha256": "0" * 64, "bytes": 1, "modified_ns": 1}
+    for folder in (one, other):
+        folder.mkdir()
+        (folder / slurm.REPORT).write_text(f"took {len(folder.name)} s")
+        plan = {"stage": "report", "parameters": {}, "inputs": {"src": ["a"]}}
+        record.save(folder / slurm.REPORT, {"plan": plan, "output": output})
+    assert slurm.compare(one, other, [slurm.REPORT]) == []
+    plan = {"stage": "report", "parameters": {}, "inputs": {"src": ["b"]}}
+    record.save(other / slurm.REPORT, {"plan": plan, "output": output})
+    assert slurm.compare(one, other, [slurm.REPORT]) == [slurm.REPORT]

@@ -89,6 +89,21 @@ def test_stages_that_shard_are_those_of_the_settings() -> None:
     assert {stage for stage, asks in read_resources().items() if asks.shards} == with_flag
 
 
+def test_trainers_may_take_a_day_and_every_entry_is_a_stage() -> None:
+    stages = ROOT / "stages"
+    trainers = {
+        path.relative_to(stages).parts[0].replace("_", "-")
+        for path in stages.rglob("*.py")
+        if re.search(r"shared\.training\.(loop|parallel)", path.read_text())
+    }
+    read = read_resources()
+    assert trainers > {"teacher", "distill", "segment", "register", "sisr-train"}
+    asked = {(read[name].time, read[name].memory) for name in trainers}
+    assert asked == {("24:00:00", "32G")}
+    folders = {path.parent.name.replace("_", "-") for path in stages.glob("*/main.py")}
+    assert read.keys() - folders == {resources.EVERY}
+
+
 def test_processes_that_train_together_start_under_srun(tmp_path: Path) -> None:
     site = tmp_path / "site.toml"
     site.write_text("[teacher]\ntasks = 4\ngpus = 1\n")

@@ -2,9 +2,11 @@
 
 import errno
 import os
+from collections.abc import Iterator
 
 import pytest
 
+from shared import progress
 from shared.cli import exits
 from shared.errors import StageError
 
@@ -25,6 +27,28 @@ def test_one_line_and_a_code(
         raise error
     assert ended.value.code == code
     assert capsys.readouterr() == ("", f"{line}\n")
+
+
+@pytest.mark.parametrize("error", [StageError("too few"), KeyboardInterrupt()])
+def test_a_bar_that_a_frame_holds_ends_before_the_last_line(
+    error: BaseException, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def count() -> Iterator[int]:
+        with progress.bar(3, "rows") as bar:
+            for number in range(3):
+                yield number
+                bar.update(1)
+
+    def work() -> None:
+        rows = count()
+        next(rows)
+        raise error
+
+    with pytest.raises(SystemExit), exits.report_errors("stopped; go on"):
+        work()
+    *bars, last = filter(None, capsys.readouterr().err.splitlines())
+    assert last in ("error: too few", "stopped; go on")
+    assert bars[0].startswith("rows:")
 
 
 def test_a_bug_shows_where_it_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import rasterio
@@ -406,6 +407,11 @@ def test_refuses_other_networks_and_images(
     fixed = networks.segmentation(tmp_path / "fixed", tiles.CLASSES, fixed=64)
     refuse(photo, tmp_path / "map", f"--model={fixed}", "--tile=128")
     assert "--tile: expected 64, the only size" in capsys.readouterr().err
+    model = onnx.load(fixed / card.file)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
+    onnx.save(model, fixed / card.file)  # one tile a call is what such networks get
+    refuse(photo, tmp_path / "map", f"--model={fixed}")
+    assert "network.onnx: does not run on pictures (" in capsys.readouterr().err
     grey = write_photo(tmp_path / "grey.tif", draw(70, 80)[..., :1])
     refuse(grey, tmp_path / "map", f"--model={segmenter}")
     assert "expected red, green, blue as uint8, found 1 band" in capsys.readouterr().err

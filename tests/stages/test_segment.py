@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+import torch
 
 from shared import cli, models, tiles
 from shared.errors import StageError
@@ -252,4 +254,17 @@ def test_a_teacher_that_is_none_is_refused(product: Path, splits: Path, tmp_path
     described["network"]["level"] = "coarsest"
     (other / "model.json").write_text(json.dumps(described))
     with pytest.raises(StageError, match="weights"):
+        teachers.read(other, card)
+    (other / "network.safetensors").unlink()
+    images = torch.zeros(1, 3, 32, 32)
+    teachers.read(other, card)(images)
+    model = onnx.load(other / card.file)
+    model.graph.input[0].name = "picture"
+    for node in model.graph.node:
+        node.input[:] = ["picture" if name == "image" else name for name in node.input]
+    onnx.save(model, other / card.file)
+    with pytest.raises(StageError, match=r"network\.onnx: does not run on pictures \("):
+        teachers.read(other, card)(images)
+    (other / card.file).write_bytes(b"?")
+    with pytest.raises(StageError, match=r"network\.onnx: not a usable ONNX file \("):
         teachers.read(other, card)

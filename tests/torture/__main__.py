@@ -19,17 +19,18 @@ def main() -> int:
     parser.add_argument("--campaigns", nargs="+", choices=names, default=names)
     parser.add_argument("--cases", type=int, default=0, help="of each campaign")
     parser.add_argument("--seed", type=int, default=0, help="of the first case of each reader")
+    parser.add_argument("--jobs", type=int, help="processes at a time; one for each core")
     options = parser.parse_args()
     worst = 0
     for campaign in options.campaigns:
         if campaign in driver.CASES:
-            worst |= driver.show(campaign, options.cases, options.seed)
+            worst |= driver.show(campaign, options.cases, options.seed, options.jobs)
             continue
         print(tables.head(campaign), flush=True)
         results: dict[str, Result] = {}
         with tempfile.TemporaryDirectory() as folder:
             for name, result in CAMPAIGNS[campaign](
-                Path(folder), options.cases or CASES, options.seed
+                Path(folder), options.cases or CASES, options.seed, options.jobs
             ):
                 tables.join(results, name, result)
                 for text in tables.describe_bad(result):

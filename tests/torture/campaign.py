@@ -104,11 +104,11 @@ def _cut(seeds: Seeds) -> Iterator[Seeds]:
 
 
 def _run(
-    table: Mapping[str, Reader], folder: Path, cases: int, first: int
+    table: Mapping[str, Reader], folder: Path, cases: int, first: int, jobs: int | None
 ) -> Iterator[tuple[str, Result]]:
     each = dict.fromkeys(table, -(-cases // len(table)))
     groups = group(table, each, first)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
         tasks = [
             pool.submit(run_readers, environment, folder, part)
             for environment, seeds in groups.items()
@@ -118,17 +118,21 @@ def _run(
             yield from task.result().items()
 
 
-def hdf5(folder: Path, cases: int, first: int) -> Iterator[tuple[str, Result]]:
+def hdf5(
+    folder: Path, cases: int, first: int, jobs: int | None = None
+) -> Iterator[tuple[str, Result]]:
     """Damaged HDF5 files of every kind, over the readers whose stage is here."""
     inputs.make(folder)
-    yield from _run(readers.READERS, folder, cases, first)
+    yield from _run(readers.READERS, folder, cases, first, jobs)
 
 
-def files(folder: Path, cases: int, first: int) -> Iterator[tuple[str, Result]]:
+def files(
+    folder: Path, cases: int, first: int, jobs: int | None = None
+) -> Iterator[tuple[str, Result]]:
     """Damaged files of every other kind, likewise."""
     file_inputs.make(folder)
-    yield from _run(file_readers.READERS, folder, cases, first)
+    yield from _run(file_readers.READERS, folder, cases, first, jobs)
 
 
-Campaign = Callable[[Path, int, int], Iterator[tuple[str, Result]]]
+Campaign = Callable[[Path, int, int, int | None], Iterator[tuple[str, Result]]]
 CAMPAIGNS: dict[str, Campaign] = {"hdf5": hdf5, "files": files}

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from shared import conformal, lcz, patches, tiles
+from shared import conformal, lcz
 from shared.models import label_audits
 from shared.scenes import Grid, Header, create_scene
 from shared.weight_files import safetensors_file, stored
-from tests import keras_files, pair_files, torch_files
+from tests import keras_files, pair_files, tile_files, torch_files
 from tests.conftest import pixels, write_patches
 from tests.e2e.inputs import score_folder
 from tests.torture.inputs import environment_python, write
@@ -34,6 +34,13 @@ shutil.copyfile(here / "scene.h5", place / "scene.h5")
 ours = onnx.load(place / "exported" / "student.onnx")  # named as our own exporter names its ends
 ours.graph.node[-1].output[0] = ours.graph.output[0].name = "logits"
 onnx.save(ours, place / "exported" / "student.onnx")
+from shared import tiles
+networks.segmentation(here / "segmenter", tiles.CLASSES)
+""",
+    "sisr_export": """
+from tests import client_networks
+client_networks.trained(here / "trained", ("B2", "B8"))
+client_networks.pair(here / "client", ("B2", "B8", "B5"))
 """,
     "scene": """
 from tests import safe_products as made
@@ -118,26 +125,6 @@ HEAD = (
 )
 
 
-def _tiles(path: Path) -> None:
-    """A tile file of four tiles, as `landcover` makes it."""
-    rng = np.random.default_rng(0)
-    image = rng.integers(0, 256, (4, SIDE, SIDE, 3), np.uint8)
-    mask = rng.integers(0, 5, (4, SIDE, SIDE), np.uint8)
-    values = {
-        "image": image, "mask": mask,
-        "counts": np.stack([tiles.count_classes(one, 5) for one in mask]),
-        "image_moments": np.stack([tiles.sum_colours(image[i], mask[i]) for i in range(4)]),
-        "source": np.zeros(4, np.int32),
-        "place": np.zeros((4, 3), np.int32),
-    }  # fmt: skip
-    with patches.Writer(
-        path, 4, "1/1", classes=tiles.CLASSES, like=None, constants=tiles.constants(("a",)),
-        **tiles.fields(SIDE, 5),
-    ) as sink:  # fmt: skip
-        for rows in sink.todo(4):
-            sink.put(rows, **{name: array[rows] for name, array in values.items()})
-
-
 def _audit(folder: Path) -> None:
     folder.mkdir()
     given = np.arange(34) % 17
@@ -183,8 +170,8 @@ def make(folder: Path) -> None:
     with create_scene(folder / "scene.h5", (32, 64), Header(Grid.utm(32632, 6e5, 53e5))) as scene:
         for window in scene.todo():
             scene.put(window, pixels(2)["sen2"].reshape(32, 64, 10))
-    _tiles(folder / "tiles.h5")
-    pair_files.write(folder / "pairs.h5")
+    tile_files.write(folder / "tiles.h5", tile_files.draw(4, SIDE))
+    pair_files.write(folder / "pairs.h5", pair_files.form(16))
     score_folder(folder / "scores")
     _audit(folder / "audit")
     _weights(folder)

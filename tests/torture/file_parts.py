@@ -21,18 +21,6 @@ def _scene(path: Path) -> None:
                 scene.truth(*window)
 
 
-def _resolver(folder: Path) -> None:
-    from shared import sisr
-    from stages.sisr_eval import samples
-    from stages.sisr_eval.contest import Contest
-
-    place = folder.parent
-    with sisr.Pairs(place / "pairs.h5") as pairs:
-        frame = samples.frame(pairs, 0)
-        contest = Contest.of(pairs, frame, (place / "network",), place / "registration")
-        contest.examine(samples.read(pairs, frame, 0))
-
-
 def _tiles(path: Path) -> None:
     from shared import tiles
 
@@ -40,16 +28,6 @@ def _tiles(path: Path) -> None:
         tiles.describe(tiles.read_table(source), training=True)
         tiles.list_names(source)
         source["mask"].raw(slice(None))
-
-
-def _pairs(path: Path) -> None:
-    from shared import sisr
-
-    with sisr.Pairs(path) as pairs:
-        pairs.describe()
-        for name in pairs.form.bands:
-            pairs.statistics(name)
-            pairs.source[name].raw(slice(None))
 
 
 def _records(folder: Path) -> None:
@@ -82,6 +60,49 @@ def _network(folder: Path) -> None:
         values = np.zeros((32, 64, len(scene.bands)), np.float32)
         cuts = [member.cut(values[..., member.bands], 32, 32) for member in ensemble.members]
         ensemble.score(cuts, np.ones((1, 2), bool))
+
+
+def _segmenter(folder: Path) -> None:
+    import numpy as np
+
+    from stages.map import segmenters
+
+    with segmenters.open_models(folder, "fp32", 1, 1) as ensemble:
+        list(ensemble.score([(np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), bool))]))
+
+
+def _taught(folder: Path) -> None:
+    import torch
+
+    from shared import models, tiles
+    from stages.segment import teachers
+
+    card = models.Card(
+        "x.onnx", "tiny", ("red", "green", "blue"), (0.4,) * 3, (0.1,) * 3, 64, "bilinear",
+        tiles.CLASSES, task="segmentation",
+    )  # fmt: skip
+    teachers.read(folder, card)(torch.zeros(1, 3, 64, 64))
+
+
+def _photo(folder: Path) -> None:
+    from stages.map import orthophotos
+
+    for path in orthophotos.find(folder).values():
+        mask = orthophotos.find_mask(folder, path)
+        with orthophotos.open_orthophoto(path, mask) as photo:
+            photo.window(0, 0, 64, 64)
+            photo.valid(0, 0, 64, 64)
+            photo.truth(0, 0, 64, 64)
+            photo.picture(32)
+
+
+def _learned_tiles(path: Path) -> None:
+    from shared.segmentation import data
+    from stages.segment import settings, start
+
+    data.TileStream(path)[[0]]
+    card = start.build_card(settings.Network(), path, 64)
+    start.build_loss(settings.Loss(), path, card.classes)
 
 
 def _adopted(folder: Path) -> None:
@@ -137,12 +158,14 @@ WAYS: dict[str, Callable[[Path], object]] = {
     "calibration": conformal.load,  # map, report
     "audit": label_audits.load,  # distill, report
     "scene": _scene,  # map
-    "pairs": _pairs,  # sisr-benchmark-metrics
-    "resolver": _resolver,  # sisr-eval
     "tiles": _tiles,  # stages that learn from tiles
     "records": _records,  # report, make provenance
     "bundle": _bundle,  # export's check
     "network": _network,  # map
+    "segmenter": _segmenter,  # map, of orthophotos
+    "taught": _taught,  # segment, as a teacher
+    "photo": _photo,  # map
+    "learned tiles": _learned_tiles,  # segment
     "adopted": _adopted,  # teacher, distill, export, explain
     "keras": _keras,  # teacher
     "product": _product,  # scene

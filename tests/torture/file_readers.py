@@ -32,8 +32,23 @@ def _paired(file: str, built: str = "") -> Reader:
     return Reader("pairs", file, "stages.pairs.main", built=built)
 
 
+def _pairs(environment: str, file: str, function: str, built: str = "", inner: str = "") -> Reader:
+    """A way of `pair_parts`."""
+    arguments = (f"--src={{bad}}{inner}",)
+    return Reader(environment, file, "tests.torture.pair_parts", arguments, function, built)
+
+
 def _resolver(file: str, built: str) -> Reader:
-    return _part("sisr_eval", f"resolvers/{file}", "resolver", built, "/network")
+    return _pairs("sisr_eval", f"resolvers/{file}", "evaluate", built, "/network")
+
+
+def _client(file: str, built: str) -> Reader:
+    flags = ("--src={good}/scene.h5", "--model={bad}", "--threads=1")
+    return Reader("scene_sr", f"client/{file}", "stages.scene_sr.main", flags, built=built)
+
+
+def _segmenter(file: str, built: str, environment: str = "map", how: str = "segmenter") -> Reader:
+    return _part(environment, f"segmenter/{file}", how, built)
 
 
 STEM = "T33UUB_20220701T101559"
@@ -65,8 +80,11 @@ READERS = {
     # Scene files and tile files.
     "scene-file": _part("merge", "scene.h5", "scene", "hdf5"),
     "tile-file": _part("landcover", "tiles.h5", "tiles", "hdf5"),
+    "tile-file-segment": _part("segment", "tiles.h5", "learned tiles"),
     # Image pairs of two satellites.
-    "pair-file": _part("sisr_benchmark_metrics", "pairs.h5", "pairs", "hdf5"),
+    "pair-file": _pairs("sisr_benchmark_metrics", "pairs.h5", "describe_pairs", "hdf5"),
+    "pair-file-train": _pairs("sisr_train", "pairs.h5", "learn_pairs"),
+    "pair-file-register": _pairs("register", "pairs.h5", "register_pairs"),
     "pairs-index": _paired(f"{SEN2VENUS}/index.csv", "places"),
     "pairs-zip": _paired(f"{SEN2VENUS}/b2b3b4b8_05m.zip"),
     "pairs-tensor": _paired(TENSOR, "pickle"),
@@ -80,6 +98,12 @@ READERS = {
     "resolver-places": _resolver("network/sisr.json", "places"),
     "registration-onnx": _resolver("registration/registration.onnx", "onnx"),
     "registration-json": _resolver("registration/registration.json", "json"),
+    "trained-onnx": _pairs("sisr_export", "trained/network.onnx", "export", "onnx"),
+    "trained-json": _pairs("sisr_export", "trained/sisr.json", "export", "json"),
+    # Pairs of ONNX and YAML for the client: scene-sr, sisr-export of what others published.
+    "client-yaml": _client("pair.yaml", "yaml"),
+    "client-onnx": _client("pair.onnx", "onnx"),
+    "client-places": _client("pair.yaml", "places"),
     # Weights.
     "safetensors": _weights("w.safetensors", "safetensors"),
     "pth": _weights("w.pth", "pickle"),
@@ -94,6 +118,10 @@ READERS = {
     "preprocessing-json": _part("map", "networks/matlab/preprocessing.json", "network", "json",
                                 "/matlab"),
     "model-places": _part("map", "networks/student/model.json", "network", "places", "/student"),
+    # Networks that segment.
+    "segmenter-onnx": _segmenter("network.onnx", "onnx"),
+    "segmenter-json": _segmenter("model.json", "json"),
+    "segmenter-teacher": _segmenter("network.onnx", "onnx", "segment", "taught"),
     # Bundles.
     "bundle-yaml": _part("export", "bundle/lcz42-resnet18.yaml", "bundle", "yaml"),
     "bundle-labels": _part("export", "bundle/labels.txt", "bundle"),
@@ -119,6 +147,8 @@ READERS = {
     "orthophoto": _part("landcover", "aerial/images/0.tif", "orthophoto", "raster"),
     "mask": _part("landcover", "aerial/masks/0.tif", "orthophoto", "raster"),
     "aerial-places": _part("landcover", "aerial/masks/0.tif", "orthophoto", "places"),
+    "map-orthophoto": _part("map", "aerial/images/0.tif", "photo", "raster"),
+    "map-mask": _part("map", "aerial/masks/0.tif", "photo", "raster"),
     "png": _part("eurosat", "picture.png", "picture", "picture", share=SWIFT),
     "jpeg": _part("eurosat", "picture.jpg", "picture", "picture", share=SWIFT),
     "tif-13-bands": _part("eurosat", "bands.tif", "picture", "raster", share=SWIFT),

@@ -9,6 +9,7 @@ import numpy as np
 
 from shared import lcz, patches
 from tests.conftest import write_raw
+from tests.e2e.inputs import score_folder
 
 ROWS, SIDE, BINS = 17, 16, 4
 
@@ -112,3 +113,4 @@ def make(folder: Path) -> None:
     for part in (1, 2):
         write(folder / f"part-{part}.h5", shard=f"{part}/2")
     write_features(folder / "features.h5")
+    score_folder(folder / "scores", (ROWS, ROWS))

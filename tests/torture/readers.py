@@ -92,6 +92,8 @@ READERS = {
     "export": _part("export", "patches.h5", "read_calibration"),
     "explain": _part("explain", "patches.h5", "read_explained"),
     "voyager": _part("voyager", "patches.h5", "read_pictures"),
+    "calibrate": _stage("calibrate", "patches.h5", "--src={good}/scores", "--test={bad}"),
+    "audit": _stage("audit", "patches.h5", "--src={good}/scores", "--train={bad}", "--shown=2"),
     "report": _stage("report", "patches.h5"),
     "report-tda": _stage("report", "features.h5"),
 }  # fmt: skip

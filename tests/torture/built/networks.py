@@ -72,7 +72,7 @@ def _enlarge(model: Any, shape: list[int], kind: str) -> None:
     model.graph.node.insert(0, made)
 
 
-def _loop(model: Any, count: int) -> None:
+def add_loop(model: Any, count: int) -> None:
     """A loop of so many rounds, which does nothing."""
     node = model.graph.node[0]
     entry = node.input[0]
@@ -136,7 +136,7 @@ def draw(good: Path, _: str) -> Any:
         st.tuples(st.just(_shape), numbers, st.integers(0, 4), NUMBERS),
         st.tuples(st.just(_operator), numbers, OPERATORS, st.integers(0, 3)),
         st.tuples(st.just(_enlarge), sizes, st.sampled_from(["Expand", "Tile", "ConstantOfShape"])),
-        st.tuples(st.just(_loop), shorter),
+        st.tuples(st.just(add_loop), shorter),
         st.tuples(st.just(_nest), st.sampled_from([1, 5, 15])),
         st.tuples(st.just(_name), numbers, TEXTS),
         st.tuples(st.just(_versions), NUMBERS, st.sampled_from([8, 0, -1, 3, 10**6]),

@@ -18,6 +18,6 @@ KINDS: dict[str, dict[str, Callable[[Lab, Random], str]]] = {
 def kinds_of(campaign: str, name: str) -> list[str]:
     """The accidents of a campaign that a work can have."""
     work = WORKS[name]
-    missing = {"input": not work.reads, "checkpoint": work.stage != "teacher"}
+    missing = {"input": not work.reads, "checkpoint": not work.trains}
     missing |= dict.fromkeys(shards.KINDS, work.stage != "merge")
     return [kind for kind in KINDS[campaign] if not missing.get(kind)]

@@ -14,8 +14,8 @@ from tests.torture.faults import campaigns, works
 from tests.torture.inputs import environment_python
 
 OUTCOMES = ("finished", "recovered", "refused", "skipped", "broken")
-# Where nobody says how many: for 7 stages, 100 kills by each signal, and 5 to 20 of other kinds.
-CASES = {"kills": 1400, "volumes": 700, "damage": 700, "nodes": 140}
+# Where nobody says how many: for 11 stages, 100 kills by each signal, and 5 to 20 of other kinds.
+CASES = {"kills": 2200, "volumes": 1100, "damage": 1100, "nodes": 220}
 
 
 def run_accidents(name: str, folder: Path, *seeds: str) -> list[dict[str, Any]]:
@@ -41,23 +41,25 @@ def run_accidents(name: str, folder: Path, *seeds: str) -> list[dict[str, Any]]:
     return cases
 
 
-def run_all(campaign: str, cases: int, first: int) -> Iterator[dict[str, Any]]:
+def run_all(
+    campaign: str, cases: int, first: int, jobs: int | None = None
+) -> Iterator[dict[str, Any]]:
     """Accidents of one campaign, spread evenly over the stages that are here."""
     names = [n for n, w in works.WORKS.items() if environment_python(w.stage).exists()]
     seeds = f"{campaign}:{first}:{first + -(-cases // len(names))}"
-    with tempfile.TemporaryDirectory() as text, ThreadPoolExecutor(os.cpu_count()) as pool:
+    with tempfile.TemporaryDirectory() as text, ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
         works.make(Path(text))
         tasks = [pool.submit(run_accidents, name, Path(text), seeds) for name in names]
         for task in tasks:
             yield from task.result()
 
 
-def show(campaign: str, cases: int, first: int) -> int:
+def show(campaign: str, cases: int, first: int, jobs: int | None = None) -> int:
     """Print a line for each kind of accident, and each case that is broken; 1 if any is."""
     counts = {kind: Counter[str]() for kind in campaigns.KINDS[campaign]}
     print(f"{campaign:24}" + "".join(f"{word:>10}" for word in OUTCOMES), flush=True)
     worst = 0
-    for case in run_all(campaign, cases or CASES[campaign], first):
+    for case in run_all(campaign, cases or CASES[campaign], first, jobs):
         counts[case["kind"]][case["outcome"]] += 1
         if case["outcome"] == "broken":
             worst = 1

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from shared.scenes import Grid, Header, create_scene
 from tests.conftest import pixels, write_raw
 from tests.torture.inputs import environment_python
 
@@ -25,6 +26,23 @@ import sys; from pathlib import Path; from tests import networks
 here = Path(sys.argv[1])
 for name, batch in (("student", "N"), ("exported", 1)):
     networks.student(here / name, here / "train.h5", here / "test.h5", batch=batch)
+"""
+TILES = """
+import sys; from pathlib import Path; from tests import tile_files
+for name, count in (("training", 6), ("validation", 4)):
+    tile_files.write(Path(sys.argv[1]) / f"{name}-tiles.h5", tile_files.draw(count, 48))
+"""
+PAIRS = """
+import sys; from pathlib import Path; from tests import pair_drawings
+pair_drawings.write(Path(sys.argv[1]) / "pairs.h5")
+"""
+SENSORS = """
+import sys; from pathlib import Path; from stages.two_sensors.main import run
+run(dst=Path(sys.argv[1]) / "sensors", sites=3, patches=5, size=32)
+"""
+CLIENT = """
+import sys; from pathlib import Path; from tests import client_networks
+client_networks.pair(Path(sys.argv[1]) / "client", ("B2", "B8", "B5"))
 """
 LIST = """title = "Net"
 order = 1
@@ -49,12 +67,14 @@ class Work:
         arguments: of the command line; {good} is the folder of inputs, {url} the server's.
         constants: of the module of the stage, smaller so that there is more than one block.
         reads: names of inputs that are products themselves, with records.
+        trains: whether it goes on from a checkpoint.
     """
 
     stage: str
     arguments: tuple[str, ...]
     constants: dict[str, Any] = field(default_factory=dict)
     reads: tuple[str, ...] = ()
+    trains: bool = False
 
 
 WORKS = {
@@ -67,7 +87,7 @@ WORKS = {
         "merge", (f"--src={PARTS}",), {"BLOCK_BYTES": 2**18},
         reads=("part-1.h5", "part-2.h5", "part-3.h5"),
     ),
-    "teacher": Work("teacher", (*SMALL, *TINY), reads=("small.h5", "test.h5")),
+    "teacher": Work("teacher", (*SMALL, *TINY), reads=("small.h5", "test.h5"), trains=True),
     "export": Work(
         "export",
         ("--src={good}/student", *PAIR, "--calibration-per-class=1", "--latency-runs=1",
@@ -80,6 +100,24 @@ WORKS = {
         reads=("train.h5", "test.h5"),
     ),
     "weights": Work("weights", (f"--name={PUBLISHED}", "--mirror={url}")),
+    "pairs": Work("pairs", ("--src={good}/sensors",)),
+    "segment": Work(
+        "segment",
+        ("--train={good}/training-tiles.h5", "--validation={good}/validation-tiles.h5",
+         "--architecture=pyramid-tiny", "--crop=32", "--batch=4", "--epochs=3", "--device=cpu"),
+        trains=True,
+    ),
+    "sisr-train": Work(
+        "sisr_train",
+        ("--src={good}/pairs.h5", "--architecture=carn-1x1x4g2sw", "--batch=3", "--epochs=3",
+         "--mode=geometric", "--known_flow", "--device=cpu"),
+        trains=True,
+    ),
+    "scene-sr": Work(
+        "scene_sr",
+        ("--src={good}/scene.h5", "--model={good}/client", "--tile=64", "--threads=1",
+         "--bicubic"),
+    ),
 }  # fmt: skip
 
 
@@ -100,7 +138,12 @@ def make(folder: Path) -> None:
         _prepare("--src", folder / "raw.h5", "--dst", part, "--shard", f"{number}/3")
     _prepare("--src", folder / "raw.h5", "--dst", folder / "other.h5", "--shard", "2/3",
              "--despeckle")  # fmt: skip
-    run("export", "-c", MODELS, folder)
+    with create_scene(folder / "scene.h5", (128, 160), Header(Grid.utm(32632, 6e5, 53e5))) as scene:
+        for window in scene.todo():
+            scene.put(window, pixels(20)["sen2"].reshape(128, 160, 10)[window.slices])
+    for stage, code in (("export", MODELS), ("segment", TILES), ("sisr_train", PAIRS),
+                        ("two_sensors", SENSORS), ("scene_sr", CLIENT)):  # fmt: skip
+        run(stage, "-c", code, folder)
     digest = hashlib.sha256(content()).hexdigest()
     (folder / "lists").mkdir()
     (folder / "lists" / "net.toml").write_text(
