@@ -274,7 +274,7 @@ bench-segment-levels: .venvs/orthophoto/made .venvs/landcover/made .venvs/segmen
 	$(PYTHON) -m tests.bench.segment_levels --out $(call quoted,$(or $(OUT),$(D)/bench-segment-levels)) \
 		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(FLAGS-segment),--flags=$(call quoted,$(FLAGS-segment)))
 
-bench-sisr-gain: $(patsubst %,.venvs/%/made,two_sensors pairs register sisr_train sisr_eval dev) ## networks across sensors beside a cubic: three modes on drawn pairs, CARN and EDSR on real patches, over SEEDS, with EPOCHS each
+bench-sisr-gain: $(patsubst %,.venvs/%/made,two_sensors pairs register sisr_train sisr_eval dev) ## networks across sensors beside a cubic: three modes on drawn pairs, CARN, EDSR and SwinIR on real patches, over SEEDS, with EPOCHS each
 	$(PYTHON) -m tests.bench.sisr_gain --out $(call quoted,$(or $(OUT),$(D)/bench-sisr-gain)) \
 		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(FLAGS-sisr-train),--flags=$(call quoted,$(FLAGS-sisr-train)))
 

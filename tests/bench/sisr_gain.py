@@ -2,10 +2,10 @@
 
     .venvs/dev/bin/python -m tests.bench.sisr_gain --out FOLDER
 
-Two tables: the three modes of sisr-train on drawn pairs, whose truth is known, and CARN beside the
-EDSR of this toolchain on real patches by Wald's protocol (those of `tests.samples`; without them
-that table is left out). It goes on where it was stopped. Writes sisr-gain.md, which it prints as
-well.
+Two tables: the three modes of sisr-train on drawn pairs, whose truth is known, and CARN beside EDSR
+and SwinIR of this toolchain on real patches by Wald's protocol (those of `tests.samples`; without
+them that table is left out). It goes on where it was stopped. Writes sisr-gain.md, which it prints
+as well.
 """
 
 import argparse
@@ -22,7 +22,10 @@ from tests.bench.segment_levels import run
 from tests.samples import SAMPLES
 
 MODES = {"baseline": "baseline", "geometric": "geometric", "radiometric": "geometric+radiometric"}
-NETWORKS = {"carn": "carn-1x2x8g2sw", "edsr": "edsr-2x16"}  # alike in what they compute
+# Alike in how much they learn. SwinIR's own margin would leave nothing of a patch: EDSR's is taken.
+NETWORKS = {
+    "carn": "carn-1x2x8g2sw", "edsr": "edsr-2x16", "swinir": "swinir-2x2x16h2 --border 16",
+}  # fmt: skip
 REGISTER = "--width 8 --epochs 12 --lr 2e-3"
 TRAIN = "--batch 8 --lr 2e-3 --t_0 80 --device cpu"
 DRAWN = {
@@ -110,28 +113,36 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[42, 43, 44])
     parser.add_argument("--epochs", type=int, default=10, help="of every network")
     parser.add_argument("--flags", default=TRAIN, help="of sisr-train")
+    parser.add_argument("--real", action="store_true", help="the table of real patches alone")
+    parser.add_argument("--networks", nargs="+", default=[*NETWORKS], choices=NETWORKS)
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     flags = f"{given.flags} --epochs {given.epochs}"
-    register = shlex.quote(str(given.out / "register"))
-    ways = {
-        name: f"--architecture {NETWORKS['carn']} --mode {mode}"
-        + (f" --registration {register}" if mode != "baseline" else "")
-        for name, mode in MODES.items()
-    }
     seeds = ", ".join(map(str, given.seeds))
     said = f"`make bench-sisr-gain`: `sisr-train {flags}`, seeds {seeds}; test rows.\n"
     text = f"# Super-resolution across sensors, beside a cubic\n\n{said}\n"
-    drawn = measure(draw_pairs(given.out), ways, given.out / "drawn", given.seeds, flags)
-    text += page(f"Drawn pairs, ×2, {NETWORKS['carn']}", drawn, DRAWN)
+    if not given.real:
+        drawn = measure(draw_pairs(given.out), list_modes(given.out), given.out / "drawn",
+                        given.seeds, flags)  # fmt: skip
+        text += page(f"Drawn pairs, ×2, {NETWORKS['carn']}", drawn, DRAWN)
     real = SAMPLES / "sentinel2" / "l2a_patches.npy"
     if real.is_file():
-        ways = {n: f"--architecture {of} --mode baseline" for n, of in NETWORKS.items()}
+        ways = {n: f"--architecture {NETWORKS[n]} --mode baseline" for n in given.networks}
         pairs = read_patches(real, given.out)
         found = measure(pairs, ways, given.out / "real", given.seeds, flags)
         text += page("Real patches by Wald's protocol, 20 m to 10 m", found, REAL)
     (given.out / "sisr-gain.md").write_text(text)
     print(text)
+
+
+def list_modes(out: Path) -> dict[str, str]:
+    """Flags of sisr-train by the name of the mode."""
+    register = shlex.quote(str(out / "register"))
+    return {
+        name: f"--architecture {NETWORKS['carn']} --mode {mode}"
+        + (f" --registration {register}" if mode != "baseline" else "")
+        for name, mode in MODES.items()
+    }
 
 
 if __name__ == "__main__":

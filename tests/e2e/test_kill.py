@@ -19,6 +19,15 @@ from tests.e2e.inputs import under
 from tests.e2e.stage import Stage, warm
 
 KILLS = 10
+PAIRS = """
+import sys; from pathlib import Path; from tests import pair_drawings
+pair_drawings.write(Path(sys.argv[1]) / "pairs.h5")
+"""
+FINER = """
+import sys; from pathlib import Path; from tests import client_networks
+options = client_networks.Options(grid=8, detail=0.04)
+client_networks.pair(Path(sys.argv[1]) / "finer", ("B4", "B8"), options)
+"""
 NETWORK = """
 import sys; from pathlib import Path; from shared import lcz; from tests import networks
 here = Path(sys.argv[1])
@@ -128,3 +137,26 @@ def test_trainer(teacher: Stage, tmp_path: Path) -> None:
     test = write_patches(tmp_path / "test.h5", pixels(34, seed=1))
     small = ["--architecture=test_resnet", "--members=2", "--epochs=2", "--batch=34", "--size=32"]
     check(teacher, [f"--train={train}", f"--test={test}", "--device=cpu", *small], tmp_path)
+
+
+def test_trainer_of_a_super_resolver(tmp_path: Path) -> None:
+    """SwinIR, small; killed while rows are corrected, in an epoch, or while results are written."""
+    with warm("sisr_train") as stage:
+        under("sisr_train", PAIRS, tmp_path)
+        words = [
+            "--architecture=swinir-1x2x6h2w4", "--epochs=4", "--batch=3", "--border=4",
+            "--mode=baseline", "--device=cpu",
+        ]  # fmt: skip
+        check(stage, [f"--src={tmp_path / 'pairs.h5'}", *words], tmp_path)
+
+
+def test_a_scene_that_is_enlarged(tmp_path: Path) -> None:
+    """Killed among tiles on the grid of a network, or while an image is compressed."""
+    scene, values = tmp_path / "scene.h5", pixels(96)["sen2"].reshape(8 * 32, 12 * 32, 10)
+    with create_scene(scene, values.shape[:2], Header(Grid.utm(32632, 6e5, 53e5))) as sink:
+        for window in sink.todo():
+            sink.put(window, values[window.slices])
+    with warm("scene_sr") as stage:
+        under("scene_sr", FINER, tmp_path)
+        flags = ["--tile=90", "--threads=1", "--bicubic", f"--model={tmp_path / 'finer'}"]
+        check(stage, [f"--src={scene}", *flags], tmp_path)
