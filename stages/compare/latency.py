@@ -1,5 +1,6 @@
 """How long the networks of each group take for one row, on one thread of this computer."""
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +13,17 @@ from shared import models, progress
 from shared.errors import StageError
 from shared.names import open_by_name
 
+MOST = 10**8  # numbers of a row, hundreds of times as many as networks take
+
 
 class Networks:
     """The networks of one product, which all see the same row.
 
     Args:
-        folder: product with a model.json; its ONNX files are opened.
+        folder: product with a model.json; its ONNX files are opened and run once.
+
+    Raises:
+        StageError: a network that does not open, or does not run on such a row.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -26,12 +32,12 @@ class Networks:
         self.feeds: list[tuple[onnxruntime.InferenceSession, dict[str, NDArray[np.float32]]]] = []
         for card in models.load(folder):
             session = _open(folder / card.file, options)
-            rng = np.random.default_rng(0)
-            shapes = {at.name: [_size(of) for of in at.shape] for at in session.get_inputs()}
-            feed = {
-                name: rng.standard_normal(shape).astype(np.float32)
-                for name, shape in shapes.items()
-            }
+            feed = _draw(folder / card.file, session)
+            try:
+                session.run(None, feed)
+            except Exception as error:
+                reason = str(error).splitlines()[0]
+                raise StageError(f"{folder / card.file}: does not run ({reason})") from None
             self.feeds.append((session, feed))
 
     def run(self) -> None:
@@ -48,6 +54,17 @@ def _open(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.Infere
     except Exception as error:  # onnxruntime's exceptions have no common class of their own
         reason = str(error).splitlines()[0]
         raise StageError(f"{path}: not a network that onnxruntime opens ({reason})") from None
+
+
+def _draw(path: Path, session: onnxruntime.InferenceSession) -> dict[str, NDArray[np.float32]]:
+    """A row of noise for each input."""
+    rng, feed = np.random.default_rng(0), {}
+    for at in session.get_inputs():
+        shape = [_size(of) for of in at.shape]
+        if not 0 < math.prod(shape) <= MOST:
+            raise StageError(f"{path}: {at.name}: expected 1 to {MOST:,} numbers, found {shape}")
+        feed[at.name] = rng.standard_normal(shape).astype(np.float32)
+    return feed
 
 
 def _size(of: object) -> int:

@@ -3,13 +3,16 @@
 import base64
 import csv
 import json
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from shared import cli, models
+from shared.errors import StageError
 from shared.models import scores
 from shared.runs import record
 from stages.compare import main as stage
@@ -188,6 +191,37 @@ def test_networks_are_timed(four: list[Path], tmp_path: Path) -> None:
     assert not (untimed / "latency.csv").exists()
     digests = {record.fingerprint(folder)["sha256"] for folder in (out, untimed)}
     assert len(digests) == 1  # times are no part of a product's digest
+
+
+class Broken:
+    """A session of a network that asks for rows of a shape, and fails."""
+
+    def __init__(self, shape: list[int | str]) -> None:
+        self.shape = shape
+
+    def get_inputs(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(name="input", shape=self.shape)]
+
+    def run(self, *_: object) -> None:
+        raise RuntimeError("Got invalid dimensions\nfor input")
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        (["batch", 3, 10**6, 10**6], "input: expected 1 to 100,000,000 numbers, found [1, 3, "),
+        (["batch", 0], "input: expected 1 to 100,000,000 numbers, found [1, 0]"),
+        (["batch", 3], "does not run (Got invalid dimensions)"),
+    ],
+)
+def test_a_network_that_cannot_be_timed_is_refused(
+    four: list[Path], monkeypatch: pytest.MonkeyPatch, shape: list[int | str], said: str
+) -> None:
+    from stages.compare import latency
+
+    monkeypatch.setattr(latency, "_open", lambda *_: Broken(shape))
+    with pytest.raises(StageError, match=re.escape(said)):
+        latency.measure([with_network(four[0])], 1)
 
 
 def test_a_broken_network_is_refused(

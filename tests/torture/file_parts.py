@@ -84,6 +84,12 @@ def _taught(folder: Path) -> None:
     teachers.read(folder, card)(torch.zeros(1, 3, 64, 64))
 
 
+def _timed(folder: Path) -> None:
+    from stages.compare import latency
+
+    latency.measure((folder,), 1)
+
+
 def _photo(folder: Path) -> None:
     from stages.map import orthophotos
 
@@ -164,6 +170,7 @@ WAYS: dict[str, Callable[[Path], object]] = {
     "network": _network,  # map
     "segmenter": _segmenter,  # map, of orthophotos
     "taught": _taught,  # segment, as a teacher
+    "timed": _timed,  # compare
     "photo": _photo,  # map
     "learned tiles": _learned_tiles,  # segment
     "adopted": _adopted,  # teacher, distill, export, explain

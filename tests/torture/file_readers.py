@@ -114,6 +114,7 @@ READERS = {
     "onnx-ours": _part("map", "networks/exported/student.onnx", "network", "onnx", "/exported"),
     "onnx-adopted": _part("export", "networks/student/student.onnx", "adopted", "onnx",
                           "/student"),
+    "onnx-timed": _part("compare", "networks/exported/student.onnx", "timed", "", "/exported"),
     "model-json": _part("map", "networks/exported/model.json", "network", "json", "/exported"),
     "preprocessing-json": _part("map", "networks/matlab/preprocessing.json", "network", "json",
                                 "/matlab"),
