@@ -284,10 +284,10 @@ bench-distill: .venvs/distill/made .venvs/dev/made ## students beside their twin
 		$(if $(TEACHER),--teacher $(call quoted,$(TEACHER))) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(EPOCHS),--epochs $(EPOCHS)) \
 		$(if $(WAYS),--settings $(call quoted,$(WAYS))) $(if $(FLAGS-distill),--flags=$(call quoted,$(FLAGS-distill)))
 
-# STUDENTS="NAME:EPOCHS …" are trained so long; EPOCHS at LR follow, in float and in fake INT8, by SCHEME.
+# TRAINED="NAME:EPOCHS …" are trained so long; EPOCHS at LR follow, in float and in fake INT8, by SCHEME.
 bench-qat: .venvs/distill/made .venvs/export/made .venvs/dev/made ## fake INT8 beside the same epochs in float, both in INT8, over SEEDS: an hour
 	$(PYTHON) -m tests.bench.qat --source $(SOURCE) --data $(call quoted,$(D)) --out $(call quoted,$(or $(OUT),$(D)/bench-qat)) \
-		$(if $(TEACHER),--teacher $(call quoted,$(TEACHER))) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(STUDENTS),--students $(STUDENTS)) \
+		$(if $(TEACHER),--teacher $(call quoted,$(TEACHER))) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(TRAINED),--students $(TRAINED)) \
 		$(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(LR),--lr $(LR)) $(if $(SCHEME),--scheme $(SCHEME)) \
 		$(if $(FLAGS-distill),--flags=$(call quoted,$(FLAGS-distill)))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import StageError
-from shared.pipeline.product import Product, override
+from shared.pipeline.product import Product, check_names, override
 from shared.pipeline.products import (
     aerial,
     audits,
@@ -106,6 +106,7 @@ def build(settings: Settings, runner: str = "local", goals: Iterable[str] = ()) 
     products = list(_products(settings, runner))
     products += sweep.products(settings, products)
     products.append(chain.report(settings, products, goals))
+    check_names(products)
     return Plan(settings, runner, tuple(products))
 
 

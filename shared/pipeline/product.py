@@ -8,6 +8,7 @@ from pathlib import Path
 from shared.errors import StageError
 
 Flags = tuple[str, ...]  # words of a command line
+SPECIAL = re.compile(r"[\s:;#%$*?|]")  # what make reads as something else in the name of a file
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,26 @@ def check_folder(variable: str, folder: str) -> None:
     """
     if not Path(folder).is_dir():
         raise StageError(f"{variable}: no such folder: {folder}")
-    if re.search(r"[\s:;#%$*?|]", folder):
+    if SPECIAL.search(folder):
         raise StageError(
             f"{variable}: make wants a path without spaces and :;#%$*?|, found {folder!r}; "
             "rename it, or run the stage itself"
         )
+
+
+def check_names(products: Iterable[Product]) -> None:
+    """Refuse names that a variable of make brought into a rule and that make reads otherwise.
+
+    Raises:
+        StageError: a product, or a file that it waits for, has such a name.
+    """
+    for product in products:
+        for path in (product.path, *product.inputs, *product.raw):
+            if SPECIAL.search(path):
+                raise StageError(
+                    f"{product.stage}: make wants names without spaces and :;#%$*?|, found {path!r}; "
+                    "change the variable that this name comes from"
+                )
 
 
 def flag(name: str, value: object | None) -> Flags:

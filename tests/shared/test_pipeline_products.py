@@ -466,6 +466,22 @@ def test_folders_whose_names_make_reads_otherwise_are_refused(tmp_path: Path) ->
             plan(source, **{variable: str(tmp_path / "a b")})
 
 
+@pytest.mark.parametrize(
+    ("source", "changes"),
+    [
+        ("demo", {"ARCHITECTURES": "a:b"}), ("demo", {"MODES": "x%y"}), ("demo", {"D": "a b"}),
+        ("demo", {"MODEL": "a:b"}), ("demo", {"ABLATED": "a#b"}), ("demo", {"SEEDS": "4:2"}),
+        ("eurosat", {"STUDENTS": "simple-net:8"}), ("landcover", {"SEGMENTERS": "a;b"}),
+    ],
+)  # fmt: skip
+def test_names_that_make_reads_otherwise_are_refused(
+    source: str, changes: dict[str, str]
+) -> None:
+    """They would become "multiple target patterns" of a file that nobody wrote by hand."""
+    with pytest.raises(StageError, match=r"make wants names without spaces and .*, found '"):
+        plan(source, **changes)
+
+
 def test_maps_of_a_source(tmp_path: Path) -> None:
     """The city by student and teacher; a scene of the caller by the published network, or MODEL."""
     made = product(plan("demo"), "map/city/student-separable")
