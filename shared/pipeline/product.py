@@ -72,8 +72,8 @@ def check_names(products: Iterable[Product]) -> None:
         for path in (product.path, *product.inputs, *product.raw):
             if SPECIAL.search(path):
                 raise StageError(
-                    f"{product.stage}: make wants names without spaces and :;#%$*?|, found {path!r}; "
-                    "change the variable that this name comes from"
+                    f"{product.stage}: make wants names without spaces and :;#%$*?|, found "
+                    f"{path!r}; change the variable that this name comes from"
                 )
 
 

@@ -22,22 +22,32 @@ def check_parity(logits: Logits, expected: Logits, trainer: Path, tolerance: flo
         logits: of the exported network.
         expected: (N, K) logits, probabilities or their logarithms.
         trainer: the file that they come from.
-        tolerance: largest difference that is accepted.
+        tolerance: largest difference that is accepted, as for `allow`.
 
     Raises:
-        StageError: other shape, or a difference above the tolerance.
+        StageError: other shape, or a larger difference.
     """
     if expected.shape != logits.shape:
         raise StageError(f"{trainer}: expected shape {logits.shape}, found {expected.shape}")
     apart = np.abs(onnx_graphs.in_form_of(expected, logits) - expected)
-    largest = float(apart.max())
-    if largest > tolerance:
+    largest, allowed = float(apart.max()), allow(tolerance, float(np.abs(expected).max()))
+    if largest > allowed:
         row = int(apart.max(1).argmax())
         raise StageError(
             f"{trainer}: the ONNX gives other logits than its trainer, by {largest:.3g} in row "
-            f"{row}, expected at most {tolerance:g} (--tolerance)"
+            f"{row}, expected at most {allowed:.3g} (--tolerance {tolerance:g})"
         )
     return largest
+
+
+def allow(tolerance: float, magnitude: float) -> float:
+    """The largest difference of logits that is accepted: sums of float32 are as good as their size.
+
+    Args:
+        tolerance: of logits between -1 and 1.
+        magnitude: the largest of the logits without their signs.
+    """
+    return tolerance * max(1.0, magnitude)
 
 
 def top_k_accuracy(labels: NDArray[np.integer], logits: Logits, places: int = TOP) -> float:

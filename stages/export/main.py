@@ -43,7 +43,8 @@ def run(
         metis: version of the SDK that has to compile the network; the host may run a part.
         strict: refuse a network that it would not compile; --nostrict only reports why.
         fix: rewrite what breaks a rule where the outputs stay the same, proved on the test rows.
-        tolerance: largest accepted difference from the logits that training stored, and by --fix.
+        tolerance: largest accepted difference from the logits that training stored, and by --fix,
+            over the largest magnitude of these logits or 1.
         range: which values the levels of its pictures stand for: published (the scale of the patch
             file) or fitted (limits per band from train). Without it, what model.json says; only for
             a network that was not trained on levels may the flag say something else.

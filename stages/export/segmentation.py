@@ -39,7 +39,7 @@ class Wanted:
         metis: version of the SDK.
         strict: whether a network that it would not compile is refused.
         fix: whether remedies of the lint are carried out.
-        tolerance: largest accepted difference of a logit.
+        tolerance: largest accepted difference of a logit, as for `comparison.allow`.
         int8: calibration and schemes.
         computing: processors and timing.
     """

@@ -4,8 +4,8 @@
 
 Two tables: the three modes of sisr-train on drawn pairs, whose truth is known, and CARN beside EDSR
 and SwinIR of this toolchain on real patches by Wald's protocol (those of `tests.samples`; without
-them that table is left out). It goes on where it was stopped. Writes sisr-gain.md, which it prints
-as well.
+them that table is left out). The EDSR of sr-train, which takes one band at a time, learns from the
+same patches. It goes on where it was stopped. Writes sisr-gain.md, which it prints as well.
 """
 
 import argparse
@@ -17,7 +17,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from shared import sisr
 from tests.bench import table
+from tests.bench.distill import ROOT, start_stage
 from tests.bench.segment_levels import run
 from tests.samples import SAMPLES
 
@@ -26,6 +28,8 @@ MODES = {"baseline": "baseline", "geometric": "geometric", "radiometric": "geome
 NETWORKS = {
     "carn": "carn-1x2x8g2sw", "edsr": "edsr-2x16", "swinir": "swinir-2x2x16h2 --border 16",
 }  # fmt: skip
+# The same size as that of sisr-train, and five times as many samples.
+ONE_BAND = "--method edsr --width 16 --depth 2 --steps 500 --batch 64 --lr 3e-3 --device cpu"
 REGISTER = "--width 8 --epochs 12 --lr 2e-3"
 TRAIN = "--batch 8 --lr 2e-3 --t_0 80 --device cpu"
 DRAWN = {
@@ -61,10 +65,33 @@ def read_patches(patches: Path, out: Path) -> Path:
     return pairs
 
 
+def learn_one_band(pairs: Path, like: Path, out: Path, seed: int) -> Path:
+    """The EDSR of sr-train from the training rows of the pairs, as a folder like that of `like`."""
+    patches, weights = out / "learned.h5", out / str(seed) / "edsr.safetensors"
+    if not patches.exists():
+        with h5py.File(pairs) as known, h5py.File(patches.with_suffix(".partial"), "w") as stored:
+            high = known["high"]
+            rows = np.flatnonzero(known["split"][:] == sisr.SPLITS.index("training"))
+            stored["sen2"] = high[rows].astype(np.float32) / sisr.PER_UNIT
+            stored["sen2"].attrs["bands"] = known["high_bands"].attrs["names"]
+            stored["label"] = np.ones((len(rows), 1))
+            stored.attrs["classes"] = ["any"]
+        patches.with_suffix(".partial").rename(patches)
+    prepared, made = out / "prepared.h5", out / str(seed) / "edsr-of-sr-train"
+    run("prepare", "--src", patches, "--dst", prepared)
+    run("sr_train", "--src", prepared, "--dst", weights, "--seed", seed, *shlex.split(ONE_BAND))
+    python = str(ROOT / ".venvs" / "sisr_train" / "bin" / "python")
+    words = ("--weights", weights, "--like", like, "--dst", made)
+    start_stage([python, "-m", "tests.bench.sisr_one_band", *map(str, words)])
+    return made
+
+
 def measure(
     pairs: Path, ways: Mapping[str, str], out: Path, seeds: list[int], flags: str
 ) -> Figures:
     """Train what is missing; means over the bands of the test rows, by image and metric.
+
+    Where the pairs are real, the EDSR of sr-train is measured with them.
 
     Args:
         pairs: pair file.
@@ -79,6 +106,8 @@ def measure(
         for folder, own in zip(made, ways.values(), strict=True):
             words = (*shlex.split(own), *shlex.split(flags), "--seed", seed)
             run("sisr_train", "--src", pairs, *words, "--dst", folder)
+        if out.name == "real":
+            made.append(learn_one_band(pairs, made[0], out, seed))
         told = out / f"eval-{seed}"
         placed = ("--registration", out.parent / "register") if out.name == "drawn" else ()
         names = ",".join(map(str, made))

@@ -474,9 +474,7 @@ def test_folders_whose_names_make_reads_otherwise_are_refused(tmp_path: Path) ->
         ("eurosat", {"STUDENTS": "simple-net:8"}), ("landcover", {"SEGMENTERS": "a;b"}),
     ],
 )  # fmt: skip
-def test_names_that_make_reads_otherwise_are_refused(
-    source: str, changes: dict[str, str]
-) -> None:
+def test_names_that_make_reads_otherwise_are_refused(source: str, changes: dict[str, str]) -> None:
     """They would become "multiple target patterns" of a file that nobody wrote by hand."""
     with pytest.raises(StageError, match=r"make wants names without spaces and .*, found '"):
         plan(source, **changes)

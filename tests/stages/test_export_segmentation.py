@@ -116,8 +116,10 @@ def test_the_class_that_marks_a_tile() -> None:
 
 
 def test_a_network_that_says_something_else_is_refused() -> None:
-    told = {"given": {"largest_logit_difference": 0.002}}
+    told = {"given": {"largest_logit_difference": 0.002, "largest_logit": 0.5}}
     assert tile_measures.check_parity(told, Path("network.onnx"), 0.002) == 0.002
+    large = {"given": {"largest_logit_difference": 0.002, "largest_logit": 2.5}}
+    assert tile_measures.check_parity(large, Path("network.onnx"), 0.001) == 0.002
     with pytest.raises(StageError, match=r"network\.onnx: the exported .* by 0.002 on the test"):
         tile_measures.check_parity(told, Path("network.onnx"), 0.001)
 
