@@ -13,8 +13,8 @@ from shared.errors import StageError
 from shared.models import Card
 from shared.onnx_graphs.nodes import call, find_loop, first_line
 from shared.onnx_graphs.rewriting import widen
+from shared.onnx_graphs.sessions import open_session
 
-CPU = ["CPUExecutionProvider"]
 KINDS = {"tensor(float)": "f4", "tensor(float16)": "f2", "tensor(double)": "f8"}
 Pictures = NDArray[np.float32]
 
@@ -125,13 +125,6 @@ def load(path: Path) -> onnx.ModelProto:
     if loop := find_loop(model):
         raise StageError(f"{path}: expected a network without loops, found {call(loop)}")
     return model
-
-
-def open_session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    """A session on the CPU that says nothing but its errors."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=CPU)
 
 
 def make_noise(card: Card, count: int) -> Pictures:

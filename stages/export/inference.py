@@ -1,6 +1,5 @@
 """Running the very files that are shipped: their logits, and how long they take."""
 
-import functools
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from shared import models, progress
+from shared import models, onnx_graphs, progress
 from shared.models import Card
 from shared.names import open_by_name
 from shared.patches import Source
@@ -23,21 +22,9 @@ BATCHES = (1, 8, 32)  # rows of one call, as latencies are told
 
 def open_session(network: Path | bytes, threads: int = 1) -> onnxruntime.InferenceSession:
     """A CPU session; with one thread its numbers do not depend on how many run at once."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.add_session_config_entry("session.x64quantprecision", str(int(int8_saturates())))
+    options = onnx_graphs.make_options(threads)
     given = network if isinstance(network, bytes) else open_by_name(network)
     return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
-
-
-@functools.cache
-def int8_saturates() -> bool:
-    """Whether this processor's 8-bit products overflow in onnxruntime's fast way: x86, no VNNI.
-
-    The exact way gives the numbers that VNNI gives, but takes longer, so it is taken only there.
-    """
-    info = Path("/proc/cpuinfo")
-    return "vnni" not in info.read_text() if info.exists() else True
 
 
 def iterate_inputs(source: Source, card: Card, batch: int) -> Iterator[NDArray[np.float32]]:

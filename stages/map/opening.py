@@ -1,6 +1,5 @@
 """A model folder opened for a scene: cards checked against its bands, networks on the CPU."""
 
-import functools
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,10 +105,8 @@ def make_session(content: bytes, path: Path) -> onnxruntime.InferenceSession:
     Raises:
         StageError: onnxruntime does not take it.
     """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options = onnx_graphs.make_options(1)
     options.log_severity_level = 4
-    options.add_session_config_entry("session.x64quantprecision", str(int(int8_saturates())))
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:
@@ -129,10 +126,3 @@ def is_ready(model: onnx.ModelProto, card: Card) -> bool:
     fits = fits and said[1:] == [len(card.classes)]
     ending = any("logits" in n.output and "Softmax" in n.op_type for n in graph.node)
     return named and float32 and fits and not ending
-
-
-@functools.cache
-def int8_saturates() -> bool:
-    """Whether this processor's 8-bit products overflow in onnxruntime's fast way: x86, no VNNI."""
-    info = Path("/proc/cpuinfo")
-    return "vnni" not in info.read_text() if info.exists() else True

@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 
 from shared import cli, models, tiles
 from shared.errors import StageError
-from stages.export import main, static_graph, tile_measures
+from stages.export import inference, main, static_graph, tile_measures
 from stages.export.metis_lint import judge
 from tests import networks, tile_files
 
@@ -138,7 +138,7 @@ def test_the_product_says_what_each_class_loses(product: Path, tmp_path: Path) -
     inputs = models.standardise(np.moveaxis(image, -1, 1).astype(np.float32), card)
     found = {}
     for name, file_name in (("fp32", "model.onnx"), ("int8", "model_int8.onnx")):
-        session = onnxruntime.InferenceSession(str(out / file_name))
+        session = inference.open_session(out / file_name)
         said = np.concatenate([session.run(None, {"input": one[None]})[0] for one in inputs])
         found[name] = said.argmax(1).astype(np.uint8)
         confusion = tiles.count_confusion(mask, found[name], 5)
