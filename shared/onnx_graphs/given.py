@@ -122,9 +122,26 @@ def load(path: Path) -> onnx.ModelProto:
         onnx.checker.check_model(model)
     except Exception as error:  # of protobuf, of the checker, of the file system
         raise StageError(f"{path}: not a usable ONNX file ({first_line(error)})") from None
+    _refuse_loops(path, model)
+    return model
+
+
+def check_rounds(path: Path) -> None:
+    """Refuse a file whose session may never end, and nothing else that onnxruntime takes.
+
+    Raises:
+        StageError: not ONNX, external data missing, or a loop.
+    """
+    try:
+        model = onnx.load(path, "protobuf")
+    except Exception as error:  # of protobuf, of the file system
+        raise StageError(f"{path}: not a usable ONNX file ({first_line(error)})") from None
+    _refuse_loops(path, model)
+
+
+def _refuse_loops(path: Path, model: onnx.ModelProto) -> None:
     if loop := find_loop(model):
         raise StageError(f"{path}: expected a network without loops, found {call(loop)}")
-    return model
 
 
 def make_noise(card: Card, count: int) -> Pictures:

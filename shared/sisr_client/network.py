@@ -52,7 +52,7 @@ class Network:
             StageError: not a usable ONNX file, or not what the description says.
         """
         self.description = description
-        onnx_graphs.load(description.model)  # the session might never end with what this refuses
+        onnx_graphs.check_rounds(description.model)
         try:
             self.session = onnxruntime.InferenceSession(
                 names.open_by_name(description.model),

@@ -62,6 +62,8 @@ def test_a_loop_is_refused_by_its_name(make: object, tmp_path: Path) -> None:
     onnx.save(make(), tmp_path / "n.onnx")
     with pytest.raises(StageError, match=r"n\.onnx: expected a network without loops, found Loop"):
         onnx_graphs.load(tmp_path / "n.onnx")
+    with pytest.raises(StageError, match=r"n\.onnx: expected a network without loops, found Loop"):
+        onnx_graphs.check_rounds(tmp_path / "n.onnx")
 
 
 def test_a_network_without_loops_is_read(tmp_path: Path) -> None:
