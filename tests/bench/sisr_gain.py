@@ -19,7 +19,7 @@ import numpy as np
 
 from shared import sisr
 from tests.bench import table
-from tests.bench.distill import ROOT, start_stage
+from tests.bench.distill import ROOT, names_of, start_stage
 from tests.bench.segment_levels import run
 from tests.samples import SAMPLES
 
@@ -27,8 +27,9 @@ MODES = {"baseline": "baseline", "geometric": "geometric", "radiometric": "geome
 # Alike in how much they learn. SwinIR's own margin would leave nothing of a patch: EDSR's is taken.
 NETWORKS = {
     "carn": "carn-1x2x8g2sw", "edsr": "edsr-2x16", "swinir": "swinir-2x2x16h2 --border 16",
+    "carn-longer": "carn-1x2x8g2sw --epochs 50 --t_0 1000",
 }  # fmt: skip
-# The same size as that of sisr-train, and five times as many samples.
+# The size of EDSR above, and as many bands of patches as the longer CARN sees.
 ONE_BAND = "--method edsr --width 16 --depth 2 --steps 500 --batch 64 --lr 3e-3 --device cpu"
 REGISTER = "--width 8 --epochs 12 --lr 2e-3"
 TRAIN = "--batch 8 --lr 2e-3 --t_0 80 --device cpu"
@@ -98,13 +99,14 @@ def measure(
         ways: flags of sisr-train by the name of the network.
         out: folder of the products.
         seeds: of the training.
-        flags: of all networks.
+        flags: of all networks; those of a way win.
     """
     figures: Figures = {}
     for seed in seeds:
         made = [out / str(seed) / name for name in ways]
         for folder, own in zip(made, ways.values(), strict=True):
-            words = (*shlex.split(own), *shlex.split(flags), "--seed", seed)
+            said = names_of(shlex.split(flags)) | names_of(shlex.split(own)) | {"seed": str(seed)}
+            words = [word for flag, value in said.items() for word in (f"--{flag}", value)]
             run("sisr_train", "--src", pairs, *words, "--dst", folder)
         if out.name == "real":
             made.append(learn_one_band(pairs, made[0], out, seed))
