@@ -30,7 +30,7 @@ def fine_tune(
     read: Callable[[Path], nn.Module],
     truth: NDArray[np.integer],
     recipe: Recipe,
-    scheme: Scheme,
+    scheme: Scheme | None,
 ) -> tuple[results.Result, dict[str, Any]]:
     """Fine-tune the student that lies in ``float/``.
 
@@ -40,21 +40,23 @@ def fine_tune(
         read: makes the network of a file of weights.
         truth: (N,) class numbers of the test rows.
         recipe: of these epochs.
-        scheme: how the ranges of activations are chosen.
+        scheme: how the ranges of activations are chosen; None goes on in float, without rounding.
 
     Returns:
         What the tuned student leaves; accuracies on the test rows in single precision and in fake
         INT8, before and after.
     """
     work, plain = dst / ensemble.WORK, dst / "float" / STUDENT
-    fake = partial(_build_fake_quantised, plain, read, member, scheme)
+    kind, build = "float", partial(read, plain)
+    if scheme:
+        kind, build = "int8", partial(_build_fake_quantised, plain, read, member, scheme)
     pair = [
         dataclasses.replace(
-            member, name="int8-before", network=fake, trained=True,
+            member, name=f"{kind}-before", network=build, trained=True,
             export=_export_nothing, exported=(),
         ),
         dataclasses.replace(
-            member, name="int8-after", network=fake, trained=False,
+            member, name=f"{kind}-after", network=build, trained=False,
             export=partial(_save_plain, work / STUDENT), exported=(f"{ensemble.WORK}/{STUDENT}",),
         ),
     ]  # fmt: skip
@@ -65,8 +67,10 @@ def fine_tune(
     (result,) = ensemble.train_members(dst, [final], recipe)
     reached = {
         name: float((of.test_logits.argmax(1) == truth).mean())
-        for name, of in (("int8_before", before), ("int8_after", after), ("float_after", result))
-    }
+        for name, of in (
+            (f"{kind}_before", before), (f"{kind}_after", after), ("float_after", result),
+        )
+    }  # fmt: skip
     result = dataclasses.replace(result, series=after.series, kept=after.kept)
     return result, {"epochs": recipe.epochs, "lr": recipe.lr, "scheme": scheme} | reached
 
@@ -103,8 +107,8 @@ def _export(folder: str, network: nn.Module, inputs: dict[str, Tensor], path: Pa
 
 
 def _save_plain(kept: Path, network: nn.Module, *_: object) -> float:
-    assert isinstance(network, fake_quantise.FakeQuantised)
-    save_weights(kept, network.plain())
+    is_fake = isinstance(network, fake_quantise.FakeQuantised)
+    save_weights(kept, network.plain() if is_fake else network)
     return 0.0
 
 

@@ -99,11 +99,13 @@ class FineTuning:
         qat_lr: learning rate of these epochs.
         qat_scheme: how the SDK will choose the ranges of activations; weights have one range per
             output channel in every scheme.
+        qat_rounding: whether these epochs round; --noqat_rounding is the same in float, to compare.
     """
 
     qat: Annotated[int, at_least(0)] = 0
     qat_lr: Annotated[float, more_than(0)] = 1e-5
     qat_scheme: Scheme = "per_tensor_histogram"
+    qat_rounding: bool = True
 
 
 @dataclass(frozen=True)

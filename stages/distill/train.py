@@ -114,7 +114,8 @@ def _fine_tune(
         return checkpoint.read(path, student.architecture, channels, classes, member.card.size)
 
     truth = labels[1].numpy()
-    result, facts = qat_training.fine_tune(dst, final, read, truth, recipe, tuning.qat_scheme)
+    scheme = tuning.qat_scheme if tuning.qat_rounding else None
+    result, facts = qat_training.fine_tune(dst, final, read, truth, recipe, scheme)
     return result, {"float_before": before["overall_accuracy"]} | facts
 
 

@@ -67,13 +67,13 @@ def training(plan: Plan, student: str, seed: int, part: str) -> list[str]:
     weights = str(place / BASE / "student.safetensors")
     flags = names_of(plan.common) | {"architecture": student, "seed": str(seed)}
     flags |= {"teacher": plan.teacher, "dst": str(place / part)}
+    tuned = {"checkpoint": weights, "qat": str(plan.epochs), "qat_lr": str(plan.lr)}
     if part == BASE:
         flags["epochs"] = str(plan.students[student])
     elif part == TWIN:
-        flags |= {"weights": weights, "epochs": str(plan.epochs), "lr": str(plan.lr)}
+        flags |= tuned | {"noqat_rounding": ""}
     else:
-        flags |= {"checkpoint": weights, "qat": str(plan.epochs), "qat_lr": str(plan.lr)}
-        flags["qat_scheme"] = plan.scheme
+        flags |= tuned | {"qat_scheme": plan.scheme}
     words = [word for flag, value in flags.items() for word in (f"--{flag}", value) if word]
     return [str(TRAINER), "-m", "stages.distill.main", *plan.files, *words, "--nobaseline"]
 

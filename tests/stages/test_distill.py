@@ -964,6 +964,28 @@ def test_fine_tuned_weights_survive_quantisation(tmp_path: Path) -> None:
     assert kinds == {"Conv", "Relu", "ReduceMean"}
 
 
+def test_the_same_epochs_in_float_go_on_from_the_whole_network(
+    prepared: Path, prepared_test: Path, teacher: Path, tmp_path: Path
+) -> None:
+    """With a rate of nothing, what learns stays: the classification layer, too, and no rounding."""
+    assert prepared_test.exists()
+    file = tmp_path / "student.safetensors"
+    torch.manual_seed(0)
+    network = networks.build("test_resnet", 3, 17)
+    save_file(network.state_dict(), file)
+    flags = (f"--checkpoint={file}", "--qat=2", "--qat_lr=1e-12", "--noqat_rounding")
+    dst = command(prepared, teacher, tmp_path / "distill", *flags)
+    given, made = load_file(file), load_file(dst / file.name)
+    learned = [name for name, _ in network.named_parameters()]
+    assert "fc.weight" in learned
+    for name in learned:
+        torch.testing.assert_close(made[name], given[name], atol=1e-7, rtol=0)
+    said = json.loads((dst / "metrics.json").read_text())["qat"]
+    assert said["scheme"] is None
+    assert said["float_after"] == json.loads((dst / "metrics.json").read_text())["overall_accuracy"]
+    assert not said.keys() & {"int8_before", "int8_after"}
+
+
 def test_qat_goes_on_from_a_checkpoint(
     prepared: Path, prepared_test: Path, teacher: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
