@@ -6,10 +6,9 @@ be read without onnx.
 
 from shared.onnx_graphs.adoption import Adopted, adopt, adopt_model, read_pictures
 from shared.onnx_graphs.descriptions import name_description, read_cards
-from shared.onnx_graphs.given import check_rounds, load
 from shared.onnx_graphs.nodes import first_line
+from shared.onnx_graphs.opening import check_rounds, load, make_options, open_session
 from shared.onnx_graphs.outputs import compare, in_form_of, match_classes
-from shared.onnx_graphs.sessions import make_options, open_session
 from shared.onnx_graphs.size import count_cost, count_macs
 
 __all__ = [

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from shared.errors import StageError
 from shared.models import Card
-from shared.onnx_graphs.nodes import call, find_loop, first_line
+from shared.onnx_graphs.nodes import first_line
+from shared.onnx_graphs.opening import load, open_session
 from shared.onnx_graphs.rewriting import widen
-from shared.onnx_graphs.sessions import open_session
 
 KINDS = {"tensor(float)": "f4", "tensor(float16)": "f2", "tensor(double)": "f8"}
 Pictures = NDArray[np.float32]
@@ -108,40 +108,6 @@ def _open_as_given(path: Path, model: onnx.ModelProto) -> onnxruntime.InferenceS
         return open_session(widen(model) if onnx.TensorProto.DOUBLE in kinds else model)
     except Exception as error:
         raise StageError(f"{path}: not a usable ONNX file ({first_line(error)})") from None
-
-
-def load(path: Path) -> onnx.ModelProto:
-    """Read an ONNX file, with its external data if it has some.
-
-    Raises:
-        StageError: not ONNX, not a valid graph, external data missing, or a loop, whose rounds may
-            never end.
-    """
-    try:
-        model = onnx.load(path, "protobuf")
-        onnx.checker.check_model(model)
-    except Exception as error:  # of protobuf, of the checker, of the file system
-        raise StageError(f"{path}: not a usable ONNX file ({first_line(error)})") from None
-    _refuse_loops(path, model)
-    return model
-
-
-def check_rounds(path: Path) -> None:
-    """Refuse a file whose session may never end, and nothing else that onnxruntime takes.
-
-    Raises:
-        StageError: not ONNX, external data missing, or a loop.
-    """
-    try:
-        model = onnx.load(path, "protobuf")
-    except Exception as error:  # of protobuf, of the file system
-        raise StageError(f"{path}: not a usable ONNX file ({first_line(error)})") from None
-    _refuse_loops(path, model)
-
-
-def _refuse_loops(path: Path, model: onnx.ModelProto) -> None:
-    if loop := find_loop(model):
-        raise StageError(f"{path}: expected a network without loops, found {call(loop)}")
 
 
 def make_noise(card: Card, count: int) -> Pictures:

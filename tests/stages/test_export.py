@@ -485,7 +485,7 @@ def test_fast_and_exact_products_say_the_same(
     out = command(student, tmp_path / "out", "--scheme=per_tensor_min_max")
     images = np.random.default_rng(6).standard_normal((5, 3, 48, 48)).astype(np.float32)
     logits = [inference.compute_logits(out / "model_int8.onnx", [images], 5, 1)]
-    monkeypatch.setattr("shared.onnx_graphs.sessions.int8_saturates", lambda: True)
+    monkeypatch.setattr("shared.onnx_graphs.opening.int8_saturates", lambda: True)
     logits.append(inference.compute_logits(out / "model_int8.onnx", [images], 5, 1))
     np.testing.assert_array_equal(logits[0], logits[1])
 

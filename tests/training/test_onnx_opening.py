@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from shared import onnx_graphs
-from shared.onnx_graphs import sessions
+from shared.onnx_graphs import opening
 
 COUNT = 64  # products of a sum: pairs of them overflow 16 bits
 
@@ -49,11 +49,11 @@ def test_the_exact_way_is_taken_without_vnni(
     flags: str, wanted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
-    monkeypatch.setattr(sessions, "Path", lambda _: tmp_path / "cpuinfo")
-    sessions.int8_saturates.cache_clear()
+    monkeypatch.setattr(opening, "Path", lambda _: tmp_path / "cpuinfo")
+    opening.int8_saturates.cache_clear()
     try:
         options = onnx_graphs.make_options(1)
     finally:
-        sessions.int8_saturates.cache_clear()
+        opening.int8_saturates.cache_clear()
     assert options.get_session_config_entry("session.x64quantprecision") == wanted
     assert options.intra_op_num_threads == 1
