@@ -1048,6 +1048,8 @@ def test_logits_are_compared_by_their_size() -> None:
         comparison.check_parity(stored + 0.3, stored, where, 1e-3)
     with pytest.raises(StageError, match=r"by 0\.002 in row 0, expected at most 0\.001 \(--tol"):
         comparison.check_parity(stored[1:] + 0.002, stored[1:], where, 1e-3)
+    with pytest.raises(StageError, match="gives other logits than its trainer, by nan in row 1"):
+        comparison.check_parity(stored * [[1], [np.nan]], stored, where, 1e-3)
 
 
 # The check of a shipped bundle, and of a network alone.
