@@ -16,6 +16,8 @@ from stages.tda_plot import homology, panels
 from stages.tda_plot.files import Pair
 
 plt.rcParams["text.parse_math"] = False  # a $ in a name is a $
+INCH_LINE = 0.145  # of a caption
+LEAST_WIDTH = 7.5  # inches; titles want as much
 BRIGHT = 99.5  # percentile of the cells that is drawn white; a few cells stand out
 ACROSS = 9  # classes in a line
 SPOTS = """\
@@ -61,10 +63,8 @@ def patch(
         tops: from `tops`.
         name: title of the figure.
     """
-    lines = len(bands)
-    figure, grid = plt.subplots(
-        lines, 4, figsize=(11, 2.35 * lines + 1.2), layout="constrained", squeeze=False
-    )
+    caption = f"{spots(both)} {PATCH}"
+    figure, grid = _panels(len(bands), 4, 1.9, (0.75, 0.58), (0.35, 0.62), caption)
     images = both.images(slice(row, row + 1))[0]
     for axes, band in zip(grid, bands, strict=True):
         pixels = both.band(row, band)
@@ -80,8 +80,7 @@ def patch(
             heading = f"{panels.NAMES[d]} ({len(points[d])})"
             axes[2 + d].set_title(heading, fontsize=8, color=panels.COLOURS[d])
             axes[2 + d].set(xlabel="birth", ylabel="persistence")
-    figure.suptitle(name, fontsize=11)
-    _save(figure, path, f"{spots(both)} {PATCH}")
+    _save(figure, path, name, 11)
 
 
 def classes(
@@ -99,10 +98,7 @@ def classes(
     there = np.flatnonzero(counts)
     across = min(ACROSS, len(there))
     down = 2 * -(-len(there) // across)
-    width = max(1.55 * across + 0.6, 7.5)  # the title wants as much
-    figure, grid = plt.subplots(
-        down, across, figsize=(width, 1.75 * down + 1.3), layout="constrained", squeeze=False
-    )
+    figure, grid = _panels(down, across, 1.35, (0.15, 0.66), (0.6, 0.85), spots(both))
     scale = [max(float(np.percentile(means[there, d], BRIGHT)), 1e-6) for d in (0, 1)]
     for axes in grid.flat:
         axes.set_axis_off()
@@ -112,21 +108,58 @@ def classes(
         for d in (0, 1):
             column[d].set_axis_on()
             panels.image(column[d], means[k, d], both.grid[band, d], scale[d])
+            column[d].tick_params(labelleft=place % across == 0)
             if place % across == 0:
                 label = f"{panels.NAMES[d]}\npersistence"
                 column[d].set_ylabel(label, fontsize=7, color=panels.COLOURS[d])
         column[1].set_xlabel("birth", fontsize=7)
-    figure.suptitle(
+    name = (
         f"{both.layout.bands[band]}: mean persistence image of each class, from dark (no point) to "
-        "light (many);\naxes and colours are the same for all classes",
-        fontsize=9,
+        "light (many);\naxes and colours are the same for all classes"
     )
-    _save(figure, path, spots(both))
+    _save(figure, path, name, 9)
 
 
-def _save(figure: Any, path: Path, caption: str) -> None:
-    """The figure with its caption below, as wide as it is."""
-    lines = textwrap.fill(caption, int(16.4 * figure.get_figwidth()))
-    figure.supxlabel(lines, fontsize=7.5, x=0.01, ha="left")
+def _panels(
+    down: int,
+    across: int,
+    side: float,
+    gaps: tuple[float, float],
+    corner: tuple[float, float],
+    caption: str,
+) -> tuple[Any, Any]:
+    """A figure of (down, across) square panels above a caption, and the panels; inches.
+
+    Every place is given: matplotlib's own layout measures all texts of all panels three times.
+
+    Args:
+        down: lines of panels.
+        across: panels in a line.
+        side: of a panel.
+        gaps: between panels, beside and above each other.
+        corner: room left of the first panel and above it.
+        caption: words below, which are wrapped to the width.
+    """
+    (beside, above), (left, top) = gaps, corner
+    panels_end = left + across * (side + beside)
+    width = max(panels_end, LEAST_WIDTH)
+    lines = textwrap.wrap(caption, int(16.4 * width))
+    bottom = 0.5 + INCH_LINE * len(lines)
+    height = top + down * (side + above) - above + bottom
+    places = {
+        "left": left / width, "right": (panels_end - beside) / width, "wspace": beside / side,
+        "top": 1 - top / height, "bottom": bottom / height, "hspace": above / side,
+    }  # fmt: skip
+    figure, grid = plt.subplots(
+        down, across, figsize=(width, height), squeeze=False, gridspec_kw=places
+    )
+    below = "\n".join(lines)
+    figure.supxlabel(below, fontsize=7.5, x=0.1 / width, y=0.08 / height, ha="left", va="bottom")
+    return figure, grid
+
+
+def _save(figure: Any, path: Path, name: str, size: float) -> None:
+    """The figure under its title, as a PNG."""
+    figure.suptitle(name, fontsize=size, y=1 - 0.08 / figure.get_figheight(), va="top")
     figure.savefig(path, dpi=90, metadata={"Software": None})
     plt.close(figure)
