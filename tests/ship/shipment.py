@@ -73,6 +73,7 @@ def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A bundle, and commands of that name in front on the PATH; the home of user@metis."""
     import docker
 
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)  # as on most machines
     place = tmp_path / "metis"
     for name, content in FILES.items():
         path = tmp_path / "bundle" / name

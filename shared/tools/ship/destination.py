@@ -42,7 +42,7 @@ class Destination:
     def script(self, name: str, *words: str) -> list[str]:
         """The same for one of the scripts that lie there."""
         python = "python3" if self.host else sys.executable
-        return self.line(python, f"{self.folder}/{name}", *words)
+        return self.line(python, "-B", f"{self.folder}/{name}", *words)  # no __pycache__ there
 
     def ask(self, name: str, *words: str) -> Any:
         """What a script there prints as JSON, None when it prints nothing."""
