@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import torch
 from torch import Tensor, nn
 
@@ -43,7 +44,8 @@ def export_network(network: nn.Module, path: Path) -> float:
             output_names=[FLOW], dynamic_axes={IMAGES: AXES, FLOW: AXES}, opset_version=17,
             dynamo=False,  # the default exporter writes opset 18 or more and external data
         )  # fmt: skip
-    apart = max(_compare(given, path, draw_pairs(*shape)) for shape in SHAPES)
+    session = sessions.open_session(path)
+    apart = max(_compare(given, session, path, draw_pairs(*shape)) for shape in SHAPES)
     if not apart <= TOLERANCE:
         raise ParityError(f"{path}: differs from its network by {apart:.3g} pixels")
     return apart
@@ -61,9 +63,11 @@ def draw_pairs(count: int, high: int, wide: int) -> Tensor:
 
 
 @torch.no_grad()
-def _compare(network: nn.Module, path: Path, pairs: Tensor) -> float:
+def _compare(
+    network: nn.Module, session: onnxruntime.InferenceSession, path: Path, pairs: Tensor
+) -> float:
     """Largest difference in pixels."""
-    found = sessions.run_session(sessions.open_session(path), pairs.numpy(), path, 0)
+    found = sessions.run_session(session, pairs.numpy(), path, 0)
     expected = network(pairs).numpy()
     if found.shape != expected.shape:
         return float("inf")
