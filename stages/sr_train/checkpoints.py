@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import lightning
+import pytorch_lightning as lightning
 import torch
 from torch.utils.data import DataLoader
 
@@ -50,8 +50,8 @@ def fit(trainee: Trainee, state: Path, accelerator: str, precision: str) -> None
     Raises:
         StageError: the weights did not stay finite.
     """
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"lightning|torch")
     moves = trainee.steps * trainee.moves
     trainer = lightning.Trainer(

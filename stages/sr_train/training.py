@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-import lightning
 import numpy as np
+import pytorch_lightning as lightning
 import torch
 from torch import nn
 from torch.nn import functional

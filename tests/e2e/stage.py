@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 60  # seconds a run may take before it counts as hanging
 # What stages import inside `run`, so that each run of a test need not.
 HEAVY = (
-    "numpy", "h5py", "torch", "lightning", "timm", "spandrel", "safetensors.torch", "gtda.homology",
-    "realesrgan", "torchmetrics", "shared.sr.forward",
+    "numpy", "h5py", "torch", "lightning_fabric", "pytorch_lightning", "timm", "spandrel",
+    "safetensors.torch", "gtda.homology", "realesrgan", "torchmetrics", "shared.sr.forward",
     "onnx", "onnxruntime", "onnxruntime.quantization", "sklearn", "scipy.ndimage", "matplotlib",
     "PIL.Image", "yaml", "jinja2", "pandas", "shared.models.figures", "shared.training.ensemble",
     "captum.attr",

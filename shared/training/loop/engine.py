@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from shared.training.data import Batch, Split, add_views, iterate_on, place_split

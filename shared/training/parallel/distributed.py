@@ -13,8 +13,8 @@ from typing import Any
 import torch
 import torch.distributed
 import torch.utils.deterministic
-from lightning.fabric import Fabric
-from lightning.fabric.strategies import DDPStrategy
+from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
 from torch import Tensor
 from torch.distributed.nn.functional import all_reduce
 from torch.nn import functional
@@ -76,7 +76,7 @@ def _refuse_others() -> None:
 
 def _quiet() -> None:
     """Lightning's banners do not concern the caller; cuBLAS is to round alike every time."""
-    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
+    logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 

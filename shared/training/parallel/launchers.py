@@ -3,7 +3,7 @@
 import os
 
 import torch
-from lightning.fabric.plugins.environments import (
+from lightning_fabric.plugins.environments import (
     ClusterEnvironment,
     LightningEnvironment,
     SLURMEnvironment,
