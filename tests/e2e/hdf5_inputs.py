@@ -52,7 +52,8 @@ def source_moved(file: h5py.File, name: str) -> None:
 
 def flat(file: h5py.File, name: str) -> None:
     """Every patch holds one value only."""
-    file[name][...] = file[name][0].flat[0]
+    values = file[name]
+    values[...] = np.full(values.shape, values[0].flat[0])  # h5py writes a lone number one by one
 
 
 def unknown_filter(good: Path, bad: Path) -> None:

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -315,21 +316,15 @@ def test_goes_on_after_a_stop(
     assert done == [["student", "baseline"]] * 2  # one pass over the rows for both
 
 
-@pytest.mark.parametrize(
-    ("name", "again"),
-    [
-        ("float/student.onnx", ["student"]),
-        ("float/student.safetensors", ["student"]),
-        ("baseline/student.onnx", ["baseline"]),
-    ],
-)
 def test_a_network_that_was_damaged_before_fine_tuning_ended_is_made_again(
     prepared: Path, prepared_test: Path, teacher: Path, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, name: str, again: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     assert prepared_test.exists()
-    whole = command(prepared, teacher, tmp_path / "whole", "--qat=1")
+    whole = content(command(prepared, teacher, tmp_path / "whole", "--qat=1"))
     fit, trained = engine.fit, []
+    stopped = tmp_path / "stopped"
+    stopped.mkdir()
 
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -341,14 +336,21 @@ def test_a_network_that_was_damaged_before_fine_tuning_ended_is_made_again(
     with monkeypatch.context() as patch:
         patch.setattr(qat_training, "fine_tune", stop)
         with pytest.raises(SystemExit, match="130"):
-            command(prepared, teacher, tmp_path / "cut", "--qat=1")
-    network = tmp_path / "cut.partial" / name
-    held = bytearray(network.read_bytes())
-    held[len(held) // 2] ^= 1
-    network.write_bytes(held)
+            command(prepared, teacher, stopped / "cut", "--qat=1")
     monkeypatch.setattr(engine, "fit", watch)
-    assert content(command(prepared, teacher, tmp_path / "cut", "--qat=1")) == content(whole)
-    assert trained[0] == again
+    for name, again in (
+        ("float/student.onnx", "student"),
+        ("float/student.safetensors", "student"),
+        ("baseline/student.onnx", "baseline"),
+    ):
+        folder = shutil.copytree(stopped, tmp_path / name.replace("/", "-"))
+        network = folder / "cut.partial" / name
+        held = bytearray(network.read_bytes())
+        held[len(held) // 2] ^= 1
+        network.write_bytes(held)
+        trained.clear()
+        assert content(command(prepared, teacher, folder / "cut", "--qat=1")) == whole
+        assert trained[0] == [again]
 
 
 # --- what the stage hands on to the training ------------------------------------------------------

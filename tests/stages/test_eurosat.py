@@ -477,7 +477,11 @@ def two(folder: Path) -> None:
         (None, ["--split_seed=-1"], "--split_seed: expected at least 0"),
         (None, ["--size=7"], "--size: expected 8 to 1024"),
         (None, ["--per_class=2"], "--per_class: expected at least 3"),
-        (None, ["--per_class=3", "--split_lists=."], "--per_class: lists say which pictures"),
+        (
+            None,
+            ["--per_class=3", "--split_lists=stages/eurosat"],
+            "--per_class: lists say which pictures",
+        ),
         (None, ["--tset_share=0.1"], "did you mean --test_share?"),
     ],
 )
