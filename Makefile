@@ -205,12 +205,12 @@ test-ship: .venvs/ship/made .venvs/voyager/made .venvs/pytest/made
 test-stac: .venvs/stac/made .venvs/pytest/made
 	.venvs/stac/bin/python tests/under.py -q tests/stac
 
-# What stages say of wrong, damaged and hostile inputs: no engine and no cluster is asked.
-INPUT_TESTS := tests/e2e/test_refusals.py tests/e2e/test_torture.py tests/e2e/test_hostile_input.py
+# What stages say of wrong, damaged and hostile inputs, and every stage once: no engine and no cluster is asked.
+INPUT_TESTS := $(addprefix tests/e2e/test_,refusals.py no_tmp.py torture.py hostile_input.py)
 test-input: .venvs/dev/made $(MODULES:%=.venvs/%/made)
 	$(PYTHON) -m pytest -q $(INPUT_TESTS)
 
-# Stages that are killed or short of disk, chains of several, odd names, real data: likewise.
+# Stages that are killed or short of disk, chains of several, real data: likewise.
 test-runs: .venvs/dev/made $(MODULES:%=.venvs/%/made)
 	$(PYTHON) -m pytest -q tests/e2e $(INPUT_TESTS:%=--ignore=%) $(WHOLE_TESTS:%=--ignore=%)
 

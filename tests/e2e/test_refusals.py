@@ -1,5 +1,9 @@
-"""Every stage refuses what is wrong in one line, with exit code 2, and leaves all as it was."""
+"""Every stage refuses what is wrong in one line, with exit code 2, and leaves all as it was.
 
+Folders whose names are not UTF-8, of two lines, or full of commands are not wrong: it runs there.
+"""
+
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from shared.sr.methods import load_all
+from tests import hostile
 from tests.e2e import hdf5_inputs, inputs
 from tests.e2e.stage import Stage, warm
 from tests.e2e.warm import UNABLE
@@ -380,10 +385,24 @@ def volume(stage: Stage, kind: str, good: Path, tmp_path: Path) -> None:
     assert listing(good) == before
 
 
+def odd_names(stage: Stage, _: str, good: Path, tmp_path: Path) -> None:
+    place = hostile.deeper(tmp_path)
+    shutil.copytree(good, place / "in")
+    dst = place / "out" / "product"
+    stage.start([*arguments(stage.name, place / "in"), f"--dst={dst}"])
+    status, heard = stage.status(), stage.text("stderr")
+    assert status == 0, heard
+    assert (stage.heard / "stdout").read_bytes() == os.fsencode(dst) + b"\n"
+    assert dst.exists()
+    assert hostile.is_calm(heard)
+    assert {path.name for path in dst.parent.iterdir()} == {dst.name, f"{dst.name}.run.json"}
+
+
 def trials() -> Iterator[tuple[str, str, Callable[..., None], object]]:
     """Stage, name, trial and its detail: all of one stage together."""
     for stage in GOOD:
         yield stage, "misspelt", misspelt, ""
+        yield stage, "odd-names", odd_names, ""
         for name in sorted(GOOD[stage].keys() & PATHS):
             yield stage, f"missing-{name}", missing, name
         for case in cases():
@@ -397,7 +416,7 @@ def trials() -> Iterator[tuple[str, str, Callable[..., None], object]]:
     ("name", "trial", "detail"),
     [pytest.param(n, trial, detail, id=f"{n}-{what}") for n, what, trial, detail in trials()],
 )
-def test_refuses(
+def test_refuses_and_runs(
     name: str,
     trial: Callable[..., None],
     detail: object,
