@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as lightning
+import pytorch_lightning
 import torch
 from torch.utils.data import DataLoader
 
@@ -18,18 +18,18 @@ from stages.sr_train.training import Trainee
 SAVE_SECONDS = 15.0  # between checkpoints; they do not change the result
 
 
-class Checkpoints(lightning.Callback):
+class Checkpoints(pytorch_lightning.Callback):
     """Shows the progress and keeps the state of the training in one file."""
 
     def __init__(self, path: Path, steps: int, moves: int) -> None:
         self.path, self.steps, self.moves, self.saved = path, steps, moves, time.monotonic()
 
-    def on_train_start(self, trainer: lightning.Trainer, _: Any) -> None:
+    def on_train_start(self, trainer: pytorch_lightning.Trainer, _: Any) -> None:
         """Open the bar where an earlier run stopped."""
         done = trainer.global_step // self.moves
         self.bar = progress.bar(self.steps, "train", unit="steps", done=done)
 
-    def on_train_batch_end(self, trainer: lightning.Trainer, trainee: Any, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: pytorch_lightning.Trainer, trainee: Any, *_: Any) -> None:
         """Count the step, and save every SAVE_SECONDS what is worth going on from."""
         self.bar.update(1)
         if time.monotonic() - self.saved >= SAVE_SECONDS:
@@ -52,9 +52,9 @@ def fit(trainee: Trainee, state: Path, accelerator: str, precision: str) -> None
     """
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module=r"lightning|torch")
+    warnings.filterwarnings("ignore", module=r"(pytorch_)?lightning|torch")
     moves = trainee.steps * trainee.moves
-    trainer = lightning.Trainer(
+    trainer = pytorch_lightning.Trainer(
         accelerator=accelerator, devices=1, precision=precision, max_steps=moves,
         max_epochs=-1, deterministic=True, logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False,

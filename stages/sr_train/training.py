@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as lightning
+import pytorch_lightning
 import torch
 from torch import nn
 from torch.nn import functional
@@ -14,7 +14,7 @@ from stages.sr_train.pairs import Pairs
 WARM_UP = 0.05  # part of the steps in which the rate grows
 
 
-class Trainee(lightning.LightningModule):
+class Trainee(pytorch_lightning.LightningModule):
     """A network and its batches, which are drawn on its device and depend on seed and step only.
 
     Attributes:

@@ -253,6 +253,13 @@ def test_same_seed_same_file_other_seed_other_weights(prepared: Path, tmp_path: 
     assert not torch.equal(*weights)
 
 
+def test_what_libraries_warn_of_is_not_told(
+    prepared: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    command(prepared, tmp_path / "a", "--steps=1")
+    assert [str(warning.message) for warning in recwarn if "lightning" in warning.filename] == []
+
+
 # --- the adversary --------------------------------------------------------------------------------
 def test_relativistic_loss_by_hand() -> None:
     even = adversary.relativistic(torch.zeros(4), torch.zeros(4))
