@@ -210,14 +210,14 @@ INPUT_TESTS := $(addprefix tests/e2e/test_,refusals.py no_tmp.py torture.py host
 test-input: .venvs/dev/made $(MODULES:%=.venvs/%/made)
 	$(PYTHON) -m pytest -q $(INPUT_TESTS)
 
-# Stages that are killed or short of disk, chains of several, real data: likewise.
-test-runs: .venvs/dev/made $(MODULES:%=.venvs/%/made)
-	$(PYTHON) -m pytest -q tests/e2e $(INPUT_TESTS:%=--ignore=%) $(WHOLE_TESTS:%=--ignore=%)
-
 # What starts containers and jobs.
-WHOLE_TESTS := tests/e2e/test_cwl.py tests/e2e/test_demo.py tests/e2e/test_slurm.py
+WHOLE_TESTS := $(addprefix tests/e2e/test_,cwl.py demo.py slurm.py)
 test-e2e: .venvs/dev/made .venvs/cwl/made $(MODULES:%=.venvs/%/made)
 	$(PYTHON) -m pytest -q $(WHOLE_TESTS) tests/test_images.py tests/test_locks.py
+
+# All others: stages that are killed or short of disk, chains of several, real data. No engine and no cluster is asked.
+test-runs: .venvs/dev/made $(MODULES:%=.venvs/%/made)
+	$(PYTHON) -m pytest -q tests/e2e $(INPUT_TESTS:%=--ignore=%) $(WHOLE_TESTS:%=--ignore=%)
 
 # With --jobs 2 the suites run two at a time, the long ones first; what starts containers and jobs runs alone, at the end.
 test: lint test-input test-runs test-training test-contract test-sr test-ship test-stac $(MODULES:%=test-%) ## test everything: lint, types, contract, each stage under its own pins, the whole chain

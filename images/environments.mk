@@ -27,7 +27,7 @@ export UV_CONFIG_FILE := images/uv.toml
 	@.venvs/uv/bin/python -m pip install --quiet --require-hashes --requirement $<
 	@touch $@
 
-# uv leaves compiling to Python; where that is forbidden, importing torch takes 7 s instead of 3.
+# uv leaves compiling to Python; where that is forbidden, importing torch takes twice its time.
 unexport PYTHONDONTWRITEBYTECODE
 
 # torch.txt before the stages that it constrains, pytest.txt beside dev. One version of each package for all Pythons.

@@ -26,16 +26,8 @@ POSITIONAL = 6  # arguments of a function
 TORCH_CALLS = {"apply", "permute", "view"}  # torch takes these arguments by position only
 # What may take more than a moment to import; none of it is needed to read a command line.
 HEAVY = {
-    *(
-        "torch",
-        "torchvision",
-        "lightning_fabric",
-        "pytorch_lightning",
-        "timm",
-        "torchmetrics",
-        "spandrel",
-        "captum",
-    ),
+    *("torch", "torchvision", "lightning_fabric", "pytorch_lightning", "torchmetrics"),
+    *("timm", "spandrel", "captum"),
     *("onnx", "onnxruntime", "gtda", "sklearn", "scipy", "pandas", "matplotlib", "PIL", "matio"),
     *("tifffile", "imagecodecs", "rasterio"),
     *("basicsr", "realesrgan", "cv2", "requests", "numba", "gudhi"),

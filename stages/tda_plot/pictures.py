@@ -16,7 +16,7 @@ from stages.tda_plot import homology, panels
 from stages.tda_plot.files import Pair
 
 plt.rcParams["text.parse_math"] = False  # a $ in a name is a $
-INCH_LINE = 0.145  # of a caption
+LINE_HEIGHT = 0.145  # inches, of a caption
 LEAST_WIDTH = 7.5  # inches; titles want as much
 BRIGHT = 99.5  # percentile of the cells that is drawn white; a few cells stand out
 ACROSS = 9  # classes in a line
@@ -144,7 +144,7 @@ def _panels(
     panels_end = left + across * (side + beside)
     width = max(panels_end, LEAST_WIDTH)
     lines = textwrap.wrap(caption, int(16.4 * width))
-    bottom = 0.5 + INCH_LINE * len(lines)
+    bottom = 0.5 + LINE_HEIGHT * len(lines)
     height = top + down * (side + above) - above + bottom
     places = {
         "left": left / width, "right": (panels_end - beside) / width, "wspace": beside / side,

@@ -440,8 +440,7 @@ def test_a_second_run_and_a_killed_one_give_the_same_bytes(
 def test_two_processes_share_each_step_and_end_with_what_one_makes(tmp_path: Path) -> None:
     """Steps of four rows and of one, which both processes see; no row is left for testing."""
     src = write_pairs(tmp_path / "pairs.h5", split=np.array([0, 0, 0, 0, 0, 1], np.uint8))
-    more = {"epochs": "2", "batch": "4", "guess": "false"}  # the guess is each row's own
-    both = tmp_path / "both"
+    more, both = {"epochs": "2", "batch": "4"}, tmp_path / "both"
     alone = make(src, tmp_path / "alone", **more)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     words = [*launch, "-m", "stages.register.main", *command(src, both, **more)]
