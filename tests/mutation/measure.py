@@ -14,7 +14,7 @@ from tests.mutation.concern import Tests
 from tests.mutation.mutants import ROOT
 
 KEPT = ROOT / ".make" / "mutation"
-QUIET = {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+QUIET = {"OMP_NUM_THREADS": "1"}
 # Read by every Python that a test starts, of whatever environment.
 START = """import os
 try:

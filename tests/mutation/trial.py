@@ -15,6 +15,7 @@ from tests.mutation.measure import QUIET, Measured
 from tests.mutation.mutants import ROOT, Mutant
 
 STARTED = 3  # environments of one tree that wait for the next mutant: torch takes 0.5 GB each
+UNWRITTEN = {"PYTHONDONTWRITEBYTECODE": "1"}  # what a mistake compiles to is of no further use
 
 
 def copy_tree(folder: Path) -> Path:
@@ -103,7 +104,7 @@ class Bench:
         plain = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         server = subprocess.Popen(
             [f".venvs/{environment}/bin/python", "tests/mutation/server.py"], cwd=self.tree,
-            env=plain | QUIET, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=plain | QUIET | UNWRITTEN, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         print(json.dumps(sorted(self.measured.modules[environment])), file=server.stdin, flush=True)
         return server
