@@ -184,7 +184,7 @@ lint: .venvs/dev/made ## run ruff and mypy
 flags: .venvs/dev/made ## write docs/flags.md, the flags of every stage, from the code
 	@$(PYTHON) -m shared.tools.flags
 
-.PHONY: environments flags lint test test-contract test-training test-sr test-ship test-stac test-input test-runs test-e2e $(MODULES:%=test-%)
+.PHONY: environments flags lint test test-contract test-training test-sr test-ship test-stac test-input test-runs test-containers test-slurm test-chain $(MODULES:%=test-%)
 test-contract: .venvs/dev/made $(MODULES:%=.venvs/%/made)
 	$(PYTHON) -m pytest -q tests/shared tests/test_stages.py
 
@@ -210,18 +210,25 @@ INPUT_TESTS := $(addprefix tests/e2e/test_,refusals.py no_tmp.py torture.py host
 test-input: .venvs/dev/made $(MODULES:%=.venvs/%/made)
 	$(PYTHON) -m pytest -q $(INPUT_TESTS)
 
-# What starts containers and jobs.
-WHOLE_TESTS := $(addprefix tests/e2e/test_,cwl.py demo.py slurm.py)
-test-e2e: .venvs/dev/made .venvs/cwl/made $(MODULES:%=.venvs/%/made)
-	$(PYTHON) -m pytest -q $(WHOLE_TESTS) tests/test_images.py tests/test_locks.py
+# What runs in containers: each image, its locks, a workflow in CWL.
+CONTAINER_TESTS := tests/e2e/test_cwl.py tests/test_images.py tests/test_locks.py
+test-containers: .venvs/dev/made .venvs/cwl/made $(MODULES:%=.venvs/%/made)
+	$(PYTHON) -m pytest -q $(CONTAINER_TESTS)
+
+test-slurm: .venvs/dev/made $(MODULES:%=.venvs/%/made)
+	$(PYTHON) -m pytest -q tests/e2e/test_slurm.py
+
+test-chain: .venvs/dev/made $(MODULES:%=.venvs/%/made)
+	$(PYTHON) -m pytest -q tests/e2e/test_demo.py
 
 # All others: stages that are killed or short of disk, chains of several, real data. No engine and no cluster is asked.
+ELSEWHERE := $(INPUT_TESTS) $(CONTAINER_TESTS) $(addprefix tests/e2e/test_,slurm.py demo.py)
 test-runs: .venvs/dev/made $(MODULES:%=.venvs/%/made)
-	$(PYTHON) -m pytest -q tests/e2e $(INPUT_TESTS:%=--ignore=%) $(WHOLE_TESTS:%=--ignore=%)
+	$(PYTHON) -m pytest -q tests/e2e $(ELSEWHERE:%=--ignore=%)
 
-# With --jobs 2 the suites run two at a time, the long ones first; what starts containers and jobs runs alone, at the end.
-test: lint test-input test-runs test-training test-contract test-sr test-ship test-stac $(MODULES:%=test-%) ## test everything: lint, types, contract, each stage under its own pins, the whole chain
-	@$(MAKE) --no-print-directory test-e2e
+# With --jobs 2 the suites run two at a time, the long ones first; the whole chain uses both by itself, at the end.
+test: lint test-input test-runs test-containers test-slurm test-training test-contract test-sr test-ship test-stac $(MODULES:%=test-%) ## test everything: lint, types, contract, each stage under its own pins, containers, Slurm, the whole chain
+	@$(MAKE) --no-print-directory test-chain
 
 .PHONY: mutate
 mutate: .venvs/dev/made .venvs/pytest/made .venvs/mutation/made .venvs/ship/made $(MODULES:%=.venvs/%/made) ## make small mistakes in the code, one at a time, and list those that no test sees: COUNT=300 SEED=0 JOBS=2 FILES=

@@ -15,6 +15,7 @@ import pytest
 
 from shared import cli
 from stages.demo import main as stage
+from tests import land_values
 
 ROOT = Path(__file__).resolve().parents[2]
 FEW = ("--train_per_class=2", "--test_per_class=1")
@@ -68,6 +69,10 @@ def test_the_seed_and_the_split_decide(made: Path, tmp_path: Path) -> None:
     one, two = (h5py.File(folder / "training.h5")["sen2"][:2] for folder in (made, other))
     assert not np.array_equal(one, two)
     assert not np.array_equal(stage.patch(0, 0, 42, 0)["sen2"], stage.patch(0, 0, 42, 1)["sen2"])
+
+
+def test_patches_are_those_that_published_figures_are_of() -> None:
+    land_values.compare(land_values.measure_patches())
 
 
 def test_patches_of_one_city_share_its_air() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from shared import cli
 from stages.orthophoto import main as stage
+from tests import land_values
 
 SMALL = ("--images=3", "--size=600")
 
@@ -48,6 +49,10 @@ def test_landcover_reads_it(made: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "tiles").iterdir()) == [
         "statistics.json", "testing.h5", "training.h5", "validation.h5",
     ]  # fmt: skip
+
+
+def test_pictures_are_those_that_published_figures_are_of() -> None:
+    land_values.compare(land_values.measure_pictures())
 
 
 def test_lists_hold_every_whole_tile_once() -> None:
