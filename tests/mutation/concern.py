@@ -51,8 +51,15 @@ def list_tests() -> list[Tests]:
         if room in folders and path.stem != OURS:
             found.append(Tests(folders[room], name))
         elif room == "stages":
-            found.append(Tests(path.stem.removeprefix("test_"), name))
+            found.append(Tests(_stage_of(path.stem), name))
     return found
+
+
+def _stage_of(stem: str) -> str:
+    """The stage of a file of tests: export for test_export_fix, tda_plot for test_tda_plot."""
+    words = stem.removeprefix("test_").split("_")
+    starts = ["_".join(words[:count]) for count in range(len(words), 0, -1)]
+    return next(name for name in starts if (ROOT / "stages" / name).is_dir())
 
 
 def choose_tests(path: str) -> list[Tests]:
