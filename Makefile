@@ -231,7 +231,7 @@ test: lint test-input test-runs test-containers test-slurm test-training test-co
 	@$(MAKE) --no-print-directory test-chain
 
 .PHONY: mutate
-mutate: .venvs/dev/made .venvs/pytest/made .venvs/mutation/made .venvs/ship/made $(MODULES:%=.venvs/%/made) ## make small mistakes in the code, one at a time, and list those that no test sees: COUNT=300 SEED=0 JOBS=2 FILES=
+mutate: .venvs/dev/made .venvs/pytest/made .venvs/mutation/made .venvs/ship/made .venvs/stac/made $(MODULES:%=.venvs/%/made) ## make small mistakes in the code, one at a time, and list those that no test sees: COUNT=300 SEED=0 JOBS=2 FILES=
 	@PYTHONPATH=.venvs/mutation nice -n 19 $(PYTHON) -m tests.mutation \
 		--count $(or $(COUNT),300) --seed $(or $(SEED),0) $(if $(JOBS),--jobs $(JOBS)) $(if $(FILES),--files $(FILES))
 

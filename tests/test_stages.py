@@ -368,6 +368,15 @@ def test_nothing_is_unpickled() -> None:
                 assert said.get("allow_pickle", "False") == "False", f"{path}:{node.lineno}"
 
 
+def test_pictures_do_not_name_the_version_of_what_drew_them() -> None:
+    """Matplotlib writes its own, and a picture would change with it."""
+    for path in [*ROOT.glob("shared/**/*.py"), *ROOT.glob("stages/**/*.py")]:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".savefig"):
+                said = {word.arg: ast.unparse(word.value) for word in node.keywords}
+                assert said.get("metadata") == "{'Software': None}", f"{path}:{node.lineno}"
+
+
 @each_stage
 def test_readme_has_its_headings(stage: str) -> None:
     lines = (ROOT / "stages" / stage / "README.md").read_text().splitlines()

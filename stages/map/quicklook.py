@@ -59,7 +59,7 @@ def draw(
     figure.legend(handles=handles, loc="outside right upper", fontsize=8, frameon=False)
     _scale_bar(axes, classes.shape, grid)
     _north(axes, classes.shape, grid)
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=120, metadata={"Software": None})
     plt.close(figure)
 
 

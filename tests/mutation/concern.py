@@ -44,7 +44,13 @@ DECLARING = {"shared/sr/options.py", "shared/training/groups.py"}  # flags of se
 
 def list_tests() -> list[Tests]:
     """Every file of tests that mutants are asked of, with the environment that runs it."""
-    folders = {"shared": "dev", "training": "distill", "sr": "sr_swinir", "ship": "ship"}
+    folders = {
+        "shared": "dev",
+        "training": "distill",
+        "sr": "sr_swinir",
+        "ship": "ship",
+        "stac": "stac",
+    }
     found = [Tests("dev", "tests/test_stages.py")]
     for path in sorted((ROOT / "tests").glob("*/test_*.py")):
         room, name = path.parent.name, path.relative_to(ROOT).as_posix()

@@ -274,6 +274,7 @@ def test_every_file_of_tests_is_measured_in_its_environment() -> None:
     assert of["tests/training/test_view.py"] == "distill"
     assert of["tests/stages/test_sr_edsr.py"] == "sr_edsr"
     assert of["tests/stages/test_export_fix.py"] == "export"
+    assert of["tests/stac/test_stac.py"] == "stac"
     assert "tests/shared/test_mutation.py" not in of
     chosen = [of for path in mutants.list_files() for of in concern.choose_tests(path)]
     asked = {choose.file_of(tests.path) for tests in chosen}

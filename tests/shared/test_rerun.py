@@ -85,6 +85,9 @@ def test_refuses_what_it_cannot_do(tmp_path: Path, product: Path, capsys) -> Non
     failing = shlex.join([sys.executable, "-c", "raise SystemExit(3)"])
     assert rerun.main([f"--product={product}", f"--command={failing}"]) == 2
     assert "ended with exit code 3" in capsys.readouterr().err
+    assert rerun.main([f"--product={product}", f"--command={tmp_path}/no/such {{stage}}"]) == 2
+    heard = capsys.readouterr().err.splitlines()[-1]
+    assert heard == f"error: {tmp_path}/no/such: cannot be run (No such file or directory)"
 
 
 def test_flags_are_what_was_given() -> None:

@@ -133,6 +133,16 @@ def test_a_run_on_another_machine_that_is_alive_is_waited_for(
     assert (tmp_path / "out.partial").exists()
 
 
+def test_a_sign_of_life_is_a_file_like_others(tmp_path: Path) -> None:
+    """Whoever shares the folder may read it as the umask says, and nobody may run it."""
+    before = os.umask(0)
+    try:
+        with lock.acquire(tmp_path / "out", PLAN) as claim:
+            assert claim.holder.path.stat().st_mode & 0o777 == 0o666
+    finally:
+        os.umask(before)
+
+
 @pytest.mark.parametrize("locks", ["none", "held by the dead machine"])
 def test_in_the_place_of_a_dead_machine_a_run_goes_on(
     tmp_path: Path, other: Any, monkeypatch: pytest.MonkeyPatch, locks: str

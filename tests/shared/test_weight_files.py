@@ -89,6 +89,14 @@ def test_views_of_a_storage(tmp_path: Path, legacy: bool) -> None:
     assert loaded["empty"].values.shape == (0, 3)
 
 
+@both_kinds
+def test_a_storage_of_nothing(tmp_path: Path, legacy: bool) -> None:
+    """As of a layer without channels, or a buffer that was never filled."""
+    operations = mapping({"none": tensor("0", 0, (0, 3), (3, 1), 0)})
+    path = write(tmp_path / "w.pth", operations, {"raw": np.zeros(0, np.float32)}, legacy)
+    assert reader.read(path).arrays["none"].values.shape == (0, 3)
+
+
 def test_a_part_of_a_storage_as_torch_had_it_before_0_4(tmp_path: Path) -> None:
     view = b"(" + text("0") + number(4) + number(6) + b"t"
     operations = mapping(

@@ -511,7 +511,10 @@ def test_interrupted_save_is_done_again(home: Path, monkeypatch: pytest.MonkeyPa
     assert not (home.parent / "spool" / ARCHIVE).exists()
     ship(home, f"{home}/dir", "--noload")
     assert gzip.decompress((home / "dir" / ARCHIVE).read_bytes()) == IMAGE
+    old = home.parent / "spool" / "export-0123456789ab.tar.gz"
+    old.touch()
     flip(home.parent / "spool" / ARCHIVE)  # a damaged one is saved anew
     ship(home, f"{home}/dir", "--noload")
     assert len(calls) == 3
     assert gzip.decompress((home.parent / "spool" / ARCHIVE).read_bytes()) == IMAGE
+    assert not old.exists()  # of an image that is no longer sent: it would only take room

@@ -135,6 +135,11 @@ def test_who_started_the_processes(
         assert found.main_address == "other"
 
 
+def test_one_process_is_no_group() -> None:
+    found = distributed.launch("cpu", "float32").strategy
+    assert type(found).__name__ == "SingleDeviceStrategy"
+
+
 @pytest.mark.parametrize("shape", [(6, 3), (6, 3, 4, 5)])
 def test_batch_norm_of_one_process_is_torchs(
     shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch

@@ -128,6 +128,31 @@ def test_size_by_hand(tmp_path: Path) -> None:
         assert counted == (kernel + 8 + head + 17 + border, SIDE * SIDE * kernel + head), style
 
 
+@pytest.mark.parametrize(("features", "side"), [(2, 2), (1, 2), (8, 1)])
+def test_rows_of_channels_last_are_those_of_channels_first(
+    tmp_path: Path, features: int, side: int
+) -> None:
+    """Weights are put into another order only where there is one: behind a Relu they cannot be."""
+    rng, by = np.random.default_rng(0), foreign.weights()
+    by = {"kernel": by["kernel"][:features], "shift": by["shift"][:features]}
+    net = foreign.Builder(by, 13)
+    maps = net.add("Relu", net.conv(net.add("Transpose", "x", perm=[0, 3, 1, 2])))
+    step = [SIDE // side] * 2
+    maps = net.add("AveragePool", maps, kernel_shape=step, strides=step)
+    last = net.add("Transpose", maps, perm=[0, 2, 3, 1])
+    rows = net.add("Reshape", last, net.store([-1, features * side**2], np.int64))
+    rows = rows if features == 2 else net.add("Relu", rows)
+    matrix = rng.standard_normal((features * side**2, foreign.CLASSES))
+    made = net.add("MatMul", rows, net.store(matrix))
+    onnx.save(net.model(made, last=True), tmp_path / "a.onnx")
+    adopted, images = onnx_graphs.adopt(tmp_path / "a.onnx", CARD), PICTURES.numpy()
+    kinds = [node.op_type for node in adopted.model.graph.node]
+    assert "Transpose" not in kinds
+    np.testing.assert_allclose(
+        session(adopted.model, images), adopted.given.run(images), 1e-4, 1e-5
+    )
+
+
 def test_softmax_that_is_not_the_last_word_becomes_a_logarithm(tmp_path: Path) -> None:
     """Two softmaxes are averaged, so that there are no logits to go back to."""
     by = foreign.weights()
