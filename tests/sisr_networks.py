@@ -29,6 +29,7 @@ def write(
     bias: float = 0.0,
     gain: float = 1.0,
     a: float = -0.5,
+    side: int | None = None,
 ) -> Path:
     """A product of sisr-train that enlarges by a cubic, and then spoils what it made.
 
@@ -39,6 +40,7 @@ def write(
         bias: reflectance that is added.
         gain: factor before that; NaN makes everything NaN.
         a: of the cubic.
+        side: pixels that its images must have, which only running it tells; None for any.
     """
     folder.mkdir(parents=True)
     chosen = [of.bands.index(band) for band in of.made if band in of.bands]
@@ -48,12 +50,14 @@ def write(
         "pads": np.array([0, 0, down, 0, 0, 0, 0, 0], np.int64), "rows": np.array([2], np.int64),
         "first": np.array([0], np.int64), "end": np.array([-down or 2**31], np.int64),
         "gain": np.float32(gain), "bias": np.float32(bias),
+        "shape": np.array([0, 0, side or 0, side or 0], np.int64),
     }  # fmt: skip
     cubic = {
         "mode": "cubic", "cubic_coeff_a": a, "coordinate_transformation_mode": "half_pixel",
     }  # fmt: skip
     nodes = [
-        helper.make_node("Gather", ["input", "chosen"], ["bands"], axis=1),
+        helper.make_node("Reshape", ["input", "shape"], ["images"]),  # 0: as it comes
+        helper.make_node("Gather", ["images", "chosen"], ["bands"], axis=1),
         helper.make_node("Resize", ["bands", "none", "scales"], ["large"], **cubic),
         helper.make_node("Pad", ["large", "pads"], ["padded"], mode="edge"),
         helper.make_node("Slice", ["padded", "first", "end", "rows"], ["moved"]),

@@ -109,6 +109,17 @@ def read(path: Path, order: list[tuple[int, int]]) -> list[np.ndarray]:
         return [layers.read(*rows) for rows in order]
 
 
+def test_texts_are_read_as_they_are_asked_for(tmp_path: Path) -> None:
+    """What knows chunks by heart knows numbers only."""
+    texts = np.array([f"{row} b".encode() for row in range(ROWS)])
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("x", data=texts, chunks=(10,), compression="gzip")
+    with hdf5.File(tmp_path / "a.h5") as opened:
+        assert Stored(opened["x"]).layer_rows == 0
+    (values,) = read(tmp_path / "a.h5", [(7, 31)])
+    assert values.tolist() == texts[7:31].tolist()
+
+
 def in_order(step: int) -> list[tuple[int, int]]:
     return [(start, min(start + step, ROWS)) for start in range(0, ROWS, step)]
 

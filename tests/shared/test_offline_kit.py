@@ -123,6 +123,19 @@ def test_a_kit_is_whole_and_a_second_run_keeps_it(
     use.verify(kit)
 
 
+def test_the_command_hands_on_every_lock(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["gather", "--to", str(fill(checkout)), "--pip", "py", "--locks", "a.txt", "b.txt"]
+    given: list[object] = []
+    monkeypatch.setattr(gather, "gather", lambda *words: given.extend(words))
+    monkeypatch.setattr(sys, "argv", line)
+    assert gather.main() == 0
+    kit, locks = checkout / "kit", [Path("a.txt"), Path("b.txt")]
+    assert given == [checkout, kit, locks, ["py", "-m", "pip"], False]
+    assert capsys.readouterr().out.splitlines()[-1].endswith(str(kit))
+
+
 @pytest.mark.parametrize(
     ("file", "there"),
     [

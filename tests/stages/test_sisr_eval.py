@@ -567,6 +567,10 @@ def test_refuses_what_is_no_network(src: Path, tmp_path: Path, capsys: Any) -> N
     out = tmp_path / "out"
     nan = sisr_networks.write(tmp_path / "nan", sisr_networks.card(), gain=np.nan)
     assert "row 0: expected finite numbers" in refuse(capsys, src, str(nan), out)
+    fixed = sisr_networks.write(tmp_path / "fixed", sisr_networks.card(), side=7)
+    line = refuse(capsys, src, str(fixed), out)
+    assert "fixed/network.onnx: does not run on row 0 (" in line
+    assert "Reshape" in line  # what the library says first
     cut = sisr_networks.write(tmp_path / "cut", sisr_networks.card())
     (cut / "network.onnx").write_bytes((cut / "network.onnx").read_bytes()[:100])
     assert "not a usable ONNX file" in refuse(capsys, src, str(cut), out)
