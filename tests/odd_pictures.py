@@ -116,6 +116,8 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "larger bomb": (bomb(2**31 - 1, 2**31 - 1), "expected at most 178,956,970 pixels, found"),
     "bomb of text": (large_text, CUT_SHORT),
     "PostScript": (script, CUT_SHORT),
+    "Targa": (saved("RGB", "TGA"), CUT_SHORT),  # nothing in such a file says what it is
+    "icon": (saved("RGBA", "ICO"), CUT_SHORT),
     "text": (lambda path: path.write_text("no picture"), CUT_SHORT),
     "empty": (lambda path: path.write_bytes(b""), CUT_SHORT),
 }
@@ -130,6 +132,12 @@ READ: dict[str, Callable[[Path], object]] = {
     "RGBA": saved("RGBA", "PNG"),
     "grey and alpha": saved("LA", "PNG"),
     "print colours": saved("CMYK", "JPEG"),
+    "PPM": saved("RGB", "PPM"),
+    "BMP": saved("RGB", "BMP"),
+    "DIB": saved("RGB", "DIB"),
+    "TIFF": saved("RGB", "TIFF"),
+    "WebP": saved("RGB", "WEBP", lossless=True),
+    "GIF": saved("P", "GIF"),
     "two pictures of a camera": lambda path: Image.fromarray(noise()).save(
         path, "MPO", save_all=True, append_images=[Image.fromarray(noise()[:8, :8])]
     ),

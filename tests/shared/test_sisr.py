@@ -164,6 +164,18 @@ def test_refuses_what_is_no_pair_file(tmp_path: Path, what: str) -> None:
     assert str(tmp_path / "pairs.h5") in str(told.value)
 
 
+def test_rounding_leaves_no_number_below_zero_under_the_root(tmp_path: Path) -> None:
+    """Of a band of one value: the mean square may be a hair below the square of the mean."""
+    write(tmp_path / "pairs.h5")
+    with h5py.File(tmp_path / "pairs.h5", "r+") as file:
+        pixels = file["low"].shape[1] ** 2
+        file["low_moments"][:] = pixels * np.array([[0.1], [0.01 - 1e-12]])
+    with sisr.Pairs(tmp_path / "pairs.h5") as pairs:
+        mean, std = pairs.statistics("low")
+    np.testing.assert_allclose(mean, 0.1)
+    assert not std.any()
+
+
 def test_statistics_want_training_rows(tmp_path: Path) -> None:
     write(tmp_path / "pairs.h5")
     with h5py.File(tmp_path / "pairs.h5", "r+") as file:

@@ -550,6 +550,14 @@ def test_the_loader_reads_what_is_plain(tmp_path: Path, kind: str) -> None:
     np.testing.assert_array_equal(pixels, expected)
 
 
+@pytest.mark.parametrize("kind", ["PPM", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PNG", "JPEG"])
+def test_a_wide_picture_has_no_deeper_pixels(tmp_path: Path, kind: str) -> None:
+    """Pillow says bytes of a line, depth and quality in the same place, by the format."""
+    noise = np.random.default_rng(0).integers(0, 256, (9, 700, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a", kind)
+    assert read_picture(tmp_path / "a").shape == (9, 700, 3)
+
+
 def test_transparency_is_left_out_and_grey_is_three_channels(tmp_path: Path) -> None:
     pixels = np.array([[[10, 20, 30, 0], [40, 50, 60, 255]]], np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")

@@ -153,6 +153,20 @@ def test_rows_of_channels_last_are_those_of_channels_first(
     )
 
 
+def test_a_batch_that_only_looks_free_is_called_row_by_row(tmp_path: Path) -> None:
+    """The picture says N, and a Reshape further down makes one row of all that comes."""
+    by = foreign.weights()
+    net = foreign.Builder(by, 13)
+    quarters = net.quarters(net.add("Relu", net.conv("x")))
+    rows = net.add("Reshape", quarters, net.store([1, 4 * foreign.FEATURES], np.int64))
+    scores = net.add("Gemm", rows, net.store(net.matrix()), net.store(by["bias"]))
+    onnx.save(net.model(scores), tmp_path / "a.onnx")
+    adopted, images = onnx_graphs.adopt(tmp_path / "a.onnx", CARD), PICTURES.numpy()
+    assert adopted.given.rows == 1
+    foreign.Style(foreign.keras).check(adopted.given.run(images), images)
+    foreign.Style(foreign.keras).check(session(adopted.model, images), images)
+
+
 def test_softmax_that_is_not_the_last_word_becomes_a_logarithm(tmp_path: Path) -> None:
     """Two softmaxes are averaged, so that there are no logits to go back to."""
     by = foreign.weights()
