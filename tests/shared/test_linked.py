@@ -15,6 +15,7 @@ from h5py import h5d, h5p, h5s, h5t
 
 from shared import cli
 from shared.errors import StageError
+from shared.patches.hdf5 import linked
 from shared.runs import fingerprints, linked_files, record
 from shared.tools import inventory
 
@@ -250,3 +251,11 @@ def test_status_passes_over_files_that_the_library_does_not_survive(
         monkeypatch.setattr(module, "list_references", refuse)
     assert inventory.find_content(folder, {digest, text}, {}) == {text: folder / "c.txt"}
     assert not inventory.is_intact(folder / "b.h5", made)
+
+
+def test_the_last_block_is_that_of_the_largest_number(tmp_path: Path) -> None:
+    for name in ("a-2.h5", "a-10.h5", "b-11.h5", "a-x.h5"):
+        (tmp_path / name).touch()
+    names = ("a-%b.h5", "b-%b.h5", "c-%b.h5", "a.h5", "a-%b-%b.h5")
+    found = [linked.last_block(name, tmp_path / "whole.h5") for name in names]
+    assert found == [10, 11, -1, -1, -1]

@@ -20,6 +20,7 @@ import pytest
 
 from shared.errors import StageError
 from shared.weight_files import keys, modules, pickles, reader, safetensors_file, stored, torch_file
+from shared.weight_files.machine import Machine
 from shared.weight_files.objects import Inert, Name
 from shared.weight_files.stored import Array, Budget, Storage, Stored
 from tests.torch_files import flat, mapping, number, storage, strides, tensor, text, write
@@ -336,6 +337,20 @@ def test_operations_are_counted_to_the_last_one(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(pickles, "STEPS", 2)
     with pytest.raises(ValueError, match="it has far more operations than weights need"):
         pickles.load(io.BytesIO(content))
+
+
+def test_what_a_call_is_given_is_work() -> None:
+    """A list that is made once may be copied again and again."""
+    machine = Machine(None, 250)
+    for _ in range(2):
+        machine.stack += [Name("torch.device"), (["x"] * 100, "y")]
+        machine.do("REDUCE", None)
+    machine.stack += [Name("torch.device"), (["x"] * 100,)]
+    with pytest.raises(ValueError, match="it has far more operations than weights need"):
+        machine.do("REDUCE", None)
+    machine.stack += [Name("torch.device"), []]
+    with pytest.raises(ValueError, match="a call of what is no function"):
+        machine.do("REDUCE", None)
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,19 @@ def test_more_than_the_machine_has_is_refused(path: Path, monkeypatch: pytest.Mo
         split(path, 1.0)
 
 
+def test_two_pieces_have_to_fit(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One is read while the other is learned from."""
+    pieces, page = 2 * 48 * 2 * ROW, 100
+    monkeypatch.setattr(stream.os, "sysconf", lambda _: page)
+    for room, fits in ((0.95, False), (1.05, True)):
+        page = int((room * pieces / 0.9) ** 0.5)  # bytes of a page, and number of pages
+        if fits:
+            assert isinstance(split(path, 100 * 2 * ROW / 1e9), Streamed)
+            continue
+        with pytest.raises(StageError, match="a lower --batch or --resident reads them in pieces"):
+            split(path, 100 * 2 * ROW / 1e9)
+
+
 def test_neighbouring_rows_are_read_in_one_run(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[slice]] = []
 
