@@ -126,13 +126,15 @@ def test_smoothing_is_a_gaussian_with_its_sigma() -> None:
     np.testing.assert_allclose(registration.smooth_flow(still), still, atol=1e-12)
 
 
-def test_an_enlarged_flow_is_in_smaller_pixels() -> None:
+@pytest.mark.parametrize("factor", [3, 4])
+def test_an_enlarged_flow_is_in_smaller_pixels(factor: int) -> None:
     at = places(12, 15)
     flow = torch.stack([0.1 * at[..., 1], 0.3 - 0.02 * at[..., 0]], -1)
-    finer = registration.enlarge_flow(flow, 4)
-    assert finer.shape == (1, 48, 60, 2)
-    there = (places(48, 60) + 0.5) / 4 - 0.5  # the same land in large pixels
-    expected = 4 * torch.stack([0.1 * there[..., 1], 0.3 - 0.02 * there[..., 0]], -1)
+    finer = registration.enlarge_flow(flow, factor)
+    assert finer.shape == (1, 12 * factor, 15 * factor, 2)
+    # the same land in large pixels
+    there = (places(12 * factor, 15 * factor) + 0.5) / factor - 0.5
+    expected = factor * torch.stack([0.1 * there[..., 1], 0.3 - 0.02 * there[..., 0]], -1)
     inside = (0, slice(12, -12), slice(12, -12))
     np.testing.assert_allclose(finer[inside], expected[inside], atol=1e-9)
 

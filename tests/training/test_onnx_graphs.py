@@ -14,6 +14,7 @@ from torch.nn import functional
 from shared import lcz, onnx_graphs
 from shared.errors import StageError
 from shared.models import Card
+from shared.onnx_graphs import outputs
 from shared.training import networks
 from shared.training.records import cost
 from tests import foreign
@@ -180,6 +181,21 @@ def test_softmax_that_is_not_the_last_word_becomes_a_logarithm(tmp_path: Path) -
     logits, images = session(adopted.model, PICTURES.numpy()), PICTURES.numpy()
     np.testing.assert_allclose(np.exp(logits), adopted.given.run(images), atol=1e-6)
     assert [node.op_type for node in adopted.model.graph.node][-2:] == ["Max", "Log"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "form"),
+    [
+        ([[0.25, 0.75], [1, 0]], "probabilities"),
+        ([[0.25, 0.752], [1, 0]], "logits"),
+        ([[0.5, 1.5], [1, 0]], "logits"),
+        ([[-0.25, 1.25], [1, 0]], "logits"),
+        (np.log([[0.25, 0.75], [0.5, 0.5]]), "logarithms"),
+        (np.log([[0.25, 0.753], [0.5, 0.5]]), "logits"),
+    ],
+)
+def test_the_form_of_outputs_is_told_by_their_sums(rows: object, form: str) -> None:
+    assert outputs.name_form(np.asarray(rows, np.float32)) == form
 
 
 def test_a_wrong_conversion_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
