@@ -27,13 +27,14 @@ class Spot:
 
 
 def changed_lines(old: str, new: str) -> set[int]:
-    """Numbers of the lines of `old`, from 1, that differ in `new`."""
-    blocks = difflib.SequenceMatcher(None, old.splitlines(), new.splitlines(), autojunk=False)
+    """Numbers of the lines of `old`, from 1, that differ in `new`; of a text, not of none."""
+    before = old.splitlines()
+    blocks = difflib.SequenceMatcher(None, before, new.splitlines(), autojunk=False)
     lines: set[int] = set()
     for kind, begin, end, *_ in blocks.get_opcodes():
         if kind != "equal":
             lines.update(range(begin + 1, max(end, begin + 1) + 1))
-    return lines
+    return {n for n in lines if n > len(before) or before[n - 1].strip()} or lines
 
 
 def locate(source: str, lines: Iterable[int]) -> list[Spot]:

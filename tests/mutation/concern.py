@@ -28,8 +28,14 @@ class Tests:
 OURS = "test_mutation"  # it asks whether lines are as they were, and so would kill anything
 STAGES = {  # of a room of shared, beside its own tests: those of stages that lean on it
     "patches": ("merge", "prepare"), "models": ("sumrule",), "voyager": ("voyager",),
-    "sr": ("sr_degrade", "sr_bsrnet", "sr_edsr"), "training": ("teacher",), "backend": ("sr_vdsr",),
-    "onnx_graphs": ("export", "teacher"), "pictures": ("eurosat",), "weight_files": ("weights",),
+    "sr": ("sr_degrade", "sr_bsrnet", "sr_edsr"), "training": ("teacher", "fusion"),
+    "backend": ("sr_vdsr",), "onnx_graphs": ("export", "teacher"), "pictures": ("eurosat",),
+    "weight_files": ("weights",), "landscape": ("demo", "orthophoto", "city", "two_sensors"),
+    "segmentation": ("segment", "map"), "tiles": ("landcover", "segment"), "products": ("scene",),
+    "scenes": ("scene", "map"), "registration": ("register",), "conformal": ("calibrate",),
+    "sisr": ("pairs", "sisr_train", "sisr_eval"), "sisr_networks": ("sisr_train",),
+    "sisr_client": ("sisr_export", "scene_sr"), "comparisons": ("sisr_eval", "sr_eval"),
+    "int8": ("export",), "keras_files": ("weights", "teacher"), "runs": ("merge",),
 }  # fmt: skip
 SUITES = {  # rooms whose tests need the packages of a stage: environment and folder
     "sr": ("sr_swinir", "sr"), "backend": ("sr_swinir", "sr"), "training": ("distill", "training"),
@@ -37,6 +43,7 @@ SUITES = {  # rooms whose tests need the packages of a stage: environment and fo
 
 ELSEWHERE = {  # files and rooms whose own tests are with what uses them
     "onnx_graphs": [Tests("distill", "tests/training/test_onnx_graphs.py")],
+    "keras_files": [Tests("distill", "tests/training/test_keras_files.py")],
     "shared/models/figures.py": [Tests("distill", "tests/training/test_product.py")],
 }
 DECLARING = {"shared/sr/options.py", "shared/training/groups.py"}  # flags of several stages
@@ -72,7 +79,7 @@ def choose_tests(path: str) -> list[Tests]:
     """The tests that concern a file of shared, or of a stage."""
     top, name, *rest = path.split("/")
     if top == "stages":
-        return [_of_flags(f"test_flags_are_as_docs_say[{name}]"), _of_stage(name)]
+        return [_of_flags(f"test_flags_are_as_docs_say[{name}]"), *_of_stage(name)]
     if path.startswith("shared/tools/ship/"):
         return [Tests("ship", name) for name in _that_mention("ship", [name])]
     room = name.removesuffix(".py")
@@ -82,11 +89,18 @@ def choose_tests(path: str) -> list[Tests]:
     own = ELSEWHERE[room] if room in ELSEWHERE else ELSEWHERE.get(path, []) + own
     if path in DECLARING:
         own = [_of_flags("test_the_page_of_flags_is_as_make_writes_it"), *own]
-    return own + [_of_stage(stage) for stage in STAGES.get(room, ())]
+    of_stages = [tests for stage in STAGES.get(room, ()) for tests in _of_stage(stage)]
+    return own + of_stages or [Tests(environment, name) for name in _all_of(folder)]
 
 
-def _of_stage(name: str) -> Tests:
-    return Tests(name, f"tests/stages/test_{name}.py")
+def _of_stage(name: str) -> list[Tests]:
+    """Its file of tests, then further ones."""
+    paths = sorted((ROOT / "tests" / "stages").glob(f"test_{name}*.py"), key=lambda p: p.stem)
+    return [
+        Tests(name, path.relative_to(ROOT).as_posix())
+        for path in paths
+        if _stage_of(path.stem) == name
+    ]
 
 
 def _of_flags(test: str) -> Tests:
@@ -95,12 +109,15 @@ def _of_flags(test: str) -> Tests:
 
 
 def _that_mention(folder: str, words: list[str]) -> list[str]:
-    """Files of a folder of tests that name these modules, first those that name most; else all."""
-    paths = sorted((ROOT / "tests" / folder).glob("test_*.py"))
-    names = {path: path.relative_to(ROOT).as_posix() for path in paths if path.stem != OURS}
-    texts = {name: path.read_text() for path, name in names.items()}
+    """Files of a folder of tests that name these modules, first those that name most."""
+    texts = {name: (ROOT / name).read_text() for name in _all_of(folder)}
 
     def count(name: str) -> int:
         return sum(bool(re.search(rf"\b{w.removesuffix('.py')}\b", texts[name])) for w in words)
 
-    return sorted((name for name in texts if count(name)), key=lambda n: -count(n)) or [*texts]
+    return sorted((name for name in texts if count(name)), key=lambda name: -count(name))
+
+
+def _all_of(folder: str) -> list[str]:
+    paths = sorted((ROOT / "tests" / folder).glob("test_*.py"))
+    return [path.relative_to(ROOT).as_posix() for path in paths if path.stem != OURS]

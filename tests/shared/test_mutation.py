@@ -121,6 +121,12 @@ def test_the_nearest_tests_are_asked_first() -> None:
     ]
     assert ("distill", "tests/training/test_view.py") in asked
     assert ("distill", "tests/training/test_size.py") not in asked
+    asked = [(t.environment, t.path) for t in concern.choose_tests("shared/segmentation/losses.py")]
+    names = [f"tests/stages/test_segment{name}.py" for name in ("", "_losses", "_networks")]
+    assert {("segment", name) for name in names} <= set(asked)
+    assert ("map", "tests/stages/test_map_orthophoto.py") in asked
+    assert ("export", "tests/stages/test_export_segmentation.py") not in asked
+    assert len(asked) < 20  # and not all tests there are
 
 
 @pytest.mark.parametrize(
@@ -133,6 +139,13 @@ def test_the_nearest_tests_are_asked_first() -> None:
 )
 def test_files_that_declare_flags_are_held_against_the_page_of_flags(path: str, test: str) -> None:
     assert concern.choose_tests(path)[0].path == f"tests/test_stages.py::{test}"
+
+
+def test_an_empty_line_is_no_change() -> None:
+    """Else a class would have changed as a whole with the decorator below the line."""
+    old = "class A:\n    x = 1\n\n    @property\n    def f(self):\n        return 1\n"
+    assert choose.changed_lines(old, old.replace("\n    @property", "")) == {4}
+    assert choose.changed_lines(old, old.replace("1\n\n", "1\n")) == {3}
 
 
 FILE = '''"""Doc."""
