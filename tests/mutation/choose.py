@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-BUDGET = 60.0  # seconds of tests, as measured, that one mutant is worth
+BUDGET = 180.0  # seconds of tests, as measured, that one mutant is worth
 
 
 @dataclass(frozen=True)

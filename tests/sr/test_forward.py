@@ -18,6 +18,15 @@ def network() -> nn.Module:
     )
 
 
+def test_a_prepared_network_does_not_learn(network: nn.Module) -> None:
+    assert not network.training
+    assert not any(values.requires_grad for values in network.parameters())
+    assert all(
+        values.is_contiguous(memory_format=torch.channels_last)
+        for values in network.parameters() if values.ndim == 4
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_patch_does_not_depend_on_those_beside_it(network: nn.Module, precision: str) -> None:
     sen2 = np.random.default_rng(0).random((5, 8, 12, 10), np.float32)
