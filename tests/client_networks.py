@@ -27,7 +27,7 @@ class Options:
         order: of the bands at the end; () leaves them as they are.
         bias: added at the end.
         names: of input and output.
-        free: whether height and width may be any.
+        free: whether the height, and the width, may be any.
         opset: of ONNX.
         seed: of the kernel.
         grid: pixels of windows, from the corner of a tile on, each of which is brightened by
@@ -41,7 +41,7 @@ class Options:
     order: tuple[int, ...] = ()
     bias: float = 0.0
     names: tuple[str, str] = ("input", "output")
-    free: bool = True
+    free: tuple[bool, bool] = (True, True)
     opset: int = 17
     seed: int = 0
     grid: int = 1
@@ -83,7 +83,7 @@ def graph(bands: int, options: Options = Options()) -> onnx.ModelProto:
     if options.grid > 1:
         nodes = [*_windows(first, options, constants), *nodes]
         nodes[-1].input[1] = "windows"
-    size = ["h", "w"] if options.free else [64, 64]
+    size = [side if free else 64 for side, free in zip("hw", options.free, strict=True)]
     ends = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", bands, *sides])
         for name, sides in ((first, size), (last, ["H", "W"]))

@@ -136,6 +136,16 @@ def test_the_command_hands_on_every_lock(
     assert capsys.readouterr().out.splitlines()[-1].endswith(str(kit))
 
 
+def test_a_damaged_kit_says_how_many_files_are(checkout: Path) -> None:
+    kit = fill(checkout)
+    for name, more in (("a-1.0.whl", ""), ("b-1.whl", " (2 such files)")):
+        (kit / "wheels" / name).write_text("damaged")
+        with pytest.raises(StageError) as refused:
+            use.verify(kit)
+        assert str(refused.value).endswith(f"{more}; copy the kit again")
+        assert ("such files" in str(refused.value)) == bool(more)
+
+
 @pytest.mark.parametrize(
     ("file", "there"),
     [

@@ -377,6 +377,9 @@ def test_refuses(two: Files, tmp_path: Path, capfd, flag: str, message: str) -> 
 def test_refuses_files_that_do_not_belong_together(two, tmp_path, capfd) -> None:  # type: ignore[no-untyped-def]
     counts = "--train, --test: expected the same number of files for both, and for --tda_train"
     assert counts in refused(two | {"tda_test": two["tda_test"][:1]}, tmp_path, capfd)
+    for alone in ("tda_train", "tda_test"):
+        files = {name: paths for name, paths in two.items() if name != alone}
+        assert counts in refused(files, tmp_path, capfd), alone
     narrow = tda(tmp_path / "narrow.h5", two["test"][1], width=4)
     files = two | {"tda_test": [two["tda_test"][0], narrow]}
     assert "narrow.h5: expected 5 features, found 4" in refused(files, tmp_path, capfd)

@@ -84,6 +84,18 @@ def test_composition_is_not_the_plain_sum() -> None:
     np.testing.assert_allclose(apart, [0.3, 0.15], atol=1e-9)  # what the plain sum is wrong by
 
 
+def test_beyond_the_edges_the_second_flow_is_that_at_the_edge() -> None:
+    high, wide = 6, 9
+    at = places(high, wide)
+    second = torch.stack([0.1 * at[..., 1], 0.2 * at[..., 0] - 0.05 * at[..., 1]], -1)
+    for down, right in ((-20.0, -30.0), (20.0, 30.0)):
+        first = flow_of(high, wide, down, right)
+        corner = second[:, 0, 0] if down < 0 else second[:, -1, -1]
+        expected = first + corner[:, None, None]
+        found = registration.compose(first, second)
+        np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
 def test_a_composition_leads_where_two_warps_lead() -> None:
     at = places(40, 56).expand(8, -1, -1, -1)
     image = torch.sin(at[..., 0] / 5 + at[..., 1] / 8)[:, None]

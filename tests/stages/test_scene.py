@@ -482,6 +482,12 @@ def test_refuses_damaged_products(products: dict[Any, Path], tmp_path: Path, cap
         place = Affine(10, 0, make.WEST + 1000, 0, -10, make.NORTH)
         make.write_image(image(safe, "_B08.jp2"), make.numbers("B08", 10), transform=place)
 
+    def half_a_pixel(safe: Path) -> None:
+        from rasterio.transform import Affine
+
+        place = Affine(10, 0, make.WEST, 0, -10, make.NORTH - 5)
+        make.write_image(image(safe, "_B08.jp2"), make.numbers("B08", 10), transform=place)
+
     def bad_offset(safe: Path) -> None:
         file = safe / "MTD_MSIL1C.xml"
         file.write_text(file.read_text().replace(">-1001<", ">many<"))
@@ -505,6 +511,7 @@ def test_refuses_damaged_products(products: dict[Any, Path], tmp_path: Path, cap
         other_tile: "bands of one tile, found those of 33UUB, 33UVB",
         one_without_offset: "an ADD_OFFSET of every band, found none of B4",
         a_quarter: "bands of different tiles or places",
+        half_a_pixel: "bands of different tiles or places",
         other_place: "bands of different tiles", bad_offset: "ADD_OFFSET 1: expected a number",
     }  # fmt: skip
     for damage, message in cases.items():
