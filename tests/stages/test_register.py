@@ -94,6 +94,10 @@ def test_beyond_the_edges_the_second_flow_is_that_at_the_edge() -> None:
         expected = first + corner[:, None, None]
         found = registration.compose(first, second)
         np.testing.assert_allclose(found, expected, atol=1e-9)
+    for down, right, edge in ((0, -0.5, np.s_[:, :, 0]), (-0.5, 0, np.s_[:, 0])):
+        first = flow_of(high, wide, down, right)
+        found = registration.compose(first, second)
+        np.testing.assert_allclose(found[edge], (first + second)[edge], atol=1e-9)
 
 
 def test_a_composition_leads_where_two_warps_lead() -> None:
