@@ -46,7 +46,11 @@ ELSEWHERE = {  # files and rooms whose own tests are with what uses them
     "keras_files": [Tests("distill", "tests/training/test_keras_files.py")],
     "shared/models/figures.py": [Tests("distill", "tests/training/test_product.py")],
 }
-DECLARING = {"shared/sr/options.py", "shared/training/groups.py"}  # flags of several stages
+DECLARING = {
+    "shared/sr/options.py",
+    "shared/training/groups.py",
+    "shared/segmentation/groups.py",
+}  # flags of several stages
 
 
 def list_tests() -> list[Tests]:
