@@ -387,6 +387,18 @@ def test_states_of_tasks(queue: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert states(plan, parts) == [("made", None), ("made", None), ("made", 137)]
 
 
+@pytest.mark.usefixtures("queue")
+def test_how_a_task_ended_is_forgotten_when_it_is_submitted_again() -> None:
+    plan, made_by = two_products(3)
+    submission.submit(plan, made_by, ["all"])
+    ended = Path("data/demo/.slurm/ended")
+    for number in (2, 3):
+        (ended / f"data-demo-a.h5.parts.{number}").write_text("137\n")
+    make_record("data/demo/a.h5.parts/2-of-3.h5")
+    submission.submit(plan, made_by, ["all"])
+    assert [path.name for path in ended.glob("*parts*")] == ["data-demo-a.h5.parts.2"]  # it is made
+
+
 def test_nothing_submitted_has_no_table_and_asks_no_slurm(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
