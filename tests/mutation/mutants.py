@@ -20,7 +20,7 @@ NEED_ARGUMENTS = {"core/VariableInserter", "core/VariableReplacer"}
 # how much is read at once, and how often something is told, changes no result.
 SKIPPED = re.compile(
     r"\b(__name__|TYPE_CHECKING)\b|@(dataclasses\.)?dataclass\("
-    r"|^(BLOCK|PIECE_BYTES|LAYER_BYTES|READ_BYTES) = .*2\*\*"
+    r"|^(BLOCK|BLOCK_BYTES|PIECE_BYTES|LAYER_BYTES|READ_BYTES) = .*2\*\*"
     r"|^BATCH = .* (at once|then written)|^(MALLOPT|EVERY|INTERVAL) = "
 )
 # What no test can see: strict of zip asserts what we know of lengths, check=False is the default.
