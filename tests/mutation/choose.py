@@ -27,7 +27,7 @@ class Spot:
 
 
 def changed_lines(old: str, new: str) -> set[int]:
-    """Numbers of the lines of `old`, from 1, that differ in `new`; of a text, not of none."""
+    """Numbers of the lines of `old`, from 1, that differ in `new`; empty ones if no other does."""
     before = old.splitlines()
     blocks = difflib.SequenceMatcher(None, before, new.splitlines(), autojunk=False)
     lines: set[int] = set()

@@ -46,27 +46,21 @@ ELSEWHERE = {  # files and rooms whose own tests are with what uses them
     "keras_files": [Tests("distill", "tests/training/test_keras_files.py")],
     "shared/models/figures.py": [Tests("distill", "tests/training/test_product.py")],
 }
-DECLARING = {
-    "shared/sr/options.py",
-    "shared/training/groups.py",
-    "shared/segmentation/groups.py",
-}  # flags of several stages
+DECLARING = {  # flags of several stages
+    "shared/sr/options.py", "shared/training/groups.py", "shared/segmentation/groups.py",
+}  # fmt: skip
+FOLDERS = {  # of tests, with the environment that runs them
+    "shared": "dev", "training": "distill", "sr": "sr_swinir", "ship": "ship", "stac": "stac",
+}  # fmt: skip
 
 
 def list_tests() -> list[Tests]:
     """Every file of tests that mutants are asked of, with the environment that runs it."""
-    folders = {
-        "shared": "dev",
-        "training": "distill",
-        "sr": "sr_swinir",
-        "ship": "ship",
-        "stac": "stac",
-    }
     found = [Tests("dev", "tests/test_stages.py")]
     for path in sorted((ROOT / "tests").glob("*/test_*.py")):
         room, name = path.parent.name, path.relative_to(ROOT).as_posix()
-        if room in folders and path.stem != OURS:
-            found.append(Tests(folders[room], name))
+        if room in FOLDERS and path.stem != OURS:
+            found.append(Tests(FOLDERS[room], name))
         elif room == "stages":
             found.append(Tests(_stage_of(path.stem), name))
     return found

@@ -15,7 +15,7 @@ from tests.mutation.measure import QUIET, Measured
 from tests.mutation.mutants import ROOT, Mutant
 
 STARTED = 3  # environments of one tree that wait for the next mutant: torch takes 0.5 GB each
-UNWRITTEN = {"PYTHONDONTWRITEBYTECODE": "1"}  # what a mistake compiles to is of no further use
+UNWRITTEN = {"PYTHONDONTWRITEBYTECODE": "1"}  # bytecode of a mistake serves nobody
 
 
 def copy_tree(folder: Path) -> Path:

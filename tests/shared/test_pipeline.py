@@ -142,11 +142,14 @@ def test_a_mirror_is_a_folder_or_an_address(tmp_path: Path) -> None:
     (one,) = [one for one in whole.products if one.stage == "weights"]
     assert f"-v {tmp_path}:/mirror:ro weights" in whole.command(one)
     assert one.flags[-1] == "/mirror"
-    for mirror, last in (("https://example.org/x", "https://example.org/x"), ("", "")):
+    for mirror, flags in (
+        ("https://example.org/x", ("--mirror", "https://example.org/x")),
+        ("", ()),
+    ):
         outside = plan("demo", "docker", MIRROR=mirror)  # nothing of this machine is needed
         files = [one for one in outside.products if "--name" in one.flags]
-        assert files
-        assert all(not one.mount and one.flags[-1] == (last or one.flags[1]) for one in files)
+        assert {one.flags[2:] for one in files} == {flags}
+        assert not any(one.mount for one in files)
     everywhere = plan("demo", MIRROR="https://example.org/x").products
     assert len([one for one in everywhere if one.stage == "weights"]) == 18
 

@@ -476,17 +476,17 @@ def test_refuses_damaged_products(products: dict[Any, Path], tmp_path: Path, cap
         file = image(safe, "_B03.jp2")
         file.rename(file.with_name(file.name.replace("T33UUB", "T33UVB")))
 
-    def other_place(safe: Path) -> None:
+    def move(safe: Path, east: float, south: float) -> None:
         from rasterio.transform import Affine
 
-        place = Affine(10, 0, make.WEST + 1000, 0, -10, make.NORTH)
+        place = Affine(10, 0, make.WEST + east, 0, -10, make.NORTH - south)
         make.write_image(image(safe, "_B08.jp2"), make.numbers("B08", 10), transform=place)
+
+    def other_place(safe: Path) -> None:
+        move(safe, 1000, 0)
 
     def half_a_pixel(safe: Path) -> None:
-        from rasterio.transform import Affine
-
-        place = Affine(10, 0, make.WEST, 0, -10, make.NORTH - 5)
-        make.write_image(image(safe, "_B08.jp2"), make.numbers("B08", 10), transform=place)
+        move(safe, 0, 5)
 
     def bad_offset(safe: Path) -> None:
         file = safe / "MTD_MSIL1C.xml"

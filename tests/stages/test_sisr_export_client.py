@@ -159,18 +159,16 @@ def test_tiles_of_a_region_are_the_output_without_tiles(tmp_path: Path) -> None:
     assert everything.dtype == np.int16
 
 
+FREE = "expected input (b, c, h, w) of any height and width, found (N"
+
+
 @pytest.mark.parametrize(
     ("options", "change", "message"),
     [
         (Options(names=("image", "output")), {}, "expected one input, input tensor(float), found"),
-        *(
-            (
-                Options(free=free),
-                {},
-                "expected input (b, c, h, w) of any height and width, found (N",
-            )
-            for free in ((False, False), (False, True), (True, False))
-        ),
+        (Options(free=(False, False)), {}, FREE),
+        (Options(free=(False, True)), {}, FREE),
+        (Options(free=(True, False)), {}, FREE),
         (Options(), {"bands": ["B4", "B8"]}, "bands: expected the 3 of pair.onnx, found 2"),
         (Options(), {"factor": 4.0}, "expected (3, 160, 144) from (3, 40, 36)"),
     ],

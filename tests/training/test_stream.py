@@ -119,15 +119,17 @@ def test_more_than_the_machine_has_is_refused(path: Path, monkeypatch: pytest.Mo
 
 def test_two_pieces_have_to_fit(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One is read while the other is learned from."""
-    pieces, page = 2 * 48 * 2 * ROW, 100
-    monkeypatch.setattr(stream.os, "sysconf", lambda _: page)
-    for room, fits in ((0.95, False), (1.05, True)):
-        page = int((room * pieces / 0.9) ** 0.5)  # bytes of a page, and number of pages
-        if fits:
-            assert isinstance(split(path, 100 * 2 * ROW / 1e9), Streamed)
-            continue
-        with pytest.raises(StageError, match="a lower --batch or --resident reads them in pieces"):
-            split(path, 100 * 2 * ROW / 1e9)
+    pieces, resident = 2 * 48 * 2 * ROW, 100 * 2 * ROW / 1e9
+
+    def give_room(share: float) -> None:
+        page = int((share * pieces / 0.9) ** 0.5)  # bytes of a page, and number of pages
+        monkeypatch.setattr(stream.os, "sysconf", lambda _: page)
+
+    give_room(1.05)
+    assert isinstance(split(path, resident), Streamed)
+    give_room(0.95)
+    with pytest.raises(StageError, match="a lower --batch or --resident reads them in pieces"):
+        split(path, resident)
 
 
 def test_neighbouring_rows_are_read_in_one_run(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
